@@ -1,0 +1,40 @@
+/* Bytes: a borrowed span and a growing buffer with a sticky failure.
+ *
+ * Owns the bytes of a buffer; knows nothing of msgpack or of any transport. Pure: usable from any
+ * process, one thread per object. */
+#ifndef PRONG_PROTO_BUF_H
+#define PRONG_PROTO_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Borrowed bytes; `data` may be NULL only when `len` is 0. */
+struct span {
+    const uint8_t *data;
+    size_t len;
+};
+
+/* Bytes r..w are live: what is read leaves at the front, what is written joins at the end.
+ * All zero is an empty buffer. `failed` stays set after the first allocation that failed, and every
+ * later write is then ignored, so that a writer checks once at its end. */
+struct buf {
+    uint8_t *data;
+    size_t r, w, cap;
+    bool failed;
+};
+
+/* Make room for `len` more bytes after `w`; false (and `failed`) when memory is out. */
+bool buf_reserve(struct buf *b, size_t len);
+/* Append `len` bytes; ignored when the buffer has failed. */
+void buf_put(struct buf *b, const void *data, size_t len);
+/* The live bytes; valid until the next write to the buffer. */
+struct span buf_span(const struct buf *b);
+/* Forget the first `len` live bytes. */
+void buf_skip(struct buf *b, size_t len);
+/* Forget the content and the failure, keep the memory when it is not above `keep_bytes`. */
+void buf_reset(struct buf *b, size_t keep_bytes);
+/* Give the memory back; the buffer is empty again and may be used. */
+void buf_deinit(struct buf *b);
+
+#endif
