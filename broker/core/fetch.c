@@ -1,0 +1,279 @@
+/* Events in and out: EMIT, FETCH, and the hub's own events.
+ *
+ * A reader keeps its position itself: the hub holds nothing of it but a FETCH that waits. */
+#include "broker/core/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCAN_MAX = 20000, EVENT_OVERHEAD_BYTES = 32 };
+
+/* ---- EMIT ------------------------------------------------------------------------------------- */
+
+static void
+acknowledge(struct hub *hub, struct slot *slot, uint64_t number)
+{
+    struct buf *b = slot_begin(slot);
+    write_op(b, WIRE_ACK);
+    write_uint(b, slot->seq);
+    write_uint(b, number);
+    slot_end(hub, slot);
+}
+
+static uint64_t
+store(struct hub *hub, const struct client *c, const struct record *r)
+{
+    const struct event_view event = {
+        .time_us = hub->wall_us,
+        .topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes,
+        .source = span_text(c->who),
+        .payload = RECORD_FIELD(r, EMIT, PAYLOAD)->raw,
+    };
+    return ring_add(hub, &event);
+}
+
+/* A process without a client id that repeats an EMIT: the first one is kept as a call that is done. */
+static bool
+was_emitted(struct hub *hub, struct slot *slot, struct client *c)
+{
+    struct call *call = call_find(hub, c, client_call_key(slot, c, slot->seq));
+    if (call == NULL || !call->emitted) {
+        return false;
+    }
+    acknowledge(hub, slot, call->work);
+    return true;
+}
+
+static void
+note_emitted(struct hub *hub, struct slot *slot, struct client *c, uint64_t number)
+{
+    if (c->pid == 0) {
+        return; /* on a network a repeat cannot be told from a new event */
+    }
+    client_trim(hub, c);
+    struct call *call = call_new(hub, c, slot->seq, client_call_key(slot, c, slot->seq));
+    if (call != NULL) {
+        call->emitted = true;
+        call->work = number;
+        call_result(hub, call, (struct span){0});
+    }
+}
+
+void
+emit_take(struct hub *hub, struct slot *slot, const struct record *r)
+{
+    const struct span topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes;
+    slot->seq = RECORD_FIELD(r, EMIT, SEQ)->item.uint;
+    struct client *c = client_of(hub, slot, RECORD_FIELD(r, EMIT, CLIENT));
+    if (c == NULL) {
+        return;
+    }
+    if (topic.len >= 4 && memcmp(topic.data, "hub.", 4) == 0) {
+        slot_fail(hub, slot, WIRE_ERR_PERMISSION_DENIED, "topics that begin with hub. are the hub's alone");
+        return;
+    }
+    if (c->nameless ? was_emitted(hub, slot, c) : slot->seq <= c->emit_seq) {
+        if (!c->nameless) {
+            acknowledge(hub, slot, slot->seq == c->emit_seq ? c->emit_number : 0);
+        }
+        return;
+    }
+    const uint64_t number = store(hub, c, r);
+    if (number == 0) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "an event may not be larger than half the ring");
+        return;
+    }
+    if (c->nameless) {
+        note_emitted(hub, slot, c, number);
+    } else {
+        c->emit_seq = slot->seq;
+        c->emit_number = number;
+    }
+    acknowledge(hub, slot, number);
+}
+
+void
+hub_event(struct hub *hub, const char *topic, struct span payload)
+{
+    const struct event_view event = {
+        .time_us = hub->wall_us,
+        .topic = span_text(topic),
+        .source = span_text("hub"),
+        .payload = payload,
+    };
+    struct hub_effect *e = ring_add(hub, &event) != 0 ? effect_add(hub, HUB_OUT_EVENT) : NULL;
+    if (e != NULL) {
+        e->topic = span_text(topic); /* a constant */
+        e->body = effect_bytes(hub, payload);
+    }
+}
+
+/* ---- FETCH ------------------------------------------------------------------------------------ */
+
+static struct fetch *
+fetch_new(const struct record *r)
+{
+    const struct field *filters = RECORD_FIELD(r, FETCH, FILTERS);
+    struct fetch *f = calloc(1, sizeof *f + filters->inside.len);
+    if (f == NULL) {
+        return NULL;
+    }
+    memcpy(f->text, filters->inside.data, filters->inside.len);
+    struct span inside = {f->text, filters->inside.len};
+    while (f->filter_count < filters->item.count && record_text(&inside, &f->filters[f->filter_count])) {
+        f->filter_count++;
+    }
+    f->items_max = RECORD_FIELD(r, FETCH, MAX_ITEMS)->item.uint;
+    f->bytes_max = RECORD_FIELD(r, FETCH, MAX_BYTES)->item.uint;
+    return f;
+}
+
+static bool
+is_wanted(const struct fetch *f, struct span topic)
+{
+    for (uint32_t i = 0; i < f->filter_count; i++) {
+        if (name_matches(f->filters[i], topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+write_event(struct buf *b, const struct event_view *e)
+{
+    write_array(b, 5);
+    write_uint(b, e->number);
+    write_uint(b, e->time_us);
+    write_str(b, e->topic);
+    write_str(b, e->source);
+    write_raw(b, e->payload);
+}
+
+static void
+answer(struct hub *hub, struct slot *slot, uint32_t count)
+{
+    const struct fetch *f = slot->fetch;
+    const struct span items = buf_span(&hub->scratch);
+    struct buf *b = slot_begin(slot);
+    (void) buf_reserve(b, items.len + 64);
+    write_op(b, WIRE_EVENTS);
+    write_uint(b, hub->history);
+    write_uint(b, f->from);
+    write_uint(b, f->lost);
+    write_array(b, count);
+    buf_put(b, items.data, items.len);
+    slot_end(hub, slot);
+}
+
+/* Look on from the position; true when it was answered. */
+static bool
+look(struct hub *hub, struct slot *slot)
+{
+    struct fetch *f = slot->fetch;
+    uint32_t count = 0;
+    uint64_t scanned = 0, bytes = 0;
+    if (f->from < hub->ring.first) {
+        f->lost += hub->ring.first - f->from;
+        f->from = hub->ring.first;
+    }
+    buf_reset(&hub->scratch, 1 << 20);
+    while (f->from < hub->ring.next && scanned++ < SCAN_MAX) {
+        struct event_view e;
+        if (!ring_get(&hub->ring, f->from, &e)) {
+            break;
+        }
+        if (is_wanted(f, e.topic)) {
+            bytes += e.topic.len + e.source.len + e.payload.len + EVENT_OVERHEAD_BYTES;
+            if (count > 0 && (bytes > f->bytes_max || count >= f->items_max)) {
+                break;
+            }
+            write_event(&hub->scratch, &e);
+            count++;
+        }
+        f->from++;
+    }
+    /* One that found nothing in a long stretch is asked to come again: nobody else waits for it. */
+    if (count > 0 || f->lost > 0 || f->from < hub->ring.next) {
+        answer(hub, slot, count);
+        return true;
+    }
+    return false;
+}
+
+/* The newest event of each topic, then what follows. */
+static bool
+look_last(struct hub *hub, struct slot *slot)
+{
+    struct fetch *f = slot->fetch;
+    const size_t max = f->items_max < 4096 ? (size_t) f->items_max : 4096;
+    uint64_t *numbers = malloc(max * sizeof *numbers);
+    f->from = hub->ring.next;
+    if (numbers == NULL) {
+        return false;
+    }
+    const size_t n = ring_last(&hub->ring, f->filters, f->filter_count, numbers, max);
+    buf_reset(&hub->scratch, 1 << 20);
+    for (size_t i = 0; i < n; i++) {
+        struct event_view e;
+        if (ring_get(&hub->ring, numbers[i], &e)) {
+            write_event(&hub->scratch, &e);
+        }
+    }
+    free(numbers);
+    if (n > 0) {
+        answer(hub, slot, (uint32_t) n);
+    }
+    return n > 0;
+}
+
+void
+fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
+{
+    const struct mp_item *from = &RECORD_FIELD(r, FETCH, FROM)->item;
+    const uint64_t wait_ms = RECORD_FIELD(r, FETCH, WAIT_MS)->item.uint;
+    if (client_of(hub, slot, RECORD_FIELD(r, FETCH, CLIENT)) == NULL) {
+        return;
+    }
+    slot->fetch = fetch_new(r);
+    if (slot->fetch == NULL) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
+        return;
+    }
+    struct fetch *f = slot->fetch;
+    slot_park(hub, slot, &hub->fetches);
+    if (from->kind == MP_UINT) {
+        /* A position that does not exist yet is where the next event goes. */
+        f->from = from->uint > hub->ring.next ? hub->ring.next : from->uint == 0 ? 1 : from->uint;
+    } else {
+        f->from = span_is(from->bytes, "oldest") ? hub->ring.first : hub->ring.next;
+        if (span_is(from->bytes, "last") && look_last(hub, slot)) {
+            return;
+        }
+    }
+    if (!look(hub, slot) && wait_ms == 0) {
+        fetch_answer_empty(hub, slot);
+    } else if (slot->state == SLOT_PARKED && wait_ms < WIRE_PARK_MS &&
+               !deadline_set(&hub->deadlines, &slot->ticket->deadline, DEADLINE_TICKET,
+                             hub->now_ns + (int64_t) wait_ms * NS_PER_MS)) {
+        hub->failed = true;
+    }
+}
+
+void
+fetch_pump(struct hub *hub)
+{
+    hub->events_new = false;
+    LIST_EACH(n, &hub->fetches)
+    {
+        (void) look(hub, CONTAINER(n, struct slot, link));
+    }
+}
+
+void
+fetch_answer_empty(struct hub *hub, struct slot *slot)
+{
+    buf_reset(&hub->scratch, 1 << 20);
+    answer(hub, slot, 0);
+}

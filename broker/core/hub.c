@@ -1,0 +1,261 @@
+/* The hub's step: one input, what follows from it, the effects. */
+#include "broker/core/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t
+hub_draw(struct hub *hub)
+{
+    const uint64_t seed[3] = {++hub->drawn, hub->options.epoch, 0x64726177};
+    return siphash24(&hub->key, seed, sizeof seed) & WIRE_INT_MAX;
+}
+
+/* Each table has a key of its own, so that what is learned of one says nothing of another. */
+static void
+init_table(struct hub *hub, struct table *t)
+{
+    t->key.k[0] = hub_draw(hub) << 11 ^ hub_draw(hub);
+    t->key.k[1] = hub_draw(hub) << 11 ^ hub_draw(hub);
+}
+
+static void
+init_state(struct hub *hub, const struct hub_options *options)
+{
+    struct table *const tables[] = {&hub->peers,   &hub->clients,   &hub->calls, &hub->numbers,
+                                    &hub->workers, &hub->processes, &hub->ring.topics};
+    struct node *const lists[] = {&hub->worker_list, &hub->idle_clients, &hub->fetches,
+                                  &hub->due,         &hub->finished,     &hub->sent};
+    memcpy(&hub->key, options->secret, sizeof hub->key);
+    (void) snprintf(hub->name, sizeof hub->name, "%s", options->name);
+    (void) snprintf(hub->version, sizeof hub->version, "%s", options->version);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        init_table(hub, tables[i]);
+    }
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        list_init(lists[i]);
+    }
+    hub->history = hub_draw(hub);
+    /* Numbers of calls and processes never come again, not even with the next broker: its epoch is in
+     * their upper bits, and they stay below 2^53. */
+    hub->last_call = hub->last_process = (options->epoch & 0x1fff) << 40;
+}
+
+struct hub *
+hub_new(const struct hub_options *options)
+{
+    struct hub *hub = calloc(1, sizeof *hub);
+    if (hub == NULL) {
+        return NULL;
+    }
+    hub->options = *options;
+    hub->born_ns = -1;
+    if (options->token.len > 0) {
+        hub->token = malloc(options->token.len);
+        if (hub->token == NULL) {
+            free(hub);
+            return NULL;
+        }
+        memcpy(hub->token, options->token.data, options->token.len);
+    }
+    hub->options.token = (struct span){hub->token, hub->token == NULL ? 0 : options->token.len};
+    const bool ring = ring_init(&hub->ring, options->events_bytes);
+    init_state(hub, options);
+    if (!ring) {
+        hub_free(hub);
+        return NULL;
+    }
+    return hub;
+}
+
+void
+hub_free(struct hub *hub)
+{
+    if (hub == NULL) {
+        return;
+    }
+    while (hub->peers.head != NULL) {
+        peer_closed(hub, CONTAINER(hub->peers.head, struct peer, entry)->id);
+    }
+    while (hub->clients.head != NULL) {
+        client_free(hub, CONTAINER(hub->clients.head, struct client, entry));
+    }
+    LIST_EACH(n, &hub->worker_list)
+    {
+        worker_free(hub, CONTAINER(n, struct worker, link));
+    }
+    effects_begin(hub);
+    ring_deinit(&hub->ring);
+    deadline_deinit(&hub->deadlines);
+    buf_deinit(&hub->scratch);
+    free(hub->effects);
+    free(hub->token);
+    free(hub);
+}
+
+static void
+expire(struct hub *hub, struct deadline *d)
+{
+    deadline_clear(&hub->deadlines, d);
+    switch (d->kind) {
+    case DEADLINE_TICKET:
+        ticket_expired(hub, CONTAINER(d, struct ticket, deadline));
+        return;
+    case DEADLINE_CALL:
+        call_expired(hub, CONTAINER(d, struct call, deadline));
+        return;
+    case DEADLINE_REPLICA:
+        life_step(hub, CONTAINER(d, struct replica, deadline), LIFE_IN_TIMEOUT);
+        return;
+    case DEADLINE_CLIENT:
+        client_expired(hub, CONTAINER(d, struct client, deadline));
+        return;
+    case DEADLINE_KINDS:
+        break;
+    }
+    assert(!"a deadline of no kind");
+}
+
+static void
+add_worker(struct hub *hub, const struct worker_spec *spec)
+{
+    if (worker_find(hub, span_text(spec->name)) == NULL && worker_add(hub, spec) == NULL) {
+        hub->failed = true;
+    }
+}
+
+static void
+configured(struct hub *hub)
+{
+    hub->configured = true;
+    LIST_EACH(n, &hub->worker_list)
+    {
+        struct worker *w = CONTAINER(n, struct worker, link);
+        for (uint32_t i = 0; i < w->replica_count && w->spec->autostart; i++) {
+            w->replicas[i]->wanted = true;
+            life_step(hub, w->replicas[i], LIFE_IN_START);
+        }
+    }
+    worker_ready_check(hub);
+}
+
+static void
+stop(struct hub *hub)
+{
+    const bool again = hub->stopping;
+    hub->stopping = true;
+    if (!again) {
+        (void) effect_add(hub, HUB_OUT_STOPPING);
+    }
+    worker_stop_all(hub, again);
+    worker_end_check(hub);
+}
+
+static void
+message(struct hub *hub, const struct hub_input *in)
+{
+    struct peer *peer = peer_find(hub, in->peer);
+    if (peer == NULL) {
+        return;
+    }
+    if (in->kind == HUB_IN_MESSAGE) {
+        ticket_take(hub, peer, in);
+        return;
+    }
+    char text[160];
+    (void) snprintf(text, sizeof text,
+                    "the message has %llu bytes, at most %llu are allowed: use a buffer or a stream",
+                    (unsigned long long) in->message.size_bytes,
+                    (unsigned long long) hub->options.message_bytes);
+    ticket_refuse(hub, peer, in->message.request, WIRE_ERR_RESOURCE_EXHAUSTED, text);
+}
+
+static void
+take(struct hub *hub, const struct hub_input *in)
+{
+    switch (in->kind) {
+    case HUB_IN_TIME:
+        return;
+    case HUB_IN_OPENED:
+        peer_opened(hub, in);
+        return;
+    case HUB_IN_CLOSED:
+        peer_closed(hub, in->peer);
+        return;
+    case HUB_IN_MESSAGE:
+    case HUB_IN_OVERSIZED:
+        message(hub, in);
+        return;
+    case HUB_IN_WORKER:
+        add_worker(hub, in->worker.spec);
+        return;
+    case HUB_IN_CONFIGURED:
+        configured(hub);
+        return;
+    case HUB_IN_STARTED:
+        life_started(hub, in);
+        return;
+    case HUB_IN_START_FAILED:
+        life_start_failed(hub, in);
+        return;
+    case HUB_IN_EXITED:
+        life_exited(hub, in);
+        return;
+    case HUB_IN_ALIVE:
+        life_alive(hub, in);
+        return;
+    case HUB_IN_LOGS:
+        admin_logs(hub, in);
+        return;
+    case HUB_IN_STOP:
+        stop(hub);
+        return;
+    }
+}
+
+bool
+hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
+{
+    effects_begin(hub);
+    if (in->now_ns > hub->now_ns || hub->born_ns < 0) {
+        hub->now_ns = in->now_ns;
+    }
+    hub->wall_us = in->wall_us;
+    if (hub->born_ns < 0) {
+        hub->born_ns = hub->now_ns;
+    }
+    for (struct deadline *d; (d = deadline_first(&hub->deadlines)) != NULL && d->at_ns <= hub->now_ns;) {
+        expire(hub, d);
+    }
+    take(hub, in);
+    if (hub->events_new) {
+        fetch_pump(hub);
+    }
+    tickets_send(hub);
+    calls_settle(hub);
+    *out = (struct hub_effects){hub->effects, hub->effect_count};
+    return !hub->failed;
+}
+
+int64_t
+hub_deadline_ns(const struct hub *hub)
+{
+    const struct deadline *d = deadline_first(&hub->deadlines);
+    return d == NULL ? HUB_NEVER : d->at_ns;
+}
+
+struct hub_counts
+hub_counts(const struct hub *hub)
+{
+    return (struct hub_counts){
+        .peers = table_count(&hub->peers),
+        .clients = table_count(&hub->clients),
+        .calls = hub->call_count,
+        .unfinished = hub->unfinished,
+        .parked = hub->parked,
+        .workers = table_count(&hub->workers),
+        .payload_bytes = hub->payload_bytes,
+    };
+}

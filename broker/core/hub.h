@@ -1,0 +1,137 @@
+/* The hub as a pure state machine: inputs in, effects out.
+ *
+ * Owns all that the broker knows: connections, clients, calls, workers and their life, events. Sees no
+ * descriptor, clock, thread, environment or random source: time and the seed of randomness come with
+ * the inputs, and what has to be done in the world leaves as effects, which the shell carries out in
+ * order. The shape is that of cowsql/raft's raft_step. One thread. */
+#ifndef PRONG_CORE_HUB_H
+#define PRONG_CORE_HUB_H
+
+#include "broker/core/spec.h"
+#include "proto/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HUB_NEVER INT64_MAX
+
+struct hub;
+
+/* What does not change while the hub lives. Texts are borrowed for hub_new only. */
+struct hub_options {
+    uint8_t secret[16];     /* from a good random source: tokens and sessions are made from it */
+    const char *name;       /* of this hub, for people */
+    const char *version;
+    uint64_t epoch;         /* counts the brokers of this hub, from 1 */
+    uint32_t uid;           /* who may administer it, beside root */
+    uint64_t events_bytes;  /* of the ring of events */
+    uint64_t message_bytes; /* the limit told in WELCOME */
+    int64_t drain_ms;       /* how long a replica that is to stop may go on with its calls */
+    struct span token;      /* what a network peer must show in HELLO; empty: nobody may */
+};
+
+enum hub_input_kind {
+    HUB_IN_TIME,         /* nothing but the time */
+    HUB_IN_OPENED,       /* a connection */
+    HUB_IN_CLOSED,       /* its end; what it had asked is gone with it */
+    HUB_IN_MESSAGE,      /* a request */
+    HUB_IN_OVERSIZED,    /* a request whose body is above the limit and was not kept */
+    HUB_IN_WORKER,       /* a worker of the configuration */
+    HUB_IN_CONFIGURED,   /* all workers were told: start those that start by themselves */
+    HUB_IN_STARTED,      /* a process runs */
+    HUB_IN_START_FAILED, /* it could not be made, or could not exec */
+    HUB_IN_EXITED,       /* it ended */
+    HUB_IN_ALIVE,        /* it ran before this broker did */
+    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS */
+    HUB_IN_STOP,         /* stop everything in order; again: faster */
+};
+
+struct hub_input {
+    enum hub_input_kind kind;
+    int64_t now_ns;   /* monotonic, never back */
+    uint64_t wall_us; /* since 1970, for people */
+    uint64_t peer;    /* OPENED, CLOSED, MESSAGE, OVERSIZED: never used twice */
+    union {
+        struct {
+            bool local; /* an AF_UNIX peer */
+            uint32_t uid;
+            int32_t pid;
+            uint64_t start_ticks; /* of the pid: pid and this name a process for ever */
+        } opened;
+        struct {
+            uint64_t request;
+            uint32_t sp_id;
+            struct span body; /* borrowed for the step */
+            uint64_t size_bytes; /* OVERSIZED */
+        } message;
+        struct {
+            const struct worker_spec *spec; /* borrowed for the step */
+        } worker;
+        struct {
+            uint64_t id;
+            int32_t pid;
+            int32_t status; /* EXITED: as waitpid gives it */
+            int32_t error;  /* START_FAILED: errno */
+            const char *step;
+            const char *name; /* ALIVE: "detector/0" */
+        } process;
+        struct {
+            uint64_t call; /* number in HUB_OUT_LOGS */
+            struct span payload; /* encoded result; empty when there is nothing */
+        } logs;
+    };
+};
+
+enum hub_effect_kind {
+    HUB_OUT_REPLY,    /* peer, request, body */
+    HUB_OUT_CLOSE,    /* peer */
+    HUB_OUT_START,    /* process, spec, replica, token */
+    HUB_OUT_SIGNAL,   /* process, signal, group */
+    HUB_OUT_LOGS,     /* call, worker, replica (-1: all), lines */
+    HUB_OUT_EVENT,    /* an event under hub. was stored: topic, body; for the log */
+    HUB_OUT_READY,    /* every worker that starts by itself is ready, for the first time */
+    HUB_OUT_STOPPING, /* a stop of the whole hub has begun */
+    HUB_OUT_END,      /* nothing is left: exit */
+};
+
+struct hub_effect {
+    enum hub_effect_kind kind;
+    uint64_t peer, request;
+    struct span body;  /* valid until the next step */
+    uint64_t process;  /* names one incarnation of one replica, never used twice */
+    const struct worker_spec *spec; /* valid until the next step */
+    uint32_t replica;
+    uint32_t incarnation;
+    char token[64];
+    int signal;
+    bool group;
+    uint64_t call;
+    int64_t only; /* LOGS: replica, or -1 */
+    uint32_t lines;
+    struct span topic;
+};
+
+struct hub_effects {
+    const struct hub_effect *list;
+    size_t count;
+};
+
+/* NULL when memory is out. */
+struct hub *hub_new(const struct hub_options *options);
+/* Accepts NULL. */
+void hub_free(struct hub *hub);
+/* One step. The effects are valid until the next one. false when memory for the effects themselves
+ * was out: the state is whole, but something was not told, and the program should end. */
+bool hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out);
+/* When HUB_IN_TIME is wanted at the latest, HUB_NEVER when never. */
+int64_t hub_deadline_ns(const struct hub *hub);
+/* Assert every invariant; for tests, after each step. Costs time in the size of the state. */
+void hub_check(const struct hub *hub);
+
+/* What the state holds, for tests and status. */
+struct hub_counts {
+    size_t peers, clients, calls, unfinished, parked, workers, payload_bytes;
+};
+struct hub_counts hub_counts(const struct hub *hub);
+
+#endif

@@ -1,0 +1,127 @@
+/* Connections: who is at the other end, and HELLO. */
+#include "broker/core/state.h"
+
+#include <stdlib.h>
+
+struct peer *
+peer_find(struct hub *hub, uint64_t id)
+{
+    struct table_entry *e = table_find(&hub->peers, &id, sizeof id);
+    return e == NULL ? NULL : CONTAINER(e, struct peer, entry);
+}
+
+static void
+refuse_peer(struct hub *hub, uint64_t id)
+{
+    struct hub_effect *e = effect_add(hub, HUB_OUT_CLOSE);
+    if (e != NULL) {
+        e->peer = id;
+    }
+}
+
+void
+peer_opened(struct hub *hub, const struct hub_input *in)
+{
+    struct peer *p = table_count(&hub->peers) < WIRE_PEERS_MAX ? calloc(1, sizeof *p) : NULL;
+    if (p == NULL) {
+        refuse_peer(hub, in->peer);
+        return;
+    }
+    p->id = in->peer;
+    p->local = p->trusted = in->opened.local;
+    p->uid = p->local ? in->opened.uid : UINT32_MAX; /* nobody's: never equal to a local one */
+    p->pid = in->opened.pid;
+    p->start_ticks = in->opened.start_ticks;
+    p->admin = p->local && (p->uid == 0 || p->uid == hub->options.uid);
+    list_init(&p->tickets);
+    if (!table_add(&hub->peers, &p->entry, &p->id, sizeof p->id)) {
+        refuse_peer(hub, in->peer);
+        free(p);
+    }
+}
+
+void
+peer_closed(struct hub *hub, uint64_t id)
+{
+    struct peer *p = peer_find(hub, id);
+    if (p == NULL) {
+        return;
+    }
+    LIST_EACH(n, &p->tickets)
+    {
+        ticket_free(hub, CONTAINER(n, struct ticket, link));
+    }
+    for (size_t i = 0; i < PEER_CLIENTS_MAX; i++) {
+        if (p->clients[i] != NULL) {
+            client_leave(hub, p->clients[i]);
+        }
+    }
+    table_remove(&hub->peers, &p->entry);
+    free(p);
+}
+
+/* In time that does not depend on where they differ. */
+static bool
+same_token(const struct span *want, struct span got)
+{
+    uint8_t differs = want->len == 0 || want->len != got.len;
+    for (size_t i = 0; i < got.len && i < want->len; i++) {
+        differs |= (uint8_t) (want->data[i] ^ got.data[i]);
+    }
+    return differs == 0;
+}
+
+void
+write_welcome(struct hub *hub, struct buf *b, const struct replica *replica,
+              const struct client *client)
+{
+    write_op(b, WIRE_WELCOME);
+    write_map(b, 6u + (replica != NULL ? 2u : 0u) + (client != NULL ? 1u : 0u));
+    write_text(b, "hub");
+    write_text(b, hub->name);
+    write_text(b, "version");
+    write_text(b, hub->version);
+    write_text(b, "proto");
+    write_uint(b, WIRE_PROTO);
+    write_text(b, "epoch");
+    write_uint(b, hub->options.epoch);
+    write_text(b, "history");
+    write_uint(b, hub->history);
+    write_text(b, "limits");
+    write_map(b, 3);
+    write_text(b, "message_bytes");
+    write_uint(b, hub->options.message_bytes);
+    write_text(b, "park_ms");
+    write_uint(b, WIRE_PARK_MS);
+    write_text(b, "window");
+    write_uint(b, WIRE_WINDOW);
+    if (replica != NULL) {
+        char name[WIRE_NAME_BYTES_MAX + 16];
+        replica_name(replica, name);
+        write_text(b, "replica");
+        write_text(b, name);
+        write_text(b, "session");
+        write_uint(b, replica->session);
+    }
+    if (client != NULL) {
+        write_text(b, "client");
+        write_bin(b, (struct span){client->key, WIRE_CLIENT_BYTES});
+    }
+}
+
+void
+peer_hello(struct hub *hub, struct slot *slot, const struct record *r)
+{
+    struct peer *p = slot->ticket->peer;
+    struct field token;
+    if (!p->trusted) {
+        if (!record_key(RECORD_FIELD(r, HELLO, ABOUT), WIRE_KEY_HELLO_token, &token) ||
+            !same_token(&hub->options.token, token.item.bytes)) {
+            slot_fail(hub, slot, WIRE_ERR_UNAUTHENTICATED, "HELLO did not hold the hub's token");
+            return;
+        }
+        p->trusted = p->admin = true;
+    }
+    write_welcome(hub, slot_begin(slot), NULL, NULL);
+    slot_end(hub, slot);
+}

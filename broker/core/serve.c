@@ -1,0 +1,417 @@
+/* The worker's side of the link: ATTACH, POLL, REPORT, CONTROL, and the rules that make a broken
+ * connection harmless.
+ *
+ * A broken connection decides nothing. The worker gives up its POLLs, takes its inventory, attaches
+ * under the next number and polls with the session it got; what the hub had given and the inventory
+ * does not know has never arrived and may be given again. WORK is numbered, POLL says the last one
+ * taken, and what was not taken is told again under the same number. */
+#include "broker/core/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct replica *
+of_session(struct hub *hub, struct slot *slot, const struct field *name, uint64_t session)
+{
+    struct replica *r = replica_find(hub, &name->target);
+    if (r == NULL || r->session == 0 || r->session != session) {
+        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
+        return NULL;
+    }
+    return r;
+}
+
+/* ---- ATTACH ----------------------------------------------------------------------------------- */
+
+/* The token names its process: "<process>.<secret>". */
+static struct replica *
+of_token(struct hub *hub, struct span token)
+{
+    uint64_t process = 0;
+    size_t i = 0;
+    while (i < token.len && i < 19 && token.data[i] >= '0' && token.data[i] <= '9') {
+        process = process * 10 + (uint64_t) (token.data[i++] - '0');
+    }
+    if (i >= token.len || token.data[i] != '.') {
+        return NULL;
+    }
+    struct replica *r = replica_of_process(hub, process);
+    if (r == NULL || token.len - i - 1 != strlen(r->token)) {
+        return NULL;
+    }
+    uint8_t differs = 0;
+    for (size_t k = 0; r->token[k] != '\0'; k++) {
+        differs |= (uint8_t) ((uint8_t) r->token[k] ^ token.data[i + 1 + k]);
+    }
+    return differs == 0 ? r : NULL;
+}
+
+static bool
+keep_methods(struct worker *w, const struct field *methods)
+{
+    struct span inside = methods->inside;
+    struct method *list = calloc(methods->item.count + 1, sizeof *list);
+    if (list == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < methods->item.count; i++) {
+        struct mp_item name;
+        struct field about = {0}, policy;
+        (void) mp_next(&inside, &name);
+        (void) mp_skip(&inside, &about.raw);
+        about.inside = about.raw;
+        (void) mp_next(&about.inside, &about.item);
+        memcpy(list[i].name, name.bytes.data, name.bytes.len);
+        if (record_key(&about, WIRE_KEY_METHODS_policy, &policy)) {
+            list[i].policy = span_is(policy.item.bytes, "idempotent") ? POLICY_IDEMPOTENT
+                             : span_is(policy.item.bytes, "shared")   ? POLICY_SHARED
+                                                                      : POLICY_ONCE;
+        }
+    }
+    free(w->methods);
+    w->methods = list;
+    w->method_count = methods->item.count;
+    w->methods_known = true;
+    buf_reset(&w->described, SIZE_MAX);
+    buf_put(&w->described, methods->raw.data, methods->raw.len);
+    return true;
+}
+
+static bool
+is_listed(const struct field *list, uint64_t number)
+{
+    struct span inside = list->inside;
+    uint64_t n;
+    while (record_number(&inside, &n)) {
+        if (n == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was given to an earlier session and is not in the inventory has never arrived. */
+static void
+reconcile(struct hub *hub, struct replica *r, const struct field *about)
+{
+    struct field running, done;
+    const bool has_running = record_key(about, WIRE_KEY_ATTACH_running, &running);
+    const bool has_done = record_key(about, WIRE_KEY_ATTACH_done, &done);
+    struct worker *w = r->worker;
+    LIST_EACH(n, &r->running)
+    {
+        struct call *call = CONTAINER(n, struct call, running);
+        if ((has_running && is_listed(&running, call->number)) ||
+            (has_done && is_listed(&done, call->number))) {
+            call->work = 0; /* taken under the numbers of an earlier session */
+            continue;
+        }
+        list_remove(&call->running);
+        r->running_count--;
+        call->replica = NULL;
+        if (call->state == CALL_DONE) {
+            call_settle(hub, call);
+            continue;
+        }
+        /* A program that keeps no inventory may have run it: at least once is what it gets. */
+        call->runs = has_running || has_done ? 0 : call->runs;
+        call->state = CALL_QUEUED;
+        struct node *queue = call->only < 0 ? &w->queue : &r->queue;
+        list_append(queue->next, &call->queued); /* before the first: it has waited longest */
+        w->queued++;
+    }
+}
+
+void
+serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
+{
+    const struct field *about = RECORD_FIELD(rec, ATTACH, ABOUT);
+    struct field token, number = {0}, methods, capacity;
+    struct replica *r = record_key(about, WIRE_KEY_ATTACH_token, &token)
+                            ? of_token(hub, token.item.bytes)
+                            : NULL;
+    if (r == NULL) {
+        slot_fail(hub, slot, WIRE_ERR_PERMISSION_DENIED,
+                  "ATTACH needs the token that the hub put into PRONG_TOKEN of the process it started");
+        return;
+    }
+    const bool numbered = record_key(about, WIRE_KEY_ATTACH_attach, &number);
+    if (numbered && number.item.uint < r->attach) {
+        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "a later ATTACH was seen already");
+        return;
+    }
+    if (!numbered || number.item.uint != r->attach || r->session == 0) {
+        serve_detach(hub, r);
+        r->attach = numbered ? number.item.uint : r->attach;
+        r->session = hub_draw(hub);
+        r->work = r->taken = 0;
+        reconcile(hub, r, about);
+    }
+    r->capacity = record_key(about, WIRE_KEY_ATTACH_capacity, &capacity) ? capacity.item.uint : 1;
+    if (record_key(about, WIRE_KEY_ATTACH_methods, &methods) && !keep_methods(r->worker, &methods)) {
+        hub->failed = true;
+    }
+    life_step(hub, r, LIFE_IN_ATTACHED);
+    route_sweep(hub, r->worker);
+    write_welcome(hub, slot_begin(slot), r, NULL);
+    slot_end(hub, slot);
+}
+
+void
+serve_detach(struct hub *hub, struct replica *r)
+{
+    if (r->poll != NULL) {
+        slot_fail(hub, r->poll, WIRE_ERR_FAILED_PRECONDITION, "attach first");
+    }
+    if (r->control != NULL) {
+        slot_fail(hub, r->control, WIRE_ERR_FAILED_PRECONDITION, "attach first");
+    }
+    r->session = 0;
+    r->poll_capacity = 0;
+}
+
+/* ---- POLL and WORK ---------------------------------------------------------------------------- */
+
+static void
+write_acks(struct replica *r, struct buf *b)
+{
+    write_op(b, WIRE_ACK);
+    write_array(b, r->ack_count);
+    for (uint32_t i = 0; i < r->ack_count; i++) {
+        write_uint(b, r->acks[i]);
+    }
+    write_uint(b, 0);
+    r->ack_count = 0;
+}
+
+static void
+write_work_item(const struct hub *hub, struct buf *b, const struct call *call)
+{
+    const struct span args = buf_span(&call->args);
+    const int64_t left = (call->deadline.at_ns - hub->now_ns) / NS_PER_MS;
+    write_array(b, 6);
+    write_uint(b, call->number);
+    write_str(b, (struct span){(const uint8_t *) call->method, call->method_len});
+    write_uint(b, left > 0 ? (uint64_t) left : 0);
+    write_text(b, call->client->who);
+    write_nil(b);
+    write_raw(b, args);
+}
+
+void
+serve_work(struct hub *hub, struct replica *r)
+{
+    struct slot *slot = r->poll;
+    struct buf *b = slot_begin(slot);
+    uint32_t count = 0;
+    LIST_EACH(n, &r->running)
+    {
+        const struct call *call = CONTAINER(n, struct call, running);
+        count += call->work > r->taken && call->state == CALL_GIVEN;
+    }
+    if (r->ack_count > 0) {
+        write_acks(r, b);
+    }
+    write_op(b, WIRE_WORK);
+    write_uint(b, r->work);
+    write_array(b, count);
+    LIST_EACH(n, &r->running)
+    {
+        const struct call *call = CONTAINER(n, struct call, running);
+        if (call->work > r->taken && call->state == CALL_GIVEN) {
+            write_work_item(hub, b, call);
+        }
+    }
+    r->poll_capacity = 0;
+    slot_end(hub, slot);
+}
+
+void
+serve_poll(struct hub *hub, struct slot *slot, const struct record *rec)
+{
+    struct replica *r = of_session(hub, slot, RECORD_FIELD(rec, POLL, REPLICA),
+                                   RECORD_FIELD(rec, POLL, SESSION)->item.uint);
+    if (r == NULL) {
+        return;
+    }
+    const uint64_t taken = RECORD_FIELD(rec, POLL, TAKEN)->item.uint;
+    if (taken > r->work || taken < r->taken) {
+        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT, "POLL: taken is not a number of WORK it may be");
+        return;
+    }
+    if (r->poll != NULL) {
+        /* The newer one stands; the older one is given up by who sent it, or a repeat of the same. */
+        struct slot *old = r->poll;
+        struct buf *b = slot_begin(old);
+        write_op(b, WIRE_WORK);
+        write_uint(b, r->taken);
+        write_array(b, 0);
+        slot_end(hub, old);
+    }
+    r->taken = taken;
+    slot->replica = r;
+    r->poll = slot;
+    r->poll_capacity = RECORD_FIELD(rec, POLL, CAPACITY)->item.uint;
+    slot_park(hub, slot, NULL);
+    if (r->taken < r->work) {
+        serve_work(hub, r);
+        return;
+    }
+    route_pump(hub, r->worker);
+    if (r->poll == slot && r->ack_count == ACKS_MAX) {
+        serve_work(hub, r);
+    }
+}
+
+void
+serve_ack(struct hub *hub, struct replica *r, uint64_t call)
+{
+    if (r->ack_count == ACKS_MAX) {
+        /* It polls rarely: what it keeps then costs only its own memory, until it attaches anew. */
+        return;
+    }
+    r->acks[r->ack_count++] = call;
+    if (r->ack_count == ACKS_MAX && r->poll != NULL) {
+        serve_work(hub, r);
+    }
+}
+
+/* ---- REPORT ----------------------------------------------------------------------------------- */
+
+static void
+report_error(struct hub *hub, struct call *call, struct span payload)
+{
+    struct wire_failure f;
+    if (!record_failure(payload, &f)) {
+        call_fail(hub, call, WIRE_ERR_INTERNAL, WIRE_BEGAN_YES,
+                  "the worker reported an error that is not [code, began, message, details]");
+        return;
+    }
+    call_failure(hub, call,
+                 &(struct failure){(enum wire_error) f.code, (enum wire_began) f.began, f.message,
+                                   f.details});
+}
+
+static void
+report_item(struct hub *hub, struct replica *r, struct call *call, const struct record *item)
+{
+    const struct span payload = RECORD_FIELD(item, REPORT_ITEM, PAYLOAD)->raw;
+    const uint64_t kind = RECORD_FIELD(item, REPORT_ITEM, KIND)->item.uint;
+    if (kind == WIRE_REPORT_PROGRESS) {
+        call_progress(hub, call, payload);
+        return;
+    }
+    list_remove(&call->running);
+    r->running_count--;
+    r->calls_done++;
+    r->idle_since_ns = hub->now_ns;
+    call->replica = NULL;
+    call->ran_process = r->process;
+    switch ((enum wire_report_kind) kind) {
+    case WIRE_REPORT_RESULT:
+        call_result(hub, call, payload);
+        break;
+    case WIRE_REPORT_ERROR:
+        report_error(hub, call, payload);
+        break;
+    case WIRE_REPORT_PARTIAL:
+    case WIRE_REPORT_PROGRESS:
+        call_fail(hub, call, WIRE_ERR_UNIMPLEMENTED, WIRE_BEGAN_YES,
+                  "this hub does not take results in parts");
+        break;
+    }
+    call_settle(hub, call);
+}
+
+void
+serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
+{
+    const struct field *items = RECORD_FIELD(rec, REPORT, ITEMS);
+    struct replica *r = replica_find(hub, &RECORD_FIELD(rec, REPORT, REPLICA)->target);
+    const bool current = r != NULL && r->session != 0 &&
+                         r->session == RECORD_FIELD(rec, REPORT, SESSION)->item.uint;
+    if (r == NULL || (!current && !slot->ticket->peer->admin)) {
+        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
+        return;
+    }
+    struct buf forget = {0};
+    uint32_t count = 0;
+    struct span inside = items->inside;
+    struct record item;
+    while (record_item(&inside, WIRE_REC_REPORT_ITEM, &item)) {
+        const uint64_t number = RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint;
+        struct call *call = call_by_number(hub, number);
+        if (call != NULL && call->replica == r) {
+            report_item(hub, r, call, &item);
+        } else if (call == NULL) {
+            write_uint(&forget, number);
+            count++;
+        }
+    }
+    if (r->running_count == 0) {
+        life_step(hub, r, LIFE_IN_IDLE);
+    }
+    if (current) {
+        struct buf *b = slot_begin(slot);
+        write_op(b, WIRE_ACK);
+        write_array(b, count);
+        buf_put(b, buf_span(&forget).data, buf_span(&forget).len);
+        write_uint(b, 0);
+        slot_end(hub, slot);
+    } else {
+        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
+    }
+    buf_deinit(&forget);
+}
+
+/* ---- CONTROL and COMMAND ---------------------------------------------------------------------- */
+
+enum { COMMANDS_MAX = 64 };
+
+static void
+write_command(struct buf *b, const char *verb, uint64_t call)
+{
+    write_op(b, WIRE_COMMAND);
+    write_text(b, verb);
+    write_map(b, call != 0 ? 1 : 0);
+    if (call != 0) {
+        write_text(b, "call");
+        write_uint(b, call);
+    }
+}
+
+void
+serve_command(struct hub *hub, struct replica *r, const char *verb, uint64_t call)
+{
+    if (r->control != NULL) {
+        write_command(slot_begin(r->control), verb, call);
+        slot_end(hub, r->control);
+    } else if (verb[0] != '\0' && r->session != 0 && r->command_count < COMMANDS_MAX) {
+        write_command(&r->commands, verb, call);
+        r->command_count++;
+    }
+}
+
+void
+serve_control(struct hub *hub, struct slot *slot, const struct record *rec)
+{
+    struct replica *r = of_session(hub, slot, RECORD_FIELD(rec, CONTROL, REPLICA),
+                                   RECORD_FIELD(rec, CONTROL, SESSION)->item.uint);
+    if (r == NULL) {
+        return;
+    }
+    if (r->control != NULL) {
+        serve_command(hub, r, "", 0);
+    }
+    slot->replica = r;
+    r->control = slot;
+    slot_park(hub, slot, NULL);
+    if (r->command_count > 0) {
+        /* All at once: several records are one answer. */
+        const struct span all = buf_span(&r->commands);
+        buf_put(slot_begin(slot), all.data, all.len);
+        buf_reset(&r->commands, SIZE_MAX);
+        r->command_count = 0;
+        slot_end(hub, slot);
+    }
+}

@@ -1,0 +1,43 @@
+/* What a worker is: the part of the configuration that the hub's policy and the spawner need. */
+#ifndef PRONG_CORE_SPEC_H
+#define PRONG_CORE_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum spec_restart { SPEC_RESTART_NO, SPEC_RESTART_ON_FAILURE, SPEC_RESTART_ALWAYS };
+enum spec_ready { SPEC_READY_ATTACH, SPEC_READY_STARTED };
+
+/* How to start it. `text` is NUL-terminated strings in a row: the working folder, `argc` arguments,
+ * `envc` settings NAME=value. The core carries it and never looks inside. */
+struct launch {
+    uint32_t argc, envc;
+    const char *text;
+    size_t text_bytes;
+};
+
+/* Times in milliseconds. A spec inside the core owns its texts; elsewhere they are borrowed. */
+struct worker_spec {
+    const char *name;
+    struct launch launch;
+    uint32_t replicas;
+    bool autostart;
+    enum spec_ready ready;
+    enum spec_restart restart;
+    int64_t start_timeout_ms;
+    int64_t restart_delay_ms, restart_delay_ms_max;
+    uint32_t restarts_max;
+    int64_t restart_window_ms;
+    int stop_signal;
+    int64_t stop_timeout_ms;
+    uint32_t queue_max;
+};
+
+/* The defaults of every field but name and launch. */
+void spec_defaults(struct worker_spec *spec);
+/* A copy that owns its texts, NULL when memory is out; freed by spec_free, which accepts NULL. */
+struct worker_spec *spec_copy(const struct worker_spec *spec);
+void spec_free(struct worker_spec *spec);
+
+#endif

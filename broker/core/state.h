@@ -1,0 +1,386 @@
+/* The structures of the core, shared by its files and by nobody else.
+ *
+ * Who owns what: the hub owns connections (peers), clients, workers and the ring. A peer owns its
+ * tickets, one per request message. A client owns its calls. A replica borrows the calls that it runs,
+ * a worker those that wait for it, a ticket those whose outcome it waits for. */
+#ifndef PRONG_CORE_STATE_H
+#define PRONG_CORE_STATE_H
+
+#include "broker/core/deadline.h"
+#include "broker/core/hub.h"
+#include "broker/core/list.h"
+#include "broker/core/siphash.h"
+#include "broker/core/table.h"
+#include "proto/record.h"
+#include "proto/write.h"
+
+enum { NS_PER_MS = 1000000, PEER_CLIENTS_MAX = 64, ACKS_MAX = 64 };
+
+/* ---- events (ring.c) -------------------------------------------------------------------------- */
+
+/* Numbers first..next-1 are in the ring. */
+struct ring {
+    uint8_t *bytes;
+    size_t size;
+    size_t head, tail; /* where the next event goes; where the oldest stands */
+    size_t end;        /* bytes before the wrap, when head has wrapped and tail has not */
+    size_t *offsets;   /* of event n at n % offsets_cap */
+    size_t offsets_cap;
+    uint64_t first, next;
+    struct table topics; /* newest event of each topic */
+};
+
+struct event_view {
+    uint64_t number, time_us;
+    struct span topic, source, payload;
+};
+
+/* ---- one request message and its parts (ticket.c) -------------------------------------------- */
+
+enum slot_state { SLOT_OPEN, SLOT_PARKED, SLOT_ANSWERED };
+
+/* One record of a message. While parked, `link` is in the list of what it waits for. */
+struct slot {
+    struct ticket *ticket;
+    enum slot_state state;
+    enum wire_record record;
+    struct node link;
+    /* what it waits for */
+    struct call *call;       /* CALL, WAIT */
+    struct replica *replica; /* POLL, CONTROL */
+    struct fetch *fetch;     /* FETCH */
+    uint64_t seq;            /* as the peer said it */
+};
+
+struct ticket {
+    struct node link; /* in peer->tickets */
+    struct node due;  /* in hub->due when an answer is to be sent */
+    struct peer *peer;
+    uint64_t request;
+    struct deadline deadline;
+    struct buf out; /* encoded replies, in the order in which they came about */
+    uint32_t sp_id;
+    uint64_t body_hash; /* of the whole message; with sp_id it makes a repeat known */
+    uint32_t slot_count, parked;
+    struct slot *slots;
+    struct slot few[2]; /* the usual case needs no memory of its own */
+};
+
+struct fetch {
+    uint64_t from; /* next number to look at */
+    uint64_t lost;
+    uint64_t items_max, bytes_max;
+    uint32_t filter_count;
+    struct span filters[WIRE_FILTERS_MAX]; /* into text */
+    uint8_t text[];
+};
+
+/* ---- connections and clients (peer.c, client.c) ---------------------------------------------- */
+
+struct peer {
+    struct table_entry entry; /* by id, in hub->peers */
+    uint64_t id;
+    bool local, trusted; /* trusted: local, or HELLO with the token was seen */
+    bool admin;
+    uint32_t uid;
+    int32_t pid;
+    uint64_t start_ticks;
+    struct node tickets;
+    uint32_t ticket_count;
+    struct client *clients[PEER_CLIENTS_MAX]; /* that spoke through it, newest first */
+};
+
+/* Who calls: 16 bytes that a program chose, or a process that gave none. */
+struct client {
+    struct table_entry entry; /* by key, in hub->clients */
+    uint64_t number;
+    uint8_t key[WIRE_CLIENT_BYTES + 1]; /* the last byte tells chosen ids from made ones */
+    bool nameless;
+    uint32_t uid;
+    int32_t pid;
+    uint32_t present; /* connections that spoke for it and live */
+    uint64_t ack;     /* every call up to this has its outcome there */
+    uint64_t top;     /* highest seq seen */
+    uint64_t emit_seq, emit_number; /* newest event it published */
+    struct node calls; /* all of its calls, oldest first */
+    uint32_t call_count, unfinished;
+    struct deadline deadline; /* when it counts as away, then when it is forgotten */
+    bool away;
+    char who[48]; /* for the worker: "pid 12 uid 0" */
+    struct node idle; /* in hub->idle_clients when nobody is present */
+};
+
+/* ---- calls (call.c) --------------------------------------------------------------------------- */
+
+enum call_state { CALL_QUEUED, CALL_GIVEN, CALL_DONE };
+
+struct call {
+    struct table_entry entry; /* by {client, key}, in hub->calls */
+    struct {
+        uint64_t client_number, seq;
+    } key;
+    struct table_entry by_number; /* in hub->numbers */
+    uint64_t number;   /* between hub and worker */
+    uint64_t seq;      /* as the peer said it */
+    struct client *client;
+    struct node of_client; /* in client->calls */
+    struct node queued;    /* in worker->queue or replica->queue; when done, in hub->finished */
+    struct node running;   /* in replica->running */
+    struct node waiters;   /* slots */
+    enum call_state state;
+    bool emitted;      /* not a call but an EMIT without a client id, kept to know its repeat */
+    bool wants_progress, progress_new, acked;
+    uint8_t policy, runs; /* how often it was given out */
+    struct worker *worker; /* NULL for the hub's own methods */
+    int64_t only;          /* replica asked for, -1 for any */
+    struct replica *replica;
+    uint64_t work;         /* number of the WORK that gave it out */
+    uint64_t ran_process;  /* who reported the outcome and keeps it until we say it may forget */
+    struct deadline deadline;
+    struct buf args;       /* arguments; given back with the outcome */
+    struct buf outcome;    /* the encoded answer from its third element on */
+    enum wire_op outcome_op; /* RESULT or ERROR */
+    struct buf progress;
+    size_t charged; /* bytes counted in hub->payload_bytes */
+    size_t method_len;
+    char method[WIRE_NAME_BYTES_MAX];
+};
+
+/* ---- workers (worker.c, life.c, serve.c) ------------------------------------------------------ */
+
+enum life {
+#define LIFE(name, text) LIFE_##name,
+#include "broker/core/life.def"
+#undef LIFE
+    LIFE_COUNT,
+};
+
+struct method {
+    char name[WIRE_NAME_BYTES_MAX + 1];
+    uint8_t policy; /* enum call_policy */
+};
+enum call_policy { POLICY_ONCE, POLICY_IDEMPOTENT, POLICY_SHARED };
+
+struct replica {
+    struct worker *worker;
+    uint32_t index;
+    enum life life;
+    bool wanted;      /* it is to run: told by start and stop, not by what happens to it */
+    bool killed;      /* SIGKILL was sent */
+    bool overdue;     /* it was killed because it did not get ready in time */
+    uint64_t process; /* 0 when there is none */
+    struct table_entry by_process;
+    int32_t pid;
+    uint32_t incarnation, restarts;
+    char token[33];
+    int64_t started_ns, ready_ns;
+    struct deadline deadline;
+    /* deaths that count, the newest last: when there are too many in the window it has failed */
+    int64_t *deaths;
+    uint32_t death_count, death_row;
+    int32_t last_status;
+    bool has_last;
+    char last_reason[96];
+    /* the link */
+    uint64_t attach, session, work, taken;
+    uint64_t capacity;
+    struct node running; /* calls given and not reported */
+    uint32_t running_count;
+    struct node queue;   /* calls for this replica alone */
+    struct slot *poll, *control; /* parked, or NULL */
+    uint64_t poll_capacity;
+    uint64_t calls_done;
+    int64_t idle_since_ns;
+    uint64_t acks[ACKS_MAX]; /* calls whose results it may forget */
+    uint32_t ack_count;
+    struct buf commands; /* COMMANDs that found no parked CONTROL: encoded, one after another */
+    uint32_t command_count;
+};
+
+struct worker {
+    struct table_entry entry; /* by name, in hub->workers */
+    struct node link;         /* in hub->worker_list, in the order in which they were told */
+    struct worker_spec *spec;
+    struct replica **replicas;
+    uint32_t replica_count; /* those above spec->replicas are on their way out */
+    struct node queue;
+    uint32_t queued; /* here and in the replicas' own queues */
+    bool methods_known;
+    struct method *methods;
+    uint32_t method_count;
+    struct buf described; /* the methods map of ATTACH as it came */
+    uint64_t calls_total, errors_total;
+};
+
+/* ---- the hub ---------------------------------------------------------------------------------- */
+
+struct hub {
+    struct hub_options options;
+    char name[65], version[65];
+    struct siphash_key key;
+    uint64_t drawn; /* counts what was drawn from the key */
+    uint8_t *token;
+    int64_t now_ns, born_ns;
+    uint64_t wall_us;
+    uint64_t history;
+    struct table peers, clients, calls, numbers, workers, processes;
+    struct node worker_list, idle_clients, fetches, due;
+    struct node finished; /* calls that may be forgotten when the step ends */
+    struct deadlines deadlines;
+    struct ring ring;
+    uint64_t last_call, last_process, last_client;
+    size_t call_count, unfinished, payload_bytes, parked;
+    bool configured, was_ready, stopping, ended, events_new, failed;
+    struct buf scratch; /* for what is built and copied within one step */
+    struct hub_effect *effects;
+    size_t effect_count, effect_cap;
+    struct node sent; /* tickets whose bytes are in an effect: freed when the next step begins */
+    struct kept *kept; /* other bytes of effects, likewise */
+    struct record records[WIRE_RECORDS_MAX];
+};
+
+/* hub.c */
+uint64_t hub_draw(struct hub *hub); /* the next pseudo-random 53 bits */
+
+/* effect.c: each returns the new effect to be filled, or NULL (hub->failed) */
+struct hub_effect *effect_add(struct hub *hub, enum hub_effect_kind kind);
+/* A copy of bytes for an effect, kept until the next step; empty when memory is out. */
+struct span effect_bytes(struct hub *hub, struct span bytes);
+void effects_begin(struct hub *hub);
+
+/* ticket.c */
+void ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in);
+/* A refusal of a whole message. */
+void ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_error code,
+                   const char *text);
+struct buf *slot_begin(struct slot *slot); /* where to encode the answer */
+void slot_end(struct hub *hub, struct slot *slot);
+void slot_park(struct hub *hub, struct slot *slot, struct node *list);
+void slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
+void ticket_expired(struct hub *hub, struct ticket *ticket);
+void ticket_free(struct hub *hub, struct ticket *ticket);
+void tickets_send(struct hub *hub);
+
+/* peer.c */
+void peer_opened(struct hub *hub, const struct hub_input *in);
+void peer_closed(struct hub *hub, uint64_t id);
+struct peer *peer_find(struct hub *hub, uint64_t id);
+void peer_hello(struct hub *hub, struct slot *slot, const struct record *r);
+void write_welcome(struct hub *hub, struct buf *b, const struct replica *replica,
+                   const struct client *client);
+
+/* client.c */
+/* Who speaks: the client of a CALL, WAIT, CANCEL, EMIT or FETCH field. NULL after it was refused. */
+struct client *client_of(struct hub *hub, struct slot *slot, const struct field *id);
+struct client *client_find(struct hub *hub, struct peer *peer, const struct field *id);
+void client_ack(struct hub *hub, struct client *client, uint64_t ack);
+void client_leave(struct hub *hub, struct client *client);
+void client_expired(struct hub *hub, struct client *client);
+void client_free(struct hub *hub, struct client *client);
+/* The key of a call: its seq, or for the nameless what makes a repeat known. */
+uint64_t client_call_key(const struct slot *slot, const struct client *client, uint64_t seq);
+/* Room in the window of one that never acknowledges: its oldest outcomes are forgotten. */
+void client_trim(struct hub *hub, struct client *client);
+
+/* call.c */
+void calls_settle(struct hub *hub);
+void call_take(struct hub *hub, struct slot *slot, const struct record *r);
+void call_wait(struct hub *hub, struct slot *slot, const struct record *r);
+void call_cancel(struct hub *hub, struct slot *slot, const struct record *r);
+struct call *call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key);
+struct call *call_by_number(struct hub *hub, uint64_t number);
+struct call *call_find(struct hub *hub, struct client *client, uint64_t key);
+/* The one outcome. Later ones are ignored. */
+void call_result(struct hub *hub, struct call *call, struct span value);
+struct failure {
+    enum wire_error code;
+    enum wire_began began;
+    struct span text, details;
+};
+void call_failure(struct hub *hub, struct call *call, const struct failure *f);
+void call_fail(struct hub *hub, struct call *call, enum wire_error code, enum wire_began began,
+               const char *text);
+void call_progress(struct hub *hub, struct call *call, struct span progress);
+void call_expired(struct hub *hub, struct call *call);
+void call_drop(struct hub *hub, struct call *call); /* forget it, whatever its state */
+/* Forget it when its outcome is with the client and no replica holds it. */
+void call_settle(struct hub *hub, struct call *call);
+void call_unqueue(struct call *call);
+void call_end(struct hub *hub, struct call *call, const char *who); /* cancel */
+void slot_answer_call(struct hub *hub, struct slot *slot, struct call *call);
+
+/* route.c */
+/* Queue it for its worker, or give it out at once, or end it. */
+void route_call(struct hub *hub, struct call *call);
+/* Give waiting calls to replicas that have room. */
+void route_pump(struct hub *hub, struct worker *worker);
+/* Whether calls may wait for this worker (or one replica): somebody serves or will. */
+bool route_has_hope(const struct worker *worker, int64_t only);
+/* End every waiting call that nobody will serve. */
+void route_sweep(struct hub *hub, struct worker *worker);
+
+/* serve.c: the worker's requests */
+void serve_attach(struct hub *hub, struct slot *slot, const struct record *r);
+void serve_poll(struct hub *hub, struct slot *slot, const struct record *r);
+void serve_report(struct hub *hub, struct slot *slot, const struct record *r);
+void serve_control(struct hub *hub, struct slot *slot, const struct record *r);
+void serve_command(struct hub *hub, struct replica *replica, const char *verb, uint64_t call);
+/* Send one WORK (or an empty one when no calls are given) and what may be forgotten. */
+void serve_work(struct hub *hub, struct replica *replica);
+void serve_ack(struct hub *hub, struct replica *replica, uint64_t call);
+/* Another session begins, or none: parked requests of the old one end. */
+void serve_detach(struct hub *hub, struct replica *replica);
+void slot_forget(struct hub *hub, struct slot *slot); /* its connection or ticket is gone */
+
+/* worker.c */
+struct worker *worker_find(struct hub *hub, struct span name);
+struct worker *worker_add(struct hub *hub, const struct worker_spec *spec);
+bool worker_resize(struct hub *hub, struct worker *worker, uint32_t replicas);
+struct replica *replica_find(struct hub *hub, const struct target *target);
+struct replica *replica_of_process(struct hub *hub, uint64_t process);
+void worker_free(struct hub *hub, struct worker *worker);
+const struct method *worker_method(const struct worker *worker, const char *name, size_t len);
+void replica_name(const struct replica *replica, char out[WIRE_NAME_BYTES_MAX + 16]);
+void worker_ready_check(struct hub *hub);
+void worker_stop_all(struct hub *hub, bool fast);
+void worker_end_check(struct hub *hub);
+/* Replicas above what is wanted are forgotten once they have stopped. */
+void worker_prune(struct hub *hub, struct worker *worker);
+
+/* life.c */
+enum life_input {
+#define LIFE_INPUT(name, text) LIFE_IN_##name,
+#include "broker/core/life.def"
+#undef LIFE_INPUT
+    LIFE_IN_COUNT,
+};
+void life_step(struct hub *hub, struct replica *replica, enum life_input input);
+const char *life_text(enum life life);
+bool life_serves(enum life life);  /* attached and taking calls */
+bool life_has_hope(const struct replica *replica);
+void life_started(struct hub *hub, const struct hub_input *in);
+void life_start_failed(struct hub *hub, const struct hub_input *in);
+void life_exited(struct hub *hub, const struct hub_input *in);
+void life_alive(struct hub *hub, const struct hub_input *in);
+
+/* ring.c, fetch.c */
+bool ring_init(struct ring *ring, size_t bytes);
+void ring_deinit(struct ring *ring);
+/* The event's number, 0 when memory was out or it is larger than half the ring. */
+uint64_t ring_add(struct hub *hub, const struct event_view *event);
+bool ring_get(const struct ring *ring, uint64_t number, struct event_view *out);
+/* Numbers of the newest events of matching topics, in order; their count. */
+size_t ring_last(const struct ring *ring, const struct span *filters, size_t filter_count,
+                 uint64_t *numbers, size_t max);
+void fetch_take(struct hub *hub, struct slot *slot, const struct record *r);
+void fetch_pump(struct hub *hub);
+void fetch_answer_empty(struct hub *hub, struct slot *slot);
+void emit_take(struct hub *hub, struct slot *slot, const struct record *r);
+/* An event of the hub itself; the payload is built in hub->scratch by the caller. */
+void hub_event(struct hub *hub, const char *topic, struct span payload);
+
+/* admin.c */
+void admin_call(struct hub *hub, struct call *call, struct peer *peer);
+void admin_logs(struct hub *hub, const struct hub_input *in);
+
+#endif

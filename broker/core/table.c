@@ -1,0 +1,40 @@
+/* Hash tables: see table.h. */
+#include "broker/core/table.h"
+
+static unsigned
+hash(const struct table *t, const void *key, size_t len)
+{
+    return (unsigned) siphash13(&t->key, key, len);
+}
+
+bool
+table_add(struct table *t, struct table_entry *e, const void *key, size_t len)
+{
+    e->lost = false;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->head, key, len, hash(t, key, len), e);
+    e->in = !e->lost;
+    return e->in;
+}
+
+struct table_entry *
+table_find(const struct table *t, const void *key, size_t len)
+{
+    struct table_entry *e;
+    HASH_FIND_BYHASHVALUE(hh, t->head, key, len, hash(t, key, len), e);
+    return e;
+}
+
+void
+table_remove(struct table *t, struct table_entry *e)
+{
+    if (e->in) {
+        HASH_DELETE(hh, t->head, e);
+        e->in = false;
+    }
+}
+
+size_t
+table_count(const struct table *t)
+{
+    return HASH_COUNT(t->head);
+}

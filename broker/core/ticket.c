@@ -1,0 +1,299 @@
+/* Request messages: taken apart into records, each with a slot for its answer.
+ *
+ * A message has one answer. It is sent when nothing in it waits any more, or as soon as something that
+ * waited has come: what still waits is then told PENDING, or gets an empty answer, and is asked again.
+ * REPORT and HELLO alone do not make an answer due, because a worker sends REPORT and POLL together
+ * and wants the answer when there is work. */
+#include "broker/core/state.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+ping_take(struct hub *hub, struct slot *slot, const struct record *r)
+{
+    struct buf *b = slot_begin(slot);
+    write_op(b, WIRE_PONG);
+    write_raw(b, RECORD_FIELD(r, PING, PAYLOAD)->raw);
+    slot_end(hub, slot);
+}
+
+static void
+hello_take(struct hub *hub, struct slot *slot, const struct record *r)
+{
+    peer_hello(hub, slot, r);
+}
+
+/* What is done with a request, and when its answer may wait for others in the same message. */
+struct request_row {
+    void (*take)(struct hub *hub, struct slot *slot, const struct record *r);
+    bool open;  /* allowed before the peer has said who it is */
+    bool waits; /* its answer alone does not make the message due */
+};
+
+static const struct request_row requests[WIRE_REC_COUNT] = {
+    [WIRE_REC_HELLO] = {hello_take, .open = true, .waits = true},
+    [WIRE_REC_CALL] = {call_take},
+    [WIRE_REC_WAIT] = {call_wait},
+    [WIRE_REC_CANCEL] = {call_cancel},
+    [WIRE_REC_EMIT] = {emit_take},
+    [WIRE_REC_FETCH] = {fetch_take},
+    [WIRE_REC_PING] = {ping_take, .open = true},
+    [WIRE_REC_ATTACH] = {serve_attach},
+    [WIRE_REC_POLL] = {serve_poll},
+    [WIRE_REC_REPORT] = {serve_report, .waits = true},
+    [WIRE_REC_CONTROL] = {serve_control},
+};
+
+static struct ticket *
+ticket_new(struct peer *peer, const struct hub_input *in, size_t slots)
+{
+    struct ticket *t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        return NULL;
+    }
+    t->slots = slots <= sizeof t->few / sizeof t->few[0] ? t->few : calloc(slots, sizeof *t->slots);
+    if (t->slots == NULL) {
+        free(t);
+        return NULL;
+    }
+    t->peer = peer;
+    t->request = in->message.request;
+    t->sp_id = in->message.sp_id;
+    t->slot_count = (uint32_t) slots;
+    list_init(&t->due);
+    list_append(&peer->tickets, &t->link);
+    peer->ticket_count++;
+    return t;
+}
+
+void
+ticket_free(struct hub *hub, struct ticket *t)
+{
+    for (uint32_t i = 0; i < t->slot_count; i++) {
+        slot_forget(hub, &t->slots[i]);
+    }
+    deadline_clear(&hub->deadlines, &t->deadline);
+    list_remove(&t->due);
+    list_remove(&t->link);
+    if (t->peer != NULL) {
+        t->peer->ticket_count--;
+    }
+    buf_deinit(&t->out);
+    if (t->slots != t->few) {
+        free(t->slots);
+    }
+    free(t);
+}
+
+void
+ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_error code,
+              const char *text)
+{
+    struct buf b = {0};
+    write_error(&b, &(struct write_error){.code = code, .message = span_text(text)});
+    struct hub_effect *e = effect_add(hub, HUB_OUT_REPLY);
+    if (e != NULL) {
+        e->peer = peer->id;
+        e->request = request;
+        e->body = effect_bytes(hub, buf_span(&b));
+    }
+    buf_deinit(&b);
+}
+
+static void
+take_record(struct hub *hub, struct slot *slot, const struct record *r)
+{
+    const struct request_row *row = &requests[r->record];
+    if (row->take == NULL) {
+        slot_fail(hub, slot, WIRE_ERR_UNIMPLEMENTED, "this operation is a reply, not a request");
+    } else if (!row->open && !slot->ticket->peer->trusted) {
+        slot_fail(hub, slot, WIRE_ERR_UNAUTHENTICATED,
+                  "say who you are first: HELLO with the hub's token");
+    } else {
+        row->take(hub, slot, r);
+    }
+}
+
+void
+ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in)
+{
+    struct wire_diag diag;
+    const struct span body = in->message.body;
+    const size_t count = record_message(body, hub->records, WIRE_RECORDS_MAX, &diag);
+    if (count == 0) {
+        ticket_refuse(hub, peer, in->message.request, diag.code, diag.text);
+        return;
+    }
+    if (peer->ticket_count >= WIRE_PARKED_MAX) {
+        ticket_refuse(hub, peer, in->message.request, WIRE_ERR_RESOURCE_EXHAUSTED,
+                      "too many requests of this connection wait for an answer");
+        return;
+    }
+    struct ticket *t = ticket_new(peer, in, count);
+    if (t == NULL) {
+        ticket_refuse(hub, peer, in->message.request, WIRE_ERR_RESOURCE_EXHAUSTED,
+                      "the hub is out of memory");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &t->slots[i];
+        slot->ticket = t;
+        slot->record = hub->records[i].record;
+        list_init(&slot->link);
+    }
+    t->body_hash = peer->local ? siphash13(&hub->key, body.data, body.len) : 0;
+    for (size_t i = 0; i < count; i++) {
+        take_record(hub, &t->slots[i], &hub->records[i]);
+        assert(t->slots[i].state != SLOT_OPEN);
+    }
+    if (t->parked == 0 && list_is_empty(&t->due)) {
+        list_append(&hub->due, &t->due);
+    } else if (t->parked > 0 && t->deadline.place == 0 &&
+               !deadline_set(&hub->deadlines, &t->deadline, DEADLINE_TICKET,
+                             hub->now_ns + (int64_t) WIRE_PARK_MS * NS_PER_MS)) {
+        hub->failed = true;
+    }
+}
+
+struct buf *
+slot_begin(struct slot *slot)
+{
+    return &slot->ticket->out;
+}
+
+/* Out of what it waits for, and out of the counts. */
+static void
+unpark(struct hub *hub, struct slot *slot)
+{
+    if (slot->state != SLOT_PARKED) {
+        return;
+    }
+    list_remove(&slot->link);
+    slot->ticket->parked--;
+    hub->parked--;
+    if (slot->replica != NULL && slot->replica->poll == slot) {
+        slot->replica->poll = NULL;
+    }
+    if (slot->replica != NULL && slot->replica->control == slot) {
+        slot->replica->control = NULL;
+    }
+    free(slot->fetch);
+    slot->fetch = NULL;
+}
+
+void
+slot_end(struct hub *hub, struct slot *slot)
+{
+    struct ticket *t = slot->ticket;
+    const bool parked = slot->state == SLOT_PARKED;
+    unpark(hub, slot);
+    slot->state = SLOT_ANSWERED;
+    if ((parked || !requests[slot->record].waits) && list_is_empty(&t->due)) {
+        list_append(&hub->due, &t->due);
+    }
+}
+
+void
+slot_park(struct hub *hub, struct slot *slot, struct node *list)
+{
+    slot->state = SLOT_PARKED;
+    slot->ticket->parked++;
+    hub->parked++;
+    if (list != NULL) {
+        list_append(list, &slot->link);
+    }
+}
+
+void
+slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text)
+{
+    write_error(slot_begin(slot), &(struct write_error){
+                                      .seq = slot->seq, .code = code, .message = span_text(text)});
+    slot_end(hub, slot);
+}
+
+void
+slot_forget(struct hub *hub, struct slot *slot)
+{
+    unpark(hub, slot);
+    slot->state = SLOT_ANSWERED;
+}
+
+void
+ticket_expired(struct hub *hub, struct ticket *t)
+{
+    if (list_is_empty(&t->due)) {
+        list_append(&hub->due, &t->due);
+    }
+}
+
+/* What is told of a request that goes on waiting, so that the message can be answered. */
+static void
+answer_waiting(struct hub *hub, struct slot *slot)
+{
+    if (slot->call != NULL) {
+        struct buf *b = slot_begin(slot);
+        write_op(b, WIRE_PENDING);
+        write_uint(b, slot->seq);
+        slot_end(hub, slot);
+    } else if (slot->fetch != NULL) {
+        fetch_answer_empty(hub, slot);
+    } else if (slot->replica->poll == slot) {
+        serve_work(hub, slot->replica);
+    } else {
+        serve_command(hub, slot->replica, "", 0);
+    }
+}
+
+/* Whoever has no client id cannot ask again, so its calls are waited for. */
+static bool
+must_wait(const struct ticket *t)
+{
+    for (uint32_t i = 0; i < t->slot_count; i++) {
+        const struct slot *s = &t->slots[i];
+        if (s->state == SLOT_PARKED && s->call != NULL && s->call->client->nameless) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+ticket_send(struct hub *hub, struct ticket *t)
+{
+    for (uint32_t i = 0; i < t->slot_count && t->parked > 0; i++) {
+        if (t->slots[i].state == SLOT_PARKED) {
+            answer_waiting(hub, &t->slots[i]);
+        }
+    }
+    struct hub_effect *e = effect_add(hub, HUB_OUT_REPLY);
+    if (e == NULL || t->out.failed) {
+        hub->failed = true;
+        return;
+    }
+    e->peer = t->peer->id;
+    e->request = t->request;
+    e->body = buf_span(&t->out);
+    deadline_clear(&hub->deadlines, &t->deadline);
+    list_remove(&t->due);
+    list_remove(&t->link);
+    t->peer->ticket_count--;
+    t->peer = NULL;
+    list_append(&hub->sent, &t->link);
+}
+
+void
+tickets_send(struct hub *hub)
+{
+    LIST_EACH(n, &hub->due)
+    {
+        struct ticket *t = CONTAINER(n, struct ticket, due);
+        if (t->parked > 0 && must_wait(t)) {
+            list_remove(&t->due);
+        } else {
+            ticket_send(hub, t);
+        }
+    }
+}
