@@ -1,0 +1,280 @@
+/* The broker: see broker.h. */
+#include "broker/shell/broker.h"
+#include "broker/shell/launch.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS_PER_TURN = 64, HURRY_MS = 2000 };
+
+static int64_t
+clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    (void) clock_gettime(clock, &t);
+    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void
+read_clocks(struct broker *b)
+{
+    b->now_ns = clock_ns(CLOCK_MONOTONIC);
+    b->wall_us = (uint64_t) clock_ns(CLOCK_REALTIME) / 1000;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+static int
+fail(struct broker *b, int code, const char *text)
+{
+    log_write(&b->log, LOG_ERROR, "%s", text);
+    return code;
+}
+
+/* The group of the configuration may enter the folder and use the socket. */
+static int
+open_to_group(struct broker *b, const char *runtime_dir)
+{
+    char path[4200];
+    const char *name = b->config->hub.group;
+    const struct group *group = name == NULL ? NULL : getgrnam(name);
+    if (name == NULL) {
+        return EX_OK;
+    }
+    if (group == NULL) {
+        log_write(&b->log, LOG_ERROR, "hub: group: there is no group '%s'", name);
+        return EX_CONFIG;
+    }
+    (void) snprintf(path, sizeof path, "%s/hub.sock", runtime_dir);
+    if (chown(path, (uid_t) -1, group->gr_gid) != 0 || chown(runtime_dir, (uid_t) -1, group->gr_gid) != 0 ||
+        chmod(runtime_dir, 0750) != 0) {
+        log_write(&b->log, LOG_ERROR, "cannot give %s to the group '%s': %s", runtime_dir, name, strerror(errno));
+        return EX_NOPERM;
+    }
+    return EX_OK;
+}
+
+static int
+open_link(struct broker *b, const char *url, bool use_nng)
+{
+    const struct config_hub *hub = &b->config->hub;
+    const struct link_server_options options = {
+        .epoll_fd = b->epoll_fd,
+        .use_nng = use_nng,
+        .message_bytes_max = (size_t) hub->message_bytes_max,
+        .socket_mode = hub->group != NULL ? 0660 : 0600,
+        .peers_max = 1024,
+        .out_bytes_max = 64 << 20,
+        .tls_cert_file = hub->tls_cert_file,
+        .tls_key_file = hub->tls_key_file,
+    };
+    struct link_handler handler = broker_link_handler;
+    struct link_error error;
+    handler.context = b;
+    if (link_server_open(url, &options, &handler, &b->links[b->link_count], &error) != 0) {
+        log_write(&b->log, LOG_ERROR, "cannot listen on %s: %s", url, error.text);
+        return error.code == EACCES ? EX_NOPERM : EX_CANTCREAT;
+    }
+    log_write(&b->log, LOG_INFO, "listening on %s", link_server_url(b->links[b->link_count]));
+    b->link_count++;
+    return EX_OK;
+}
+
+static int
+open_links(struct broker *b, const char *runtime_dir)
+{
+    const struct config_hub *hub = &b->config->hub;
+    (void) snprintf(b->url, sizeof b->url, "ipc://%s/hub.sock", runtime_dir);
+    int code = open_link(b, b->url, hub->local_engine == CONFIG_ENGINE_NNG);
+    if (code == EX_OK) {
+        code = open_to_group(b, runtime_dir);
+    }
+    for (size_t i = 0; i < hub->listen.count && code == EX_OK; i++) {
+        code = open_link(b, hub->listen.items[i], true);
+    }
+    return code;
+}
+
+static int
+open_hub(struct broker *b, const char *runtime_dir)
+{
+    const struct config_hub *c = &b->config->hub;
+    const char *epoch = getenv("PRONG_EPOCH");
+    const char *slash = strrchr(runtime_dir, '/');
+    char why[400], token_path[4200];
+    struct buf token = {0};
+    struct hub_options options = {
+        .name = slash != NULL ? slash + 1 : runtime_dir,
+        .version = PRONG_VERSION,
+        .epoch = epoch != NULL ? strtoull(epoch, NULL, 10) : 1,
+        .uid = getuid(),
+        .events_bytes = (uint64_t) c->events_size_bytes,
+        .message_bytes = (uint64_t) c->message_bytes_max,
+        .drain_ms = c->stop_timeout_ms,
+    };
+    if (!secret_load(runtime_dir, options.epoch == 1, options.secret, why, sizeof why)) {
+        return fail(b, EX_CANTCREAT, why);
+    }
+    (void) snprintf(token_path, sizeof token_path, "%s/token", runtime_dir);
+    if (c->listen.count > 0 &&
+        !secret_token(c->token_file != NULL ? c->token_file : token_path, &token, why, sizeof why)) {
+        return fail(b, EX_CONFIG, why);
+    }
+    options.token = buf_span(&token);
+    b->hub = hub_new(&options);
+    buf_deinit(&token);
+    return b->hub != NULL ? EX_OK : fail(b, EX_OSERR, "out of memory");
+}
+
+static int
+tell_workers(struct broker *b)
+{
+    for (size_t i = 0; i < b->config->worker_count; i++) {
+        struct worker_spec spec;
+        struct buf text = {0};
+        const bool ok = launch_spec(&b->config->workers[i], &spec, &text);
+        struct hub_input in = {.kind = HUB_IN_WORKER, .worker = {&spec}};
+        if (ok) {
+            broker_feed(b, &in);
+        }
+        buf_deinit(&text);
+        if (!ok) {
+            return fail(b, EX_OSERR, "out of memory");
+        }
+    }
+    return EX_OK;
+}
+
+static void
+spawner_record(void *context, const struct spawn_record *record, int fd)
+{
+    broker_feed_record(context, record, fd);
+}
+
+static void
+spawner_gone(void *context)
+{
+    struct broker *b = context;
+    b->ended = true;
+    b->exit_code = EX_OSERR;
+}
+
+int
+broker_open(struct broker *b, const char *runtime_dir, struct config *config)
+{
+    *b = (struct broker){.epoll_fd = -1, .log = log_start(), .config = config, .stop_by_ns = HUB_NEVER};
+    b->spawner.fd = -1;
+    b->log.level = (enum log_level) config->hub.log_level;
+    (void) snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
+    b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    const struct output_options output = {
+        b->epoll_fd, config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir, &b->log};
+    b->output = output_new(&output);
+    b->spawner.context = b;
+    b->spawner.record = spawner_record;
+    b->spawner.gone = spawner_gone;
+    if (b->epoll_fd < 0 || b->output == NULL) {
+        return fail(b, EX_OSERR, "out of memory or descriptors");
+    }
+    read_clocks(b);
+    int code = open_hub(b, runtime_dir);
+    if (code == EX_OK) {
+        code = tell_workers(b);
+    }
+    if (code == EX_OK) {
+        code = open_links(b, runtime_dir);
+    }
+    if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
+        code = fail(b, EX_USAGE, "descriptor 3 is not the spawner: prong-broker is started by prongd");
+    }
+    return code;
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+/* Milliseconds until the core or a stop that takes too long wants the time; -1 for never. */
+static int
+timeout_ms(const struct broker *b)
+{
+    const int64_t hub_ns = hub_deadline_ns(b->hub);
+    const int64_t at_ns = b->stop_by_ns < hub_ns ? b->stop_by_ns : hub_ns;
+    if (at_ns == HUB_NEVER) {
+        return -1;
+    }
+    const int64_t left_ns = at_ns - clock_ns(CLOCK_MONOTONIC);
+    if (left_ns <= 0) {
+        return 0;
+    }
+    /* Rounded up: a turn just before a deadline would do nothing and come again. */
+    const int64_t left_ms = (left_ns + 999999) / 1000000;
+    return left_ms > 3600000 ? 3600000 : (int) left_ms;
+}
+
+static void
+keep_time(struct broker *b)
+{
+    if (b->now_ns >= hub_deadline_ns(b->hub)) {
+        struct hub_input in = {.kind = HUB_IN_TIME};
+        broker_feed(b, &in);
+    }
+    if (b->now_ns >= b->stop_by_ns) {
+        /* First what still drains is asked to end, then what still runs is killed. */
+        struct hub_input in = {.kind = HUB_IN_STOP};
+        log_write(&b->log, LOG_WARN, "stopping takes too long: %s",
+                  b->hurries == 0 ? "running calls are given up" : "killing what still runs");
+        b->hurries++;
+        b->stop_by_ns = b->now_ns + (int64_t) HURRY_MS * 1000000;
+        broker_feed(b, &in);
+    }
+}
+
+int
+broker_run(struct broker *b)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    while (!b->ended) {
+        const int n = epoll_wait(b->epoll_fd, events, EVENTS_PER_TURN, timeout_ms(b));
+        read_clocks(b);
+        for (int i = 0; i < n; i++) {
+            struct source *source = events[i].data.ptr;
+            source->ready(source, events[i].events);
+        }
+        keep_time(b);
+        for (size_t i = 0; i < b->link_count; i++) {
+            link_server_turn(b->links[i]);
+        }
+        output_turn(b->output);
+    }
+    if (b->exit_code == 0) {
+        const struct spawn_record end = {.version = SPAWN_RECORDS_VERSION, .op = SPAWN_END};
+        spawn_link_send(&b->spawner, &end, NULL);
+        spawn_link_flush(&b->spawner);
+        log_write(&b->log, LOG_INFO, "stopped");
+    }
+    return b->exit_code;
+}
+
+void
+broker_close(struct broker *b)
+{
+    while (b->link_count > 0) {
+        link_server_free(b->links[--b->link_count]);
+    }
+    spawn_link_close(&b->spawner);
+    output_free(b->output);
+    hub_free(b->hub);
+    config_free(b->config);
+    free(b->follows);
+    if (b->epoll_fd >= 0) {
+        (void) close(b->epoll_fd);
+    }
+    *b = (struct broker){.epoll_fd = -1};
+}

@@ -1,0 +1,57 @@
+/* The broker: one epoll loop that owns the hub's state, its links and the output of its workers. */
+#ifndef PRONG_SHELL_BROKER_H
+#define PRONG_SHELL_BROKER_H
+
+#include "broker/config/config.h"
+#include "broker/core/hub.h"
+#include "broker/shell/log.h"
+#include "broker/shell/output.h"
+#include "broker/shell/spawn_link.h"
+#include "proto/link/link.h"
+
+enum { BROKER_LINKS_MAX = 17, BROKER_FOLLOWS_MAX = 16 };
+
+/* What an effect leads to, told to the core when the effects of its step are all carried out. */
+struct follow {
+    struct hub_input input;
+    struct buf payload;
+};
+
+struct broker {
+    int epoll_fd;
+    struct log log;
+    struct config *config;
+    struct hub *hub;
+    struct link_server *links[BROKER_LINKS_MAX];
+    size_t link_count;
+    struct spawn_link spawner;
+    struct output *output;
+    char url[256]; /* of the local socket */
+    char log_dir[4200];
+    struct follow *follows;
+    size_t follow_count, follow_cap;
+    bool configured, ended;
+    int exit_code;
+    int64_t now_ns, stop_by_ns;
+    uint64_t wall_us;
+    int hurries; /* how often a stop that takes too long was made faster */
+};
+
+/* Build everything from a configuration; listening begins, no worker is started yet. Errors are told
+ * on the log: the sysexits code of the program, 0 when all is well. */
+int broker_open(struct broker *b, const char *runtime_dir, struct config *config);
+/* Serve until the hub has ended; the exit code. */
+int broker_run(struct broker *b);
+void broker_close(struct broker *b);
+
+/* feed.c: inputs into the core, its effects into the world. */
+void broker_feed(struct broker *b, struct hub_input *in);
+void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);
+extern const struct link_handler broker_link_handler;
+
+/* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the token
+ * for network clients. Both in files of mode 0600. false with a text for people. */
+bool secret_load(const char *runtime_dir, bool first, uint8_t secret[16], char *why, size_t why_size);
+bool secret_token(const char *path, struct buf *token, char *why, size_t why_size);
+
+#endif

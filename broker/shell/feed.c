@@ -1,0 +1,326 @@
+/* Inputs into the core, its effects into the world.
+ *
+ * Connections of all links share one space of numbers: the link's place in the upper bits. */
+#include "broker/shell/broker.h"
+#include "broker/shell/launch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINK_SHIFT = 48 };
+
+static uint64_t
+peer_of(const struct broker *b, const struct link_server *s, uint64_t peer)
+{
+    uint64_t i = 0;
+    while (i < b->link_count && b->links[i] != s) {
+        i++;
+    }
+    return i << LINK_SHIFT | peer;
+}
+
+static struct link_server *
+link_of(const struct broker *b, uint64_t peer)
+{
+    return b->links[peer >> LINK_SHIFT];
+}
+
+/* ---- effects ---------------------------------------------------------------------------------- */
+
+/* Something to tell the core once its present effects are done with; NULL when memory is out, which
+ * ends the broker: what it was told to do would be lost. */
+static struct follow *
+follow_add(struct broker *b, enum hub_input_kind kind)
+{
+    if (b->follow_count == b->follow_cap) {
+        const size_t cap = b->follow_cap > 0 ? b->follow_cap * 2 : BROKER_FOLLOWS_MAX;
+        struct follow *list = realloc(b->follows, cap * sizeof *list);
+        if (list == NULL) {
+            log_write(&b->log, LOG_ERROR, "out of memory");
+            b->ended = true;
+            b->exit_code = 71;
+            return NULL;
+        }
+        b->follows = list;
+        b->follow_cap = cap;
+    }
+    struct follow *f = &b->follows[b->follow_count++];
+    *f = (struct follow){.input = {.kind = kind}};
+    return f;
+}
+
+static void
+send_simple(struct broker *b, enum spawn_op op, int status)
+{
+    const struct spawn_record r = {.version = SPAWN_RECORDS_VERSION, .op = (uint16_t) op, .status = status};
+    spawn_link_send(&b->spawner, &r, NULL);
+}
+
+static void
+start(struct broker *b, const struct hub_effect *e)
+{
+    struct spawn_record r;
+    char *text = malloc(SPAWN_TEXT_BYTES_MAX);
+    if (text != NULL && launch_record(e, b->url, &r, text)) {
+        spawn_link_send(&b->spawner, &r, text);
+    } else {
+        struct follow *f = follow_add(b, HUB_IN_START_FAILED);
+        if (f != NULL) {
+            f->input.process.id = e->process;
+            f->input.process.step = spawn_step_text(SPAWN_STEP_RECORD);
+            f->input.process.error = 7; /* E2BIG: as the kernel calls arguments that are too long */
+        }
+    }
+    free(text);
+}
+
+static void
+send_signal(struct broker *b, const struct hub_effect *e)
+{
+    const struct spawn_record r = {.version = SPAWN_RECORDS_VERSION,
+                                   .op = SPAWN_SIGNAL,
+                                   .id = e->process,
+                                   .signal = e->signal,
+                                   .whole_group = e->group};
+    spawn_link_send(&b->spawner, &r, NULL);
+}
+
+static void
+give_logs(struct broker *b, const struct hub_effect *e)
+{
+    struct follow *f = follow_add(b, HUB_IN_LOGS);
+    if (f != NULL) {
+        f->input.logs.call = e->call;
+        output_last(b->output, e->spec->name, e->only, e->lines, &f->payload);
+    }
+}
+
+static void
+stopping(struct broker *b)
+{
+    send_simple(b, SPAWN_STOPPING, 0);
+    b->stop_by_ns = b->now_ns + b->config->hub.stop_timeout_ms * 1000000;
+    log_write(&b->log, LOG_INFO, "stopping");
+}
+
+static void
+end(struct broker *b)
+{
+    b->ended = true;
+    b->exit_code = 0;
+}
+
+static void
+carry_out(struct broker *b, const struct hub_effect *e)
+{
+    switch (e->kind) {
+    case HUB_OUT_REPLY:
+        link_server_reply(link_of(b, e->peer), e->request, e->body);
+        return;
+    case HUB_OUT_CLOSE:
+        link_server_close_peer(link_of(b, e->peer), e->peer & ((UINT64_C(1) << LINK_SHIFT) - 1));
+        return;
+    case HUB_OUT_START:
+        start(b, e);
+        return;
+    case HUB_OUT_SIGNAL:
+        send_signal(b, e);
+        return;
+    case HUB_OUT_LOGS:
+        give_logs(b, e);
+        return;
+    case HUB_OUT_EVENT:
+        log_event(&b->log, e->topic, e->body);
+        return;
+    case HUB_OUT_READY:
+        send_simple(b, SPAWN_READY, 0);
+        log_write(&b->log, LOG_INFO, "every worker is ready");
+        return;
+    case HUB_OUT_STOPPING:
+        stopping(b);
+        return;
+    case HUB_OUT_END:
+        end(b);
+        return;
+    }
+}
+
+static void
+step(struct broker *b, struct hub_input *in)
+{
+    struct hub_effects effects;
+    in->now_ns = b->now_ns;
+    in->wall_us = b->wall_us;
+    if (!hub_step(b->hub, in, &effects)) {
+        /* A broker that could not tell what it decided is worth nothing: the next one starts clean. */
+        log_write(&b->log, LOG_ERROR, "out of memory");
+        b->ended = true;
+        b->exit_code = 71;
+    }
+    for (size_t i = 0; i < effects.count; i++) {
+        carry_out(b, &effects.list[i]);
+    }
+}
+
+void
+broker_feed(struct broker *b, struct hub_input *in)
+{
+    step(b, in);
+    for (size_t i = 0; i < b->follow_count; i++) {
+        struct follow f = b->follows[i]; /* the list may move when more is added */
+        if (f.input.kind == HUB_IN_LOGS) {
+            f.input.logs.payload = buf_span(&f.payload);
+        }
+        step(b, &f.input);
+        buf_deinit(&f.payload);
+    }
+    b->follow_count = 0;
+}
+
+/* ---- links ------------------------------------------------------------------------------------ */
+
+static void
+opened(void *context, struct link_server *s, uint64_t peer, const struct link_cred *cred)
+{
+    struct broker *b = context;
+    struct hub_input in = {.kind = HUB_IN_OPENED, .peer = peer_of(b, s, peer)};
+    in.opened.local = cred->known && cred->local;
+    in.opened.uid = cred->uid;
+    in.opened.pid = cred->pid;
+    in.opened.start_ticks = cred->start_ticks;
+    broker_feed(b, &in);
+}
+
+static void
+message(void *context, struct link_server *s, uint64_t peer, uint64_t request, uint32_t sp_id,
+        struct span body)
+{
+    struct broker *b = context;
+    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = peer_of(b, s, peer)};
+    in.message.request = request;
+    in.message.sp_id = sp_id;
+    in.message.body = body;
+    broker_feed(b, &in);
+}
+
+static void
+oversized(void *context, struct link_server *s, uint64_t peer, uint64_t request, uint64_t size_bytes)
+{
+    struct broker *b = context;
+    struct hub_input in = {.kind = HUB_IN_OVERSIZED, .peer = peer_of(b, s, peer)};
+    in.message.request = request;
+    in.message.size_bytes = size_bytes;
+    broker_feed(b, &in);
+}
+
+static void
+closed(void *context, struct link_server *s, uint64_t peer)
+{
+    struct broker *b = context;
+    struct hub_input in = {.kind = HUB_IN_CLOSED, .peer = peer_of(b, s, peer)};
+    broker_feed(b, &in);
+}
+
+const struct link_handler broker_link_handler = {
+    .opened = opened, .message = message, .oversized = oversized, .closed = closed};
+
+/* ---- the spawner ------------------------------------------------------------------------------ */
+
+static void
+take_output(struct broker *b, const struct spawn_record *r, int fd)
+{
+    char worker[SPAWN_NAME_BYTES_MAX];
+    if (fd < 0) {
+        return;
+    }
+    memcpy(worker, r->name, sizeof worker);
+    worker[sizeof worker - 1] = '\0';
+    char *slash = strchr(worker, '/');
+    if (slash == NULL) {
+        (void) close(fd);
+        return;
+    }
+    *slash = '\0';
+    struct output_target target = {worker, (uint32_t) strtoul(slash + 1, NULL, 10), r->pid, 10 << 20, 3};
+    for (size_t i = 0; i < b->config->worker_count; i++) {
+        if (strcmp(b->config->workers[i].name, worker) == 0) {
+            target.file_bytes_max = (size_t) b->config->workers[i].log_bytes_max;
+            target.backups = (uint32_t) b->config->workers[i].log_backups;
+        }
+    }
+    output_add(b->output, r->id, fd, &target);
+}
+
+static void
+feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind)
+{
+    struct hub_input in = {.kind = kind};
+    in.process.id = r->id;
+    in.process.pid = r->pid;
+    in.process.status = r->status;
+    in.process.error = r->error;
+    in.process.step = spawn_step_text((enum spawn_step) r->step);
+    in.process.name = r->name;
+    broker_feed(b, &in);
+}
+
+static void
+ask_to_stop(struct broker *b, int times)
+{
+    struct hub_input in = {.kind = HUB_IN_STOP};
+    for (int i = 0; i < times; i++) {
+        broker_feed(b, &in);
+    }
+}
+
+void
+broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
+{
+    if (r->op == SPAWN_STARTED || r->op == SPAWN_ALIVE || r->op == SPAWN_EXITED) {
+        take_output(b, r, fd);
+    } else if (fd >= 0) {
+        (void) close(fd);
+    }
+    switch ((enum spawn_op) r->op) {
+    case SPAWN_STARTED:
+        feed_process(b, r, HUB_IN_STARTED);
+        return;
+    case SPAWN_ALIVE:
+        feed_process(b, r, HUB_IN_ALIVE);
+        return;
+    case SPAWN_FAILED:
+        if (r->step != SPAWN_STEP_SIGNAL) {
+            feed_process(b, r, HUB_IN_START_FAILED);
+        }
+        return;
+    case SPAWN_EXITED: {
+        const struct spawn_record forget = {.version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
+        output_end(b->output, r->id);
+        feed_process(b, r, HUB_IN_EXITED);
+        spawn_link_send(&b->spawner, &forget, NULL);
+        return;
+    }
+    case SPAWN_ALIVE_END: {
+        struct hub_input in = {.kind = HUB_IN_CONFIGURED};
+        b->configured = true;
+        broker_feed(b, &in);
+        return;
+    }
+    case SPAWN_STOP:
+        ask_to_stop(b, r->status);
+        return;
+    case SPAWN_RELOAD:
+        log_write(&b->log, LOG_WARN, "reloading the configuration is not possible yet: SIGHUP is ignored");
+        return;
+    case SPAWN_START:
+    case SPAWN_SIGNAL:
+    case SPAWN_READY:
+    case SPAWN_STOPPING:
+    case SPAWN_END:
+    case SPAWN_FORGET:
+        break;
+    }
+    log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends", (int) r->op);
+}

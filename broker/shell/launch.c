@@ -1,0 +1,173 @@
+/* From configuration to process: see launch.h. */
+#include "broker/shell/launch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void
+put_text(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text) + 1);
+}
+
+bool
+launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf *text)
+{
+    put_text(text, w->working_dir != NULL ? w->working_dir : "");
+    for (size_t i = 0; i < w->command.count; i++) {
+        put_text(text, w->command.items[i]);
+    }
+    for (size_t i = 0; i < w->args.count; i++) {
+        put_text(text, w->args.items[i]);
+    }
+    for (size_t i = 0; i < w->environment.count; i++) {
+        buf_put(text, w->environment.items[i].name, strlen(w->environment.items[i].name));
+        buf_put(text, "=", 1);
+        put_text(text, w->environment.items[i].value);
+    }
+    *spec = (struct worker_spec){
+        .name = w->name,
+        .launch = {(uint32_t) (w->command.count + w->args.count), (uint32_t) w->environment.count,
+                   (const char *) text->data, text->w},
+        .replicas = (uint32_t) w->replicas,
+        .autostart = w->autostart,
+        .ready = w->ready == CONFIG_READY_STARTED ? SPEC_READY_STARTED : SPEC_READY_ATTACH,
+        .restart = w->restart == CONFIG_RESTART_NO       ? SPEC_RESTART_NO
+                   : w->restart == CONFIG_RESTART_ALWAYS ? SPEC_RESTART_ALWAYS
+                                                         : SPEC_RESTART_ON_FAILURE,
+        .start_timeout_ms = w->start_timeout_ms,
+        .restart_delay_ms = w->restart_delay_ms,
+        .restart_delay_ms_max = w->restart_delay_ms_max,
+        .restarts_max = (uint32_t) w->restarts_max,
+        .restart_window_ms = w->restart_window_ms,
+        .stop_signal = w->stop_signal,
+        .stop_timeout_ms = w->stop_timeout_ms,
+        .queue_max = (uint32_t) w->queue_size,
+    };
+    return !text->failed;
+}
+
+/* ---- one process ------------------------------------------------------------------------------ */
+
+/* Texts of one start: argv and environment as exec wants them, all in memory of their own. */
+struct texts {
+    char **items;
+    size_t count, cap;
+    bool failed;
+};
+
+/* Add a copy of `text` with %i put in. */
+static void
+texts_add(struct texts *t, const char *text, uint32_t replica)
+{
+    struct buf b = {0};
+    char number[16];
+    const int digits = snprintf(number, sizeof number, "%u", (unsigned) replica);
+    for (const char *p = text; *p != '\0'; p++) {
+        if (p[0] == '%' && p[1] == 'i') {
+            buf_put(&b, number, (size_t) digits);
+            p++;
+        } else {
+            buf_put(&b, p, 1);
+        }
+    }
+    buf_put(&b, "", 1);
+    if (t->count + 2 > t->cap) {
+        const size_t cap = t->cap > 0 ? t->cap * 2 : 64;
+        char **items = realloc(t->items, cap * sizeof(char *));
+        if (items == NULL) {
+            t->failed = true;
+        } else {
+            t->items = items;
+            t->cap = cap;
+        }
+    }
+    if (b.failed || t->failed) {
+        t->failed = true;
+        buf_deinit(&b);
+        return;
+    }
+    t->items[t->count++] = (char *) b.data; /* moved */
+    t->items[t->count] = NULL;
+}
+
+static void
+texts_free(struct texts *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        free(t->items[i]);
+    }
+    free(t->items);
+}
+
+/* Set NAME=value, over one that is there. */
+static void
+texts_set(struct texts *t, const char *setting, uint32_t replica)
+{
+    const size_t name = strcspn(setting, "=") + 1;
+    for (size_t i = 0; i < t->count; i++) {
+        if (strncmp(t->items[i], setting, name) == 0) {
+            free(t->items[i]);
+            t->items[i] = t->items[--t->count];
+            break;
+        }
+    }
+    texts_add(t, setting, replica);
+}
+
+__attribute__((format(printf, 2, 3))) static void
+texts_setf(struct texts *t, const char *format, ...)
+{
+    char setting[600];
+    va_list args;
+    va_start(args, format);
+    (void) vsnprintf(setting, sizeof setting, format, args);
+    va_end(args);
+    texts_set(t, setting, 0);
+}
+
+static void
+set_environment(struct texts *env, const struct hub_effect *start, const char *url, const char *text)
+{
+    for (char **e = environ; *e != NULL; e++) {
+        /* What the spawner told this broker is not for workers. */
+        if (strncmp(*e, "PRONG_EPOCH=", 12) != 0 && strncmp(*e, "PRONG_KEEPER_PID=", 17) != 0) {
+            texts_add(env, *e, start->replica);
+        }
+    }
+    texts_set(env, "PYTHONUNBUFFERED=1", 0);
+    for (uint32_t i = 0; i < start->spec->launch.envc; i++) {
+        texts_set(env, text, start->replica);
+        text += strlen(text) + 1;
+    }
+    texts_setf(env, "PRONG_URL=%s", url);
+    texts_setf(env, "PRONG_WORKER=%s", start->spec->name);
+    texts_setf(env, "PRONG_REPLICA=%u", (unsigned) start->replica);
+    texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long) start->process);
+    texts_setf(env, "PRONG_TOKEN=%s", start->token);
+}
+
+bool
+launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record, char *text)
+{
+    struct texts argv = {0}, env = {0}, dir = {0};
+    const char *p = start->spec->launch.text;
+    texts_add(&dir, p, start->replica);
+    p += strlen(p) + 1;
+    for (uint32_t i = 0; i < start->spec->launch.argc; i++) {
+        texts_add(&argv, p, start->replica);
+        p += strlen(p) + 1;
+    }
+    set_environment(&env, start, url, p);
+    *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
+    (void) snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name, (unsigned) start->replica);
+    const bool ok = !argv.failed && !env.failed && !dir.failed &&
+                    spawn_text_pack(record, text, SPAWN_TEXT_BYTES_MAX, dir.items[0], argv.items, env.items);
+    texts_free(&argv);
+    texts_free(&env);
+    texts_free(&dir);
+    return ok;
+}

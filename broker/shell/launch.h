@@ -1,0 +1,19 @@
+/* From configuration to process: a worker's specification, and the environment that one replica gets. */
+#ifndef PRONG_SHELL_LAUNCH_H
+#define PRONG_SHELL_LAUNCH_H
+
+#include "broker/config/config.h"
+#include "broker/core/hub.h"
+#include "broker/spawn/records.h"
+#include "proto/buf.h"
+
+/* The specification of a configured worker; its texts stand in `text` and are borrowed from there.
+ * false when memory is out. */
+bool launch_spec(const struct config_worker *worker, struct worker_spec *spec, struct buf *text);
+
+/* Fill a SPAWN_START from a HUB_OUT_START: name, folder, arguments, and the hub's own environment with
+ * the worker's and the hub's settings on top; %i is the number of the replica in all of them. `text`
+ * has SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
+bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record, char *text);
+
+#endif

@@ -1,0 +1,27 @@
+/* The broker's own log: one line each on stderr, which prongd passes through.
+ *
+ *   2026-01-31T12:00:00.123456Z INFO broker[12] text
+ *
+ * With a <N> priority in front when the journal reads it (JOURNAL_STREAM is set). */
+#ifndef PRONG_SHELL_LOG_H
+#define PRONG_SHELL_LOG_H
+
+#include "proto/buf.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+struct log {
+    enum log_level level; /* the least important that is written */
+    bool journal;
+};
+
+struct log log_start(void);
+__attribute__((format(printf, 3, 4))) void log_write(const struct log *log, enum log_level level,
+                                                     const char *format, ...);
+/* A line of a topic and the flat map that came with it: "topic name=value name=value". */
+void log_event(const struct log *log, struct span topic, struct span map);
+/* "2026-01-31T12:00:00.123456Z" */
+enum { LOG_TIME_BYTES = 32 };
+void log_time(uint64_t wall_us, char out[LOG_TIME_BYTES]);
+
+#endif

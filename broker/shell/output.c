@@ -1,0 +1,415 @@
+/* What workers write: see output.h. */
+#include "broker/shell/output.h"
+
+#include "proto/mp.h"
+#include "proto/write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES_MAX = 8192, KEPT_LINES = 1000, KEPT_BYTES_MAX = 128 * 1024, READS_PER_TURN = 4 };
+
+struct line {
+    uint64_t number; /* over all replicas, so that lines can be told in the order in which they came */
+    uint64_t time_us;
+    const struct stream *of;
+    int32_t pid;
+    char *text;
+    size_t len;
+};
+
+/* One replica, over all of its processes. */
+struct stream {
+    struct stream *next;
+    char worker[80];
+    uint32_t replica;
+    struct line *lines; /* a ring of KEPT_LINES, made with the first line */
+    size_t first, count, bytes;
+    int fd; /* of the file, -1 when there is none */
+    size_t file_bytes, file_bytes_max;
+    uint32_t backups;
+    uint64_t dropped;
+};
+
+struct pipe {
+    struct source source;
+    struct pipe *next;
+    struct output *output;
+    struct stream *stream;
+    uint64_t process;
+    int32_t pid;
+    int fd; /* -1: closed, to be freed at the turn's end */
+    size_t len;
+    char text[LINE_BYTES_MAX];
+};
+
+struct output {
+    struct output_options options;
+    struct stream *streams;
+    struct pipe *pipes;
+    bool has_closed;
+    uint64_t last_line;
+};
+
+struct output *
+output_new(const struct output_options *options)
+{
+    struct output *o = calloc(1, sizeof *o);
+    if (o != NULL) {
+        o->options = *options;
+    }
+    return o;
+}
+
+static struct stream *
+find_stream(const struct output *o, const char *worker, uint32_t replica)
+{
+    for (struct stream *s = o->streams; s != NULL; s = s->next) {
+        if (s->replica == replica && strcmp(s->worker, worker) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* ---- files ------------------------------------------------------------------------------------ */
+
+static void
+file_name(const struct output *o, const struct stream *s, uint32_t backup, char *out, size_t size)
+{
+    if (backup == 0) {
+        (void) snprintf(out, size, "%s/%s.%u.log", o->options.dir, s->worker, (unsigned) s->replica);
+    } else {
+        (void) snprintf(out, size, "%s/%s.%u.log.%u", o->options.dir, s->worker, (unsigned) s->replica,
+                        (unsigned) backup);
+    }
+}
+
+static void
+file_open(const struct output *o, struct stream *s)
+{
+    char name[4200];
+    struct stat st;
+    (void) mkdir(o->options.dir, 0700); /* when it cannot be made, opening the file tells */
+    file_name(o, s, 0, name, sizeof name);
+    s->fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->fd < 0) {
+        if (s->dropped == 0) {
+            log_write(o->options.log, LOG_WARN, "cannot write %s: %s", name, strerror(errno));
+        }
+        return;
+    }
+    s->file_bytes = fstat(s->fd, &st) == 0 ? (size_t) st.st_size : 0;
+}
+
+static void
+file_rotate(const struct output *o, struct stream *s)
+{
+    char from[4200], to[4200];
+    (void) close(s->fd);
+    s->fd = -1;
+    for (uint32_t i = s->backups; i > 0; i--) {
+        file_name(o, s, i - 1, from, sizeof from);
+        file_name(o, s, i, to, sizeof to);
+        (void) rename(from, to); /* the older ones need not be there */
+    }
+    if (s->backups == 0) {
+        file_name(o, s, 0, from, sizeof from);
+        (void) unlink(from);
+    }
+    file_open(o, s);
+}
+
+static void
+file_put(const struct output *o, struct stream *s, const char *bytes, size_t len)
+{
+    if (s->fd >= 0 && s->file_bytes + len > s->file_bytes_max && s->file_bytes > 0) {
+        file_rotate(o, s);
+    } else if (s->fd < 0) {
+        file_open(o, s);
+    }
+    const ssize_t n = s->fd < 0 ? -1 : write(s->fd, bytes, len);
+    if (n != (ssize_t) len) {
+        /* Told with the first line that is lost and again when lines go through. */
+        if (s->dropped++ == 0) {
+            log_write(o->options.log, LOG_WARN, "%s/%u: its log cannot be written, lines are dropped",
+                      s->worker, (unsigned) s->replica);
+        }
+        return;
+    }
+    s->file_bytes += len;
+    if (s->dropped > 0) {
+        log_write(o->options.log, LOG_WARN, "%s/%u: %llu lines of its log were dropped", s->worker,
+                  (unsigned) s->replica, (unsigned long long) s->dropped);
+        s->dropped = 0;
+    }
+}
+
+/* ---- lines ------------------------------------------------------------------------------------ */
+
+static void
+forget_line(struct stream *s)
+{
+    struct line *l = &s->lines[s->first];
+    s->bytes -= l->len;
+    free(l->text);
+    *l = (struct line){0};
+    s->first = (s->first + 1) % KEPT_LINES;
+    s->count--;
+}
+
+static void
+keep_line(struct pipe *p, uint64_t time_us, const char *text, size_t len)
+{
+    struct stream *s = p->stream;
+    if (s->lines == NULL) {
+        s->lines = calloc(KEPT_LINES, sizeof *s->lines);
+    }
+    char *copy = s->lines == NULL ? NULL : malloc(len + 1);
+    if (copy == NULL) {
+        return; /* the file still has it */
+    }
+    while (s->count == KEPT_LINES || (s->count > 0 && s->bytes + len > KEPT_BYTES_MAX)) {
+        forget_line(s);
+    }
+    memcpy(copy, text, len);
+    s->lines[(s->first + s->count++) % KEPT_LINES] =
+        (struct line){++p->output->last_line, time_us, s, p->pid, copy, len};
+    s->bytes += len;
+}
+
+static void
+take_line(struct pipe *p, const char *text, size_t len)
+{
+    char line[LINE_BYTES_MAX + 160], when[LOG_TIME_BYTES];
+    struct stream *s = p->stream;
+    struct timespec t;
+    while (len > 0 && text[len - 1] == '\r') {
+        len--;
+    }
+    (void) clock_gettime(CLOCK_REALTIME, &t);
+    const uint64_t time_us = (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+    log_time(time_us, when);
+    int n = snprintf(line, sizeof line, "%s %s/%u[%d] ", when, s->worker, (unsigned) s->replica, (int) p->pid);
+    memcpy(line + n, text, len);
+    line[(size_t) n + len] = '\n';
+    file_put(p->output, s, line, (size_t) n + len + 1);
+    keep_line(p, time_us, text, len);
+}
+
+/* Whole lines, and pieces of what is longer than a line may be. */
+static void
+take_text(struct pipe *p)
+{
+    char *from = p->text, *end = p->text + p->len, *newline;
+    while ((newline = memchr(from, '\n', (size_t) (end - from))) != NULL) {
+        take_line(p, from, (size_t) (newline - from));
+        from = newline + 1;
+    }
+    p->len = (size_t) (end - from);
+    if (p->len == sizeof p->text) {
+        take_line(p, from, p->len);
+        p->len = 0;
+    }
+    memmove(p->text, from, p->len);
+}
+
+/* ---- pipes ------------------------------------------------------------------------------------ */
+
+static void
+pipe_close(struct pipe *p)
+{
+    if (p->fd < 0) {
+        return;
+    }
+    if (p->len > 0) {
+        take_line(p, p->text, p->len);
+    }
+    /* Closing alone would not take it out: the spawner holds the same open pipe. */
+    (void) epoll_ctl(p->output->options.epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
+    (void) close(p->fd);
+    p->fd = -1;
+    p->output->has_closed = true;
+}
+
+/* At most `reads` pieces; true while there may be more. */
+static bool
+pipe_read(struct pipe *p, int reads)
+{
+    for (int i = 0; i < reads && p->fd >= 0; i++) {
+        const ssize_t n = read(p->fd, p->text + p->len, sizeof p->text - p->len);
+        if (n > 0) {
+            p->len += (size_t) n;
+            take_text(p);
+        } else if (n < 0 && errno == EINTR) {
+            continue;
+        } else if (n < 0 && errno == EAGAIN) {
+            return false;
+        } else {
+            pipe_close(p);
+            return false;
+        }
+    }
+    return p->fd >= 0;
+}
+
+static void
+pipe_ready(struct source *source, uint32_t events)
+{
+    (void) events;
+    (void) pipe_read((struct pipe *) source, READS_PER_TURN);
+}
+
+void
+output_add(struct output *o, uint64_t process, int fd, const struct output_target *target)
+{
+    struct stream *s = find_stream(o, target->worker, target->replica);
+    struct pipe *p = calloc(1, sizeof *p);
+    if (s == NULL) {
+        s = calloc(1, sizeof *s);
+        if (s != NULL) {
+            (void) snprintf(s->worker, sizeof s->worker, "%s", target->worker);
+            s->replica = target->replica;
+            s->fd = -1;
+            s->next = o->streams;
+            o->streams = s;
+        }
+    }
+    if (s == NULL || p == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        free(p);
+        (void) close(fd);
+        return;
+    }
+    s->file_bytes_max = target->file_bytes_max;
+    s->backups = target->backups;
+    *p = (struct pipe){.source = {pipe_ready}, .output = o, .stream = s, .process = process,
+                       .pid = target->pid, .fd = fd, .next = o->pipes};
+    o->pipes = p;
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
+    if (epoll_ctl(o->options.epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0) {
+        pipe_close(p);
+    }
+}
+
+void
+output_end(struct output *o, uint64_t process)
+{
+    /* As much as a pipe can hold; who still writes into it (a grandchild) is not waited for. */
+    enum { ALL = 64 };
+    for (struct pipe *p = o->pipes; p != NULL; p = p->next) {
+        if (p->process == process && p->fd >= 0) {
+            (void) pipe_read(p, ALL);
+            pipe_close(p);
+        }
+    }
+}
+
+void
+output_turn(struct output *o)
+{
+    if (!o->has_closed) {
+        return;
+    }
+    for (struct pipe **at = &o->pipes; *at != NULL;) {
+        struct pipe *p = *at;
+        if (p->fd < 0) {
+            *at = p->next;
+            free(p);
+        } else {
+            at = &p->next;
+        }
+    }
+    o->has_closed = false;
+}
+
+void
+output_free(struct output *o)
+{
+    if (o == NULL) {
+        return;
+    }
+    for (struct pipe *p = o->pipes; p != NULL; p = p->next) {
+        pipe_close(p);
+    }
+    output_turn(o);
+    while (o->streams != NULL) {
+        struct stream *s = o->streams;
+        o->streams = s->next;
+        while (s->count > 0) {
+            forget_line(s);
+        }
+        if (s->fd >= 0) {
+            (void) close(s->fd);
+        }
+        free(s->lines);
+        free(s);
+    }
+    free(o);
+}
+
+/* ---- the last lines --------------------------------------------------------------------------- */
+
+static bool
+is_wanted(const struct stream *s, const char *worker, int64_t only)
+{
+    return strcmp(s->worker, worker) == 0 && (only < 0 || s->replica == (uint64_t) only);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+    const struct line *x = *(const struct line *const *) a, *y = *(const struct line *const *) b;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static void
+write_line(struct buf *out, const struct line *l)
+{
+    char name[96];
+    (void) snprintf(name, sizeof name, "%s/%u", l->of->worker, (unsigned) l->of->replica);
+    const struct span text = {(const uint8_t *) l->text, l->len};
+    write_map(out, 4);
+    write_text(out, "time_us");
+    write_uint(out, l->time_us);
+    write_text(out, "replica");
+    write_text(out, name);
+    write_text(out, "pid");
+    write_uint(out, (uint64_t) l->pid);
+    write_text(out, "line");
+    if (mp_is_utf8(text)) {
+        write_str(out, text);
+    } else {
+        write_bin(out, text);
+    }
+}
+
+void
+output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines, struct buf *out)
+{
+    size_t count = 0, n = 0;
+    for (const struct stream *s = o->streams; s != NULL; s = s->next) {
+        count += is_wanted(s, worker, only) ? s->count : 0;
+    }
+    const struct line **all = calloc(count + 1, sizeof(const struct line *));
+    for (const struct stream *s = o->streams; s != NULL && all != NULL; s = s->next) {
+        for (size_t i = 0; is_wanted(s, worker, only) && i < s->count; i++) {
+            all[n++] = &s->lines[(s->first + i) % KEPT_LINES];
+        }
+    }
+    if (n > 0) {
+        qsort(all, n, sizeof(const struct line *), by_number);
+    }
+    const size_t from = n > lines ? n - lines : 0;
+    write_array(out, (uint32_t) (n - from));
+    for (size_t i = from; i < n; i++) {
+        write_line(out, all[i]);
+    }
+    free(all);
+}

@@ -1,0 +1,44 @@
+/* What workers write: their stdout and stderr, line by line, into rotated files and a short memory.
+ *
+ * Owns the read ends of the pipes, the files and the last lines of each replica. A full disk costs
+ * lines, which are counted, and never stops anything. Runs on the loop thread. */
+#ifndef PRONG_SHELL_OUTPUT_H
+#define PRONG_SHELL_OUTPUT_H
+
+#include "broker/shell/log.h"
+#include "proto/link/source.h"
+
+#include <stddef.h>
+
+struct output;
+
+struct output_options {
+    int epoll_fd;
+    const char *dir; /* made when it is missing; borrowed for ever */
+    const struct log *log;
+};
+
+/* Where the lines of one worker's replica go, and how much of them is kept on disk. */
+struct output_target {
+    const char *worker;
+    uint32_t replica;
+    int32_t pid;
+    size_t file_bytes_max;
+    uint32_t backups;
+};
+
+/* NULL when memory is out. */
+struct output *output_new(const struct output_options *options);
+/* Closes everything. Accepts NULL. */
+void output_free(struct output *o);
+/* Read from `fd` (moved) for this process until it ends. */
+void output_add(struct output *o, uint64_t process, int fd, const struct output_target *target);
+/* The process has ended: read what is still there, and close. */
+void output_end(struct output *o, uint64_t process);
+/* At the end of a turn: free what was closed. */
+void output_turn(struct output *o);
+/* Append the last `lines` lines of a worker (of one replica when only >= 0), oldest first, to `out`: a
+ * msgpack list of maps {time_us, replica, pid, line}. */
+void output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines, struct buf *out);
+
+#endif
