@@ -1,0 +1,150 @@
+/* The configuration of a hub, read from one YAML file.
+ *
+ * Owns the texts of a configuration; keeps no file open and no state between calls. Reads the file
+ * and the environment it is given and nothing else: no socket, no clock, no log. Used by the broker
+ * and by the command line, on one thread at a time per object. The options themselves stand in
+ * options.def.
+ *
+ * Functions that can fail return 0, or -1 with a filled `struct config_diag`; results are written
+ * on success only. */
+#ifndef PRONG_CONFIG_CONFIG_H
+#define PRONG_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+    CONFIG_FILE_BYTES_MAX = 1024 * 1024,
+    CONFIG_WORKERS_MAX = 256,
+    CONFIG_NAME_BYTES_MAX = 64,
+    CONFIG_TEXT_BYTES_MAX = 32 * 1024,         /* one value, after ${VAR} was put in */
+    CONFIG_TOTAL_BYTES_MAX = 16 * 1024 * 1024, /* all values of one configuration */
+    CONFIG_PATH_BYTES_MAX = 4096,
+    CONFIG_DIAG_BYTES_MAX = 1024,
+};
+
+/* The words of the ENUM options: CONFIG_RESTART_ON_FAILURE of enum config_restart, and so on. */
+#define CONFIG_ENUM(key, set)                                                                      \
+    enum config_##key                                                                              \
+    {
+#define CONFIG_VALUE(set, name, text) CONFIG_##set##_##name,
+#define CONFIG_ENUM_END                                                                            \
+    }                                                                                              \
+    ;
+#include "broker/config/options.def"
+
+/* `items` is NULL when empty and otherwise ends with a NULL behind the last item, as exec wants it.
+ */
+struct config_list {
+    char **items;
+    size_t count;
+};
+
+struct config_pair {
+    char *name, *value;
+};
+
+struct config_map {
+    struct config_pair *items;
+    size_t count;
+};
+
+/* C type of a member by the kind of its option. DURATION is in milliseconds, SIZE in bytes, SIGNAL
+ * a signal number. A STRING or PATH that was not given and has no default is NULL. */
+#define CONFIG_TYPE_INT(key)      int64_t
+#define CONFIG_TYPE_BOOL(key)     bool
+#define CONFIG_TYPE_STRING(key)   char *
+#define CONFIG_TYPE_ENUM(key)     enum config_##key
+#define CONFIG_TYPE_DURATION(key) int64_t
+#define CONFIG_TYPE_SIZE(key)     int64_t
+#define CONFIG_TYPE_LIST(key)     struct config_list
+#define CONFIG_TYPE_MAP(key)      struct config_map
+#define CONFIG_TYPE_PATH(key)     char *
+#define CONFIG_TYPE_SIGNAL(key)   int
+
+struct config_hub {
+#define CONFIG_HUB_OPTION(kind, key, member, ...) CONFIG_TYPE_##kind(key) member;
+#include "broker/config/options.def"
+};
+
+struct config_worker {
+    char *name;
+#define CONFIG_WORKER_OPTION(kind, key, member, ...) CONFIG_TYPE_##kind(key) member;
+#include "broker/config/options.def"
+};
+
+/* `workers` are in the order of the file, with the `defaults:` of the file already applied.
+ * `directory` is where relative paths of this configuration began; workers that name no working_dir
+ * have it there. */
+struct config {
+    struct config_hub hub;
+    struct config_worker *workers;
+    size_t worker_count;
+    char *directory;
+};
+
+/* What is wrong and where. `file` is the name that the caller gave (borrowed from that call);
+ * `line` and `column` count from 1 and are 0 when the fault belongs to the file as a whole. `error`
+ * is 0 when the content is at fault, otherwise an errno value (ENOENT, EACCES, ENOMEM, ...). */
+struct config_diag {
+    const char *file;
+    uint32_t line, column;
+    int error;
+    char text[CONFIG_DIAG_BYTES_MAX];
+};
+
+/* Where ${VAR} comes from: `get` returns a borrowed text, valid until the configuration was read,
+ * or NULL. A NULL `struct config_env *` means that no variable is set. */
+struct config_env {
+    const char *(*get)(void *context, const char *name);
+    void *context;
+};
+
+/* The environment of this process. */
+extern const struct config_env config_env_process;
+
+/* Text to read instead of a file. `name` is only used in messages, `directory` is where relative
+ * paths begin (absolute; anything else counts as "/"). All borrowed for the call. */
+struct config_source {
+    const char *name;
+    const char *directory;
+    const void *data;
+    size_t size_bytes;
+};
+
+/* Read a file. An empty file is a valid configuration. On success *out is owned and freed with
+ * config_free. Errors: -1 with *diag. */
+int config_load(const char *file, const struct config_env *env, struct config **out,
+                struct config_diag *diag);
+int config_load_text(const struct config_source *source, const struct config_env *env,
+                     struct config **out, struct config_diag *diag);
+/* A hub without any file: every option has its default, there are no workers, `directory` is NULL.
+ * Owned as above; NULL when memory is out. */
+struct config *config_new(void);
+/* Accepts NULL. */
+void config_free(struct config *config);
+
+/* Fill a worker that is added at run time with the defaults of the table; name and command are left
+ * empty. The caller may put texts of its own (malloc) in the members and empties all of it with
+ * config_worker_deinit. -1 when memory is out; `worker` is then empty. */
+int config_defaults_worker(struct config_worker *worker);
+void config_worker_deinit(struct config_worker *worker);
+/* Whether a worker may have this name: 1..64 of a-z, 0-9, _ and -, and not "hub". */
+bool config_worker_name_is_valid(const char *name);
+
+/* Look for the configuration file: ./prong.yaml, $XDG_CONFIG_HOME/prong/prong.yaml (or
+ * ~/.config/prong/prong.yaml), /etc/prong/prong.yaml. A file that exists but cannot be read is
+ * found, so that config_load tells the reason instead of another file being taken in silence.
+ * 0 with *out owned (free), or NULL when there is none; -1 when memory is out. */
+int config_find(const struct config_env *env, char **out);
+
+/* "file:line:column: text", cut to `size_bytes` with the NUL. */
+void config_diag_format(const struct config_diag *diag, char *out, size_t size_bytes);
+
+/* The manual as Markdown, and a file with every option as a comment. -1 when writing failed. */
+int config_print_manual(FILE *out);
+int config_print_default(FILE *out);
+
+#endif

@@ -1,0 +1,133 @@
+/* The keys of the file's maps: what is known, what is there twice. See reader.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/config/reader.h"
+#include "broker/config/suggest.h"
+
+/* "unknown key 'x' in Y; did you mean 'z'? Allowed: ..." with the keys of `table`, or the sections.
+ */
+static int
+fail_unknown(struct config_reader *reader, const yaml_event_t *event,
+             const struct config_table *table, const char *label)
+{
+    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2] = "", hint[120] = ".";
+    size_t used = 0;
+    struct config_suggestion near = {.word = config_event_text(event)};
+    const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
+    for (size_t i = 0; i < count && used < sizeof allowed; i++) {
+        const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
+        config_suggest_offer(&near, key);
+        used +=
+            (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s", i > 0 ? ", " : "", key);
+    }
+    if (near.best != NULL) {
+        snprintf(hint, sizeof hint, "; did you mean '%s'?", near.best);
+    } else if (strcmp(near.word, "<<") == 0) {
+        snprintf(hint, sizeof hint,
+                 "; maps are not merged, put what workers share under 'defaults'.");
+    }
+    config_quote(near.word, quoted);
+    return config_fail(reader, config_mark_of(event), "unknown key %s in %s%s Allowed: %s", quoted,
+                       label, hint, allowed);
+}
+
+static int
+refuse_again(struct config_reader *reader, const yaml_event_t *event, struct config_mark first,
+             const char *label)
+{
+    char quoted[CONFIG_QUOTE_BYTES_MAX];
+    config_quote(config_event_text(event), quoted);
+    return config_fail(reader, config_mark_of(event), "%s is given twice in %s; first in line %u",
+                       quoted, label, first.line);
+}
+
+int
+config_key_section(struct config_reader *reader, struct config_level *level,
+                   const yaml_event_t *event)
+{
+    for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
+        if (strcmp(config_sections[i].key, config_event_text(event)) == 0) {
+            if (reader->sections[i].line > 0) {
+                return refuse_again(reader, event, reader->sections[i], "the file");
+            }
+            reader->sections[i] = config_mark_of(event);
+            level->section = &config_sections[i];
+            level->has_key = true;
+            return 0;
+        }
+    }
+    return fail_unknown(reader, event, NULL, "the file");
+}
+
+int
+config_key_option(struct config_reader *reader, struct config_level *level,
+                  const yaml_event_t *event)
+{
+    char label[CONFIG_NAME_BYTES_MAX + 16];
+    const bool is_worker =
+        level->given != reader->hub_given && level->given != reader->defaults.given;
+    snprintf(label, sizeof label, is_worker ? "worker '%s'" : "'%s'", level->label);
+    const int index = config_option_find(level->table, config_event_text(event));
+    if (index < 0) {
+        return fail_unknown(reader, event, level->table, label);
+    }
+    if (level->given[index].line > 0) {
+        return refuse_again(reader, event, level->given[index], label);
+    }
+    level->given[index] = config_mark_of(event);
+    level->option = &level->table->options[index];
+    level->has_key = true;
+    return 0;
+}
+
+static int
+check_worker_name(struct config_reader *reader, const yaml_event_t *event)
+{
+    const char *name = config_event_text(event);
+    char quoted[CONFIG_QUOTE_BYTES_MAX];
+    if (strcmp(name, "hub") == 0) {
+        return config_fail(reader, config_mark_of(event),
+                           "a worker cannot be called 'hub', which is the hub's own name");
+    }
+    if (!config_worker_name_is_valid(name)) {
+        config_quote(name, quoted);
+        return config_fail(reader, config_mark_of(event),
+                           "the name of a worker must be 1 to 64 of a-z, 0-9, _ and -, got %s",
+                           quoted);
+    }
+    for (size_t i = 0; i < reader->draft_count; i++) {
+        if (strcmp(reader->drafts[i].worker.name, name) == 0) {
+            return refuse_again(reader, event, reader->drafts[i].at, "'workers'");
+        }
+    }
+    if (reader->draft_count == CONFIG_WORKERS_MAX) {
+        return config_fail(reader, config_mark_of(event), "there may be at most %d workers",
+                           CONFIG_WORKERS_MAX);
+    }
+    return 0;
+}
+
+int
+config_key_worker(struct config_reader *reader, struct config_level *level,
+                  const yaml_event_t *event)
+{
+    if (check_worker_name(reader, event) != 0) {
+        return -1;
+    }
+    if (reader->drafts == NULL) {
+        reader->drafts = calloc(CONFIG_WORKERS_MAX, sizeof *reader->drafts);
+        if (reader->drafts == NULL) {
+            return config_fail_nomem(reader);
+        }
+    }
+    struct config_draft *draft = &reader->drafts[reader->draft_count];
+    draft->worker.name = config_text_new(config_event_text(event), event->data.scalar.length);
+    if (draft->worker.name == NULL) {
+        return config_fail_nomem(reader);
+    }
+    draft->at = config_mark_of(event);
+    reader->draft_count++;
+    level->has_key = true;
+    return 0;
+}

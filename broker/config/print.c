@@ -1,0 +1,202 @@
+/* The manual and the commented default file, both from the table of options: see config.h. */
+#include <string.h>
+
+#include "broker/config/options.h"
+#include "broker/config/value.h"
+
+enum { COLUMNS_MAX = 98 };
+
+static const char *
+type_name(enum config_kind kind)
+{
+    switch (kind) {
+    case CONFIG_KIND_INT:
+        return "whole number";
+    case CONFIG_KIND_BOOL:
+        return "true or false";
+    case CONFIG_KIND_STRING:
+        return "text";
+    case CONFIG_KIND_ENUM:
+        return "word";
+    case CONFIG_KIND_DURATION:
+        return "duration";
+    case CONFIG_KIND_SIZE:
+        return "size";
+    case CONFIG_KIND_LIST:
+        return "list of texts";
+    case CONFIG_KIND_MAP:
+        return "map of texts";
+    case CONFIG_KIND_PATH:
+        return "path";
+    case CONFIG_KIND_SIGNAL:
+        return "signal";
+    }
+    return "";
+}
+
+/* The column "allowed": words, a range, or how many. */
+static void
+print_allowed(FILE *out, const struct config_option *option)
+{
+    char low[CONFIG_NUMBER_BYTES_MAX], high[CONFIG_NUMBER_BYTES_MAX];
+    switch (option->kind) {
+    case CONFIG_KIND_ENUM:
+        for (size_t i = 0; option->allowed[i] != NULL; i++) {
+            fprintf(out, "%s`%s`", i > 0 ? ", " : "", option->allowed[i]);
+        }
+        break;
+    case CONFIG_KIND_INT:
+    case CONFIG_KIND_DURATION:
+    case CONFIG_KIND_SIZE:
+        config_number_format(option->kind, option->min, low);
+        config_number_format(option->kind, option->max, high);
+        fprintf(out, "`%s` to `%s`", low, high);
+        break;
+    case CONFIG_KIND_STRING:
+        fprintf(out, "%d to %d bytes", (int)option->min, (int)option->max);
+        break;
+    case CONFIG_KIND_LIST:
+    case CONFIG_KIND_MAP:
+        fprintf(out, "%d to %d items", (int)option->min, (int)option->max);
+        break;
+    case CONFIG_KIND_BOOL:
+        fprintf(out, "`true`, `false`");
+        break;
+    case CONFIG_KIND_SIGNAL:
+        fprintf(out, "`TERM`, `SIGTERM` or `15`");
+        break;
+    case CONFIG_KIND_PATH:
+        fprintf(out, "a path");
+        break;
+    }
+}
+
+static void
+print_table(FILE *out, const struct config_table *table)
+{
+    fprintf(out, "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct config_option *option = &table->options[i];
+        const char *quote = option->fallback != NULL ? "`" : "";
+        fprintf(out, "| `%s` | %s | %s%s%s | ", option->key, type_name(option->kind), quote,
+                option->fallback != NULL ? option->fallback : option->unset, quote);
+        print_allowed(out, option);
+        fprintf(out, " | %s", option->help);
+        if (option->example != NULL) {
+            fprintf(out, " Example: `%s`.", option->example);
+        }
+        fprintf(out, " |\n");
+    }
+}
+
+static const char manual_head[] =
+    "# The configuration file\n\n"
+    "<!-- Made from broker/config/options.def by config_print_manual; do not edit. -->\n\n"
+    "One YAML file in UTF-8. Without an option that names it, the first of these that exists is "
+    "read:\n"
+    "`./prong.yaml`, `$XDG_CONFIG_HOME/prong/prong.yaml` (else `~/.config/prong/prong.yaml`),\n"
+    "`/etc/prong/prong.yaml`. An empty file, and no file at all, are valid: every option has a "
+    "default.\n\n"
+    "- A duration is a number with `ms`, `s`, `m` or `h`; a size a number with `B`, `KiB`, `MiB` "
+    "or\n"
+    "  `GiB`. Numbers are decimal. Booleans are `true` and `false`, nothing else.\n"
+    "- A relative path begins at the directory of the file.\n"
+    "- `${NAME}` in a value is the variable of the hub's environment, `${NAME:-text}` has a "
+    "default for\n"
+    "  an unset or empty one, `$$` is a plain dollar. Inside `[ ]` and `{ }` such a value needs "
+    "quotes.\n"
+    "- Anchors, aliases, tags and a second document are refused. A file has at most %d MiB and %d\n"
+    "  workers.\n";
+
+int
+config_print_manual(FILE *out)
+{
+    fprintf(out, manual_head, CONFIG_FILE_BYTES_MAX / (1024 * 1024), CONFIG_WORKERS_MAX);
+    for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
+        const struct config_section *section = &config_sections[i];
+        fprintf(out, "\n## `%s`\n\n%s\n\n", section->key, section->help);
+        switch (section->id) {
+        case CONFIG_SECTION_HUB:
+            print_table(out, &config_hub_table);
+            break;
+        case CONFIG_SECTION_DEFAULTS:
+            fprintf(out, "The options are those of `workers`, below.\n");
+            break;
+        case CONFIG_SECTION_WORKERS:
+            print_table(out, &config_worker_table);
+            break;
+        case CONFIG_SECTION_COUNT:
+            break;
+        }
+    }
+    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
+
+/* Whole words as comment lines of at most COLUMNS_MAX columns. */
+static void
+print_wrapped(FILE *out, int indent, const char *text)
+{
+    size_t column = 0;
+    while (*text != '\0') {
+        const size_t word = strcspn(text, " ");
+        if (column > 0 && column + 1 + word > COLUMNS_MAX) {
+            fputc('\n', out);
+            column = 0;
+        }
+        if (column == 0) {
+            fprintf(out, "%*s#", indent, "");
+            column = (size_t)indent + 1;
+        }
+        fprintf(out, " %.*s", (int)word, text);
+        column += word + 1;
+        text += word;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
+/* Every option as "  #key: value", so that taking away the # turns it on. */
+static void
+print_options(FILE *out, const struct config_table *table)
+{
+    char accepted[300], line[500];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct config_option *option = &table->options[i];
+        print_wrapped(out, 2, option->help);
+        config_option_describe(option, accepted, sizeof accepted);
+        snprintf(line, sizeof line, "Value: %s.%s%s%s", accepted,
+                 option->unset != NULL ? " Without it: " : "",
+                 option->unset != NULL ? option->unset : "", option->unset != NULL ? "." : "");
+        print_wrapped(out, 2, line);
+        fprintf(out, "  #%s: %s\n", option->key,
+                option->fallback != NULL ? option->fallback : option->example);
+    }
+}
+
+int
+config_print_default(FILE *out)
+{
+    fprintf(out, "# Configuration of a Prong hub. Every option stands here as a comment, with its\n"
+                 "# default, or with an example where there is none. All of it may be left out.\n");
+    for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
+        const struct config_section *section = &config_sections[i];
+        fputc('\n', out);
+        print_wrapped(out, 0, section->help);
+        fprintf(out, "%s:\n", section->key);
+        switch (section->id) {
+        case CONFIG_SECTION_HUB:
+            print_options(out, &config_hub_table);
+            break;
+        case CONFIG_SECTION_DEFAULTS:
+            print_options(out, &config_worker_table);
+            break;
+        case CONFIG_SECTION_WORKERS:
+            fprintf(out, "  #detector:\n  #  command: %s\n",
+                    config_worker_table.options[0].example);
+            break;
+        case CONFIG_SECTION_COUNT:
+            break;
+        }
+    }
+    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}

@@ -1,0 +1,29 @@
+#include "broker/spawn/control.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+bool
+control_send(int socket, enum control_op op, int level)
+{
+    const struct control_record record = {.op = (int32_t) op, .level = level};
+    ssize_t sent;
+    do {
+        sent = send(socket, &record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t) sizeof record;
+}
+
+enum control_result
+control_receive(int socket, struct control_record *record)
+{
+    ssize_t got;
+    do {
+        got = recv(socket, record, sizeof *record, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got == (ssize_t) sizeof *record) {
+        return CONTROL_GOT;
+    }
+    return got < 0 && errno == EAGAIN ? CONTROL_EMPTY : CONTROL_CLOSED;
+}

@@ -1,0 +1,298 @@
+#include "broker/spawn/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "broker/spawn/clock.h"
+#include "broker/spawn/control.h"
+#include "broker/spawn/notify.h"
+#include "broker/spawn/spawner.h"
+#include "broker/spawn/sweep.h"
+
+enum {
+    NOTIFY_AGAIN_MS = 100,
+    KILL_GRACE_MS = 2000, /* for the spawner's own sweep after the third SIGTERM */
+    STOP_LEVEL_MAX = 3,
+};
+
+/* What the service manager is told, in this order, each at most once. */
+enum news { NEWS_READY = 1, NEWS_STOPPING = 2 };
+
+struct keeper {
+    const struct keeper_setup *setup;
+    pid_t pid;
+    pid_t spawner_pid; /* 0 once it was reaped */
+    int spawner_fd;
+    int signal_fd;
+    int stop_level; /* how often SIGTERM or SIGINT came: at 3 all is killed */
+    int64_t kill_ns; /* when the spawner itself is killed; CLOCK_NEVER_NS before the third */
+    unsigned news_due, news_told; /* bits of enum news */
+    int64_t notify_ns;            /* when to try again; CLOCK_NEVER_NS if nothing is due */
+    int exit_code;
+};
+
+sigset_t
+keeper_block_signals(void)
+{
+    static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        sigaddset(&set, numbers[i]);
+        /* A parent like nohup may have it ignored, and an ignored SIGCHLD would reap behind our back,
+         * an ignored SIGTERM never be seen by the signalfd. */
+        signal(numbers[i], SIG_DFL);
+    }
+    sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail with valid arguments */
+    signal(SIGPIPE, SIG_IGN);           /* a closed stderr is no reason to end */
+    return set;
+}
+
+static void
+send_news(struct keeper *keeper, enum news news, const char *text)
+{
+    if (!(keeper->news_due & news) || (keeper->news_told & news)) {
+        return;
+    }
+    switch (notify_send(keeper->setup->notify_address, text)) {
+    case NOTIFY_SENT:
+        keeper->news_told |= news;
+        return;
+    case NOTIFY_LATER:
+        keeper->notify_ns = clock_now_ns() + (int64_t) NOTIFY_AGAIN_MS * NS_PER_MS;
+        return;
+    case NOTIFY_FAILED:
+        keeper->news_told |= news;
+        logger_write(keeper->setup->logger, LOGGER_WARN, "cannot tell the service manager at %s",
+                     keeper->setup->notify_address);
+        return;
+    }
+}
+
+static void
+send_all_news(struct keeper *keeper)
+{
+    char ready[64];
+    keeper->notify_ns = CLOCK_NEVER_NS;
+    if (!keeper->setup->notify_address) {
+        return;
+    }
+    snprintf(ready, sizeof ready, "READY=1\nMAINPID=%ld", (long) keeper->pid);
+    send_news(keeper, NEWS_READY, ready);
+    send_news(keeper, NEWS_STOPPING, "STOPPING=1");
+}
+
+static void
+announce(struct keeper *keeper, enum news news)
+{
+    keeper->news_due |= news;
+    send_all_news(keeper);
+}
+
+static void
+stop(struct keeper *keeper, int signal_number)
+{
+    static const char *const texts[STOP_LEVEL_MAX + 1] = {
+        [1] = "stopping in order",
+        [2] = "asked again: stopping in a hurry",
+        [3] = "asked a third time: killing everything",
+    };
+    if (keeper->stop_level == STOP_LEVEL_MAX) {
+        return;
+    }
+    const int level = ++keeper->stop_level;
+    logger_write(keeper->setup->logger, LOGGER_INFO, "%s: %s", strsignal(signal_number),
+                 texts[level]);
+    announce(keeper, NEWS_STOPPING);
+    if (level < STOP_LEVEL_MAX) {
+        control_send(keeper->spawner_fd, CONTROL_STOP, level); /* if it fails the spawner is gone */
+    } else {
+        control_send(keeper->spawner_fd, CONTROL_KILL, level); /* or else kill_ns does it */
+        keeper->kill_ns = clock_now_ns() + (int64_t) KILL_GRACE_MS * NS_PER_MS;
+    }
+}
+
+/* Reap the spawner; as PID 1 of a container also whatever else comes to us. */
+static void
+reap(struct keeper *keeper)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid != keeper->spawner_pid) {
+            continue;
+        }
+        keeper->spawner_pid = 0;
+        keeper->exit_code = EX_SOFTWARE;
+        if (WIFEXITED(status)) {
+            keeper->exit_code = WEXITSTATUS(status);
+            return; /* what else is there is for the sweep */
+        }
+        const bool is_ours = keeper->stop_level == STOP_LEVEL_MAX;
+        logger_write(keeper->setup->logger, is_ours ? LOGGER_WARN : LOGGER_ERROR,
+                     "the spawner died: signal %d (%s): ending everything", WTERMSIG(status),
+                     strsignal(WTERMSIG(status)));
+        return;
+    }
+}
+
+static void
+handle_signal(struct keeper *keeper, int number)
+{
+    switch (number) {
+    case SIGCHLD:
+        reap(keeper);
+        break;
+    case SIGTERM:
+    case SIGINT:
+        stop(keeper, number);
+        break;
+    case SIGHUP:
+        logger_write(keeper->setup->logger, LOGGER_INFO, "SIGHUP: reloading");
+        control_send(keeper->spawner_fd, CONTROL_RELOAD, 0); /* if it fails the spawner is gone */
+        break;
+    default:
+        logger_write(keeper->setup->logger, LOGGER_INFO, "%s ignored", strsignal(number));
+        break;
+    }
+}
+
+static void
+read_signals(struct keeper *keeper)
+{
+    struct signalfd_siginfo info;
+    while (read(keeper->signal_fd, &info, sizeof info) == (ssize_t) sizeof info) {
+        handle_signal(keeper, (int) info.ssi_signo);
+    }
+}
+
+static void
+read_spawner(struct keeper *keeper)
+{
+    struct control_record record;
+    enum control_result result;
+    while ((result = control_receive(keeper->spawner_fd, &record)) == CONTROL_GOT) {
+        if (record.op == CONTROL_READY) {
+            logger_write(keeper->setup->logger, LOGGER_INFO, "ready");
+            announce(keeper, NEWS_READY);
+        } else if (record.op == CONTROL_STOPPING) {
+            announce(keeper, NEWS_STOPPING);
+        }
+    }
+    if (result == CONTROL_CLOSED) {
+        close(keeper->spawner_fd); /* its exit status comes with SIGCHLD */
+        keeper->spawner_fd = -1;
+    }
+}
+
+static void
+check_deadlines(struct keeper *keeper)
+{
+    const int64_t now_ns = clock_now_ns();
+    if (now_ns >= keeper->notify_ns) {
+        send_all_news(keeper);
+    }
+    if (now_ns >= keeper->kill_ns && keeper->spawner_pid > 0) {
+        keeper->kill_ns = CLOCK_NEVER_NS;
+        kill(keeper->spawner_pid, SIGKILL); /* not reaped, so it is still that process */
+    }
+}
+
+static void
+loop(struct keeper *keeper)
+{
+    while (keeper->spawner_pid > 0) {
+        struct pollfd polls[] = {{.fd = keeper->signal_fd, .events = POLLIN},
+                                 {.fd = keeper->spawner_fd, .events = POLLIN}};
+        const int64_t deadline_ns =
+            keeper->kill_ns < keeper->notify_ns ? keeper->kill_ns : keeper->notify_ns;
+        /* Whatever poll says, both descriptors are asked, and neither blocks. */
+        poll(polls, 2, clock_poll_timeout_ms(deadline_ns));
+        if (keeper->spawner_fd >= 0) {
+            read_spawner(keeper);
+        }
+        read_signals(keeper);
+        check_deadlines(keeper);
+    }
+}
+
+static int
+run_spawner(const struct keeper_setup *setup, pid_t keeper_pid, int keeper_fd)
+{
+    const struct spawner_setup ours = {
+        .logger = setup->logger,
+        .rundir = setup->rundir,
+        .broker_argv = setup->broker_argv,
+        .environment = setup->environment,
+        .files = setup->files,
+        .signals = &setup->signals,
+        .keeper_pid = keeper_pid,
+        .keeper_fd = keeper_fd,
+    };
+    const int exit_code = spawner_run(&ours);
+    close(keeper_fd);
+    return exit_code;
+}
+
+/* Everything has ended that can be asked to: kill the rest and leave no socket. */
+static void
+clean_up(const struct keeper *keeper)
+{
+    const struct sweep_result swept =
+        sweep_children(clock_now_ns() + (int64_t) SWEEP_DEADLINE_MS * NS_PER_MS);
+    if (swept.reaped + swept.survivors > 0) {
+        logger_write(keeper->setup->logger, LOGGER_WARN,
+                     "the spawner left processes: %d killed, %d survived", swept.reaped,
+                     swept.survivors);
+    }
+    rundir_unlink_socket(keeper->setup->rundir); /* one that cannot be removed harms nobody */
+    if (keeper->spawner_fd >= 0) {
+        close(keeper->spawner_fd);
+    }
+    close(keeper->signal_fd);
+}
+
+int
+keeper_run(const struct keeper_setup *setup)
+{
+    struct keeper keeper = {
+        .setup = setup,
+        .pid = getpid(),
+        .kill_ns = CLOCK_NEVER_NS,
+        .notify_ns = CLOCK_NEVER_NS,
+        .exit_code = EX_OSERR,
+    };
+    int pair[2];
+    keeper.signal_fd = signalfd(-1, &setup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (keeper.signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        logger_write(setup->logger, LOGGER_ERROR, "cannot start: %s", strerror(errno));
+        if (keeper.signal_fd >= 0) {
+            close(keeper.signal_fd);
+        }
+        return keeper.exit_code;
+    }
+    keeper.spawner_pid = fork();
+    if (keeper.spawner_pid == 0) {
+        close(keeper.signal_fd); /* the spawner makes its own */
+        close(pair[0]);
+        return run_spawner(setup, keeper.pid, pair[1]);
+    }
+    close(pair[1]);
+    keeper.spawner_fd = pair[0];
+    if (keeper.spawner_pid < 0) {
+        logger_write(setup->logger, LOGGER_ERROR, "cannot fork: %s", strerror(errno));
+        keeper.spawner_pid = 0;
+    }
+    loop(&keeper);
+    clean_up(&keeper);
+    return keeper.exit_code;
+}

@@ -1,0 +1,32 @@
+/* The keeper: the main process of prongd. It holds the lock, forks the spawner, passes signals on,
+ * talks to the service manager and waits; so little that it has no reason to die. When the spawner is
+ * gone it kills what is left, for it is a subreaper, and unlinks the socket. */
+#ifndef PRONG_BROKER_SPAWN_KEEPER_H
+#define PRONG_BROKER_SPAWN_KEEPER_H
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "broker/spawn/log.h"
+#include "broker/spawn/rundir.h"
+
+/* Borrowed for the call. */
+struct keeper_setup {
+    const struct logger *logger;
+    const struct rundir *rundir;
+    char *const *broker_argv;
+    char *const *environment;
+    const char *notify_address; /* $NOTIFY_SOCKET or NULL */
+    struct rlimit files;        /* RLIMIT_NOFILE as it was when prongd started */
+    sigset_t signals;           /* blocked since the start of prongd */
+};
+
+/* Block the signals of keeper and spawner, and return their set. To be called before anything else,
+ * so that none of them ends a half-started hub. */
+sigset_t keeper_block_signals(void);
+
+/* Run the hub to its end. Returns the exit code of prongd. It returns twice: also in the forked
+ * spawner, whose process has to end with that code in the same way. */
+int keeper_run(const struct keeper_setup *setup);
+
+#endif

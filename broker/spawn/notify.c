@@ -1,0 +1,35 @@
+#include "broker/spawn/notify.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum notify_result
+notify_send(const char *address, const char *text)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const size_t length = strlen(address);
+    if ((address[0] != '/' && address[0] != '@') || length < 2 || length >= sizeof to.sun_path) {
+        return NOTIFY_FAILED;
+    }
+    memcpy(to.sun_path, address, length);
+    if (address[0] == '@') {
+        to.sun_path[0] = '\0';
+    }
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return NOTIFY_FAILED;
+    }
+    /* An abstract name ends with the address, not with a NUL. */
+    const socklen_t bytes = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
+    ssize_t sent;
+    do {
+        sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *) &to, bytes);
+    } while (sent < 0 && errno == EINTR);
+    const int error = sent < 0 ? errno : 0;
+    close(fd);
+    return error == 0 ? NOTIFY_SENT : error == EAGAIN || error == ENOBUFS ? NOTIFY_LATER : NOTIFY_FAILED;
+}

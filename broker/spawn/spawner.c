@@ -1,0 +1,285 @@
+#include "broker/spawn/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "broker/spawn/broker.h"
+#include "broker/spawn/clock.h"
+#include "broker/spawn/control.h"
+#include "broker/spawn/requests.h"
+#include "broker/spawn/sweep.h"
+#include "broker/spawn/workers.h"
+
+/* The places of struct spawner.polls; the births of workers follow. */
+enum { POLL_KEEPER, POLL_SIGNALS, POLL_BROKER, POLL_BROKER_BIRTH, POLL_WORKERS };
+
+void
+spawner_finish(struct spawner *spawner, int exit_code)
+{
+    if (!spawner->is_finished) {
+        spawner->is_finished = true;
+        spawner->exit_code = exit_code;
+    }
+}
+
+void
+spawner_tell(struct spawner *spawner, const struct spawn_record *record, bool has_output)
+{
+    if (spawner->link.fd < 0) {
+        return; /* the next broker is told what stands in the family */
+    }
+    struct spawn_record told = *record;
+    told.epoch = spawner->broker.epoch;
+    if (!broker_link_queue(&spawner->link, &told, has_output)) {
+        broker_kill(spawner, "it does not read what it is told");
+    }
+}
+
+static void
+note_keeper_gone(struct spawner *spawner)
+{
+    if (!spawner->is_keeper_gone) {
+        spawner->is_keeper_gone = true;
+        logger_write(spawner->logger, LOGGER_ERROR, "the keeper is gone: ending everything");
+        spawner_finish(spawner, EX_SOFTWARE);
+    }
+}
+
+static void
+tell_broker(struct spawner *spawner, enum spawn_op op, int status)
+{
+    const struct spawn_record record = {.version = SPAWN_RECORDS_VERSION,
+                                        .op = (uint16_t) op,
+                                        .status = status,
+                                        .time_ns = clock_now_ns()};
+    spawner_tell(spawner, &record, false);
+}
+
+static void
+read_keeper(struct spawner *spawner)
+{
+    struct control_record record;
+    enum control_result result;
+    while ((result = control_receive(spawner->setup->keeper_fd, &record)) == CONTROL_GOT) {
+        switch (record.op) {
+        case CONTROL_STOP:
+            spawner->stop_level = record.level;
+            tell_broker(spawner, SPAWN_STOP, record.level);
+            break;
+        case CONTROL_KILL:
+            spawner_finish(spawner, 0);
+            break;
+        case CONTROL_RELOAD:
+            tell_broker(spawner, SPAWN_RELOAD, 0);
+            break;
+        default:
+            break; /* one program is both ends: no other op exists */
+        }
+    }
+    if (result == CONTROL_CLOSED) {
+        note_keeper_gone(spawner);
+    }
+}
+
+/* Returns true if SIGCHLD was among the signals. */
+static bool
+read_signals(struct spawner *spawner)
+{
+    bool has_dead = false;
+    struct signalfd_siginfo infos[8];
+    for (;;) {
+        const ssize_t got = read(spawner->signal_fd, infos, sizeof infos);
+        if (got <= 0) {
+            break;
+        }
+        for (size_t i = 0; i < (size_t) got / sizeof infos[0]; i++) {
+            has_dead = has_dead || infos[i].ssi_signo == SIGCHLD;
+        }
+    }
+    /* SIGTERM is also our PDEATHSIG. From anybody else it says nothing here: a stop goes through the
+     * keeper, to which a service manager sends it too. */
+    if (getppid() != spawner->setup->keeper_pid) {
+        note_keeper_gone(spawner);
+    }
+    return has_dead;
+}
+
+/* Fill the list for poll; returns its length, and the time of the next deadline. */
+static nfds_t
+prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
+{
+    struct pollfd *polls = spawner->polls;
+    *deadline_ns = spawner->broker.restart_ns;
+    if (spawner->orphans_ns < *deadline_ns) {
+        *deadline_ns = spawner->orphans_ns;
+    }
+    if (spawner->is_ending && spawner->end_deadline_ns < *deadline_ns) {
+        *deadline_ns = spawner->end_deadline_ns;
+    }
+    polls[POLL_KEEPER] = (struct pollfd){.fd = spawner->setup->keeper_fd, .events = POLLIN};
+    polls[POLL_SIGNALS] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
+    polls[POLL_BROKER] = (struct pollfd){
+        .fd = spawner->link.fd, .events = broker_link_events(&spawner->link, deadline_ns)};
+    polls[POLL_BROKER_BIRTH] = (struct pollfd){.fd = spawner->broker.fault_fd, .events = POLLIN};
+    nfds_t used = POLL_WORKERS;
+    const struct family *family = &spawner->family;
+    for (size_t i = 0; family->birth_count > 0 && i < family->worker_count; i++) {
+        if (family->workers[i]->fault_fd >= 0) {
+            polls[used++] =
+                (struct pollfd){.fd = family->workers[i]->fault_fd, .events = POLLIN};
+        }
+    }
+    return used;
+}
+
+/* Births that are over: backwards, because a failed one gives its place to the last. */
+static void
+read_births(struct spawner *spawner)
+{
+    const struct family *family = &spawner->family;
+    for (size_t i = family->worker_count; family->birth_count > 0 && i-- > 0;) {
+        if (family->workers[i]->fault_fd >= 0) {
+            workers_read_birth(spawner, family->workers[i]);
+        }
+    }
+}
+
+/* What time alone brings about. */
+static void
+check_deadlines(struct spawner *spawner)
+{
+    const int64_t now_ns = clock_now_ns();
+    if (spawner->is_ending && now_ns >= spawner->end_deadline_ns) {
+        spawner_finish(spawner, spawner->exit_code);
+    }
+    if (now_ns >= spawner->orphans_ns) {
+        workers_check_orphans(spawner);
+    }
+    if (!spawner->is_finished && now_ns >= spawner->broker.restart_ns) {
+        broker_start(spawner);
+    }
+}
+
+static void
+loop(struct spawner *spawner)
+{
+    bool has_dead = false;
+    check_deadlines(spawner);
+    while (!spawner->is_finished) {
+        int64_t deadline_ns;
+        const nfds_t count = prepare_polls(spawner, &deadline_ns);
+        struct pollfd *polls = spawner->polls;
+        const int timeout_ms = has_dead ? 0 : clock_poll_timeout_ms(deadline_ns);
+        if (poll(polls, count, timeout_ms) < 0 && errno != EINTR && errno != EAGAIN) {
+            logger_write(spawner->logger, LOGGER_ERROR, "poll failed (errno %d)", errno);
+            spawner_finish(spawner, EX_OSERR);
+            return;
+        }
+        if (polls[POLL_KEEPER].revents) {
+            read_keeper(spawner);
+        }
+        if (polls[POLL_BROKER].revents) {
+            requests_read(spawner);
+        }
+        if (polls[POLL_BROKER_BIRTH].revents) {
+            broker_read_birth(spawner);
+        }
+        read_births(spawner);
+        if (polls[POLL_SIGNALS].revents) {
+            has_dead = read_signals(spawner) || has_dead;
+        }
+        if (has_dead) {
+            has_dead = workers_reap(spawner);
+        }
+        check_deadlines(spawner);
+        if (spawner->link.fd >= 0 && clock_now_ns() >= spawner->link.retry_ns &&
+            broker_link_flush(&spawner->link, &spawner->family) == SPAWN_IO_CLOSED) {
+            requests_read(spawner); /* it finds the end after what was said before it */
+        }
+    }
+}
+
+static bool
+acquire(struct spawner *spawner)
+{
+    spawner->signal_fd = signalfd(-1, spawner->setup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    spawner->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    spawner->text = malloc(SPAWN_TEXT_BYTES_MAX);
+    spawner->polls = calloc(POLL_WORKERS + SPAWN_CHILDREN_MAX, sizeof *spawner->polls);
+    return spawner->signal_fd >= 0 && spawner->null_fd >= 0 && spawner->text && spawner->polls;
+}
+
+static void
+release(struct spawner *spawner)
+{
+    if (spawner->signal_fd >= 0) {
+        close(spawner->signal_fd);
+    }
+    if (spawner->null_fd >= 0) {
+        close(spawner->null_fd);
+    }
+    if (spawner->broker.fault_fd >= 0) {
+        close(spawner->broker.fault_fd);
+    }
+    free(spawner->text);
+    free(spawner->polls);
+}
+
+static void
+sweep(const struct spawner *spawner)
+{
+    const struct sweep_result swept =
+        sweep_children(clock_now_ns() + (int64_t) SWEEP_DEADLINE_MS * NS_PER_MS);
+    if (swept.survivors > 0) {
+        logger_write(spawner->logger, LOGGER_ERROR, "%d processes survived SIGKILL for %d ms",
+                     swept.survivors, (int) SWEEP_DEADLINE_MS);
+    }
+    if (spawner->is_keeper_gone) {
+        rundir_unlink_socket(spawner->setup->rundir); /* else the keeper does it */
+    }
+}
+
+int
+spawner_run(const struct spawner_setup *setup)
+{
+    struct spawner spawner = {
+        .setup = setup,
+        .logger = setup->logger,
+        .broker = {.fault_fd = -1},
+        .link = {.fd = -1},
+        .signal_fd = -1,
+        .null_fd = -1,
+        .orphans_ns = CLOCK_NEVER_NS,
+    };
+    prctl(PR_SET_NAME, "prongd/spawner"); /* for people who look at a list of processes */
+    /* SIGTERM is blocked and read by the signalfd. SIGKILL would leave daemonised processes behind,
+     * because they come to us when the keeper sweeps nothing any more. */
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 ||
+        setsid() < 0) {
+        logger_write(setup->logger, LOGGER_ERROR, "prctl or setsid failed (errno %d)", errno);
+        return EX_OSERR;
+    }
+    if (getppid() != setup->keeper_pid) {
+        return EX_SOFTWARE; /* it died before PDEATHSIG was set; nothing was started yet */
+    }
+    int exit_code = EX_OSERR;
+    if (!family_init(&spawner.family)) {
+        return exit_code;
+    }
+    if (broker_link_init(&spawner.link) && acquire(&spawner)) {
+        loop(&spawner);
+        exit_code = spawner.exit_code;
+    } else {
+        logger_write(setup->logger, LOGGER_ERROR, "cannot start: no memory or descriptors");
+    }
+    sweep(&spawner);
+    broker_link_deinit(&spawner.link);
+    family_deinit(&spawner.family);
+    release(&spawner);
+    return exit_code;
+}

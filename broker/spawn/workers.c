@@ -1,0 +1,228 @@
+#include "broker/spawn/workers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/spawn/broker.h"
+#include "broker/spawn/clock.h"
+#include "broker/spawn/orphans.h"
+
+/* A bomb of dying processes may not keep the loop from the broker: the rest is reaped next turn. */
+enum { REAP_MAX = 256 };
+
+/* A record about a worker, with what all of them have. */
+static struct spawn_record
+make_record(enum spawn_op op, uint64_t id, const char name[SPAWN_NAME_BYTES_MAX])
+{
+    struct spawn_record record = {
+        .version = SPAWN_RECORDS_VERSION,
+        .op = (uint16_t) op,
+        .id = id,
+        .time_ns = clock_now_ns(),
+    };
+    memcpy(record.name, name, sizeof record.name);
+    return record;
+}
+
+void
+workers_tell_failed(struct spawner *spawner, const struct spawn_record *request,
+                    const struct child_fault *fault)
+{
+    struct spawn_record record = make_record(SPAWN_FAILED, request->id, request->name);
+    record.step = fault->step;
+    record.error = fault->error;
+    family_note_end(&spawner->family, &record);
+    spawner_tell(spawner, &record, false);
+}
+
+/* Cut the text of a request into its strings: one allocation that holds argv and envp, each ended by
+ * NULL. Owned by the caller: free(*argv). False without memory. */
+static bool
+split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp)
+{
+    const size_t argc = request->argc;
+    const size_t envc = request->envc;
+    char **strings = calloc(argc + envc + 2, sizeof *strings);
+    if (!strings) {
+        return false;
+    }
+    char *at = text + strlen(text) + 1; /* behind the folder */
+    for (size_t i = 0; i < argc + envc; i++) {
+        strings[i < argc ? i : i + 1] = at;
+        at += strlen(at) + 1;
+    }
+    *argv = strings;
+    *envp = strings + argc + 1;
+    return true;
+}
+
+/* Fork with an output pipe. On success the worker is part of the family. */
+static bool
+fork_worker(struct spawner *spawner, const struct spawn_record *request, struct child_plan *plan,
+            struct child_fault *fault)
+{
+    int output[2];
+    if (pipe2(output, O_CLOEXEC) != 0) {
+        *fault = (struct child_fault){.step = SPAWN_STEP_PIPE, .error = errno};
+        return false;
+    }
+    /* Only our end: the worker's own may block, as programs expect of their stdout. */
+    fcntl(output[0], F_SETFL, O_NONBLOCK); /* cannot fail for a descriptor that was just made */
+    plan->output = output[1];
+    plan->error = output[1];
+    struct child_birth birth;
+    const bool is_forked = child_fork(plan, &birth, fault);
+    close(output[1]);
+    if (!is_forked) {
+        close(output[0]);
+        return false;
+    }
+    struct worker worker = {
+        .id = request->id,
+        .pid = birth.pid,
+        .output_fd = output[0],
+        .fault_fd = birth.fault_fd,
+        .time_ns = clock_now_ns(),
+    };
+    memcpy(worker.name, request->name, sizeof worker.name);
+    if (!family_add(&spawner->family, &worker)) {
+        /* No memory: nobody would ever know of this child, so it may not live. It is reaped as one of
+         * the unknown. */
+        kill(birth.pid, SIGKILL);
+        close(output[0]);
+        close(birth.fault_fd);
+        *fault = (struct child_fault){.step = SPAWN_STEP_FORK, .error = ENOMEM};
+        return false;
+    }
+    return true;
+}
+
+void
+workers_start(struct spawner *spawner, const struct spawn_record *request, char *text)
+{
+    struct child_fault fault = {.step = SPAWN_STEP_FORK, .error = EAGAIN};
+    char **argv = NULL;
+    char **envp = NULL;
+    bool is_started = false;
+    if (family_has_room(&spawner->family)) {
+        if (split_text(request, text, &argv, &envp)) {
+            struct child_plan plan = {
+                .name = request->name,
+                .folder = text,
+                .argv = argv,
+                .envp = envp,
+                .search_path = child_environment_find(envp, "PATH"),
+                .input = spawner->null_fd,
+                .link = -1,
+                .ignores_interrupt = true,
+                .files = spawner->setup->files,
+            };
+            is_started = fork_worker(spawner, request, &plan, &fault);
+        } else {
+            fault.error = ENOMEM;
+        }
+    }
+    free(argv);
+    if (!is_started) {
+        workers_tell_failed(spawner, request, &fault);
+    }
+}
+
+void
+workers_read_birth(struct spawner *spawner, struct worker *worker)
+{
+    struct child_fault fault;
+    struct spawn_record record;
+    switch (child_birth_read(worker->fault_fd, &fault)) {
+    case CHILD_BEING_BORN:
+        return;
+    case CHILD_RUNS:
+        family_set_running(&spawner->family, worker);
+        record = make_record(SPAWN_STARTED, worker->id, worker->name);
+        record.pid = worker->pid;
+        worker->time_ns = record.time_ns;
+        spawner_tell(spawner, &record, true);
+        return;
+    case CHILD_FAILED:
+        record = make_record(SPAWN_FAILED, worker->id, worker->name);
+        record.step = fault.step;
+        record.error = fault.error;
+        /* Nobody wrote to its output. The process is in _exit, and unknown from now on: it is reaped
+         * as such. */
+        close(worker->output_fd);
+        worker->output_fd = -1;
+        family_end(&spawner->family, worker, &record);
+        spawner_tell(spawner, &record, false);
+        return;
+    }
+}
+
+/* A worker was reaped: tell it, and kill those who belonged to it. */
+static void
+note_exit(struct spawner *spawner, struct worker *worker, int wait_status)
+{
+    struct spawn_record record = make_record(SPAWN_EXITED, worker->id, worker->name);
+    record.pid = worker->pid;
+    record.status = wait_status;
+    family_end(&spawner->family, worker, &record);
+    orphans_kill_owned(&spawner->family, record.id);
+    spawner_tell(spawner, &record, false);
+}
+
+/* Reap one process that is known to be dead. */
+static void
+reap_one(struct spawner *spawner, pid_t pid)
+{
+    struct worker *worker = family_find_pid(&spawner->family, pid);
+    if (worker && worker->fault_fd >= 0) {
+        workers_read_birth(spawner, worker);
+        worker = family_find_pid(&spawner->family, pid);
+    }
+    const bool is_broker = pid == spawner->broker.pid;
+    if (worker || is_broker) {
+        /* Before it is reaped, because until then its number cannot name another group. */
+        kill(-pid, SIGKILL); /* mostly nobody is left */
+    }
+    int wait_status = 0;
+    if (waitpid(pid, &wait_status, WNOHANG) != pid) {
+        return; /* it was not dead after all; its SIGCHLD will come */
+    }
+    if (is_broker) {
+        broker_note_death(spawner, wait_status);
+    } else if (worker) {
+        note_exit(spawner, worker, wait_status);
+    } else {
+        family_remove_adopted(&spawner->family, pid);
+    }
+}
+
+bool
+workers_reap(struct spawner *spawner)
+{
+    int reaped = 0;
+    for (; reaped < REAP_MAX; reaped++) {
+        siginfo_t dead = {0};
+        if (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) != 0 || dead.si_pid == 0) {
+            break;
+        }
+        reap_one(spawner, dead.si_pid);
+    }
+    if (reaped > 0) {
+        workers_check_orphans(spawner);
+    }
+    return reaped == REAP_MAX;
+}
+
+void
+workers_check_orphans(struct spawner *spawner)
+{
+    const bool is_complete =
+        orphans_check(&spawner->family, spawner->broker.pid, spawner->logger);
+    spawner->orphans_ns = is_complete
+                              ? CLOCK_NEVER_NS
+                              : clock_now_ns() + (int64_t) ORPHANS_AGAIN_MS * NS_PER_MS;
+}

@@ -1,0 +1,72 @@
+/* What the server and the client over libnng share: its headers, its errors, the mailbox.
+ *
+ * Private to proto/link. Written against nng 1.5 and 1.10: only functions that both have, options by
+ * their typed setters, transport options on listeners and dialers. Everything here that is called by
+ * libnng runs on one of its threads and does no more than to post. */
+#ifndef PRONG_LINK_NNG_COMMON_H
+#define PRONG_LINK_NNG_COMMON_H
+
+#include "proto/link/engine.h"
+#include "proto/link/source.h"
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include <nng/nng.h>
+/* Later versions moved these into nng.h. */
+#if __has_include(<nng/protocol/reqrep0/rep.h>)
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#endif
+#if __has_include(<nng/supplemental/tls/tls.h>)
+#include <nng/supplemental/tls/tls.h>
+#endif
+
+enum {
+    /* libnng closes a connection that announces more than RECVMAXSZ, and its peer is never told why. So
+     * that a message above our own limit can be answered, libnng takes this many times as much. */
+    NNG_OVERSIZE_FACTOR = 4,
+    NNG_STACK_BYTES = 64, /* room for the SP header on top of a body */
+};
+
+/* The RECVMAXSZ that belongs to a limit on bodies. */
+size_t link_nng_receive_max(size_t message_bytes_max);
+/* link_fail() with one of libnng's codes, as errno and text. */
+int link_nng_fail(struct link_error *error, int code, const char *what);
+/* Make a TLS configuration: of a server from its two files, or of a client from the file of who signed
+ * (NULL: the usual places) and the name to expect. *out is owned, nng_tls_config_free(). */
+int link_nng_tls_server(nng_tls_config **out, const char *cert_file, const char *key_file,
+                   struct link_error *error);
+int link_nng_tls_client(nng_tls_config **out, const char *ca_file, const char *name,
+                   struct link_error *error);
+
+/* ---- the mailbox: from libnng's threads to the loop ------------------------------------------- */
+
+/* Something that happened, embedded in what it happened to; in a mailbox at most once at a time. */
+struct link_mail {
+    STAILQ_ENTRY(link_mail) next;
+    void (*take)(struct link_mail *self); /* on the loop thread */
+    void *owner;
+};
+
+STAILQ_HEAD(link_mail_list, link_mail);
+
+/* A list that any thread appends to and the loop empties. `lock` also guards what its owner shares
+ * between threads. The descriptor is written only when the list was empty. */
+struct link_mailbox {
+    struct source source;
+    pthread_mutex_t lock;
+    struct link_mail_list list;
+    int epoll_fd, event_fd;
+};
+
+/* Make it a source of the epoll set. -1 with *error. */
+int link_mailbox_init(struct link_mailbox *m, int epoll_fd, struct link_error *error);
+/* Take it out of the set. All that could post is gone by now. */
+void link_mailbox_deinit(struct link_mailbox *m);
+/* Append; any thread, `lock` not held. */
+void link_mailbox_post(struct link_mailbox *m, struct link_mail *mail);
+/* Call take() for all that is there, in the order of posting. Loop thread. */
+void link_mailbox_deliver(struct link_mailbox *m);
+
+#endif
