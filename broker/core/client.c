@@ -235,13 +235,13 @@ client_leave(struct hub *hub, struct client *c)
         return;
     }
     list_append(&hub->idle_clients, &c->idle);
-    forget_later(hub, c, c->unfinished > 0 ? WIRE_AWAY_MS : WIRE_KEEP_MS);
+    forget_later(hub, c, WIRE_AWAY_MS);
 }
 
 void
 client_expired(struct hub *hub, struct client *c)
 {
-    if (c->unfinished == 0 || c->away) {
+    if (c->away) {
         client_free(hub, c);
         return;
     }

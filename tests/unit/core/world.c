@@ -1,0 +1,523 @@
+/* A hub and the world around it: see world.h. */
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const uint8_t world_nil[1] = {0};
+
+static void
+die(const char *what)
+{
+    (void) fprintf(stderr, "world: %s\n", what);
+    abort();
+}
+
+/* ---- steps and what comes of them ------------------------------------------------------------ */
+
+static void
+close_request(struct world *w, uint64_t request)
+{
+    for (size_t i = 0; i < w->open_count; i++) {
+        if (w->open[i] == request) {
+            w->open[i] = w->open[--w->open_count];
+            return;
+        }
+    }
+    die("a reply to a request that is not open");
+}
+
+static void
+keep_reply(struct world *w, const struct hub_effect *e)
+{
+    struct wire_diag diag;
+    close_request(w, e->request);
+    if (w->reply_count == WORLD_REPLIES) {
+        for (size_t i = 0; i < WORLD_REPLIES; i++) {
+            buf_deinit(&w->replies[i].bytes);
+        }
+        memset(w->replies, 0, sizeof w->replies);
+        w->reply_count = 0;
+    }
+    struct reply *r = &w->replies[w->reply_count++];
+    *r = (struct reply){.peer = e->peer, .request = e->request};
+    buf_put(&r->bytes, e->body.data, e->body.len);
+    r->count = record_message(buf_span(&r->bytes), r->record, 8, &diag);
+    if (r->count == 0) {
+        die(diag.text);
+    }
+}
+
+static void
+keep_process(struct world *w, const struct hub_effect *e)
+{
+    if (w->process_count == WORLD_PROCESSES) {
+        die("too many processes");
+    }
+    struct process *p = &w->process[w->process_count++];
+    *p = (struct process){.id = e->process};
+    (void) snprintf(p->name, sizeof p->name, "%s/%u", e->spec->name, (unsigned) e->replica);
+    (void) snprintf(p->token, sizeof p->token, "%s", e->token);
+}
+
+static void
+keep_signal(struct world *w, const struct hub_effect *e)
+{
+    for (size_t i = 0; i < w->process_count; i++) {
+        if (w->process[i].id == e->process) {
+            w->process[i].signal = e->signal;
+            w->process[i].signalled = true;
+            w->process[i].killed |= e->signal == 9;
+        }
+    }
+}
+
+static void
+keep(struct world *w, const struct hub_effect *e)
+{
+    switch (e->kind) {
+    case HUB_OUT_REPLY:
+        keep_reply(w, e);
+        return;
+    case HUB_OUT_CLOSE:
+        w->closes++;
+        return;
+    case HUB_OUT_START:
+        keep_process(w, e);
+        return;
+    case HUB_OUT_SIGNAL:
+        keep_signal(w, e);
+        return;
+    case HUB_OUT_LOGS:
+        w->logs_call = e->call;
+        return;
+    case HUB_OUT_READY:
+        w->ready = true;
+        return;
+    case HUB_OUT_STOPPING:
+        w->stopping = true;
+        return;
+    case HUB_OUT_END:
+        w->ended = true;
+        return;
+    case HUB_OUT_EVENT:
+        return;
+    }
+}
+
+static void
+step(struct world *w, struct hub_input *in)
+{
+    struct hub_effects out;
+    in->now_ns = w->now_ns;
+    in->wall_us = (uint64_t) w->now_ns / 1000;
+    if (!hub_step(w->hub, in, &out)) {
+        die("hub_step failed");
+    }
+    for (size_t i = 0; i < out.count; i++) {
+        keep(w, &out.list[i]);
+    }
+    hub_check(w->hub);
+}
+
+void
+world_init(struct world *w)
+{
+    *w = (struct world){.now_ns = 1000000000, .next_request = 1};
+    memcpy(w->client, "client of a test", sizeof w->client);
+    const struct hub_options options = {
+        .secret = "sixteen secrets",
+        .name = "test",
+        .version = "1",
+        .epoch = 1,
+        .events_bytes = 65536,
+        .message_bytes = 1 << 20,
+        .drain_ms = 30000,
+        .token = {(const uint8_t *) "a token of the network", 22},
+    };
+    w->hub = hub_new(&options);
+    if (w->hub == NULL) {
+        die("hub_new failed");
+    }
+}
+
+void
+world_deinit(struct world *w)
+{
+    for (size_t i = 0; i < w->reply_count; i++) {
+        buf_deinit(&w->replies[i].bytes);
+    }
+    hub_free(w->hub);
+}
+
+void
+world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *))
+{
+    struct worker_spec spec;
+    spec_defaults(&spec);
+    spec.name = name;
+    spec.launch = (struct launch){1, 0, "\0true", 6};
+    if (set != NULL) {
+        set(&spec);
+    }
+    step(w, &(struct hub_input){.kind = HUB_IN_WORKER, .worker = {&spec}});
+}
+
+void
+world_configured(struct world *w)
+{
+    step(w, &(struct hub_input){.kind = HUB_IN_CONFIGURED});
+}
+
+void
+world_stop(struct world *w)
+{
+    step(w, &(struct hub_input){.kind = HUB_IN_STOP});
+}
+
+static void
+open_peer(struct world *w, uint64_t peer, bool local)
+{
+    struct hub_input in = {.kind = HUB_IN_OPENED, .peer = peer};
+    in.opened.local = local;
+    in.opened.uid = peer > 900 ? 1000 : 0;
+    in.opened.pid = (int32_t) (100 + peer % 10);
+    in.opened.start_ticks = 7;
+    step(w, &in);
+}
+
+void
+world_open(struct world *w, uint64_t peer)
+{
+    open_peer(w, peer, true);
+}
+
+void
+world_open_network(struct world *w, uint64_t peer)
+{
+    open_peer(w, peer, false);
+}
+
+void
+world_close(struct world *w, uint64_t peer)
+{
+    /* Whatever was open on it is answered by nobody; the test does not look at it again. */
+    step(w, &(struct hub_input){.kind = HUB_IN_CLOSED, .peer = peer});
+}
+
+uint64_t
+world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body)
+{
+    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = peer};
+    in.message.request = w->next_request++;
+    in.message.sp_id = sp_id;
+    in.message.body = body;
+    if (w->open_count == sizeof w->open / sizeof w->open[0]) {
+        die("too many open requests");
+    }
+    w->open[w->open_count++] = in.message.request;
+    step(w, &in);
+    return in.message.request;
+}
+
+uint64_t
+world_send(struct world *w, uint64_t peer, struct span body)
+{
+    return world_send_as(w, peer, 0x80000000u | (uint32_t) w->next_request, body);
+}
+
+void
+world_pass_ms(struct world *w, int64_t ms)
+{
+    const int64_t end = w->now_ns + ms * 1000000;
+    int64_t at;
+    while ((at = hub_deadline_ns(w->hub)) <= end) {
+        w->now_ns = at > w->now_ns ? at : w->now_ns;
+        step(w, &(struct hub_input){.kind = HUB_IN_TIME});
+    }
+    w->now_ns = end;
+    step(w, &(struct hub_input){.kind = HUB_IN_TIME});
+}
+
+/* ---- replies ---------------------------------------------------------------------------------- */
+
+struct reply *
+world_reply(struct world *w, uint64_t request)
+{
+    for (size_t i = 0; i < w->reply_count; i++) {
+        if (w->replies[i].request == request) {
+            return &w->replies[i];
+        }
+    }
+    return NULL;
+}
+
+const struct record *
+world_expect(struct world *w, uint64_t request, size_t n, enum wire_record record)
+{
+    const struct reply *r = world_reply(w, request);
+    if (r == NULL || n >= r->count) {
+        die("there is no such reply");
+    }
+    if (r->record[n].record != record) {
+        (void) fprintf(stderr, "got %s, wanted %s\n", wire_record_row(r->record[n].record)->name,
+                       wire_record_row(record)->name);
+        die("another reply than expected");
+    }
+    return &r->record[n];
+}
+
+/* ---- clients ---------------------------------------------------------------------------------- */
+
+static void
+write_client(struct world *w, struct buf *b, const uint8_t *client)
+{
+    if (client == world_nil) {
+        write_nil(b);
+    } else {
+        write_bin(b, (struct span){client != NULL ? client : w->client, 16});
+    }
+}
+
+uint64_t
+world_call(struct world *w, uint64_t peer, const struct world_call *c)
+{
+    struct buf b = {0};
+    write_op(&b, WIRE_CALL);
+    write_client(w, &b, c->client);
+    write_uint(&b, c->seq);
+    write_uint(&b, c->ack);
+    write_text(&b, c->worker);
+    write_text(&b, c->method);
+    write_uint(&b, c->ttl_ms);
+    write_nil(&b);
+    write_map(&b, 0);
+    const uint64_t request = world_send(w, peer, buf_span(&b));
+    buf_deinit(&b);
+    return request;
+}
+
+int
+world_outcome(struct world *w, uint64_t request, unsigned *began)
+{
+    const struct reply *r = world_reply(w, request);
+    if (r == NULL || r->record[0].record == WIRE_REC_PENDING) {
+        return -1;
+    }
+    if (r->record[0].record == WIRE_REC_RESULT) {
+        return 0;
+    }
+    const struct record *e = world_expect(w, request, 0, WIRE_REC_ERROR);
+    if (began != NULL) {
+        *began = (unsigned) RECORD_FIELD(e, ERROR, BEGAN)->item.uint;
+    }
+    return (int) RECORD_FIELD(e, ERROR, CODE)->item.uint;
+}
+
+static uint64_t
+ask_hub(struct world *w, const char *method, const char *name, const char *value)
+{
+    static const uint8_t admin[16] = "the admin client";
+    struct buf b = {0};
+    world_open(w, 800);
+    write_op(&b, WIRE_CALL);
+    write_bin(&b, (struct span){admin, 16});
+    write_uint(&b, w->next_request);
+    write_uint(&b, w->next_request - 1);
+    write_text(&b, "hub");
+    write_text(&b, method);
+    write_uint(&b, 1000);
+    write_nil(&b);
+    write_map(&b, name != NULL ? 1 : 0);
+    if (name != NULL) {
+        write_text(&b, name);
+        write_text(&b, value);
+    }
+    const uint64_t request = world_send(w, 800, buf_span(&b));
+    buf_deinit(&b);
+    world_close(w, 800);
+    return request;
+}
+
+int
+world_admin(struct world *w, const char *method, const char *name, const char *value)
+{
+    return world_outcome(w, ask_hub(w, method, name, value), NULL);
+}
+
+/* The value of a text key anywhere behind `after` in the bytes; good enough for status. */
+static struct span
+value_behind(struct span s, const char *key)
+{
+    struct mp_item item;
+    while (s.len > 0 && mp_next(&s, &item)) {
+        if (item.kind == MP_STR && span_is(item.bytes, key)) {
+            return s;
+        }
+    }
+    return (struct span){0};
+}
+
+void
+world_state(struct world *w, const char *name, char out[32])
+{
+    const uint64_t request = ask_hub(w, "status", NULL, NULL);
+    const struct record *r = world_expect(w, request, 0, WIRE_REC_RESULT);
+    struct span s = value_behind(RECORD_FIELD(r, RESULT, VALUE)->raw, name);
+    struct mp_item state;
+    s = value_behind(s, "state");
+    if (s.len == 0 || !mp_next(&s, &state)) {
+        (void) snprintf(out, 32, "none");
+        return;
+    }
+    (void) snprintf(out, 32, "%.*s", (int) state.bytes.len, (const char *) state.bytes.data);
+}
+
+/* ---- processes -------------------------------------------------------------------------------- */
+
+struct process *
+world_process(struct world *w, const char *name)
+{
+    for (size_t i = w->process_count; i > 0; i--) {
+        if (strcmp(w->process[i - 1].name, name) == 0) {
+            return &w->process[i - 1];
+        }
+    }
+    die("there is no such process");
+    return NULL;
+}
+
+static int32_t
+pid_of(const struct world *w, const struct process *p)
+{
+    return (int32_t) (1000 + (p - w->process));
+}
+
+void
+world_started(struct world *w, const char *name)
+{
+    struct process *p = world_process(w, name);
+    struct hub_input in = {.kind = HUB_IN_STARTED};
+    in.process.id = p->id;
+    in.process.pid = pid_of(w, p);
+    in.process.name = p->name;
+    p->running = true;
+    step(w, &in);
+}
+
+void
+world_exited(struct world *w, const char *name, int status)
+{
+    struct process *p = world_process(w, name);
+    struct hub_input in = {.kind = HUB_IN_EXITED};
+    if (p->peer != 0) {
+        world_close(w, p->peer);
+        p->peer = 0;
+    }
+    in.process.id = p->id;
+    in.process.pid = pid_of(w, p);
+    in.process.status = status;
+    p->running = false;
+    step(w, &in);
+}
+
+static void
+write_method(struct buf *b, const char *name, const char *policy)
+{
+    write_text(b, name);
+    write_map(b, 1);
+    write_text(b, "policy");
+    write_text(b, policy);
+}
+
+void
+world_attach(struct world *w, const char *name)
+{
+    struct process *p = world_process(w, name);
+    struct buf b = {0};
+    p->peer = 100 + (uint64_t) (p - w->process) * 10 + w->next_request * 10000;
+    world_open(w, p->peer);
+    write_op(&b, WIRE_ATTACH);
+    write_map(&b, 2);
+    write_text(&b, "token");
+    write_text(&b, p->token);
+    write_text(&b, "methods");
+    write_map(&b, 2);
+    write_method(&b, "echo", "once");
+    write_method(&b, "again", "idempotent");
+    const uint64_t request = world_send(w, p->peer, buf_span(&b));
+    const struct record *r = world_expect(w, request, 0, WIRE_REC_WELCOME);
+    struct field session;
+    if (!record_key(RECORD_FIELD(r, WELCOME, ABOUT), WIRE_KEY_WELCOME_session, &session)) {
+        die("WELCOME without a session");
+    }
+    p->session = session.item.uint;
+    p->taken = 0;
+    buf_deinit(&b);
+}
+
+static void
+write_poll(const struct process *p, struct buf *b, uint64_t capacity)
+{
+    write_op(b, WIRE_POLL);
+    write_text(b, p->name);
+    write_uint(b, p->session);
+    write_uint(b, p->taken);
+    write_uint(b, capacity);
+}
+
+void
+world_poll(struct world *w, const char *name, uint64_t capacity)
+{
+    struct process *p = world_process(w, name);
+    struct buf b = {0};
+    write_poll(p, &b, capacity);
+    p->request = world_send(w, p->peer, buf_span(&b));
+    buf_deinit(&b);
+}
+
+uint64_t
+world_given(struct world *w, const char *name)
+{
+    struct process *p = world_process(w, name);
+    const struct reply *r = world_reply(w, p->request);
+    for (size_t i = 0; r != NULL && i < r->count; i++) {
+        if (r->record[i].record != WIRE_REC_WORK) {
+            continue;
+        }
+        struct span items = RECORD_FIELD(&r->record[i], WORK, ITEMS)->inside;
+        struct record item;
+        p->taken = RECORD_FIELD(&r->record[i], WORK, NUMBER)->item.uint;
+        return record_item(&items, WIRE_REC_WORK_ITEM, &item)
+                   ? RECORD_FIELD(&item, WORK_ITEM, CALL)->item.uint
+                   : 0;
+    }
+    return 0;
+}
+
+void
+world_done(struct world *w, const char *name, uint64_t call)
+{
+    struct process *p = world_process(w, name);
+    struct buf b = {0};
+    write_op(&b, WIRE_REPORT);
+    write_text(&b, p->name);
+    write_uint(&b, p->session);
+    write_array(&b, 1);
+    write_array(&b, 3);
+    write_uint(&b, call);
+    write_uint(&b, WIRE_REPORT_RESULT);
+    write_text(&b, "done");
+    write_poll(p, &b, 1);
+    p->request = world_send(w, p->peer, buf_span(&b));
+    buf_deinit(&b);
+}
+
+void
+world_serve(struct world *w, const char *name)
+{
+    world_started(w, name);
+    world_attach(w, name);
+    world_poll(w, name, 1);
+}

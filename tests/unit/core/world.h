@@ -1,0 +1,100 @@
+/* A hub and the world around it, for tests of the core: a clock, peers that send records, workers that
+ * start when they are told to, and everything the hub said, taken apart. hub_check() runs after every
+ * step, and a reply to a request that is not open aborts the test. */
+#ifndef PRONG_TESTS_CORE_WORLD_H
+#define PRONG_TESTS_CORE_WORLD_H
+
+#include "broker/core/hub.h"
+#include "proto/record.h"
+#include "proto/write.h"
+
+enum { WORLD_PEERS = 16, WORLD_PROCESSES = 64, WORLD_REPLIES = 256, WORLD_NAME = 80 };
+
+/* One reply message: its records, decoded, and the bytes they point into. */
+struct reply {
+    uint64_t peer, request;
+    struct buf bytes;
+    struct record record[8];
+    size_t count;
+    bool seen; /* world_reply() gave it out */
+};
+
+struct process {
+    uint64_t id;
+    char name[WORLD_NAME]; /* "echo/0" */
+    char token[64];
+    bool running, signalled, killed;
+    int signal;
+    /* what its worker link knows, once it has attached */
+    uint64_t peer, session, taken;
+    uint64_t request; /* of its POLL */
+};
+
+struct world {
+    struct hub *hub;
+    int64_t now_ns;
+    uint64_t next_request;
+    uint8_t client[16];
+    struct reply replies[WORLD_REPLIES];
+    size_t reply_count;
+    struct process process[WORLD_PROCESSES];
+    size_t process_count;
+    uint64_t open[4096]; /* requests without a reply */
+    size_t open_count;
+    bool ready, stopping, ended;
+    size_t closes;
+    uint64_t logs_call; /* of the last HUB_OUT_LOGS */
+};
+
+void world_init(struct world *w);
+void world_deinit(struct world *w);
+/* A worker with these settings over the defaults; then `world_configured`. */
+void world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *));
+void world_configured(struct world *w);
+
+/* A local peer of uid 0 (or 1000 and up for `peer` above 900). */
+void world_open(struct world *w, uint64_t peer);
+void world_open_network(struct world *w, uint64_t peer);
+void world_close(struct world *w, uint64_t peer);
+/* Send bytes as one message; its request. */
+uint64_t world_send(struct world *w, uint64_t peer, struct span body);
+uint64_t world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body);
+/* Move the clock and step at every deadline on the way. */
+void world_pass_ms(struct world *w, int64_t ms);
+void world_stop(struct world *w);
+
+/* The reply to a request, NULL while there is none. */
+struct reply *world_reply(struct world *w, uint64_t request);
+/* Its only or n-th record, of a type; aborts when it is another. */
+const struct record *world_expect(struct world *w, uint64_t request, size_t n, enum wire_record record);
+
+/* A CALL of the client of this world: `seq`, "worker.method"; args are {}. */
+struct world_call {
+    const char *worker, *method;
+    uint64_t seq, ack, ttl_ms;
+    const uint8_t *client; /* NULL: the world's own; world_nil for none */
+};
+extern const uint8_t world_nil[1];
+uint64_t world_call(struct world *w, uint64_t peer, const struct world_call *call);
+/* The outcome of a call's request: 0 for RESULT, else the code; *began when not NULL. -1: none yet. */
+int world_outcome(struct world *w, uint64_t request, unsigned *began);
+/* A call of one of the hub's own methods with one text argument (or none); the outcome. */
+int world_admin(struct world *w, const char *method, const char *name, const char *value);
+
+/* Processes. `name` is "echo/0": the newest process of that name. */
+struct process *world_process(struct world *w, const char *name);
+void world_started(struct world *w, const char *name);
+void world_exited(struct world *w, const char *name, int status);
+/* Attach on a connection of its own with methods `echo` (once), `again` (idempotent); then poll. */
+void world_attach(struct world *w, const char *name);
+void world_poll(struct world *w, const char *name, uint64_t capacity);
+/* The call that the process was given with the reply to its POLL, 0 when none; it is then taken. */
+uint64_t world_given(struct world *w, const char *name);
+/* Report a result (and poll again in the same message). */
+void world_done(struct world *w, const char *name, uint64_t call);
+/* Started, attached, polling: ready for one call. */
+void world_serve(struct world *w, const char *name);
+/* State of a replica as hub.status tells it. */
+void world_state(struct world *w, const char *name, char out[32]);
+
+#endif
