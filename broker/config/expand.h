@@ -22,6 +22,6 @@ struct config_expansion {
 /* ${NAME} is the variable, ${NAME:-text} the text when it is unset or empty, $$ a dollar; a dollar
  * before anything else stays as it is, so that a shell's own $VAR needs no escape. */
 enum config_expand_result config_expand(const char *text, const struct config_env *env,
-                                        struct config_expansion *out);
+                                        struct config_expansion *result);
 
 #endif

@@ -83,7 +83,7 @@ read_key_or_item(struct config_reader *reader, const yaml_event_t *event)
 /* The file, a section or a worker has to be a map. Nothing at all counts as an empty one, because
  * that is what is left of a section when all of its options are commented out. */
 static int
-expect_nothing(struct config_reader *reader, const yaml_event_t *event, const char *what)
+require_empty(struct config_reader *reader, const yaml_event_t *event, const char *what)
 {
     char got[CONFIG_QUOTE_BYTES_MAX];
     if (config_event_is_null(event)) {
@@ -98,7 +98,7 @@ expect_nothing(struct config_reader *reader, const yaml_event_t *event, const ch
 }
 
 static int
-fail_not_map(struct config_reader *reader, const yaml_event_t *event)
+require_empty_value(struct config_reader *reader, const yaml_event_t *event)
 {
     char what[CONFIG_NAME_BYTES_MAX + 16];
     const struct config_level *level = top(reader);
@@ -108,7 +108,7 @@ fail_not_map(struct config_reader *reader, const yaml_event_t *event)
         snprintf(what, sizeof what, "worker '%s'",
                  reader->drafts[reader->draft_count - 1].worker.name);
     }
-    return expect_nothing(reader, event, what);
+    return require_empty(reader, event, what);
 }
 
 static int
@@ -119,7 +119,7 @@ read_scalar(struct config_reader *reader, const yaml_event_t *event)
                            "a text must not have a NUL character in it");
     }
     if (reader->depth == 0) {
-        return expect_nothing(reader, event, "the file");
+        return require_empty(reader, event, "the file");
     }
     struct config_level *level = top(reader);
     if (!level->has_key) {
@@ -129,7 +129,7 @@ read_scalar(struct config_reader *reader, const yaml_event_t *event)
     switch (level->kind) {
     case CONFIG_LEVEL_ROOT:
     case CONFIG_LEVEL_WORKERS:
-        return fail_not_map(reader, event);
+        return require_empty_value(reader, event);
     case CONFIG_LEVEL_OPTIONS:
         return config_store_scalar(reader, level->option, level->object, event);
     case CONFIG_LEVEL_MAP:
@@ -194,7 +194,7 @@ open_collection(struct config_reader *reader, const yaml_event_t *event)
     const bool is_map = event->type == YAML_MAPPING_START_EVENT;
     if (reader->depth == 0) {
         if (!is_map) {
-            return expect_nothing(reader, event, "the file");
+            return require_empty(reader, event, "the file");
         }
         push(reader, (struct config_level){.kind = CONFIG_LEVEL_ROOT});
         return 0;
@@ -214,7 +214,7 @@ open_collection(struct config_reader *reader, const yaml_event_t *event)
         return open_value(reader, event);
     }
     if (!is_map) {
-        return fail_not_map(reader, event);
+        return require_empty_value(reader, event);
     }
     if (level->kind == CONFIG_LEVEL_ROOT) {
         return open_section(reader);

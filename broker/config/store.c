@@ -24,35 +24,37 @@ config_store_charge(struct config_reader *reader, struct config_mark at, size_t 
     return 0;
 }
 
-/* The text of a scalar with ${VAR} put in; *out is owned. */
-static int
-expand(struct config_reader *reader, const yaml_event_t *event, char **out)
+/* The text of a scalar with ${VAR} put in, owned by the caller; NULL with the diagnosis filled. */
+static char *
+expand(struct config_reader *reader, const yaml_event_t *event)
 {
     const struct config_mark at = config_mark_of(event);
     struct config_expansion result = {0};
     switch (config_expand(config_event_text(event), reader->env, &result)) {
     case CONFIG_EXPAND_OK:
+        if (config_store_charge(reader, at, result.len + sizeof(struct config_pair)) == 0) {
+            return result.text;
+        }
+        free(result.text);
         break;
     case CONFIG_EXPAND_UNSET:
-        return config_fail(reader, at,
-                           "the variable '%s' is not set; ${%s:-text} gives it a default, $$ is a "
-                           "plain dollar",
-                           result.name, result.name);
+        config_fail(reader, at,
+                    "the variable '%s' is not set; ${%s:-text} gives it a default, $$ is a plain "
+                    "dollar",
+                    result.name, result.name);
+        break;
     case CONFIG_EXPAND_SYNTAX:
-        return config_fail(reader, at,
-                           "after '${' has to come NAME} or NAME:-default}; $$ is a plain dollar");
+        config_fail(reader, at,
+                    "after '${' has to come NAME} or NAME:-default}; $$ is a plain dollar");
+        break;
     case CONFIG_EXPAND_LONG:
-        return config_fail(reader, at, "a text may have at most %d KiB",
-                           CONFIG_TEXT_BYTES_MAX / 1024);
+        config_fail(reader, at, "a text may have at most %d KiB", CONFIG_TEXT_BYTES_MAX / 1024);
+        break;
     case CONFIG_EXPAND_NOMEM:
-        return config_fail_nomem(reader);
+        config_fail_nomem(reader);
+        break;
     }
-    if (config_store_charge(reader, at, result.len + sizeof(struct config_pair)) != 0) {
-        free(result.text);
-        return -1;
-    }
-    *out = result.text;
-    return 0;
+    return NULL;
 }
 
 /* Whether `value`, the text of `option` after expansion, is possible; says what is wrong with it.
@@ -185,8 +187,8 @@ config_store_scalar(struct config_reader *reader, const struct config_option *op
     if (option->kind == CONFIG_KIND_LIST || option->kind == CONFIG_KIND_MAP) {
         return fail_collection(reader, option, event);
     }
-    char *text = NULL;
-    if (expand(reader, event, &text) != 0) {
+    char *text = expand(reader, event);
+    if (text == NULL) {
         return -1;
     }
     int rc = 0;
@@ -206,15 +208,17 @@ config_store_scalar(struct config_reader *reader, const struct config_option *op
     return rc;
 }
 
-static int
-refuse_nothing(struct config_reader *reader, const struct config_option *option,
-               const yaml_event_t *event)
+/* As expand(), for a text inside a list or map, where nothing at all is most likely a slip. */
+static char *
+expand_inner(struct config_reader *reader, const struct config_option *option,
+             const yaml_event_t *event)
 {
-    if (!config_event_is_null(event)) {
-        return 0;
+    if (config_event_is_null(event)) {
+        config_fail(reader, config_mark_of(event),
+                    "a value is missing in '%s'; an empty text is written \"\"", option->key);
+        return NULL;
     }
-    return config_fail(reader, config_mark_of(event),
-                       "a value is missing in '%s'; an empty text is written \"\"", option->key);
+    return expand(reader, event);
 }
 
 int
@@ -223,12 +227,12 @@ config_store_item(struct config_reader *reader, struct config_level *level,
 {
     const struct config_option *option = level->option;
     struct config_list *list = config_object_list(option, level->object);
-    char *item = NULL;
     if ((int64_t)list->count >= option->max) {
         return config_fail(reader, config_mark_of(event), "'%s' may have at most %d items",
                            option->key, (int)option->max);
     }
-    if (refuse_nothing(reader, option, event) != 0 || expand(reader, event, &item) != 0) {
+    char *item = expand_inner(reader, option, event);
+    if (item == NULL) {
         return -1;
     }
     int rc = check_text(reader, option, event, item);
@@ -279,8 +283,8 @@ int
 config_store_pair(struct config_reader *reader, struct config_level *level,
                   const yaml_event_t *event)
 {
-    char *value = NULL;
-    if (refuse_nothing(reader, level->option, event) != 0 || expand(reader, event, &value) != 0) {
+    char *value = expand_inner(reader, level->option, event);
+    if (value == NULL) {
         return -1;
     }
     if (config_map_add(config_object_map(level->option, level->object), level->name, value) != 0) {

@@ -74,14 +74,18 @@ slot_answer_call(struct hub *hub, struct slot *slot, struct call *call)
     slot_end(hub, slot);
 }
 
-/* Out of the replica's hands: what it reports of this call from now on is not wanted. */
+/* Out of the replica's hands: what it reports of this call from now on is not wanted. It may still be
+ * at work on it; that it is free again is told by its next POLL. */
 static void
-leave_replica(struct call *call)
+leave_replica(struct hub *hub, struct call *call)
 {
-    if (call->replica != NULL) {
+    struct replica *r = call->replica;
+    if (r != NULL) {
         list_remove(&call->running);
-        call->replica->running_count--;
         call->replica = NULL;
+        if (--r->running_count == 0) {
+            life_step(hub, r, LIFE_IN_IDLE);
+        }
     }
 }
 
@@ -104,7 +108,7 @@ call_drop(struct hub *hub, struct call *call)
         slot_forget(hub, CONTAINER(n, struct slot, link));
     }
     call_unqueue(call);
-    leave_replica(call);
+    leave_replica(hub, call);
     struct replica *ran = replica_of_process(hub, call->ran_process);
     if (ran != NULL) {
         serve_ack(hub, ran, call->number);

@@ -13,6 +13,7 @@ enum action {
     ACT_NONE,
     ACT_SPAWN,
     ACT_ALIVE,   /* the process runs: wait for ATTACH, or be ready at once */
+    ACT_NOTED,   /* it runs, and was quicker to attach than the spawner to tell */
     ACT_SERVE,   /* it is ready */
     ACT_DRAIN,   /* no new calls; the running ones may end */
     ACT_TERM,    /* ask the process to end */
@@ -51,6 +52,8 @@ static const struct cell table[LIFE_COUNT][LIFE_IN_COUNT] = {
         {
             [LIFE_IN_START] = {S(READY), ACT_NONE},
             [LIFE_IN_STOP] = {S(DRAINING), ACT_DRAIN},
+            [LIFE_IN_STARTED] = {S(READY), ACT_NOTED},
+            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
             [LIFE_IN_ATTACHED] = {S(READY), ACT_NONE},
             [LIFE_IN_GIVEN] = {S(BUSY), ACT_NONE},
             [LIFE_IN_IDLE] = {S(READY), ACT_NONE},
@@ -60,6 +63,8 @@ static const struct cell table[LIFE_COUNT][LIFE_IN_COUNT] = {
         {
             [LIFE_IN_START] = {S(BUSY), ACT_NONE},
             [LIFE_IN_STOP] = {S(DRAINING), ACT_DRAIN},
+            [LIFE_IN_STARTED] = {S(BUSY), ACT_NOTED},
+            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
             [LIFE_IN_ATTACHED] = {S(BUSY), ACT_NONE},
             [LIFE_IN_GIVEN] = {S(BUSY), ACT_NONE},
             [LIFE_IN_IDLE] = {S(READY), ACT_NONE},
@@ -69,6 +74,8 @@ static const struct cell table[LIFE_COUNT][LIFE_IN_COUNT] = {
         {
             [LIFE_IN_START] = {S(DRAINING), ACT_NONE},
             [LIFE_IN_STOP] = {S(DRAINING), ACT_NONE},
+            [LIFE_IN_STARTED] = {S(DRAINING), ACT_NOTED},
+            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
             [LIFE_IN_ATTACHED] = {S(DRAINING), ACT_NONE},
             [LIFE_IN_IDLE] = {S(STOPPING), ACT_TERM},
             [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
@@ -102,6 +109,8 @@ static const struct cell table[LIFE_COUNT][LIFE_IN_COUNT] = {
         {
             [LIFE_IN_START] = {S(STUCK), ACT_NONE},
             [LIFE_IN_STOP] = {S(STUCK), ACT_NONE},
+            [LIFE_IN_STARTED] = {S(STUCK), ACT_NOTED},
+            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
             [LIFE_IN_ATTACHED] = {S(STUCK), ACT_NONE},
             [LIFE_IN_IDLE] = {S(STUCK), ACT_NONE},
             [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
@@ -405,7 +414,8 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     end_calls(hub, r);
     (void) set_process(hub, r, 0);
     const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
-    r->life = restart && !r->overdue ? LIFE_STARTING : follow(hub, r, verdict);
+    r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING
+                                                                 : follow(hub, r, verdict);
     tell(hub, r, "hub.worker.exited");
     r->pid = 0;
     r->ready_ns = 0;
@@ -427,8 +437,12 @@ act(struct hub *hub, struct replica *r, enum action action, enum life next)
         spawn(hub, r);
         return next;
     case ACT_ALIVE:
+    case ACT_NOTED:
         r->started_ns = hub->now_ns;
         tell(hub, r, "hub.worker.started");
+        if (action == ACT_NOTED) {
+            return next;
+        }
         return r->worker->spec->ready == SPEC_READY_STARTED ? LIFE_READY : next;
     case ACT_TERM:
         terminate(hub, r);
@@ -484,7 +498,7 @@ life_step(struct hub *hub, struct replica *r, enum life_input input)
     const struct cell cell = table[r->life][input];
     const enum life was = r->life;
     enum life next = act(hub, r, (enum action) cell.action, (enum life) cell.next);
-    if (next == LIFE_STARTING && cell.action == ACT_ENDED) {
+    if (next == LIFE_STARTING && (cell.action == ACT_ENDED || cell.action == ACT_REFUSED)) {
         spawn(hub, r); /* it was told to stop and then to start: the end is the middle of a restart */
     }
     r->life = next;
@@ -499,10 +513,12 @@ void
 life_started(struct hub *hub, const struct hub_input *in)
 {
     struct replica *r = replica_of_process(hub, in->process.id);
-    if (r != NULL) {
-        r->pid = in->process.pid;
-        life_step(hub, r, LIFE_IN_STARTED);
+    if (r == NULL) {
+        life_alive(hub, in); /* asked for by an earlier broker */
+        return;
     }
+    r->pid = in->process.pid;
+    life_step(hub, r, LIFE_IN_STARTED);
 }
 
 void
@@ -519,7 +535,10 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
     r->has_last = true;
     (void) snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: error %d", in->process.step,
                     (int) in->process.error);
+    struct worker *w = r->worker;
     life_step(hub, r, LIFE_IN_NOT_STARTED);
+    route_pump(hub, w);
+    worker_prune(hub, w);
 }
 
 void

@@ -151,8 +151,12 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
     if (record_key(about, WIRE_KEY_ATTACH_methods, &methods) && !keep_methods(r->worker, &methods)) {
         hub->failed = true;
     }
+    if (r->running_count == 0) {
+        life_step(hub, r, LIFE_IN_IDLE);
+    }
     life_step(hub, r, LIFE_IN_ATTACHED);
     route_sweep(hub, r->worker);
+    route_pump(hub, r->worker); /* what never arrived here can go to another at once */
     write_welcome(hub, slot_begin(slot), r, NULL);
     slot_end(hub, slot);
 }

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define INCARNATION "PRONG_INCARNATION="
-#define PROC_BYTES_UNREADABLE (SIZE_MAX - 1)
 
 enum {
     READ_BYTES = 4096,
@@ -141,7 +140,8 @@ find_step(struct finder *finder, char byte)
 }
 
 /* A process in exec has its new memory already but not yet what is in it: then the end of its
- * environment is at 0, which it never is later, however empty the environment. */
+ * environment is at 0, which it never is later, however empty the environment. (Nor is it shown of a
+ * process whose environment we may not read: so try that first.) */
 static bool
 is_in_exec(pid_t pid)
 {
@@ -151,18 +151,33 @@ is_in_exec(pid_t pid)
            read_stat(pid, FIELD_STATE, &state) && state != 'Z' && state != 'X';
 }
 
+static int
+open_environment(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/environ", (long) pid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool
+is_readable(pid_t pid)
+{
+    const int fd = open_environment(pid);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
 /* One reading of an environment; false if the variable was not found in the `*total` bytes that were
- * there. PROC_BYTES_UNREADABLE if there was no reading at all. */
+ * there. */
 static bool
 read_incarnation(pid_t pid, uint64_t *incarnation, size_t *total)
 {
-    char path[64];
     char buffer[READ_BYTES];
-    snprintf(path, sizeof path, "/proc/%ld/environ", (long) pid);
     *total = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open_environment(pid);
     if (fd < 0) {
-        *total = PROC_BYTES_UNREADABLE;
         return false;
     }
     struct finder finder = {0};
@@ -176,24 +191,31 @@ read_incarnation(pid_t pid, uint64_t *incarnation, size_t *total)
     }
     close(fd);
     *incarnation = finder.value;
-    return finder.is_found && finder.value > 0;
+    return is_over && finder.value > 0; /* a number that was cut short is none */
 }
 
 enum proc_result
 proc_incarnation_get(pid_t pid, uint64_t *incarnation)
 {
-    /* The file shows the memory of when it was opened, and ends early when an exec drops that memory:
-     * only two readings of the same length say that the variable is not there. */
+    /* The file shows the memory of when it was opened, and ends early when an exec drops that memory.
+     * So that the variable is missing is only believed after two readings of the same length with no
+     * exec under way before either. */
     size_t total_before = SIZE_MAX;
+    if (!is_readable(pid)) {
+        return PROC_NONE;
+    }
     for (int i = 0; i < READINGS_MAX; i++) {
         size_t total = 0;
         uint64_t found = 0;
+        if (is_in_exec(pid)) {
+            return PROC_LATER;
+        }
         if (read_incarnation(pid, &found, &total)) {
             *incarnation = found;
             return PROC_FOUND;
         }
-        if (total == PROC_BYTES_UNREADABLE || total == total_before) {
-            return total == 0 && is_in_exec(pid) ? PROC_LATER : PROC_NONE;
+        if (total == total_before) {
+            return PROC_NONE;
         }
         total_before = total;
     }
