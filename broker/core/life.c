@@ -370,9 +370,8 @@ follow(struct hub *hub, struct replica *r, enum verdict verdict)
     return again(hub, r);
 }
 
-/* What it had been given ends with it, or is given to another where that is allowed. */
-static void
-end_calls(struct hub *hub, struct replica *r)
+void
+life_end_calls(struct hub *hub, struct replica *r, const char *why)
 {
     struct buf details = {0};
     char name[WIRE_NAME_BYTES_MAX + 16];
@@ -396,7 +395,7 @@ end_calls(struct hub *hub, struct replica *r)
         }
         call_failure(hub, call,
                      &(struct failure){WIRE_ERR_ABORTED, WIRE_BEGAN_MAYBE,
-                                       span_text("the worker died while it had the call"),
+                                       span_text(why),
                                        buf_span(&details)});
         call_settle(hub, call);
     }
@@ -411,7 +410,7 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     r->ack_count = 0;
     buf_reset(&r->commands, 0);
     r->command_count = 0;
-    end_calls(hub, r);
+    life_end_calls(hub, r, "the worker died while it had the call");
     (void) set_process(hub, r, 0);
     const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING

@@ -362,6 +362,9 @@ void life_started(struct hub *hub, const struct hub_input *in);
 void life_start_failed(struct hub *hub, const struct hub_input *in);
 void life_exited(struct hub *hub, const struct hub_input *in);
 void life_alive(struct hub *hub, const struct hub_input *in);
+/* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its policy
+ * allows that. */
+void life_end_calls(struct hub *hub, struct replica *replica, const char *why);
 
 /* ring.c, fetch.c */
 bool ring_init(struct ring *ring, size_t bytes);

@@ -18,10 +18,11 @@ control_send(int socket, enum control_op op, int level)
 enum control_result
 control_receive(int socket, struct control_record *record)
 {
-    ssize_t got;
-    do {
+    ssize_t got = recv(socket, record, sizeof *record, MSG_DONTWAIT);
+    if (got < 0 && (errno == EINTR || errno == ECONNRESET)) {
+        /* ECONNRESET comes once, ahead of the last words of a process that left some of ours unread. */
         got = recv(socket, record, sizeof *record, MSG_DONTWAIT);
-    } while (got < 0 && errno == EINTR);
+    }
     if (got == (ssize_t) sizeof *record) {
         return CONTROL_GOT;
     }

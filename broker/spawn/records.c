@@ -201,10 +201,14 @@ spawn_record_receive(int socket, struct spawn_record *record, char *text, size_t
         message.msg_control = control.bytes;
         message.msg_controllen = sizeof control.bytes;
     }
-    ssize_t got;
+    ssize_t got = 0;
+    bool is_reset = false;
     do {
+        /* A peer that closes with unread records of ours in its socket gives ECONNRESET, once and ahead
+         * of what it sent before: its last words, and the end, come after that. */
+        is_reset = is_reset || (got < 0 && errno == ECONNRESET);
         got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
+    } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !is_reset)));
     if (got < 0) {
         switch (errno) {
         case EAGAIN:
