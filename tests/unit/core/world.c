@@ -181,7 +181,7 @@ open_peer(struct world *w, uint64_t peer, bool local)
 {
     struct hub_input in = {.kind = HUB_IN_OPENED, .peer = peer};
     in.opened.local = local;
-    in.opened.uid = peer > 900 ? 1000 : 0;
+    in.opened.uid = peer >= 900 && peer < 1000 ? 1000 : 0;
     in.opened.pid = (int32_t) (100 + peer % 10);
     in.opened.start_ticks = 7;
     step(w, &in);

@@ -52,7 +52,7 @@ void world_deinit(struct world *w);
 void world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *));
 void world_configured(struct world *w);
 
-/* A local peer of uid 0 (or 1000 and up for `peer` above 900). */
+/* A local peer of uid 0, of uid 1000 when its number is 900 to 999. */
 void world_open(struct world *w, uint64_t peer);
 void world_open_network(struct world *w, uint64_t peer);
 void world_close(struct world *w, uint64_t peer);

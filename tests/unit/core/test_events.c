@@ -1,0 +1,275 @@
+/* Events: numbers, filters, positions, what fell out of the ring, and publishing once. */
+#include "tests/support/test.h"
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PUBLISHER = 1, READER = 2 };
+
+static void
+begin(struct world *w)
+{
+    world_init(w);
+    world_configured(w);
+    world_open(w, PUBLISHER);
+    world_open(w, READER);
+}
+
+struct emit {
+    uint64_t seq;
+    const char *topic;
+    size_t bytes;
+    const uint8_t *client; /* NULL: the world's; world_nil: none */
+};
+
+static uint64_t
+emit_as(struct world *w, uint32_t sp_id, const struct emit *e)
+{
+    struct buf b = {0};
+    uint8_t *payload = calloc(1, e->bytes + 1);
+    write_op(&b, WIRE_EMIT);
+    if (e->client == world_nil) {
+        write_nil(&b);
+    } else {
+        write_bin(&b, (struct span){w->client, 16});
+    }
+    write_uint(&b, e->seq);
+    write_text(&b, e->topic);
+    write_nil(&b);
+    write_bin(&b, (struct span){payload, e->bytes});
+    const uint64_t request = world_send_as(w, PUBLISHER, sp_id, buf_span(&b));
+    buf_deinit(&b);
+    free(payload);
+    return request;
+}
+
+/* The number that the hub gave the event. */
+static uint64_t
+emit(struct world *w, const struct emit *e)
+{
+    const struct record *ack = world_expect(w, emit_as(w, 0x80000000u | (uint32_t) w->next_request, e), 0, WIRE_REC_ACK);
+    return RECORD_FIELD(ack, ACK, NUMBER)->item.uint;
+}
+
+struct fetch {
+    const char *filter, *word; /* word: NULL for a number */
+    uint64_t from, items, wait_ms;
+};
+
+static uint64_t
+fetch(struct world *w, const struct fetch *f)
+{
+    struct buf b = {0};
+    write_op(&b, WIRE_FETCH);
+    write_nil(&b);
+    write_array(&b, 1);
+    write_text(&b, f->filter);
+    if (f->word != NULL) {
+        write_text(&b, f->word);
+    } else {
+        write_uint(&b, f->from);
+    }
+    write_uint(&b, f->items > 0 ? f->items : 100);
+    write_uint(&b, 1 << 20);
+    write_uint(&b, f->wait_ms);
+    const uint64_t request = world_send(w, READER, buf_span(&b));
+    buf_deinit(&b);
+    return request;
+}
+
+static uint64_t
+field_of(struct world *w, uint64_t request, enum wire_field field)
+{
+    const struct record *r = world_expect(w, request, 0, WIRE_REC_EVENTS);
+    return r->field[field - WIRE_FIRST_EVENTS].item.uint;
+}
+
+static uint32_t
+count_of(struct world *w, uint64_t request)
+{
+    return RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->item.count;
+}
+
+/* "a.b c.d": the topics of an answer in a row. */
+static void
+topics_of(struct world *w, uint64_t request, char *out, size_t size)
+{
+    struct span items = RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->inside;
+    struct record item;
+    size_t n = 0;
+    out[0] = '\0';
+    while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
+        const struct span t = RECORD_FIELD(&item, EVENT_ITEM, TOPIC)->item.bytes;
+        n += (size_t) snprintf(out + n, size - n, "%s%.*s", n > 0 ? " " : "", (int) t.len, (const char *) t.data);
+    }
+}
+
+Test(events, are_numbered_from_one_and_fetched_in_order)
+{
+    struct world w;
+    char topics[100];
+    begin(&w);
+    cr_assert(emit(&w, &(struct emit){1, "a.b", 10, NULL}) == 1, "first");
+    cr_assert(emit(&w, &(struct emit){2, "a.c", 10, NULL}) == 2, "second");
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "oldest"});
+    topics_of(&w, r, topics, sizeof topics);
+    cr_assert_str_eq(topics, "a.b a.c", "topics");
+    cr_assert(field_of(&w, r, WIRE_FIELD_EVENTS_NEXT) == 3, "next");
+    world_deinit(&w);
+}
+
+Test(events, a_filter_gives_only_what_it_names)
+{
+    struct world w;
+    char topics[100];
+    begin(&w);
+    (void) emit(&w, &(struct emit){1, "a.b", 10, NULL});
+    (void) emit(&w, &(struct emit){2, "b", 10, NULL});
+    (void) emit(&w, &(struct emit){3, "a.c.d", 10, NULL});
+    topics_of(&w, fetch(&w, &(struct fetch){.filter = "a.*", .word = "oldest"}), topics, sizeof topics);
+    cr_assert_str_eq(topics, "a.b", "one token");
+    topics_of(&w, fetch(&w, &(struct fetch){.filter = "a.>", .word = "oldest"}), topics, sizeof topics);
+    cr_assert_str_eq(topics, "a.b a.c.d", "the rest");
+    world_deinit(&w);
+}
+
+Test(events, a_fetch_waits_until_there_is_one)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.>", .word = "new", .wait_ms = 60000});
+    (void) emit(&w, &(struct emit){1, "b", 10, NULL});
+    cr_assert(world_reply(&w, r) == NULL, "an event that was not asked for");
+    (void) emit(&w, &(struct emit){2, "a.b", 10, NULL});
+    cr_assert(count_of(&w, r) == 1 && field_of(&w, r, WIRE_FIELD_EVENTS_NEXT) == 3, "one, then 3");
+    world_deinit(&w);
+}
+
+Test(events, a_fetch_that_waited_in_vain_is_answered_empty)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t now = fetch(&w, &(struct fetch){.filter = ">", .word = "new"});
+    cr_assert(count_of(&w, now) == 0, "at once");
+    const uint64_t soon = fetch(&w, &(struct fetch){.filter = ">", .word = "new", .wait_ms = 100});
+    world_pass_ms(&w, 99);
+    cr_assert(world_reply(&w, soon) == NULL, "too early");
+    world_pass_ms(&w, 1);
+    cr_assert(count_of(&w, soon) == 0, "after its wait");
+    const uint64_t late = fetch(&w, &(struct fetch){.filter = ">", .word = "new", .wait_ms = 90000});
+    world_pass_ms(&w, 25000);
+    cr_assert(count_of(&w, late) == 0, "after 25 s");
+    world_deinit(&w);
+}
+
+Test(events, what_fell_out_of_the_ring_is_counted_exactly)
+{
+    struct world w;
+    begin(&w);
+    for (uint64_t i = 1; i <= 500; i++) {
+        cr_assert(emit(&w, &(struct emit){i, "a", 1000, NULL}) == i, "number");
+    }
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = 1, .items = 1000});
+    const uint64_t lost = field_of(&w, r, WIRE_FIELD_EVENTS_LOST);
+    cr_assert(lost > 0 && lost + count_of(&w, r) == 500, "%lu lost, %u read", (unsigned long) lost,
+              count_of(&w, r));
+    cr_assert(count_of(&w, r) >= 60, "the ring of 64 KiB holds only %u events of 1 KB", count_of(&w, r));
+    world_deinit(&w);
+}
+
+Test(events, of_any_size_wrap_without_damage)
+{
+    struct world w;
+    uint64_t next = 1, seen = 0, lost = 0;
+    begin(&w);
+    for (uint64_t i = 1; i <= 3000; i++) {
+        (void) emit(&w, &(struct emit){i, i % 3 == 0 ? "a.b" : "c", (size_t) (i * 7919 % 5000), NULL});
+        if (i % 11 == 0) {
+            const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = next, .items = 1000});
+            next = field_of(&w, r, WIRE_FIELD_EVENTS_NEXT);
+            seen += count_of(&w, r);
+            lost += field_of(&w, r, WIRE_FIELD_EVENTS_LOST);
+        }
+    }
+    cr_assert(seen + lost == next - 1, "%lu seen, %lu lost of %lu", (unsigned long) seen, (unsigned long) lost,
+              (unsigned long) next - 1);
+    world_deinit(&w);
+}
+
+Test(events, one_larger_than_half_the_ring_is_refused)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t r = emit_as(&w, 1, &(struct emit){1, "a", 40000, NULL});
+    const struct record *e = world_expect(&w, r, 0, WIRE_REC_ERROR);
+    cr_assert(RECORD_FIELD(e, ERROR, CODE)->item.uint == WIRE_ERR_RESOURCE_EXHAUSTED, "code");
+    world_deinit(&w);
+}
+
+Test(events, last_gives_the_newest_of_each_topic_and_then_what_follows)
+{
+    struct world w;
+    char topics[100];
+    begin(&w);
+    (void) emit(&w, &(struct emit){1, "a.x", 10, NULL});
+    (void) emit(&w, &(struct emit){2, "a.y", 10, NULL});
+    (void) emit(&w, &(struct emit){3, "a.x", 10, NULL});
+    (void) emit(&w, &(struct emit){4, "b", 10, NULL});
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.>", .word = "last"});
+    topics_of(&w, r, topics, sizeof topics);
+    cr_assert_str_eq(topics, "a.y a.x", "state");
+    cr_assert(field_of(&w, r, WIRE_FIELD_EVENTS_NEXT) == 5, "position");
+    world_deinit(&w);
+}
+
+Test(events, a_repeated_emit_is_stored_once)
+{
+    struct world w;
+    begin(&w);
+    cr_assert(emit(&w, &(struct emit){7, "a", 10, NULL}) == 1, "first");
+    cr_assert(emit(&w, &(struct emit){7, "a", 10, NULL}) == 1, "the same number");
+    cr_assert(emit(&w, &(struct emit){8, "a", 10, NULL}) == 2, "next");
+    world_deinit(&w);
+}
+
+Test(events, a_process_without_an_id_that_repeats_its_bytes_is_recognised)
+{
+    struct world w;
+    begin(&w);
+    const struct emit e = {1, "a", 10, world_nil};
+    const uint64_t first = emit_as(&w, 0x80000005u, &e), again = emit_as(&w, 0x80000005u, &e);
+    const uint64_t other = emit_as(&w, 0x80000006u, &e);
+    const uint64_t numbers[] = {1, 1, 2}, requests[] = {first, again, other};
+    for (size_t i = 0; i < 3; i++) {
+        const struct record *ack = world_expect(&w, requests[i], 0, WIRE_REC_ACK);
+        cr_assert(RECORD_FIELD(ack, ACK, NUMBER)->item.uint == numbers[i], "request %zu", i);
+    }
+    world_deinit(&w);
+}
+
+Test(events, the_topics_of_the_hub_are_its_own)
+{
+    struct world w;
+    begin(&w);
+    const struct record *e =
+        world_expect(&w, emit_as(&w, 1, &(struct emit){1, "hub.fake", 10, NULL}), 0, WIRE_REC_ERROR);
+    cr_assert(RECORD_FIELD(e, ERROR, CODE)->item.uint == WIRE_ERR_PERMISSION_DENIED, "code");
+    world_deinit(&w);
+}
+
+Test(events, the_life_of_a_worker_is_told)
+{
+    struct world w;
+    char topics[200];
+    world_init(&w);
+    world_worker(&w, "echo", NULL);
+    world_configured(&w);
+    world_open(&w, READER);
+    world_serve(&w, "echo/0");
+    world_exited(&w, "echo/0", 9);
+    topics_of(&w, fetch(&w, &(struct fetch){.filter = "hub.worker.*", .word = "oldest"}), topics, sizeof topics);
+    cr_assert_str_eq(topics, "hub.worker.started hub.worker.ready hub.worker.exited", "got %s", topics);
+    world_deinit(&w);
+}
