@@ -68,6 +68,19 @@ make_room(struct hub *hub)
     return false;
 }
 
+/* The worker process that a local connection comes from, NULL for others. */
+static const struct replica *
+replica_of_pid(const struct hub *hub, const struct peer *peer)
+{
+    for (const struct table_entry *e = hub->processes.head; e != NULL && peer->local; e = e->hh.next) {
+        const struct replica *r = CONTAINER(e, struct replica, by_process);
+        if (r->pid > 0 && r->pid == peer->pid) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
 static struct client *
 client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
 {
@@ -82,6 +95,11 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     c->pid = peer->pid;
     (void) snprintf(c->who, sizeof c->who, peer->local ? "pid %d uid %u" : "network", (int) peer->pid,
                     (unsigned) peer->uid);
+    const struct replica *replica = replica_of_pid(hub, peer);
+    if (replica != NULL) {
+        replica_name(replica, c->source);
+        (void) snprintf(c->who, sizeof c->who, "%s", c->source);
+    }
     list_init(&c->calls);
     list_init(&c->idle);
     if (!table_add(&hub->clients, &c->entry, c->key, sizeof c->key)) {

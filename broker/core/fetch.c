@@ -27,7 +27,7 @@ store(struct hub *hub, const struct client *c, const struct record *r)
     const struct event_view event = {
         .time_us = hub->wall_us,
         .topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes,
-        .source = span_text(c->who),
+        .source = span_text(c->source),
         .payload = RECORD_FIELD(r, EMIT, PAYLOAD)->raw,
     };
     return ring_add(hub, &event);

@@ -60,7 +60,9 @@ struct ticket {
     struct deadline deadline;
     struct buf out; /* encoded replies, in the order in which they came about */
     uint32_t sp_id;
-    uint64_t body_hash; /* of the whole message; with sp_id it makes a repeat known */
+    struct span body;   /* of the request, while it is being taken; empty afterwards */
+    uint64_t body_hash; /* of it; with sp_id it makes a repeat known. See ticket_body_hash */
+    bool has_body_hash;
     uint32_t slot_count, parked;
     struct slot *slots;
     struct slot few[2]; /* the usual case needs no memory of its own */
@@ -106,7 +108,8 @@ struct client {
     uint32_t call_count, unfinished;
     struct deadline deadline; /* when it counts as away, then when it is forgotten */
     bool away;
-    char who[48]; /* for the worker: "pid 12 uid 0" */
+    char source[WIRE_NAME_BYTES_MAX + 16]; /* the replica that it is, "" for any other program */
+    char who[WIRE_NAME_BYTES_MAX + 16];    /* for workers and people: the replica, or "pid 12 uid 0" */
     struct node idle; /* in hub->idle_clients when nobody is present */
 };
 
@@ -278,7 +281,8 @@ void client_leave(struct hub *hub, struct client *client);
 void client_expired(struct hub *hub, struct client *client);
 void client_free(struct hub *hub, struct client *client);
 /* The key of a call: its seq, or for the nameless what makes a repeat known. */
-uint64_t client_call_key(const struct slot *slot, const struct client *client, uint64_t seq);
+uint64_t client_call_key(struct hub *hub, const struct slot *slot, const struct client *client,
+                         uint64_t seq);
 /* Room in the window of one that never acknowledges: its oldest outcomes are forgotten. */
 void client_trim(struct hub *hub, struct client *client);
 

@@ -19,8 +19,8 @@ enum {
     SOCKET_BYTES = 512 * 1024, /* a few of the largest records; the system may allow less */
 };
 
-/* The broker's environment: ours with the epoch and the keeper's pid. `added` holds these two strings
- * and has to live as long as the result, which the caller frees. NULL without memory. */
+/* The broker's environment: ours with the epoch and the keeper's pid. `added` holds these two
+ * strings and has to live as long as the result, which the caller frees. NULL without memory. */
 static char **
 make_environment(const struct spawner *spawner, char added[2][48])
 {
@@ -41,7 +41,7 @@ make_environment(const struct spawner *spawner, char added[2][48])
         }
     }
     snprintf(added[0], sizeof added[0], "PRONG_EPOCH=%" PRIu64, spawner->broker.epoch);
-    snprintf(added[1], sizeof added[1], "PRONG_KEEPER_PID=%ld", (long) spawner->setup->keeper_pid);
+    snprintf(added[1], sizeof added[1], "PRONG_KEEPER_PID=%ld", (long)spawner->setup->keeper_pid);
     made[used++] = added[0];
     made[used++] = added[1];
     return made;
@@ -95,9 +95,8 @@ greet(struct spawner *spawner)
     for (size_t i = 0; i < family->ended_count; i++) {
         spawner_tell(spawner, &family->ended[i].record, true);
     }
-    record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION,
-                                   .op = SPAWN_ALIVE_END,
-                                   .time_ns = clock_now_ns()};
+    record = (struct spawn_record){
+        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_ALIVE_END, .time_ns = clock_now_ns()};
     spawner_tell(spawner, &record, false);
     if (spawner->stop_level > 0) {
         record.op = SPAWN_STOP;
@@ -111,7 +110,7 @@ static void
 note_failed_start(struct spawner *spawner, const struct child_fault *fault)
 {
     logger_write(spawner->logger, LOGGER_ERROR, "cannot start the broker %s: %s: %s",
-                 spawner->setup->broker_argv[0], spawn_step_text((enum spawn_step) fault->step),
+                 spawner->setup->broker_argv[0], spawn_step_text((enum spawn_step)fault->step),
                  fault->error ? strerror(fault->error) : "no memory");
     if (!spawner->broker.ladder.has_spoken) {
         spawner_finish(spawner, EX_OSERR);
@@ -140,7 +139,7 @@ broker_start(struct spawner *spawner)
             close(pair[0]);
         }
         note_failed_start(spawner, &fault);
-        broker->restart_ns = clock_now_ns() + (int64_t) START_AGAIN_MS * NS_PER_MS;
+        broker->restart_ns = clock_now_ns() + (int64_t)START_AGAIN_MS * NS_PER_MS;
         return;
     }
     broker->pid = birth.pid;
@@ -150,7 +149,7 @@ broker_start(struct spawner *spawner)
     broker->restart_ns = CLOCK_NEVER_NS;
     broker_link_open(&spawner->link, pair[0]);
     logger_write(spawner->logger, LOGGER_INFO, "broker started (pid %ld, epoch %" PRIu64 ")",
-                 (long) broker->pid, broker->epoch);
+                 (long)broker->pid, broker->epoch);
     greet(spawner);
 }
 
@@ -178,11 +177,11 @@ log_death(struct spawner *spawner, int wait_status)
     const struct broker *broker = &spawner->broker;
     if (WIFSIGNALED(wait_status)) {
         logger_write(spawner->logger, LOGGER_ERROR,
-                     "broker (pid %ld, epoch %" PRIu64 ") died: signal %d (%s)", (long) broker->pid,
+                     "broker (pid %ld, epoch %" PRIu64 ") died: signal %d (%s)", (long)broker->pid,
                      broker->epoch, WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
     } else {
         logger_write(spawner->logger, spawner->is_ending ? LOGGER_INFO : LOGGER_ERROR,
-                     "broker (pid %ld, epoch %" PRIu64 ") ended: exit code %d", (long) broker->pid,
+                     "broker (pid %ld, epoch %" PRIu64 ") ended: exit code %d", (long)broker->pid,
                      broker->epoch, WEXITSTATUS(wait_status));
     }
 }
@@ -205,8 +204,7 @@ broker_note_death(struct spawner *spawner, int wait_status)
         return;
     }
     const int64_t now_ns = clock_now_ns();
-    const int verdict =
-        ladder_note_death(&broker->ladder, broker->has_spoken, wait_status, now_ns);
+    const int verdict = ladder_note_death(&broker->ladder, broker->has_spoken, wait_status, now_ns);
     if (verdict != LADDER_RESTART) {
         logger_write(spawner->logger, LOGGER_ERROR,
                      verdict == EX_UNAVAILABLE ? "the broker died too often: giving up (%d)"
@@ -216,7 +214,7 @@ broker_note_death(struct spawner *spawner, int wait_status)
         return;
     }
     const bool is_fault = broker->fault.step != SPAWN_STEP_NONE;
-    broker->restart_ns = now_ns + (is_fault ? (int64_t) START_AGAIN_MS * NS_PER_MS : 0);
+    broker->restart_ns = now_ns + (is_fault ? (int64_t)START_AGAIN_MS * NS_PER_MS : 0);
 }
 
 void
@@ -224,7 +222,7 @@ broker_kill(struct spawner *spawner, const char *why)
 {
     if (why) {
         logger_write(spawner->logger, LOGGER_ERROR, "killing the broker (pid %ld): %s",
-                     (long) spawner->broker.pid, why);
+                     (long)spawner->broker.pid, why);
     }
     if (spawner->broker.pid > 0) {
         kill(spawner->broker.pid, SIGKILL);

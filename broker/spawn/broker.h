@@ -4,8 +4,8 @@
 
 #include "broker/spawn/spawner.h"
 
-/* Start the next broker, one epoch further, and queue its greeting (records.h). On failure it is tried
- * again a little later or, if no broker ever ran, the spawner is finished with 71. */
+/* Start the next broker, one epoch further, and queue its greeting (records.h). On failure it is
+ * tried again a little later or, if no broker ever ran, the spawner is finished with 71. */
 void broker_start(struct spawner *spawner);
 
 /* How the broker's exec went, as far as it is known. */

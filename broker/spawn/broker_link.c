@@ -65,7 +65,7 @@ broker_link_flush(struct broker_link *link, const struct family *family)
         const enum spawn_io sent = spawn_record_send(link->fd, &next->record, NULL, output);
         if (sent != SPAWN_IO_DONE) {
             if (sent == SPAWN_IO_NO_ROOM) {
-                link->retry_ns = clock_now_ns() + (int64_t) RETRY_MS * NS_PER_MS;
+                link->retry_ns = clock_now_ns() + (int64_t)RETRY_MS * NS_PER_MS;
             }
             return sent;
         }

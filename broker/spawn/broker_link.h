@@ -1,4 +1,5 @@
-/* The spawner's end of the pair to the broker, with a bounded queue for a broker that reads slowly. */
+/* The spawner's end of the pair to the broker, with a bounded queue for a broker that reads slowly.
+ */
 #ifndef PRONG_BROKER_SPAWN_BROKER_LINK_H
 #define PRONG_BROKER_SPAWN_BROKER_LINK_H
 

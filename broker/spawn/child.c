@@ -24,9 +24,9 @@ static const char default_search_path[] = "/usr/local/bin:/usr/bin:/bin";
 _Noreturn static void
 give_up(int fault_fd, enum spawn_step step, int error)
 {
-    const struct child_fault fault = {.step = (int32_t) step, .error = error};
+    const struct child_fault fault = {.step = (int32_t)step, .error = error};
     const ssize_t written = write(fault_fd, &fault, sizeof fault);
-    (void) written; /* the parent is gone if this fails, and the exit status says enough then */
+    (void)written; /* the parent is gone if this fails, and the exit status says enough then */
     _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
@@ -85,15 +85,15 @@ arrange_descriptors(const struct child_plan *plan, int *fault_fd, enum spawn_ste
         return -1;
     }
     *fault_fd = last;
-    if (close_range((unsigned) last + 1, ~0U, 0) != 0) {
+    if (close_range((unsigned)last + 1, ~0U, 0) != 0) {
         return -1;
     }
     return setrlimit(RLIMIT_NOFILE, &plan->files);
 }
 
-/* exec the program, looking through the search path as execvp does but without its malloc and without
- * its retry by /bin/sh: a file without "#!" is an error that is told, not a guess. Returns the errno
- * that says most. */
+/* exec the program, looking through the search path as execvp does but without its malloc and
+ * without its retry by /bin/sh: a file without "#!" is an error that is told, not a guess. Returns
+ * the errno that says most. */
 static int
 exec_program(const struct child_plan *plan)
 {
@@ -183,7 +183,7 @@ child_birth_read(int fault_fd, struct child_fault *fault)
     do {
         got = read(fault_fd, &told, sizeof told);
     } while (got < 0 && errno == EINTR);
-    if (got == (ssize_t) sizeof told) {
+    if (got == (ssize_t)sizeof told) {
         *fault = told;
         return CHILD_FAILED;
     }

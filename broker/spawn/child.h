@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 /* What a child shall be; all borrowed for the call. It gets a session and process group of its own,
- * dies with its parent (PDEATHSIG SIGKILL), has an empty signal mask, all signals at their defaults,
- * and no descriptors but those named here. */
+ * dies with its parent (PDEATHSIG SIGKILL), has an empty signal mask, all signals at their
+ * defaults, and no descriptors but those named here. */
 struct child_plan {
     const char *name;   /* shown as comm until exec, which replaces it by the program's name */
     const char *folder; /* "" leaves the current one; a relative program counts from there */

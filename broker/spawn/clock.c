@@ -8,7 +8,7 @@ clock_now_ns(void)
 {
     struct timespec now = {0};
     clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock and a valid pointer */
-    return (int64_t) now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+    return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
 int
@@ -22,5 +22,5 @@ clock_poll_timeout_ms(int64_t deadline_ns)
         return 0;
     }
     const int64_t left_ms = (left_ns + NS_PER_MS - 1) / NS_PER_MS;
-    return left_ms > INT_MAX ? INT_MAX : (int) left_ms;
+    return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }

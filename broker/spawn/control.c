@@ -7,12 +7,12 @@
 bool
 control_send(int socket, enum control_op op, int level)
 {
-    const struct control_record record = {.op = (int32_t) op, .level = level};
+    const struct control_record record = {.op = (int32_t)op, .level = level};
     ssize_t sent;
     do {
         sent = send(socket, &record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t) sizeof record;
+    return sent == (ssize_t)sizeof record;
 }
 
 enum control_result
@@ -20,10 +20,11 @@ control_receive(int socket, struct control_record *record)
 {
     ssize_t got = recv(socket, record, sizeof *record, MSG_DONTWAIT);
     if (got < 0 && (errno == EINTR || errno == ECONNRESET)) {
-        /* ECONNRESET comes once, ahead of the last words of a process that left some of ours unread. */
+        /* ECONNRESET comes once, ahead of the last words of a process that left some of ours
+         * unread. */
         got = recv(socket, record, sizeof *record, MSG_DONTWAIT);
     }
-    if (got == (ssize_t) sizeof *record) {
+    if (got == (ssize_t)sizeof *record) {
         return CONTROL_GOT;
     }
     return got < 0 && errno == EAGAIN ? CONTROL_EMPTY : CONTROL_CLOSED;

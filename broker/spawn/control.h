@@ -1,6 +1,6 @@
-/* What keeper and spawner say to each other over their SOCK_SEQPACKET pair. Both are one program, so
- * the record has no version. The exit code of the hub is the spawner's own exit status, and the end of
- * either is seen as the end of the pair. */
+/* What keeper and spawner say to each other over their SOCK_SEQPACKET pair. Both are one program,
+ * so the record has no version. The exit code of the hub is the spawner's own exit status, and the
+ * end of either is seen as the end of the pair. */
 #ifndef PRONG_BROKER_SPAWN_CONTROL_H
 #define PRONG_BROKER_SPAWN_CONTROL_H
 

@@ -8,7 +8,7 @@ static size_t
 bucket_of(uint64_t number)
 {
     /* The broker counts ids up and the kernel pids, so the low bits spread well enough. */
-    return (size_t) (number % FAMILY_BUCKETS);
+    return (size_t)(number % FAMILY_BUCKETS);
 }
 
 bool
@@ -67,7 +67,7 @@ family_add(struct family *family, const struct worker *worker)
     added->index = family->worker_count;
     family->workers[family->worker_count++] = added;
     struct worker **id_head = &family->by_id[bucket_of(added->id)];
-    struct worker **pid_head = &family->by_pid[bucket_of((uint64_t) added->pid)];
+    struct worker **pid_head = &family->by_pid[bucket_of((uint64_t)added->pid)];
     added->next_by_id = *id_head;
     added->next_by_pid = *pid_head;
     *id_head = added;
@@ -89,7 +89,7 @@ family_find_id(const struct family *family, uint64_t id)
 struct worker *
 family_find_pid(const struct family *family, pid_t pid)
 {
-    struct worker *worker = family->by_pid[bucket_of((uint64_t) pid)];
+    struct worker *worker = family->by_pid[bucket_of((uint64_t)pid)];
     while (worker && worker->pid != pid) {
         worker = worker->next_by_pid;
     }
@@ -114,7 +114,7 @@ drop_worker(struct family *family, struct worker *worker)
         at = &(*at)->next_by_id;
     }
     *at = worker->next_by_id;
-    at = &family->by_pid[bucket_of((uint64_t) worker->pid)];
+    at = &family->by_pid[bucket_of((uint64_t)worker->pid)];
     while (*at != worker) {
         at = &(*at)->next_by_pid;
     }

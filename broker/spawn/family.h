@@ -1,6 +1,6 @@
-/* The spawner's memory of its children: workers that live or are being born, ends of workers that no
- * broker has acknowledged, and daemonised processes that were adopted. Knows no system call but close
- * for the descriptors it owns. */
+/* The spawner's memory of its children: workers that live or are being born, ends of workers that
+ * no broker has acknowledged, and daemonised processes that were adopted. Knows no system call but
+ * close for the descriptors it owns. */
 #ifndef PRONG_BROKER_SPAWN_FAMILY_H
 #define PRONG_BROKER_SPAWN_FAMILY_H
 
@@ -55,8 +55,9 @@ bool family_init(struct family *family);
 /* Close all descriptors, free all memory. */
 void family_deinit(struct family *family);
 
-/* Add a worker that was just forked; it takes over both descriptors of `worker`, the rest is copied.
- * NULL, with the descriptors still the caller's, if SPAWN_CHILDREN_MAX are there or without memory. */
+/* Add a worker that was just forked; it takes over both descriptors of `worker`, the rest is
+ * copied. NULL, with the descriptors still the caller's, if SPAWN_CHILDREN_MAX are there or without
+ * memory. */
 struct worker *family_add(struct family *family, const struct worker *worker);
 
 /* True if family_add cannot fail but for memory. */

@@ -33,7 +33,7 @@ struct keeper {
     pid_t spawner_pid; /* 0 once it was reaped */
     int spawner_fd;
     int signal_fd;
-    int stop_level; /* how often SIGTERM or SIGINT came: at 3 all is killed */
+    int stop_level;  /* how often SIGTERM or SIGINT came: at 3 all is killed */
     int64_t kill_ns; /* when the spawner itself is killed; CLOCK_NEVER_NS before the third */
     unsigned news_due, news_told; /* bits of enum news */
     int64_t notify_ns;            /* when to try again; CLOCK_NEVER_NS if nothing is due */
@@ -48,8 +48,8 @@ keeper_block_signals(void)
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         sigaddset(&set, numbers[i]);
-        /* A parent like nohup may have it ignored, and an ignored SIGCHLD would reap behind our back,
-         * an ignored SIGTERM never be seen by the signalfd. */
+        /* A parent like nohup may have it ignored, and an ignored SIGCHLD would reap behind our
+         * back, an ignored SIGTERM never be seen by the signalfd. */
         signal(numbers[i], SIG_DFL);
     }
     sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail with valid arguments */
@@ -68,7 +68,7 @@ send_news(struct keeper *keeper, enum news news, const char *text)
         keeper->news_told |= news;
         return;
     case NOTIFY_LATER:
-        keeper->notify_ns = clock_now_ns() + (int64_t) NOTIFY_AGAIN_MS * NS_PER_MS;
+        keeper->notify_ns = clock_now_ns() + (int64_t)NOTIFY_AGAIN_MS * NS_PER_MS;
         return;
     case NOTIFY_FAILED:
         keeper->news_told |= news;
@@ -86,7 +86,7 @@ send_all_news(struct keeper *keeper)
     if (!keeper->setup->notify_address) {
         return;
     }
-    snprintf(ready, sizeof ready, "READY=1\nMAINPID=%ld", (long) keeper->pid);
+    snprintf(ready, sizeof ready, "READY=1\nMAINPID=%ld", (long)keeper->pid);
     send_news(keeper, NEWS_READY, ready);
     send_news(keeper, NEWS_STOPPING, "STOPPING=1");
 }
@@ -117,7 +117,7 @@ stop(struct keeper *keeper, int signal_number)
         control_send(keeper->spawner_fd, CONTROL_STOP, level); /* if it fails the spawner is gone */
     } else {
         control_send(keeper->spawner_fd, CONTROL_KILL, level); /* or else kill_ns does it */
-        keeper->kill_ns = clock_now_ns() + (int64_t) KILL_GRACE_MS * NS_PER_MS;
+        keeper->kill_ns = clock_now_ns() + (int64_t)KILL_GRACE_MS * NS_PER_MS;
     }
 }
 
@@ -169,8 +169,8 @@ static void
 read_signals(struct keeper *keeper)
 {
     struct signalfd_siginfo info;
-    while (read(keeper->signal_fd, &info, sizeof info) == (ssize_t) sizeof info) {
-        handle_signal(keeper, (int) info.ssi_signo);
+    while (read(keeper->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        handle_signal(keeper, (int)info.ssi_signo);
     }
 }
 
@@ -247,7 +247,7 @@ static void
 clean_up(const struct keeper *keeper)
 {
     const struct sweep_result swept =
-        sweep_children(clock_now_ns() + (int64_t) SWEEP_DEADLINE_MS * NS_PER_MS);
+        sweep_children(clock_now_ns() + (int64_t)SWEEP_DEADLINE_MS * NS_PER_MS);
     if (swept.reaped + swept.survivors > 0) {
         logger_write(keeper->setup->logger, LOGGER_WARN,
                      "the spawner left processes: %d killed, %d survived", swept.reaped,

@@ -1,6 +1,8 @@
 /* The keeper: the main process of prongd. It holds the lock, forks the spawner, passes signals on,
- * talks to the service manager and waits; so little that it has no reason to die. When the spawner is
- * gone it kills what is left, for it is a subreaper, and unlinks the socket. */
+ * talks to the service manager and waits; so little that it has no reason to die. When the spawner
+ * is gone it kills what is left, for it is a subreaper, and unlinks the socket. A process that was
+ * its child before it became prongd (`sh -c 'x & exec prongd'`) is below it like all others, and
+ * ends with it. */
 #ifndef PRONG_BROKER_SPAWN_KEEPER_H
 #define PRONG_BROKER_SPAWN_KEEPER_H
 

@@ -18,7 +18,7 @@ ladder_note_death(struct ladder *ladder, bool spoke, int wait_status, int64_t no
     }
     int64_t *oldest = &ladder->deaths_ns[ladder->death_count % LADDER_DEATHS_MAX];
     const bool is_full = ladder->death_count >= LADDER_DEATHS_MAX;
-    if (is_full && now_ns - *oldest <= (int64_t) LADDER_WINDOW_S * 1000 * NS_PER_MS) {
+    if (is_full && now_ns - *oldest <= (int64_t)LADDER_WINDOW_S * 1000 * NS_PER_MS) {
         return EX_UNAVAILABLE;
     }
     *oldest = now_ns;

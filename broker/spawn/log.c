@@ -48,7 +48,7 @@ write_heading(char *line, size_t capacity, const struct logger *logger, enum log
     }
     return snprintf(line, capacity, "%s%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ %s prongd[%d] ", prefix,
                     utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-                    utc.tm_sec, now.tv_nsec / 1000, levels[level].word, (int) getpid());
+                    utc.tm_sec, now.tv_nsec / 1000, levels[level].word, (int)getpid());
 }
 
 void
@@ -59,13 +59,12 @@ logger_write(const struct logger *logger, enum logger_level level, const char *f
     const int heading = write_heading(line, sizeof line, logger, level);
     va_list arguments;
     va_start(arguments, format);
-    const int wanted =
-        vsnprintf(line + heading, sizeof line - (size_t) heading, format, arguments);
+    const int wanted = vsnprintf(line + heading, sizeof line - (size_t)heading, format, arguments);
     va_end(arguments);
-    const int room = (int) sizeof line - heading - 1;
+    const int room = (int)sizeof line - heading - 1;
     const int text = wanted < 0 ? 0 : wanted < room ? wanted : room;
     for (int i = heading; i < heading + text; i++) {
-        if ((unsigned char) line[i] < ' ' || line[i] == 127) {
+        if ((unsigned char)line[i] < ' ' || line[i] == 127) {
             line[i] = '?';
         }
     }
@@ -74,8 +73,8 @@ logger_write(const struct logger *logger, enum logger_level level, const char *f
      * us, so it cannot be made non-blocking; a pipe that nobody empties is seen by poll instead. */
     struct pollfd writable = {.fd = logger->fd, .events = POLLOUT};
     if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT)) {
-        const ssize_t written = write(logger->fd, line, (size_t) (heading + text) + 1);
-        (void) written; /* a broken stderr loses the line: there is nobody left to tell */
+        const ssize_t written = write(logger->fd, line, (size_t)(heading + text) + 1);
+        (void)written; /* a broken stderr loses the line: there is nobody left to tell */
     }
     errno = saved_errno;
 }

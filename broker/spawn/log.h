@@ -1,6 +1,6 @@
 /* Log lines of prongd on stderr: `2026-01-31T12:00:00.123456Z LEVEL prongd[pid] text`, each in one
- * write. If stderr is the journal, an sd-daemon prefix <N> tells it the severity. A line that cannot
- * be written is lost: the hub never waits for its log and never fails because of it. */
+ * write. If stderr is the journal, an sd-daemon prefix <N> tells it the severity. A line that
+ * cannot be written is lost: the hub never waits for its log and never fails because of it. */
 #ifndef PRONG_BROKER_SPAWN_LOG_H
 #define PRONG_BROKER_SPAWN_LOG_H
 

@@ -18,8 +18,9 @@
 
 extern char **environ;
 
-/* Descriptors 0 to 2 must exist, or a pipe would get such a number and be taken for stderr. What else
- * was inherited is nobody's business here, and an open pipe would keep its other end waiting. */
+/* Descriptors 0 to 2 must exist, or a pipe would get such a number and be taken for stderr. What
+ * else was inherited is nobody's business here, and an open pipe would keep its other end waiting.
+ */
 static bool
 tidy_descriptors(void)
 {
@@ -43,7 +44,8 @@ raise_file_limit(void)
     return before;
 }
 
-/* The broker beside our own program, else where it is installed; false if it is in neither place. */
+/* The broker beside our own program, else where it is installed; false if it is in neither place.
+ */
 static bool
 find_broker(char path[PATH_MAX])
 {
@@ -51,7 +53,7 @@ find_broker(char path[PATH_MAX])
     if (length > 0) {
         path[length] = '\0';
         char *name = strrchr(path, '/');
-        if (name && (size_t) (name - path) + sizeof "/" BROKER_PROGRAM <= PATH_MAX) {
+        if (name && (size_t)(name - path) + sizeof "/" BROKER_PROGRAM <= PATH_MAX) {
             memcpy(name, "/" BROKER_PROGRAM, sizeof "/" BROKER_PROGRAM);
             if (access(path, X_OK) == 0) {
                 return true;

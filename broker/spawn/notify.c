@@ -24,12 +24,14 @@ notify_send(const char *address, const char *text)
         return NOTIFY_FAILED;
     }
     /* An abstract name ends with the address, not with a NUL. */
-    const socklen_t bytes = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
+    const socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     ssize_t sent;
     do {
-        sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *) &to, bytes);
+        sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&to, bytes);
     } while (sent < 0 && errno == EINTR);
     const int error = sent < 0 ? errno : 0;
     close(fd);
-    return error == 0 ? NOTIFY_SENT : error == EAGAIN || error == ENOBUFS ? NOTIFY_LATER : NOTIFY_FAILED;
+    return error == 0                            ? NOTIFY_SENT
+           : error == EAGAIN || error == ENOBUFS ? NOTIFY_LATER
+                                                 : NOTIFY_FAILED;
 }

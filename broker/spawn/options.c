@@ -70,8 +70,7 @@ find_nearest(const char *word, size_t length)
     const char *nearest = NULL;
     size_t distance_max = length / 2 < 3 ? length / 2 : 3;
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        const size_t distance =
-            rows[i].name ? edit_distance(word, length, rows[i].name) : SIZE_MAX;
+        const size_t distance = rows[i].name ? edit_distance(word, length, rows[i].name) : SIZE_MAX;
         if (distance <= distance_max) {
             distance_max = distance;
             nearest = rows[i].name;
@@ -98,16 +97,16 @@ explain_unknown(const char *word, size_t length, char fault[OPTIONS_FAULT_BYTES_
     const char *nearest = find_nearest(word, length);
     if (nearest) {
         snprintf(fault, OPTIONS_FAULT_BYTES_MAX, "unknown option '%.*s', did you mean %s?",
-                 (int) smaller(length, 64), word, nearest);
+                 (int)smaller(length, 64), word, nearest);
         return;
     }
-    size_t used = (size_t) snprintf(fault, OPTIONS_FAULT_BYTES_MAX,
-                                    "unknown option '%.*s'; allowed:", (int) smaller(length, 64),
-                                    word);
+    size_t used =
+        (size_t)snprintf(fault, OPTIONS_FAULT_BYTES_MAX,
+                         "unknown option '%.*s'; allowed:", (int)smaller(length, 64), word);
     for (size_t i = 0; i < ROW_COUNT; i++) {
         if (rows[i].name && used < OPTIONS_FAULT_BYTES_MAX) {
-            used += (size_t) snprintf(fault + used, OPTIONS_FAULT_BYTES_MAX - used, " %s",
-                                      rows[i].name);
+            used +=
+                (size_t)snprintf(fault + used, OPTIONS_FAULT_BYTES_MAX - used, " %s", rows[i].name);
         }
     }
 }
@@ -127,7 +126,7 @@ check_together(const struct options *options, char fault[OPTIONS_FAULT_BYTES_MAX
     if (options->name && !name_is_valid(options->name)) {
         snprintf(fault, OPTIONS_FAULT_BYTES_MAX,
                  "--name '%.64s' is not allowed: use 1 to %d of a-z 0-9 _ -", options->name,
-                 (int) OPTIONS_NAME_LENGTH_MAX);
+                 (int)OPTIONS_NAME_LENGTH_MAX);
         return false;
     }
     if (options->config && options->no_config) {
@@ -147,7 +146,7 @@ take_value(const struct row *row, const char *value, struct options *options,
                  row->value);
         return false;
     }
-    memcpy((char *) options + row->offset, &value, sizeof value);
+    memcpy((char *)options + row->offset, &value, sizeof value);
     return true;
 }
 
@@ -159,7 +158,7 @@ options_parse(int argc, char *const argv[], struct options *options,
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         const char *equals = word[0] == '-' ? strchr(word, '=') : NULL;
-        const size_t length = equals ? (size_t) (equals - word) : strlen(word);
+        const size_t length = equals ? (size_t)(equals - word) : strlen(word);
         const struct row *row = find_row(word, length);
         if (!row && word[0] != '-') {
             snprintf(fault, OPTIONS_FAULT_BYTES_MAX,
@@ -181,7 +180,7 @@ options_parse(int argc, char *const argv[], struct options *options,
             snprintf(fault, OPTIONS_FAULT_BYTES_MAX, "%s takes no value", row->name);
             return false;
         }
-        memcpy((char *) options + row->offset, &(bool){true}, sizeof(bool));
+        memcpy((char *)options + row->offset, &(bool){true}, sizeof(bool));
         if (options->help || options->version) {
             return true;
         }
@@ -199,7 +198,7 @@ options_print_help(FILE *out)
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const char *name = rows[i].name ? rows[i].name : "";
         const char *value = rows[i].value ? rows[i].value : "";
-        const int width = 18 - (int) strlen(name);
+        const int width = 18 - (int)strlen(name);
         fprintf(out, "  %s %-*s %s\n", name, width > 0 ? width : 0, value, rows[i].help);
     }
     fputs("\nSIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"

@@ -20,8 +20,8 @@ struct options {
 
 /* Read argv into `options`. With --help or --version nothing after it is looked at.
  *
- *   fault   caller's storage of OPTIONS_FAULT_BYTES_MAX bytes: on false one line for people, without
- *           the program's name, that says what is wrong and what is allowed
+ *   fault   caller's storage of OPTIONS_FAULT_BYTES_MAX bytes: on false one line for people,
+ * without the program's name, that says what is wrong and what is allowed
  *
  * Returns false for what ends in exit code 64 (EX_USAGE). */
 bool options_parse(int argc, char *const argv[], struct options *options,

@@ -66,7 +66,7 @@ check_child(void *context, pid_t pid)
         return;
     }
     logger_write(check->logger, LOGGER_WARN, "cannot kill process %d that a worker left: %s",
-                 (int) pid, strerror(errno));
+                 (int)pid, strerror(errno));
     if (adopted.owner == 0) {
         family_adopt(family, &adopted); /* remembered so that this is said once; a full table says
                                            it again */

@@ -35,29 +35,29 @@ each_number(int fd, void (*each)(void *context, pid_t child), void *context)
     long number = 0;
     for (ssize_t got; (got = read_some(fd, buffer, sizeof buffer)) > 0;) {
         for (ssize_t i = 0; i < got; i++) {
-            if (isdigit((unsigned char) buffer[i])) {
+            if (isdigit((unsigned char)buffer[i])) {
                 number = number * 10 + (buffer[i] - '0');
             } else if (number > 0) {
-                each(context, (pid_t) number);
+                each(context, (pid_t)number);
                 number = 0;
             }
         }
     }
     if (number > 0) {
-        each(context, (pid_t) number);
+        each(context, (pid_t)number);
     }
 }
 
 enum { FIELD_STATE = 3, FIELD_PARENT = 4, FIELD_ENV_END = 51 }; /* as proc(5) counts them */
 
-/* A field of /proc/PID/stat; false if it cannot be read. The second, the name, may hold anything, so
- * the fields are counted from the last ')'. The state is given as its letter. */
+/* A field of /proc/PID/stat; false if it cannot be read. The second, the name, may hold anything,
+ * so the fields are counted from the last ')'. The state is given as its letter. */
 static bool
 read_stat(pid_t pid, int field, uint64_t *value)
 {
     char path[64];
     char text[1024];
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long) pid);
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;
@@ -72,7 +72,7 @@ read_stat(pid_t pid, int field, uint64_t *value)
     if (!at) {
         return false;
     }
-    *value = field == FIELD_STATE ? (uint64_t) at[1] : strtoull(at + 1, NULL, 10);
+    *value = field == FIELD_STATE ? (uint64_t)at[1] : strtoull(at + 1, NULL, 10);
     return true;
 }
 
@@ -85,9 +85,9 @@ each_by_parent(void (*each)(void *context, pid_t child), void *context)
     }
     const pid_t self = getpid();
     for (struct dirent *entry; (entry = readdir(all));) {
-        const pid_t pid = (pid_t) strtol(entry->d_name, NULL, 10);
+        const pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
         uint64_t parent = 0;
-        if (pid > 0 && read_stat(pid, FIELD_PARENT, &parent) && (pid_t) parent == self) {
+        if (pid > 0 && read_stat(pid, FIELD_PARENT, &parent) && (pid_t)parent == self) {
             each(context, pid);
         }
     }
@@ -99,7 +99,7 @@ bool
 proc_children_each(void (*each)(void *context, pid_t child), void *context)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long) getpid());
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return each_by_parent(each, context);
@@ -122,10 +122,10 @@ static bool
 find_step(struct finder *finder, char byte)
 {
     if (finder->is_found) {
-        if (!isdigit((unsigned char) byte)) {
+        if (!isdigit((unsigned char)byte)) {
             return true;
         }
-        finder->value = finder->value * 10 + (uint64_t) (byte - '0');
+        finder->value = finder->value * 10 + (uint64_t)(byte - '0');
         return false;
     }
     if (byte == '\0') {
@@ -140,8 +140,8 @@ find_step(struct finder *finder, char byte)
 }
 
 /* A process in exec has its new memory already but not yet what is in it: then the end of its
- * environment is at 0, which it never is later, however empty the environment. (Nor is it shown of a
- * process whose environment we may not read: so try that first.) */
+ * environment is at 0, which it never is later, however empty the environment. (Nor is it shown of
+ * a process whose environment we may not read: so try that first.) */
 static bool
 is_in_exec(pid_t pid)
 {
@@ -155,7 +155,7 @@ static int
 open_environment(pid_t pid)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/environ", (long) pid);
+    snprintf(path, sizeof path, "/proc/%ld/environ", (long)pid);
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
@@ -169,8 +169,8 @@ is_readable(pid_t pid)
     return fd >= 0;
 }
 
-/* One reading of an environment; false if the variable was not found in the `*total` bytes that were
- * there. */
+/* One reading of an environment; false if the variable was not found in the `*total` bytes that
+ * were there. */
 static bool
 read_incarnation(pid_t pid, uint64_t *incarnation, size_t *total)
 {
@@ -182,9 +182,9 @@ read_incarnation(pid_t pid, uint64_t *incarnation, size_t *total)
     }
     struct finder finder = {0};
     bool is_over = false;
-    for (ssize_t got; !is_over && *total < ENVIRON_BYTES_MAX &&
-                      (got = read_some(fd, buffer, sizeof buffer)) > 0;
-         *total += (size_t) got) {
+    for (ssize_t got;
+         !is_over && *total < ENVIRON_BYTES_MAX && (got = read_some(fd, buffer, sizeof buffer)) > 0;
+         *total += (size_t)got) {
         for (ssize_t i = 0; i < got && !is_over; i++) {
             is_over = find_step(&finder, buffer[i]);
         }
@@ -197,9 +197,9 @@ read_incarnation(pid_t pid, uint64_t *incarnation, size_t *total)
 enum proc_result
 proc_incarnation_get(pid_t pid, uint64_t *incarnation)
 {
-    /* The file shows the memory of when it was opened, and ends early when an exec drops that memory.
-     * So that the variable is missing is only believed after two readings of the same length with no
-     * exec under way before either. */
+    /* The file shows the memory of when it was opened, and ends early when an exec drops that
+     * memory. So that the variable is missing is only believed after two readings of the same
+     * length with no exec under way before either. */
     size_t total_before = SIZE_MAX;
     if (!is_readable(pid)) {
         return PROC_NONE;

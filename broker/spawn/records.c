@@ -29,7 +29,7 @@ spawn_step_text(enum spawn_step step)
         [SPAWN_STEP_SIGNAL] = "sending a signal",
     };
     static_assert(sizeof texts / sizeof texts[0] == SPAWN_STEP_COUNT, "a step has no text");
-    const int number = (int) step;
+    const int number = (int)step;
     return number >= 0 && number < SPAWN_STEP_COUNT ? texts[number] : "unknown step";
 }
 
@@ -76,11 +76,12 @@ spawn_text_pack(struct spawn_record *record, char *text, size_t capacity, const 
     record->op = SPAWN_START;
     record->argc = argc;
     record->envc = envc;
-    record->text_bytes = (uint32_t) used;
+    record->text_bytes = (uint32_t)used;
     return true;
 }
 
-/* A name is printed in logs, so it must end inside its field and hold nothing that moves a cursor. */
+/* A name is printed in logs, so it must end inside its field and hold nothing that moves a cursor.
+ */
 static bool
 name_is_sound(const char name[SPAWN_NAME_BYTES_MAX])
 {
@@ -99,7 +100,7 @@ name_is_sound(const char name[SPAWN_NAME_BYTES_MAX])
 bool
 spawn_start_check(const struct spawn_record *record, const char *text)
 {
-    const uint64_t expected = 1 + (uint64_t) record->argc + record->envc;
+    const uint64_t expected = 1 + (uint64_t)record->argc + record->envc;
     const size_t bytes = record->text_bytes;
     if (record->id == 0 || record->argc == 0 || !name_is_sound(record->name) || bytes == 0 ||
         bytes > SPAWN_TEXT_BYTES_MAX || expected > bytes || text[bytes - 1] != '\0') {
@@ -204,8 +205,8 @@ spawn_record_receive(int socket, struct spawn_record *record, char *text, size_t
     ssize_t got = 0;
     bool is_reset = false;
     do {
-        /* A peer that closes with unread records of ours in its socket gives ECONNRESET, once and ahead
-         * of what it sent before: its last words, and the end, come after that. */
+        /* A peer that closes with unread records of ours in its socket gives ECONNRESET, once and
+         * ahead of what it sent before: its last words, and the end, come after that. */
         is_reset = is_reset || (got < 0 && errno == ECONNRESET);
         got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !is_reset)));
@@ -221,7 +222,7 @@ spawn_record_receive(int socket, struct spawn_record *record, char *text, size_t
         }
     }
     const int fd = passed_fd ? take_descriptor(&message) : -1;
-    const size_t bytes = (size_t) got;
+    const size_t bytes = (size_t)got;
     if (bytes < sizeof *record || (message.msg_flags & MSG_TRUNC) ||
         record->version != SPAWN_RECORDS_VERSION || record->text_bytes != bytes - sizeof *record) {
         if (fd >= 0) {

@@ -60,7 +60,8 @@ enum spawn_op {
 /* Where a child failed before it ran its program; the text stands in spawn_step_text(). */
 enum spawn_step {
     SPAWN_STEP_NONE,
-    SPAWN_STEP_RECORD, /* the request itself was malformed, too large, or its id is taken (EEXIST) */
+    SPAWN_STEP_RECORD, /* the request itself was malformed, too large, or its id is taken (EEXIST)
+                        */
     SPAWN_STEP_PIPE,
     SPAWN_STEP_FORK, /* also: SPAWN_CHILDREN_MAX live (EAGAIN) */
     SPAWN_STEP_SESSION,
@@ -82,21 +83,22 @@ struct spawn_record {
     uint64_t id;
     int32_t status, signal, step, error;
     uint32_t argc, envc, text_bytes, whole_group;
-    uint64_t epoch;  /* counts the brokers of this hub, from 1 */
-    int64_t time_ns; /* CLOCK_MONOTONIC of what is told */
+    uint64_t epoch;                  /* counts the brokers of this hub, from 1 */
+    int64_t time_ns;                 /* CLOCK_MONOTONIC of what is told */
     char name[SPAWN_NAME_BYTES_MAX]; /* for people: "detector/0" */
 };
 
 /* What became of one attempt to send or receive a record. */
 enum spawn_io {
     SPAWN_IO_DONE,
-    SPAWN_IO_LATER,  /* the socket is full or empty: wait for it with poll */
+    SPAWN_IO_LATER,   /* the socket is full or empty: wait for it with poll */
     SPAWN_IO_NO_ROOM, /* the system is short of memory or descriptors: try again in a while */
-    SPAWN_IO_CLOSED, /* the other end is gone */
-    SPAWN_IO_JUNK,   /* a datagram came that is no record of this version */
+    SPAWN_IO_CLOSED,  /* the other end is gone */
+    SPAWN_IO_JUNK,    /* a datagram came that is no record of this version */
 };
 
-/* The text of a step for people ("working folder"); static. Never NULL, also for foreign numbers. */
+/* The text of a step for people ("working folder"); static. Never NULL, also for foreign numbers.
+ */
 const char *spawn_step_text(enum spawn_step step);
 
 /* Write folder, argv and environment into `text` and set op, version, argc, envc and text_bytes of

@@ -36,7 +36,7 @@ refuse(struct spawner *spawner, const struct spawn_record *request, enum spawn_s
         .op = SPAWN_FAILED,
         .id = request->id,
         .signal = request->signal,
-        .step = (int32_t) step,
+        .step = (int32_t)step,
         .error = error,
         .time_ns = clock_now_ns(),
     };
@@ -108,7 +108,7 @@ handle_end(struct spawner *spawner, const struct spawn_record *request)
     }
     spawner->is_ending = true;
     spawner->exit_code = request->status & 0xff;
-    spawner->end_deadline_ns = clock_now_ns() + (int64_t) END_GRACE_MS * NS_PER_MS;
+    spawner->end_deadline_ns = clock_now_ns() + (int64_t)END_GRACE_MS * NS_PER_MS;
 }
 
 /* The keeper reads all it gets and gets each of these once, so the pair has room. */

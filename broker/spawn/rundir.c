@@ -16,8 +16,8 @@
 #define LONGEST_SOCKET "/" RUNDIR_SOCKET ".XXXXXXXX"
 
 enum {
-    PATH_LENGTH_MAX = (int) (sizeof(((struct sockaddr_un *) NULL)->sun_path) -
-                             sizeof LONGEST_SOCKET), /* sizeof counts the NUL of sun_path */
+    PATH_LENGTH_MAX = (int)(sizeof(((struct sockaddr_un *)NULL)->sun_path) -
+                            sizeof LONGEST_SOCKET), /* sizeof counts the NUL of sun_path */
 };
 
 __attribute__((format(printf, 3, 4))) static bool
@@ -55,7 +55,8 @@ is_directory(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* A relative --runtime-dir is fixed to the folder of now: the broker and workers get it as it is. */
+/* A relative --runtime-dir is fixed to the folder of now: the broker and workers get it as it is.
+ */
 static bool
 put_option(const char *option, char path[PATH_MAX])
 {
@@ -66,7 +67,8 @@ put_option(const char *option, char path[PATH_MAX])
     return getcwd(here, sizeof here) && put(path, "%s/%s", here, option);
 }
 
-/* The first source that says something; false if none does, `*fits` false if its path is too long. */
+/* The first source that says something; false if none does, `*fits` false if its path is too long.
+ */
 static bool
 put_base(const struct rundir_sources *s, char path[PATH_MAX], bool *fits)
 {
@@ -76,14 +78,14 @@ put_base(const struct rundir_sources *s, char path[PATH_MAX], bool *fits)
         return true;
     }
     if (is_absolute(s->runtime_directory)) {
-        *fits = put(path, "%.*s", (int) strcspn(s->runtime_directory, ":"), s->runtime_directory);
+        *fits = put(path, "%.*s", (int)strcspn(s->runtime_directory, ":"), s->runtime_directory);
         return true;
     }
     if (is_absolute(s->xdg_runtime_dir)) {
         *fits = put(path, "%s/prong", s->xdg_runtime_dir);
         return true;
     }
-    if (put(user, "%s/%lu", s->run_user, (unsigned long) s->uid) && is_directory(user)) {
+    if (put(user, "%s/%lu", s->run_user, (unsigned long)s->uid) && is_directory(user)) {
         *fits = put(path, "%s/prong", user);
         return true;
     }
@@ -100,7 +102,7 @@ rundir_choose(const struct rundir_sources *sources, char path[PATH_MAX], size_t 
         return fail(fault, EX_CANTCREAT,
                     "no runtime directory: neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR is set "
                     "and %s/%lu does not exist; say --runtime-dir DIR",
-                    sources->run_user, (unsigned long) sources->uid);
+                    sources->run_user, (unsigned long)sources->uid);
     }
     size_t length = fits ? strlen(path) : 0;
     while (length > 1 && path[length - 1] == '/') {
@@ -113,11 +115,11 @@ rundir_choose(const struct rundir_sources *sources, char path[PATH_MAX], size_t 
         memcpy(base, path, length + 1);
         fits = put(path, "%s/%s", base, sources->name);
     }
-    if (!fits || strlen(path) > (size_t) PATH_LENGTH_MAX) {
+    if (!fits || strlen(path) > (size_t)PATH_LENGTH_MAX) {
         return fail(fault, EX_CANTCREAT,
                     "runtime directory %s is too long for the address of a socket (at most %d "
                     "bytes): use a shorter --runtime-dir",
-                    fits ? path : "", (int) PATH_LENGTH_MAX);
+                    fits ? path : "", (int)PATH_LENGTH_MAX);
     }
     return true;
 }
@@ -135,7 +137,7 @@ check_parent(const char *path, struct rundir_fault *fault)
     char parent[PATH_MAX];
     struct stat status;
     const char *slash = strrchr(path, '/');
-    const int length = slash == path ? 1 : (int) (slash - path);
+    const int length = slash == path ? 1 : (int)(slash - path);
     if (!put(parent, "%.*s", length, path) || stat(parent, &status) != 0) {
         return fail(fault, code_of(errno), "cannot look at %s: %s", parent, strerror(errno));
     }
@@ -181,11 +183,11 @@ open_directory(const char *path, struct rundir_fault *fault)
         fail(fault, EX_NOPERM,
              "the runtime directory %s belongs to user %lu, not to us (%lu): chown it or name "
              "another one with --runtime-dir",
-             path, (unsigned long) status.st_uid, (unsigned long) self);
+             path, (unsigned long)status.st_uid, (unsigned long)self);
     } else if (status.st_mode & (S_IWGRP | S_IWOTH)) {
         fail(fault, EX_NOPERM,
              "others may write to the runtime directory %s (mode %04o): chmod go-w it", path,
-             (unsigned) (status.st_mode & 07777));
+             (unsigned)(status.st_mode & 07777));
     } else {
         return fd;
     }
@@ -206,16 +208,16 @@ static bool
 write_owner(int lock_fd)
 {
     char text[32];
-    const int length = snprintf(text, sizeof text, "%ld\n", (long) getpid());
-    return ftruncate(lock_fd, 0) == 0 && pwrite(lock_fd, text, (size_t) length, 0) == length;
+    const int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    return ftruncate(lock_fd, 0) == 0 && pwrite(lock_fd, text, (size_t)length, 0) == length;
 }
 
 /* Win the lock; -1 with the fault set. O_NONBLOCK is for a FIFO in its place. */
 static int
 take_lock(int dir_fd, const char *path, struct rundir_fault *fault)
 {
-    const int fd = openat(dir_fd, RUNDIR_LOCK,
-                          O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    const int fd =
+        openat(dir_fd, RUNDIR_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (fd < 0) {
         fail(fault, code_of(errno), "cannot open the lock %s/" RUNDIR_LOCK ": %s", path,
              errno == ELOOP ? "it is a symbolic link; remove it" : strerror(errno));

@@ -14,8 +14,8 @@
 
 enum { RUNDIR_FAULT_BYTES_MAX = 2 * PATH_MAX };
 
-/* Why a directory cannot be used: the exit code of prongd and a sentence that says what is wrong and
- * how to mend it. */
+/* Why a directory cannot be used: the exit code of prongd and a sentence that says what is wrong
+ * and how to mend it. */
 struct rundir_fault {
     int exit_code;
     char text[RUNDIR_FAULT_BYTES_MAX];
@@ -39,9 +39,9 @@ struct rundir {
 };
 
 /* Choose the directory: the option, else $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/prong, else
- * /run/user/UID/prong, else as root /run/prong; a name is added as a folder below. Relative paths of
- * the environment are ignored, as the XDG specification asks for; a relative option counts from the
- * current folder.
+ * /run/user/UID/prong, else as root /run/prong; a name is added as a folder below. Relative paths
+ * of the environment are ignored, as the XDG specification asks for; a relative option counts from
+ * the current folder.
  *
  *   path         caller's storage of PATH_MAX bytes
  *   base_length  bytes of `path` without the name: the folder that has to be made first

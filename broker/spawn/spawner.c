@@ -54,7 +54,7 @@ static void
 tell_broker(struct spawner *spawner, enum spawn_op op, int status)
 {
     const struct spawn_record record = {.version = SPAWN_RECORDS_VERSION,
-                                        .op = (uint16_t) op,
+                                        .op = (uint16_t)op,
                                         .status = status,
                                         .time_ns = clock_now_ns()};
     spawner_tell(spawner, &record, false);
@@ -97,12 +97,12 @@ read_signals(struct spawner *spawner)
         if (got <= 0) {
             break;
         }
-        for (size_t i = 0; i < (size_t) got / sizeof infos[0]; i++) {
+        for (size_t i = 0; i < (size_t)got / sizeof infos[0]; i++) {
             has_dead = has_dead || infos[i].ssi_signo == SIGCHLD;
         }
     }
-    /* SIGTERM is also our PDEATHSIG. From anybody else it says nothing here: a stop goes through the
-     * keeper, to which a service manager sends it too. */
+    /* SIGTERM is also our PDEATHSIG. From anybody else it says nothing here: a stop goes through
+     * the keeper, to which a service manager sends it too. */
     if (getppid() != spawner->setup->keeper_pid) {
         note_keeper_gone(spawner);
     }
@@ -123,15 +123,14 @@ prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
     }
     polls[POLL_KEEPER] = (struct pollfd){.fd = spawner->setup->keeper_fd, .events = POLLIN};
     polls[POLL_SIGNALS] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
-    polls[POLL_BROKER] = (struct pollfd){
-        .fd = spawner->link.fd, .events = broker_link_events(&spawner->link, deadline_ns)};
+    polls[POLL_BROKER] = (struct pollfd){.fd = spawner->link.fd,
+                                         .events = broker_link_events(&spawner->link, deadline_ns)};
     polls[POLL_BROKER_BIRTH] = (struct pollfd){.fd = spawner->broker.fault_fd, .events = POLLIN};
     nfds_t used = POLL_WORKERS;
     const struct family *family = &spawner->family;
     for (size_t i = 0; family->birth_count > 0 && i < family->worker_count; i++) {
         if (family->workers[i]->fault_fd >= 0) {
-            polls[used++] =
-                (struct pollfd){.fd = family->workers[i]->fault_fd, .events = POLLIN};
+            polls[used++] = (struct pollfd){.fd = family->workers[i]->fault_fd, .events = POLLIN};
         }
     }
     return used;
@@ -234,10 +233,10 @@ static void
 sweep(const struct spawner *spawner)
 {
     const struct sweep_result swept =
-        sweep_children(clock_now_ns() + (int64_t) SWEEP_DEADLINE_MS * NS_PER_MS);
+        sweep_children(clock_now_ns() + (int64_t)SWEEP_DEADLINE_MS * NS_PER_MS);
     if (swept.survivors > 0) {
         logger_write(spawner->logger, LOGGER_ERROR, "%d processes survived SIGKILL for %d ms",
-                     swept.survivors, (int) SWEEP_DEADLINE_MS);
+                     swept.survivors, (int)SWEEP_DEADLINE_MS);
     }
     if (spawner->is_keeper_gone) {
         rundir_unlink_socket(spawner->setup->rundir); /* else the keeper does it */

@@ -1,10 +1,10 @@
-/* The spawner: the process that forks. Single-threaded for ever and libc only, so a fork never copies
- * a lock that another thread holds. It is mechanism: it starts the broker and, on the broker's word,
- * workers; reaps them, kills what they leave, and tells. What to start, restart or give up is the
- * broker's business; only the broker itself is restarted here.
+/* The spawner: the process that forks. Single-threaded for ever and libc only, so a fork never
+ * copies a lock that another thread holds. It is mechanism: it starts the broker and, on the
+ * broker's word, workers; reaps them, kills what they leave, and tells. What to start, restart or
+ * give up is the broker's business; only the broker itself is restarted here.
  *
- * One poll loop over the keeper, the broker, signals and children that have not reached exec yet. It
- * never waits for any of them. */
+ * One poll loop over the keeper, the broker, signals and children that have not reached exec yet.
+ * It never waits for any of them. */
 #ifndef PRONG_BROKER_SPAWN_SPAWNER_H
 #define PRONG_BROKER_SPAWN_SPAWNER_H
 
@@ -66,8 +66,8 @@ struct spawner {
     int exit_code;
 };
 
-/* Run until the hub ends; called in a freshly forked process. Returns its exit code. When it returns
- * nothing is left below it, and the socket is unlinked if the keeper is gone. */
+/* Run until the hub ends; called in a freshly forked process. Returns its exit code. When it
+ * returns nothing is left below it, and the socket is unlinked if the keeper is gone. */
 int spawner_run(const struct spawner_setup *setup);
 
 /* End the loop with this exit code; the first call counts. */

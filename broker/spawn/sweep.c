@@ -9,7 +9,8 @@
 #include "broker/spawn/clock.h"
 #include "broker/spawn/proc.h"
 
-/* A child may hide from one reading of the list, so it is read again after this time at the latest. */
+/* A child may hide from one reading of the list, so it is read again after this time at the latest.
+ */
 enum { READ_AGAIN_MS = 2 };
 
 static void

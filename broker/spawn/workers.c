@@ -20,7 +20,7 @@ make_record(enum spawn_op op, uint64_t id, const char name[SPAWN_NAME_BYTES_MAX]
 {
     struct spawn_record record = {
         .version = SPAWN_RECORDS_VERSION,
-        .op = (uint16_t) op,
+        .op = (uint16_t)op,
         .id = id,
         .time_ns = clock_now_ns(),
     };
@@ -39,8 +39,8 @@ workers_tell_failed(struct spawner *spawner, const struct spawn_record *request,
     spawner_tell(spawner, &record, false);
 }
 
-/* Cut the text of a request into its strings: one allocation that holds argv and envp, each ended by
- * NULL. Owned by the caller: free(*argv). False without memory. */
+/* Cut the text of a request into its strings: one allocation that holds argv and envp, each ended
+ * by NULL. Owned by the caller: free(*argv). False without memory. */
 static bool
 split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp)
 {
@@ -90,8 +90,8 @@ fork_worker(struct spawner *spawner, const struct spawn_record *request, struct 
     };
     memcpy(worker.name, request->name, sizeof worker.name);
     if (!family_add(&spawner->family, &worker)) {
-        /* No memory: nobody would ever know of this child, so it may not live. It is reaped as one of
-         * the unknown. */
+        /* No memory: nobody would ever know of this child, so it may not live. It is reaped as one
+         * of the unknown. */
         kill(birth.pid, SIGKILL);
         close(output[0]);
         close(birth.fault_fd);
@@ -151,8 +151,8 @@ workers_read_birth(struct spawner *spawner, struct worker *worker)
         record = make_record(SPAWN_FAILED, worker->id, worker->name);
         record.step = fault.step;
         record.error = fault.error;
-        /* Nobody wrote to its output. The process is in _exit, and unknown from now on: it is reaped
-         * as such. */
+        /* Nobody wrote to its output. The process is in _exit, and unknown from now on: it is
+         * reaped as such. */
         close(worker->output_fd);
         worker->output_fd = -1;
         family_end(&spawner->family, worker, &record);
@@ -220,9 +220,7 @@ workers_reap(struct spawner *spawner)
 void
 workers_check_orphans(struct spawner *spawner)
 {
-    const bool is_complete =
-        orphans_check(&spawner->family, spawner->broker.pid, spawner->logger);
-    spawner->orphans_ns = is_complete
-                              ? CLOCK_NEVER_NS
-                              : clock_now_ns() + (int64_t) ORPHANS_AGAIN_MS * NS_PER_MS;
+    const bool is_complete = orphans_check(&spawner->family, spawner->broker.pid, spawner->logger);
+    spawner->orphans_ns =
+        is_complete ? CLOCK_NEVER_NS : clock_now_ns() + (int64_t)ORPHANS_AGAIN_MS * NS_PER_MS;
 }

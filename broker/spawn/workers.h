@@ -17,12 +17,12 @@ void workers_tell_failed(struct spawner *spawner, const struct spawn_record *req
  * failed the worker is freed. */
 void workers_read_birth(struct spawner *spawner, struct worker *worker);
 
-/* Reap everything that is dead, kill what it left, and tell. True if there may be more to reap: come
- * again before waiting. */
+/* Reap everything that is dead, kill what it left, and tell. True if there may be more to reap:
+ * come again before waiting. */
 bool workers_reap(struct spawner *spawner);
 
-/* Kill those of our children that belong to no living worker (orphans.h), and set the time of the next
- * look. */
+/* Kill those of our children that belong to no living worker (orphans.h), and set the time of the
+ * next look. */
 void workers_check_orphans(struct spawner *spawner);
 
 #endif
