@@ -1,0 +1,18 @@
+# cmake -DPROGRAM=FILE -P needs_only_libc.cmake: fails if the program needs any library but libc, or
+# libc's functions that start a thread.
+find_program(READELF readelf REQUIRED)
+find_program(NM nm REQUIRED)
+execute_process(COMMAND ${READELF} -d ${PROGRAM} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "NEEDED[^\n]*" needed "${dynamic}")
+if(NOT needed MATCHES "libc\\.")
+  message(FATAL_ERROR "no libc among: ${needed}")
+endif()
+foreach(library ${needed})
+  if(NOT library MATCHES "\\[(libc\\.|ld-linux|libc\\.musl)")
+    message(FATAL_ERROR "prongd needs ${library}")
+  endif()
+endforeach()
+execute_process(COMMAND ${NM} -D -u ${PROGRAM} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+if(symbols MATCHES "(pthread_create|thrd_create|timer_create|getaddrinfo_a|aio_)")
+  message(FATAL_ERROR "prongd uses ${CMAKE_MATCH_1}, which starts threads")
+endif()
