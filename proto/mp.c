@@ -1,8 +1,13 @@
 /* Bounded msgpack reader: see mp.h. The format is the one of the msgpack specification; the idea of
- * counting what is still to come instead of recursing is old and also found in CWPack's cw_skip_items. */
+ * counting what is still to come instead of recursing is old and also found in CWPack's
+ * cw_skip_items. */
 #include "proto/mp.h"
 
 #include <string.h>
+
+/* All readers here take the place `p` and the `end` of the input and return the place behind what
+ * they read, NULL when it is not all there. Places stay in registers; a span that is copied for
+ * every head costs more than the reading. */
 
 static uint64_t
 big_endian(const uint8_t *p, size_t bytes)
@@ -22,66 +27,73 @@ set_signed(struct mp_item *item, int64_t v)
         item->negative = v;
     } else {
         item->kind = MP_UINT;
-        item->uint = (uint64_t) v;
+        item->uint = (uint64_t)v;
     }
 }
 
 /* How the 0xc0..0xdf heads go on: `extra` bytes of number or length, then what the kind says. */
-enum head_form { FORM_BAD, FORM_NIL, FORM_BOOL, FORM_BYTES, FORM_FIXEXT, FORM_FLOAT, FORM_UINT, FORM_INT, FORM_LIST };
+enum head_form {
+    FORM_BAD,
+    FORM_NIL,
+    FORM_BOOL,
+    FORM_BYTES,
+    FORM_FIXEXT,
+    FORM_FLOAT,
+    FORM_UINT,
+    FORM_INT,
+    FORM_LIST
+};
 
 struct head_row {
     uint8_t form, extra, kind, fixed;
 };
 
 static const struct head_row heads[32] = {
-    [0x00] = {FORM_NIL, 0, MP_NIL, 0},      [0x01] = {FORM_BAD, 0, MP_NIL, 0},
-    [0x02] = {FORM_BOOL, 0, MP_BOOL, 0},    [0x03] = {FORM_BOOL, 0, MP_BOOL, 1},
-    [0x04] = {FORM_BYTES, 1, MP_BIN, 0},    [0x05] = {FORM_BYTES, 2, MP_BIN, 0},
-    [0x06] = {FORM_BYTES, 4, MP_BIN, 0},    [0x07] = {FORM_BYTES, 1, MP_EXT, 0},
-    [0x08] = {FORM_BYTES, 2, MP_EXT, 0},    [0x09] = {FORM_BYTES, 4, MP_EXT, 0},
-    [0x0a] = {FORM_FLOAT, 4, MP_FLOAT, 0},  [0x0b] = {FORM_FLOAT, 8, MP_FLOAT, 0},
-    [0x0c] = {FORM_UINT, 1, MP_UINT, 0},    [0x0d] = {FORM_UINT, 2, MP_UINT, 0},
-    [0x0e] = {FORM_UINT, 4, MP_UINT, 0},    [0x0f] = {FORM_UINT, 8, MP_UINT, 0},
-    [0x10] = {FORM_INT, 1, MP_UINT, 0},     [0x11] = {FORM_INT, 2, MP_UINT, 0},
-    [0x12] = {FORM_INT, 4, MP_UINT, 0},     [0x13] = {FORM_INT, 8, MP_UINT, 0},
-    [0x14] = {FORM_FIXEXT, 0, MP_EXT, 1},   [0x15] = {FORM_FIXEXT, 0, MP_EXT, 2},
-    [0x16] = {FORM_FIXEXT, 0, MP_EXT, 4},   [0x17] = {FORM_FIXEXT, 0, MP_EXT, 8},
-    [0x18] = {FORM_FIXEXT, 0, MP_EXT, 16},  [0x19] = {FORM_BYTES, 1, MP_STR, 0},
-    [0x1a] = {FORM_BYTES, 2, MP_STR, 0},    [0x1b] = {FORM_BYTES, 4, MP_STR, 0},
-    [0x1c] = {FORM_LIST, 2, MP_ARRAY, 0},   [0x1d] = {FORM_LIST, 4, MP_ARRAY, 0},
-    [0x1e] = {FORM_LIST, 2, MP_MAP, 0},     [0x1f] = {FORM_LIST, 4, MP_MAP, 0},
+    [0x00] = {FORM_NIL, 0, MP_NIL, 0},     [0x01] = {FORM_BAD, 0, MP_NIL, 0},
+    [0x02] = {FORM_BOOL, 0, MP_BOOL, 0},   [0x03] = {FORM_BOOL, 0, MP_BOOL, 1},
+    [0x04] = {FORM_BYTES, 1, MP_BIN, 0},   [0x05] = {FORM_BYTES, 2, MP_BIN, 0},
+    [0x06] = {FORM_BYTES, 4, MP_BIN, 0},   [0x07] = {FORM_BYTES, 1, MP_EXT, 0},
+    [0x08] = {FORM_BYTES, 2, MP_EXT, 0},   [0x09] = {FORM_BYTES, 4, MP_EXT, 0},
+    [0x0a] = {FORM_FLOAT, 4, MP_FLOAT, 0}, [0x0b] = {FORM_FLOAT, 8, MP_FLOAT, 0},
+    [0x0c] = {FORM_UINT, 1, MP_UINT, 0},   [0x0d] = {FORM_UINT, 2, MP_UINT, 0},
+    [0x0e] = {FORM_UINT, 4, MP_UINT, 0},   [0x0f] = {FORM_UINT, 8, MP_UINT, 0},
+    [0x10] = {FORM_INT, 1, MP_UINT, 0},    [0x11] = {FORM_INT, 2, MP_UINT, 0},
+    [0x12] = {FORM_INT, 4, MP_UINT, 0},    [0x13] = {FORM_INT, 8, MP_UINT, 0},
+    [0x14] = {FORM_FIXEXT, 0, MP_EXT, 1},  [0x15] = {FORM_FIXEXT, 0, MP_EXT, 2},
+    [0x16] = {FORM_FIXEXT, 0, MP_EXT, 4},  [0x17] = {FORM_FIXEXT, 0, MP_EXT, 8},
+    [0x18] = {FORM_FIXEXT, 0, MP_EXT, 16}, [0x19] = {FORM_BYTES, 1, MP_STR, 0},
+    [0x1a] = {FORM_BYTES, 2, MP_STR, 0},   [0x1b] = {FORM_BYTES, 4, MP_STR, 0},
+    [0x1c] = {FORM_LIST, 2, MP_ARRAY, 0},  [0x1d] = {FORM_LIST, 4, MP_ARRAY, 0},
+    [0x1e] = {FORM_LIST, 2, MP_MAP, 0},    [0x1f] = {FORM_LIST, 4, MP_MAP, 0},
 };
 
 /* Content of STR, BIN or EXT, and the type byte of EXT before it. */
-static bool
-take_bytes(struct span *s, struct mp_item *item, uint64_t len)
+static const uint8_t *
+read_bytes(const uint8_t *p, const uint8_t *end, struct mp_item *item, uint64_t len)
 {
     if (item->kind == MP_EXT) {
-        if (s->len == 0) {
-            return false;
+        if (p == end) {
+            return NULL;
         }
-        item->ext_type = (int8_t) s->data[0];
-        s->data++;
-        s->len--;
+        item->ext_type = (int8_t)*p++;
     }
-    if (len > s->len) {
-        return false;
+    if (len > (size_t)(end - p)) {
+        return NULL;
     }
-    item->bytes = (struct span){s->data, (size_t) len};
-    s->data += len;
-    s->len -= (size_t) len;
-    return true;
+    item->bytes = (struct span){p, (size_t)len};
+    return p + len;
 }
 
 /* Every element needs a byte at least, so a count above what is left is a lie. */
-static bool
-take_count(const struct span *s, struct mp_item *item, uint64_t count)
+static const uint8_t *
+read_count(const uint8_t *p, const uint8_t *end, struct mp_item *item, uint64_t count)
 {
-    if (count > (item->kind == MP_MAP ? s->len / 2 : s->len)) {
-        return false;
+    const size_t left = (size_t)(end - p);
+    if (count > (item->kind == MP_MAP ? left / 2 : left)) {
+        return NULL;
     }
-    item->count = (uint32_t) count;
-    return true;
+    item->count = (uint32_t)count;
+    return p;
 }
 
 static void
@@ -89,109 +101,174 @@ set_float(struct mp_item *item, uint64_t bits, size_t bytes)
 {
     if (bytes == 4) {
         float f;
-        const uint32_t narrow = (uint32_t) bits;
+        const uint32_t narrow = (uint32_t)bits;
         memcpy(&f, &narrow, sizeof f);
-        item->number = (double) f;
+        item->number = (double)f;
     } else {
         memcpy(&item->number, &bits, sizeof item->number);
     }
 }
 
-static bool
-take_special(struct span *s, struct mp_item *item, uint8_t head)
+static const uint8_t *
+read_special(const uint8_t *p, const uint8_t *end, struct mp_item *item, uint8_t head)
 {
-    const struct head_row row = heads[head - 0xc0];
-    if (row.form == FORM_BAD || s->len < row.extra) {
-        return false;
+    const struct head_row *row = &heads[head - 0xc0];
+    if (row->extra > end - p) {
+        return NULL;
     }
-    const uint64_t number = big_endian(s->data, row.extra);
-    s->data += row.extra;
-    s->len -= row.extra;
-    item->kind = (enum mp_kind) row.kind;
-    switch ((enum head_form) row.form) {
+    const uint64_t number = big_endian(p, row->extra);
+    p += row->extra;
+    item->kind = (enum mp_kind)row->kind;
+    switch ((enum head_form)row->form) {
+    case FORM_BAD:
+        return NULL;
+    case FORM_NIL:
+        return p;
     case FORM_BOOL:
-        item->boolean = row.fixed != 0;
-        return true;
+        item->boolean = row->fixed != 0;
+        return p;
     case FORM_BYTES:
-        return take_bytes(s, item, number);
+        return read_bytes(p, end, item, number);
     case FORM_FIXEXT:
-        return take_bytes(s, item, row.fixed);
+        return read_bytes(p, end, item, row->fixed);
     case FORM_FLOAT:
-        set_float(item, number, row.extra);
-        return true;
+        set_float(item, number, row->extra);
+        return p;
     case FORM_UINT:
         item->uint = number;
-        return true;
+        return p;
     case FORM_INT:
         /* Move the sign bit to the top and back down, so that it is extended. */
-        set_signed(item, (int64_t) (number << (64 - 8 * row.extra)) >> (64 - 8 * row.extra));
-        return true;
+        set_signed(item, (int64_t)(number << (64 - 8 * row->extra)) >> (64 - 8 * row->extra));
+        return p;
     case FORM_LIST:
-        return take_count(s, item, number);
-    case FORM_NIL:
-    case FORM_BAD:
-        break;
+        return read_count(p, end, item, number);
     }
-    return row.form == FORM_NIL;
+    return NULL;
+}
+
+/* There is a byte at least. */
+static const uint8_t *
+read_head(const uint8_t *p, const uint8_t *end, struct mp_item *item)
+{
+    const uint8_t head = *p++;
+    *item = (struct mp_item){.kind = MP_UINT};
+    if (head < 0x80) {
+        item->uint = head;
+        return p;
+    }
+    if (head < 0x90) {
+        item->kind = MP_MAP;
+        return read_count(p, end, item, head & 0x0f);
+    }
+    if (head < 0xa0) {
+        item->kind = MP_ARRAY;
+        return read_count(p, end, item, head & 0x0f);
+    }
+    if (head < 0xc0) {
+        item->kind = MP_STR;
+        return read_bytes(p, end, item, head & 0x1f);
+    }
+    if (head < 0xe0) {
+        return read_special(p, end, item, head);
+    }
+    set_signed(item, (int8_t)head);
+    return p;
+}
+
+/* How many objects follow a head before its own is whole. */
+static uint64_t
+inside_count(const struct mp_item *head)
+{
+    return head->kind == MP_MAP ? 2 * (uint64_t)head->count : head->count;
+}
+
+/* Pass `to_come` objects. The number never exceeds the bytes left, so a bomb of counts ends at once
+ * and the work is bounded by the input's length. The heads that are one byte need no mp_item: most
+ * are. */
+static const uint8_t *
+pass_objects(const uint8_t *p, const uint8_t *end, uint64_t to_come)
+{
+    for (; to_come > 0; to_come--) {
+        const size_t left = (size_t)(end - p);
+        if (to_come > left) {
+            return NULL;
+        }
+        const uint8_t head = *p;
+        if (head < 0x80 || head >= 0xe0) {
+            p++;
+        } else if (head < 0x90) {
+            p++;
+            to_come += 2 * (head & 0x0fu);
+        } else if (head < 0xa0) {
+            p++;
+            to_come += head & 0x0f;
+        } else if (head < 0xc0) {
+            const size_t size = 1 + (head & 0x1f);
+            if (size > left) {
+                return NULL;
+            }
+            p += size;
+        } else {
+            struct mp_item item = {0};
+            p = read_special(p + 1, end, &item, head);
+            if (p == NULL) {
+                return NULL;
+            }
+            to_come += inside_count(&item);
+        }
+    }
+    return p;
 }
 
 bool
 mp_next(struct span *rest, struct mp_item *item)
 {
-    struct span s = *rest;
-    if (s.len == 0) {
+    if (rest->len == 0) {
         return false;
     }
-    const uint8_t head = s.data[0];
-    bool ok = true;
-    s.data++;
-    s.len--;
-    *item = (struct mp_item){.kind = MP_UINT};
-    if (head < 0x80) {
-        item->uint = head;
-    } else if (head >= 0xe0) {
-        set_signed(item, (int8_t) head);
-    } else if (head < 0x90) {
-        item->kind = MP_MAP;
-        ok = take_count(&s, item, head & 0x0f);
-    } else if (head < 0xa0) {
-        item->kind = MP_ARRAY;
-        ok = take_count(&s, item, head & 0x0f);
-    } else if (head < 0xc0) {
-        item->kind = MP_STR;
-        ok = take_bytes(&s, item, head & 0x1f);
-    } else {
-        ok = take_special(&s, item, head);
+    const uint8_t *const end = rest->data + rest->len;
+    const uint8_t *const after = read_head(rest->data, end, item);
+    if (after == NULL) {
+        return false;
     }
-    if (ok) {
-        *rest = s;
+    *rest = (struct span){after, (size_t)(end - after)};
+    return true;
+}
+
+bool
+mp_take(struct span *rest, struct mp_item *head, struct span *object, struct span *inside)
+{
+    if (rest->len == 0) {
+        return false;
     }
-    return ok;
+    const uint8_t *const start = rest->data;
+    const uint8_t *const end = start + rest->len;
+    const uint8_t *const behind_head = read_head(start, end, head);
+    if (behind_head == NULL) {
+        return false;
+    }
+    const uint8_t *const after = pass_objects(behind_head, end, inside_count(head));
+    if (after == NULL) {
+        return false;
+    }
+    *object = (struct span){start, (size_t)(after - start)};
+    *inside = (struct span){behind_head, (size_t)(after - behind_head)};
+    *rest = (struct span){after, (size_t)(end - after)};
+    return true;
 }
 
 bool
 mp_skip(struct span *rest, struct span *object)
 {
-    struct span s = *rest;
-    struct mp_item item;
-    /* Objects still to be passed. It never exceeds the bytes left, so a bomb of counts ends at once
-     * and the work is bounded by the input's length. */
-    uint64_t to_come = 1;
-    while (to_come > 0) {
-        if (to_come > s.len || !mp_next(&s, &item)) {
-            return false;
-        }
-        to_come--;
-        if (item.kind == MP_ARRAY) {
-            to_come += item.count;
-        } else if (item.kind == MP_MAP) {
-            to_come += 2 * (uint64_t) item.count;
-        }
+    struct mp_item head;
+    struct span taken, inside;
+    if (!mp_take(rest, &head, &taken, &inside)) {
+        return false;
     }
     if (object != NULL) {
-        *object = (struct span){rest->data, rest->len - s.len};
+        *object = taken;
     }
-    *rest = s;
     return true;
 }
 
@@ -245,10 +322,11 @@ const char *
 mp_kind_name(enum mp_kind kind)
 {
     static const char *const names[] = {
-        [MP_NIL] = "nil",    [MP_BOOL] = "a boolean", [MP_UINT] = "an integer",
-        [MP_NEGATIVE] = "a negative integer",         [MP_FLOAT] = "a float",
-        [MP_STR] = "a text", [MP_BIN] = "bytes",      [MP_EXT] = "an extension",
-        [MP_ARRAY] = "an array",                      [MP_MAP] = "a map",
+        [MP_NIL] = "nil",         [MP_BOOL] = "a boolean",
+        [MP_UINT] = "an integer", [MP_NEGATIVE] = "a negative integer",
+        [MP_FLOAT] = "a float",   [MP_STR] = "a text",
+        [MP_BIN] = "bytes",       [MP_EXT] = "an extension",
+        [MP_ARRAY] = "an array",  [MP_MAP] = "a map",
     };
     return names[kind];
 }

@@ -5,22 +5,26 @@
 
 #include <string.h>
 
-enum { LOWER = 1, UPPER = 2, DIGIT = 4, UNDERSCORE = 8, DASH = 16, DOT = 32 };
+enum { LOWER = 1, UPPER = 2, DIGIT = 4, UNDERSCORE = 8, DASH = 16 };
 
-static unsigned
-class_of(uint8_t c)
-{
-    if (c >= 'a' && c <= 'z') {
-        return LOWER;
-    }
-    if (c >= 'A' && c <= 'Z') {
-        return UPPER;
-    }
-    if (c >= '0' && c <= '9') {
-        return DIGIT;
-    }
-    return c == '_' ? UNDERSCORE : c == '-' ? DASH : c == '.' ? DOT : 0;
-}
+/* A table, because every byte of every name on the wire comes through here. */
+/* clang-format off */
+static const uint8_t class_of[256] = {
+    ['a'] = LOWER, ['b'] = LOWER, ['c'] = LOWER, ['d'] = LOWER, ['e'] = LOWER, ['f'] = LOWER,
+    ['g'] = LOWER, ['h'] = LOWER, ['i'] = LOWER, ['j'] = LOWER, ['k'] = LOWER, ['l'] = LOWER,
+    ['m'] = LOWER, ['n'] = LOWER, ['o'] = LOWER, ['p'] = LOWER, ['q'] = LOWER, ['r'] = LOWER,
+    ['s'] = LOWER, ['t'] = LOWER, ['u'] = LOWER, ['v'] = LOWER, ['w'] = LOWER, ['x'] = LOWER,
+    ['y'] = LOWER, ['z'] = LOWER,
+    ['A'] = UPPER, ['B'] = UPPER, ['C'] = UPPER, ['D'] = UPPER, ['E'] = UPPER, ['F'] = UPPER,
+    ['G'] = UPPER, ['H'] = UPPER, ['I'] = UPPER, ['J'] = UPPER, ['K'] = UPPER, ['L'] = UPPER,
+    ['M'] = UPPER, ['N'] = UPPER, ['O'] = UPPER, ['P'] = UPPER, ['Q'] = UPPER, ['R'] = UPPER,
+    ['S'] = UPPER, ['T'] = UPPER, ['U'] = UPPER, ['V'] = UPPER, ['W'] = UPPER, ['X'] = UPPER,
+    ['Y'] = UPPER, ['Z'] = UPPER,
+    ['0'] = DIGIT, ['1'] = DIGIT, ['2'] = DIGIT, ['3'] = DIGIT, ['4'] = DIGIT, ['5'] = DIGIT,
+    ['6'] = DIGIT, ['7'] = DIGIT, ['8'] = DIGIT, ['9'] = DIGIT,
+    ['_'] = UNDERSCORE, ['-'] = DASH,
+};
+/* clang-format on */
 
 static bool
 only(struct span s, unsigned classes, size_t max)
@@ -29,7 +33,7 @@ only(struct span s, unsigned classes, size_t max)
         return false;
     }
     for (size_t i = 0; i < s.len; i++) {
-        if ((class_of(s.data[i]) & classes) == 0) {
+        if ((class_of[s.data[i]] & classes) == 0) {
             return false;
         }
     }
@@ -99,14 +103,14 @@ name_target(struct span s, struct target *out)
     struct target t = {.worker = s};
     const uint8_t *slash = s.len > 0 ? memchr(s.data, '/', s.len) : NULL;
     if (slash != NULL) {
-        const struct span number = {slash + 1, s.len - (size_t) (slash + 1 - s.data)};
-        t.worker.len = (size_t) (slash - s.data);
+        const struct span number = {slash + 1, s.len - (size_t)(slash + 1 - s.data)};
+        t.worker.len = (size_t)(slash - s.data);
         t.one = true;
         if (!only(number, DIGIT, 3) || (number.len > 1 && number.data[0] == '0')) {
             return false;
         }
         for (size_t i = 0; i < number.len; i++) {
-            t.index = t.index * 10 + (uint32_t) (number.data[i] - '0');
+            t.index = t.index * 10 + (uint32_t)(number.data[i] - '0');
         }
     }
     if (!name_is_worker(t.worker)) {
@@ -147,5 +151,5 @@ span_is(struct span a, const char *text)
 struct span
 span_text(const char *text)
 {
-    return (struct span){(const uint8_t *) text, strlen(text)};
+    return (struct span){(const uint8_t *)text, strlen(text)};
 }

@@ -10,6 +10,12 @@ struct place {
     struct wire_diag *diag;
 };
 
+static bool
+take_field(struct span *rest, struct field *f)
+{
+    return mp_take(rest, &f->item, &f->raw, &f->inside);
+}
+
 __attribute__((format(printf, 2, 3))) static bool
 refuse(const struct place *at, const char *format, ...)
 {
@@ -20,12 +26,12 @@ refuse(const struct place *at, const char *format, ...)
     diag->code = WIRE_ERR_INVALID_ARGUMENT;
     int n = 0;
     if (at->row != NULL) {
-        n = snprintf(diag->text, sizeof diag->text, "%s %s: ", wire_record_row(at->row->record)->name,
-                     at->row->name);
+        n = snprintf(diag->text, sizeof diag->text,
+                     "%s %s: ", wire_record_row(at->row->record)->name, at->row->name);
     }
     va_list args;
     va_start(args, format);
-    (void) vsnprintf(diag->text + n, sizeof diag->text - (size_t) n, format, args);
+    (void)vsnprintf(diag->text + n, sizeof diag->text - (size_t)n, format, args);
     va_end(args);
     return false;
 }
@@ -43,8 +49,8 @@ check_uint(const struct place *at, const struct mp_item *item)
         return wrong_kind(at, item);
     }
     if (item->uint < at->row->min || item->uint > at->row->max) {
-        return refuse(at, "must be from %llu to %llu, got %llu", (unsigned long long) at->row->min,
-                      (unsigned long long) at->row->max, (unsigned long long) item->uint);
+        return refuse(at, "must be from %llu to %llu, got %llu", (unsigned long long)at->row->min,
+                      (unsigned long long)at->row->max, (unsigned long long)item->uint);
     }
     return true;
 }
@@ -56,10 +62,41 @@ check_text(const struct place *at, const struct mp_item *item)
         return wrong_kind(at, item);
     }
     if (item->bytes.len < at->row->min || item->bytes.len > at->row->max) {
-        return refuse(at, "must have %llu to %llu bytes, got %zu", (unsigned long long) at->row->min,
-                      (unsigned long long) at->row->max, item->bytes.len);
+        return refuse(at, "must have %llu to %llu bytes, got %zu", (unsigned long long)at->row->min,
+                      (unsigned long long)at->row->max, item->bytes.len);
     }
     return mp_is_utf8(item->bytes) || refuse(at, "is not UTF-8");
+}
+
+/* Whether a list or map has a number of elements that the row allows. */
+static bool
+check_count(const struct place *at, const struct mp_item *item, enum mp_kind kind)
+{
+    if (item->kind != kind) {
+        return wrong_kind(at, item);
+    }
+    if (item->count < at->row->min || item->count > at->row->max) {
+        return refuse(at, "must have %llu to %llu elements, got %u",
+                      (unsigned long long)at->row->min, (unsigned long long)at->row->max,
+                      (unsigned)item->count);
+    }
+    return true;
+}
+
+/* What a peer sent, as it may stand in a message for people: printable ASCII and not too long,
+ * because the message is a text on the wire again and may end on a terminal. */
+struct shown {
+    char text[61];
+};
+
+static struct shown
+show(struct span bytes)
+{
+    struct shown s = {0};
+    for (size_t i = 0; i < bytes.len && i < sizeof s.text - 1; i++) {
+        s.text[i] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
+    }
+    return s;
 }
 
 static bool
@@ -68,16 +105,26 @@ check_name(const struct place *at, const struct mp_item *item, bool (*is)(struct
     if (item->kind != MP_STR) {
         return wrong_kind(at, item);
     }
-    return is(item->bytes) || refuse(at, "must be %s, got '%.*s'", wire_type_help(at->row->type),
-                                     item->bytes.len > 60 ? 60 : (int) item->bytes.len,
-                                     mp_is_utf8(item->bytes) ? (const char *) item->bytes.data : "?");
+    return is(item->bytes) || refuse(at, "must be %s, got '%s'", wire_type_help(at->row->type),
+                                     show(item->bytes).text);
+}
+
+static bool
+check_bytes(const struct place *at, const struct mp_item *item)
+{
+    if (item->kind != MP_BIN && item->kind != MP_STR) {
+        return wrong_kind(at, item);
+    }
+    return item->bytes.len <= at->row->max ||
+           refuse(at, "must have at most %llu bytes, got %zu", (unsigned long long)at->row->max,
+                  item->bytes.len);
 }
 
 static bool
 check_filters(const struct place *at, const struct field *f)
 {
-    if (f->item.kind != MP_ARRAY || f->item.count < at->row->min || f->item.count > at->row->max) {
-        return wrong_kind(at, &f->item);
+    if (!check_count(at, &f->item, MP_ARRAY)) {
+        return false;
     }
     struct span inside = f->inside;
     struct mp_item item;
@@ -92,8 +139,8 @@ check_filters(const struct place *at, const struct field *f)
 static bool
 check_calls(const struct place *at, const struct field *f)
 {
-    if (f->item.kind != MP_ARRAY || f->item.count > at->row->max) {
-        return wrong_kind(at, &f->item);
+    if (!check_count(at, &f->item, MP_ARRAY)) {
+        return false;
     }
     struct span inside = f->inside;
     struct mp_item item;
@@ -115,6 +162,10 @@ check_map(const struct place *at, const struct field *f, enum wire_record keys)
     if (f->item.kind != MP_MAP) {
         return wrong_kind(at, &f->item);
     }
+    size_t first = 0; /* the keys of one record stand together; WIRE_REC_COUNT has none */
+    while (first < WIRE_KEY_COUNT && wire_keys[first].record != keys) {
+        first++;
+    }
     struct span inside = f->inside;
     for (uint32_t i = 0; i < f->item.count; i++) {
         struct mp_item name;
@@ -122,11 +173,11 @@ check_map(const struct place *at, const struct field *f, enum wire_record keys)
         if (!mp_next(&inside, &name) || name.kind != MP_STR) {
             return refuse(at, "must be a map whose keys are texts");
         }
-        if (!mp_skip(&inside, &value.raw)) {
+        if (!take_field(&inside, &value)) {
             return refuse(at, "is cut off");
         }
-        for (size_t k = 0; k < WIRE_KEY_COUNT; k++) {
-            if (wire_keys[k].record == keys && span_is(name.bytes, wire_keys[k].name) &&
+        for (size_t k = first; k < WIRE_KEY_COUNT && wire_keys[k].record == keys; k++) {
+            if (span_is(name.bytes, wire_keys[k].name) &&
                 !check_field(&(struct place){&wire_keys[k], at->diag}, &value)) {
                 return false;
             }
@@ -138,8 +189,8 @@ check_map(const struct place *at, const struct field *f, enum wire_record keys)
 static bool
 check_methods(const struct place *at, const struct field *f)
 {
-    if (f->item.kind != MP_MAP || f->item.count > at->row->max) {
-        return wrong_kind(at, &f->item);
+    if (!check_count(at, &f->item, MP_MAP)) {
+        return false;
     }
     struct span inside = f->inside;
     for (uint32_t i = 0; i < f->item.count; i++) {
@@ -148,12 +199,14 @@ check_methods(const struct place *at, const struct field *f)
         if (!mp_next(&inside, &name) || !check_name(at, &name, name_is_method)) {
             return refuse(at, "keys must be %s", wire_type_help(WIRE_TYPE_METHOD));
         }
-        if (!mp_skip(&inside, &about.raw)) {
+        if (!take_field(&inside, &about)) {
             return refuse(at, "is cut off");
         }
-        about.inside = about.raw;
-        if (!mp_next(&about.inside, &about.item) || !check_map(at, &about, WIRE_REC_METHODS)) {
+        if (about.item.kind != MP_MAP) {
             return refuse(at, "must map each method to a map about it (policy, help)");
+        }
+        if (!check_map(at, &about, WIRE_REC_METHODS)) {
+            return false;
         }
     }
     return true;
@@ -165,8 +218,8 @@ static bool decode_fields(struct span *rest, enum wire_record record, uint32_t c
 static bool
 check_items(const struct place *at, const struct field *f, enum wire_record record)
 {
-    if (f->item.kind != MP_ARRAY || f->item.count > at->row->max) {
-        return wrong_kind(at, &f->item);
+    if (!check_count(at, &f->item, MP_ARRAY)) {
+        return false;
     }
     struct span inside = f->inside;
     struct record item;
@@ -208,14 +261,10 @@ check_args(const struct place *at, const struct field *f)
     return f->item.kind == MP_ARRAY || check_map(at, f, WIRE_REC_COUNT);
 }
 
-/* `raw` is set and whole; the head is read here. */
+/* What was taken, against its row. */
 static bool
 check_field(const struct place *at, struct field *f)
 {
-    f->inside = f->raw;
-    if (!mp_next(&f->inside, &f->item)) {
-        return refuse(at, "is cut off or not msgpack");
-    }
     const struct mp_item *item = &f->item;
     switch (at->row->type) {
     case WIRE_TYPE_UINT:
@@ -238,8 +287,7 @@ check_field(const struct place *at, struct field *f)
     case WIRE_TYPE_TEXT:
         return check_text(at, item);
     case WIRE_TYPE_BYTES:
-        return ((item->kind == MP_BIN || item->kind == MP_STR) && item->bytes.len <= at->row->max) ||
-               wrong_kind(at, item);
+        return check_bytes(at, item);
     case WIRE_TYPE_BOOL:
         return item->kind == MP_BOOL || wrong_kind(at, item);
     case WIRE_TYPE_MAP:
@@ -278,13 +326,14 @@ decode_fields(struct span *rest, enum wire_record record, uint32_t count, struct
 {
     const struct wire_record_row *row = wire_record_row(record);
     if (count != row->count) {
-        return refuse(&(struct place){NULL, diag}, "%s must have %u fields after its number, got %u",
-                      row->name, (unsigned) row->count, (unsigned) count);
+        return refuse(&(struct place){NULL, diag}, "%s must have %u fields%s, got %u", row->name,
+                      (unsigned)row->count, row->op != 0 ? " after its number" : "",
+                      (unsigned)count);
     }
     out->record = record;
     for (uint16_t i = 0; i < row->count; i++) {
         const struct place at = {&wire_fields[row->first + i], diag};
-        if (!mp_skip(rest, &out->field[i].raw)) {
+        if (!take_field(rest, &out->field[i])) {
             return refuse(&at, "is cut off or not msgpack");
         }
         if (!check_field(&at, &out->field[i])) {
@@ -302,11 +351,12 @@ record_next(struct span *rest, struct record *out, struct wire_diag *diag)
     struct span s = *rest;
     if (!mp_next(&s, &head) || head.kind != MP_ARRAY || head.count == 0 || !mp_next(&s, &op) ||
         op.kind != MP_UINT) {
-        return refuse(&nowhere, "a record must be an array that begins with the number of an operation");
+        return refuse(&nowhere,
+                      "a record must be an array that begins with the number of an operation");
     }
     const enum wire_record record = wire_record_of_op(op.uint);
     if (record == WIRE_REC_COUNT) {
-        (void) refuse(&nowhere, "there is no operation %llu", (unsigned long long) op.uint);
+        (void)refuse(&nowhere, "there is no operation %llu", (unsigned long long)op.uint);
         if (diag != NULL) {
             diag->code = WIRE_ERR_UNIMPLEMENTED;
         }
@@ -325,8 +375,8 @@ record_message(struct span body, struct record *out, size_t max, struct wire_dia
     size_t n = 0;
     do {
         if (n == max) {
-            (void) refuse(&(struct place){NULL, diag}, "a message must not hold more than %zu records",
-                          max);
+            (void)refuse(&(struct place){NULL, diag},
+                         "a message must not hold more than %zu records", max);
             return 0;
         }
         if (!record_next(&body, &out[n++], diag)) {
@@ -376,7 +426,7 @@ record_key(const struct field *map, enum wire_key key, struct field *out)
     for (uint32_t i = 0; i < map->item.count; i++) {
         struct mp_item name;
         struct field value = {0};
-        if (!mp_next(&inside, &name) || !mp_skip(&inside, &value.raw)) {
+        if (!mp_next(&inside, &name) || !take_field(&inside, &value)) {
             return false;
         }
         if (name.kind == MP_STR && span_is(name.bytes, wire_keys[key].name)) {
@@ -393,13 +443,14 @@ record_failure(struct span payload, struct wire_failure *out)
     struct mp_item head, code, began, message;
     struct span s = payload;
     if (!mp_next(&s, &head) || head.kind != MP_ARRAY || head.count != 4 || !mp_next(&s, &code) ||
-        code.kind != MP_UINT || code.uint == 0 || code.uint >= WIRE_ERR_COUNT || !mp_next(&s, &began) ||
-        began.kind != MP_UINT || began.uint > WIRE_BEGAN_YES || !mp_next(&s, &message) ||
-        message.kind != MP_STR || !mp_is_utf8(message.bytes) || !mp_skip(&s, &out->details)) {
+        code.kind != MP_UINT || code.uint == 0 || code.uint >= WIRE_ERR_COUNT ||
+        !mp_next(&s, &began) || began.kind != MP_UINT || began.uint > WIRE_BEGAN_YES ||
+        !mp_next(&s, &message) || message.kind != MP_STR || !mp_is_utf8(message.bytes) ||
+        !mp_skip(&s, &out->details)) {
         return false;
     }
-    out->code = (unsigned) code.uint;
-    out->began = (unsigned) began.uint;
+    out->code = (unsigned)code.uint;
+    out->began = (unsigned)began.uint;
     out->message = message.bytes;
     return s.len == 0;
 }

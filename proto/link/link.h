@@ -1,8 +1,10 @@
 /* Transports: Scalability Protocols REQ/REP, one interface, the engine chosen by the URL.
  *
- *   ipc://PATH            the SP engine of this project on AF_UNIX sockets (or libnng when asked)
- *   tcp://HOST:PORT       libnng
- *   tls+tcp://HOST:PORT   libnng with its TLS
+ *   ipc://PATH            AF_UNIX sockets in the caller's epoll (or libnng's streams when asked)
+ *   tcp://HOST:PORT       libnng's streams
+ *   tls+tcp://HOST:PORT   libnng's streams, with its TLS
+ *
+ * The protocol is spoken by this project's own code (sp.h, rep.h, req.h) on all of them.
  *
  * This folder is the only code that knows a transport. It moves message bodies and knows nothing of
  * what is in them, except that a message too large to take is reported with its request so that an
@@ -39,16 +41,15 @@ struct link_server;
  * every link_server function but turn and free. `peer` is a number never used twice in a server's
  * life, never 0. `request` names one request until it is answered or dropped, or its peer is closed;
  * never 0. `sp_id` is the last word of the request's SP header, bit 31 included: the same on a repeat
- * by the same socket; 0 where the transport does not tell. `body` is borrowed for the call. */
+ * by the same socket. `body` is borrowed for the call. */
 struct link_handler {
     void *context;
     /* A peer that spoke the greeting; who connects and leaves, or speaks otherwise, is never told. */
     void (*opened)(void *context, struct link_server *s, uint64_t peer, const struct link_cred *cred);
     void (*message)(void *context, struct link_server *s, uint64_t peer, uint64_t request,
                     uint32_t sp_id, struct span body);
-    /* A message above the limit: its body is being discarded, it may still be answered. The native
-     * engine calls this as soon as the id is there and takes up to 1 GiB; libnng only when the whole
-     * body came, and it closes the connection above four times message_bytes_max. */
+    /* A message above the limit, up to 1 GiB, as soon as its id is there: its body is being discarded,
+     * it may still be answered. */
     void (*oversized)(void *context, struct link_server *s, uint64_t peer, uint64_t request,
                       uint64_t size_bytes);
     /* All of this peer's requests are gone with it. Comes once for each opened(), also after

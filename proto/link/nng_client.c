@@ -1,156 +1,114 @@
-/* The client over libnng, the REQ side of tcp and tls+tcp: a raw REQ socket, so that any number of
- * requests may be outstanding and nothing is ever repeated.
+/* The client over libnng: bytes of the REQ side by one of its streams (tcp and tls+tcp).
  *
- * Owns the socket with its one connection, and an eventfd that is readable while there is something to
- * take. libnng's threads run the callbacks marked so; what they share with the caller is under `lock`.
- * One thread at a time for all else. */
+ * Owns the stream and an eventfd that is readable while there is something to do. At most one read and
+ * one write are under way; libnng's threads run the callbacks marked so, and what they share with the
+ * caller is under `lock`. One thread at a time for all else. */
 #include "proto/link/nng_common.h"
-
-#include "proto/link/sp.h"
+#include "proto/link/req.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum {
-    MESSAGES_QUEUED = 128, /* inside libnng, in each direction */
-    NEVER_AGAIN_MS = 24 * 3600 * 1000, /* this client does not reconnect: its caller opens another */
-};
-
-struct req_client {
-    struct link_client base;
-    size_t message_bytes_max;
-    nng_socket socket;
-    bool open;
-    nng_aio *recv_aio, *send_aio;
+struct stream_client {
+    struct req req;
+    nng_stream_dialer *dialer;
+    nng_stream *stream;
+    nng_aio *dial_aio, *recv_aio, *send_aio;
     int event_fd;
-    nng_msg *current; /* whose body the caller may be reading */
-    bool waiting;     /* recv_aio is in use */
-    bool refused;     /* an answer above the limit came: the connection is given up */
+    bool receiving; /* `in` is libnng's behind its last byte */
     pthread_mutex_t lock;
     /* Under the lock. */
-    nng_msg *arrived;
-    bool sending, broken;
-    unsigned connections;
-    nng_msg **queue; /* waiting to be sent: a ring of `queue_cap`, a power of two */
-    size_t queue_cap, queue_head, queue_len;
+    bool received; /* the read has come back */
+    bool sending;  /* `flying` is libnng's; `req.out` is filled under the lock too */
+    int send_code; /* why nothing can be sent any more, one of libnng's codes */
+    struct buf flying;
 };
-
-static const struct link_client_ops client_ops;
-
-static struct req_client *
-client_of(struct link_client *base)
-{
-    return (struct req_client *)base;
-}
 
 /* Make the descriptor readable; under the lock. */
 static void
-signal_caller(struct req_client *c)
+wake(struct stream_client *c)
 {
     const uint64_t one = 1;
     (void)!write(c->event_fd, &one, sizeof one); /* a full counter is readable already */
 }
 
-/* ---- on libnng's threads -------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 static void
-pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
+send_flying(struct stream_client *c)
 {
-    (void)event;
-    struct req_client *c = arg;
-    pthread_mutex_lock(&c->lock);
-    const bool first = c->connections++ == 0;
-    pthread_mutex_unlock(&c->lock);
-    if (!first) {
-        nng_pipe_close(pipe); /* the requests of a lost connection must not travel on another */
-    }
-}
-
-static void
-pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    (void)pipe;
-    (void)event;
-    struct req_client *c = arg;
-    pthread_mutex_lock(&c->lock);
-    c->broken = true;
-    signal_caller(c);
-    pthread_mutex_unlock(&c->lock);
-}
-
-static void
-recv_done(void *arg)
-{
-    struct req_client *c = arg;
-    pthread_mutex_lock(&c->lock);
-    if (nng_aio_result(c->recv_aio) == 0) {
-        c->arrived = nng_aio_get_msg(c->recv_aio);
-        nng_aio_set_msg(c->recv_aio, NULL);
-    } else {
-        c->broken = true;
-    }
-    signal_caller(c);
-    pthread_mutex_unlock(&c->lock);
-}
-
-/* The next message to send, or NULL and `sending` is over; under the lock. */
-static nng_msg *
-next_to_send(struct req_client *c)
-{
-    if (c->broken || c->queue_len == 0) {
-        c->sending = false;
-        return NULL;
-    }
-    nng_msg *msg = c->queue[c->queue_head];
-    c->queue_head = (c->queue_head + 1) & (c->queue_cap - 1);
-    c->queue_len--;
-    c->sending = true;
-    return msg;
-}
-
-static void
-start_sending(struct req_client *c, nng_msg *msg)
-{
-    nng_aio_set_msg(c->send_aio, msg);
+    const nng_iov iov = {.iov_buf = c->flying.data + c->flying.r,
+                         .iov_len = c->flying.w - c->flying.r};
+    (void)nng_aio_set_iov(c->send_aio, 1, &iov); /* cannot fail for one */
     nng_aio_set_timeout(c->send_aio, NNG_DURATION_INFINITE);
-    nng_send_aio(c->socket, c->send_aio);
+    nng_stream_send(c->stream, c->send_aio);
 }
 
-/* Sending goes on without the caller, who is only woken by answers. */
+/* Let libnng have what was queued; what is queued next collects in the other buffer. True when there is
+ * something to send. Under the lock. */
+static bool
+swap_buffers(struct stream_client *c)
+{
+    struct buf *out = &c->req.out;
+    if (c->send_code != 0 || out->w == out->r) {
+        c->sending = false;
+        return false;
+    }
+    const struct buf empty = c->flying;
+    c->flying = *out;
+    *out = empty;
+    buf_reset(out, REQ_KEEP_BYTES);
+    c->sending = true;
+    return true;
+}
+
+/* On libnng's thread, which goes on alone until all is sent: the caller is woken by answers only. */
 static void
 send_done(void *arg)
 {
-    struct req_client *c = arg;
-    const bool failed = nng_aio_result(c->send_aio) != 0;
-    if (failed) {
-        nng_msg_free(nng_aio_get_msg(c->send_aio));
-        nng_aio_set_msg(c->send_aio, NULL);
-    }
+    struct stream_client *c = arg;
     pthread_mutex_lock(&c->lock);
-    if (failed) {
-        c->broken = true;
-        signal_caller(c);
+    c->send_code = nng_aio_result(c->send_aio);
+    if (c->send_code == 0) {
+        buf_skip(&c->flying, nng_aio_count(c->send_aio));
+    } else {
+        wake(c);
     }
-    nng_msg *msg = next_to_send(c);
+    const bool again = (c->send_code == 0 && c->flying.w > c->flying.r) || swap_buffers(c);
     pthread_mutex_unlock(&c->lock);
-    if (msg != NULL) {
-        start_sending(c, msg);
+    if (again) {
+        send_flying(c);
     }
 }
-
-/* ---- sending -------------------------------------------------------------------------------- */
 
 static int
-fd_of(const struct link_client *base)
+send_request(struct link_client *base, uint32_t id, struct span body, struct link_error *error)
 {
-    return ((const struct req_client *)base)->event_fd;
+    struct stream_client *c = (struct stream_client *)base;
+    pthread_mutex_lock(&c->lock);
+    const int result = req_send(base, id, body, error);
+    pthread_mutex_unlock(&c->lock);
+    return result;
 }
 
+static int
+flush(struct link_client *base, struct link_error *error)
+{
+    struct stream_client *c = (struct stream_client *)base;
+    pthread_mutex_lock(&c->lock);
+    const int code = c->send_code;
+    const bool start = !c->sending && swap_buffers(c);
+    pthread_mutex_unlock(&c->lock);
+    if (start) {
+        send_flying(c);
+    }
+    return code == 0 ? 0 : link_nng_fail(error, code, "cannot write");
+}
+
+/* What is queued goes out by itself once it was flushed. */
 static bool
 wants_write(const struct link_client *base)
 {
@@ -158,217 +116,73 @@ wants_write(const struct link_client *base)
     return false;
 }
 
-/* Under the lock. */
-static bool
-enqueue(struct req_client *c, nng_msg *msg)
-{
-    if (c->queue_len == c->queue_cap) {
-        const size_t cap = c->queue_cap > 0 ? c->queue_cap * 2 : 16;
-        nng_msg **queue = calloc(cap, sizeof *queue);
-        if (queue == NULL) {
-            return false;
-        }
-        for (size_t i = 0; i < c->queue_len; i++) {
-            queue[i] = c->queue[(c->queue_head + i) & (c->queue_cap - 1)];
-        }
-        free(c->queue);
-        c->queue = queue;
-        c->queue_cap = cap;
-        c->queue_head = 0;
-    }
-    c->queue[(c->queue_head + c->queue_len++) & (c->queue_cap - 1)] = msg;
-    return true;
-}
-
 static int
-send_request(struct link_client *base, uint32_t id, struct span body, struct link_error *error)
+fd_of(const struct link_client *base)
 {
-    struct req_client *c = client_of(base);
-    if ((id & SP_ID_BIT) == 0) {
-        return link_fail(error, EINVAL, "request id without bit 31");
-    }
-    nng_msg *msg = NULL;
-    int code = nng_msg_alloc(&msg, body.len);
-    if (code == 0) {
-        code = nng_msg_header_append_u32(msg, id);
-    }
-    if (code != 0) {
-        nng_msg_free(msg);
-        return link_nng_fail(error, code, "cannot queue a request");
-    }
-    if (body.len > 0) {
-        memcpy(nng_msg_body(msg), body.data, body.len);
-    }
-    pthread_mutex_lock(&c->lock);
-    const bool queued = enqueue(c, msg);
-    pthread_mutex_unlock(&c->lock);
-    if (!queued) {
-        nng_msg_free(msg);
-        return link_fail(error, ENOMEM, "out of memory");
-    }
-    return 0;
-}
-
-static int
-broken(struct link_error *error)
-{
-    return link_fail(error, ECONNRESET, "the connection was closed");
-}
-
-/* As long as libnng's queue has room a message goes in without a callback, which would cost a switch
- * of threads each; the first that finds it full waits in the aio, and the callback goes on from there. */
-static int
-flush(struct link_client *base, struct link_error *error)
-{
-    struct req_client *c = client_of(base);
-    for (;;) {
-        pthread_mutex_lock(&c->lock);
-        const bool is_broken = c->broken;
-        nng_msg *msg = c->sending ? NULL : next_to_send(c);
-        pthread_mutex_unlock(&c->lock);
-        if (msg == NULL) {
-            return is_broken ? broken(error) : 0;
-        }
-        if (nng_sendmsg(c->socket, msg, NNG_FLAG_NONBLOCK) != 0) {
-            start_sending(c, msg); /* full, or it fails and the callback says so */
-            return 0;
-        }
-        pthread_mutex_lock(&c->lock);
-        c->sending = false;
-        pthread_mutex_unlock(&c->lock);
-    }
+    return ((const struct stream_client *)base)->event_fd;
 }
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
+/* On libnng's thread. */
 static void
-receive(struct req_client *c)
+recv_done(void *arg)
 {
-    c->waiting = true;
-    nng_aio_set_timeout(c->recv_aio, NNG_DURATION_INFINITE);
-    nng_recv_aio(c->socket, c->recv_aio);
+    struct stream_client *c = arg;
+    pthread_mutex_lock(&c->lock);
+    c->received = true;
+    wake(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
-/* What the operation that waits has got, and whether the connection is broken. */
-static nng_msg *
-take_arrived(struct req_client *c, bool *is_broken)
+static void
+start_receiving(struct stream_client *c)
 {
+    const nng_iov iov = {.iov_buf = c->req.in.data + c->req.in.w,
+                         .iov_len = c->req.in.cap - c->req.in.w};
+    (void)nng_aio_set_iov(c->recv_aio, 1, &iov); /* cannot fail for one */
+    nng_aio_set_timeout(c->recv_aio, NNG_DURATION_INFINITE);
+    c->receiving = true;
+    nng_stream_recv(c->stream, c->recv_aio);
+}
+
+/* The descriptor stays readable when the read has failed: the connection is broken for good. */
+static int
+fill(struct req *r, struct link_error *error)
+{
+    struct stream_client *c = (struct stream_client *)r;
+    if (!c->receiving) {
+        if (!req_room(r)) {
+            return link_fail(error, ENOMEM, "out of memory");
+        }
+        start_receiving(c);
+    }
     pthread_mutex_lock(&c->lock);
-    nng_msg *msg = c->arrived;
-    c->arrived = NULL;
-    *is_broken = c->broken;
-    if (!c->broken) {
+    const bool received = c->received;
+    const int code = received ? nng_aio_result(c->recv_aio) : 0;
+    if (code == 0) {
         uint64_t count;
+        c->received = false;
         /* Under the lock, so that a signal for what comes later is not swept away. Nothing to read is
-         * fine too. A broken connection stays readable. */
+         * fine too. */
         (void)!read(c->event_fd, &count, sizeof count);
     }
     pthread_mutex_unlock(&c->lock);
-    return msg;
-}
-
-/* The next answer in libnng's hands, or NULL. Only when its queue is empty an operation is left waiting
- * there: one answer through a callback costs a switch of threads, those behind it are just taken. */
-static nng_msg *
-next_answer(struct req_client *c, bool *is_broken)
-{
-    nng_msg *msg = take_arrived(c, is_broken);
-    if (msg == NULL && c->waiting && *is_broken) {
-        nng_aio_stop(c->recv_aio); /* what came before the connection went is still handed out */
-        msg = take_arrived(c, is_broken);
-        c->waiting = false;
+    if (code != 0 && r->parser.greeted) {
+        /* Whatever TLS calls it: it was good and is over. */
+        return link_fail(error, ECONNRESET, "the connection was closed: %s", nng_strerror(code));
     }
-    if (msg != NULL) {
-        c->waiting = false;
-        return msg;
+    if (code != 0) {
+        return link_nng_fail(error, code, "cannot read the greeting");
     }
-    if (!c->waiting && nng_recvmsg(c->socket, &msg, NNG_FLAG_NONBLOCK) == 0) {
-        return msg;
+    if (received) {
+        r->in.w += nng_aio_count(c->recv_aio);
+        c->receiving = false;
     }
-    if (!c->waiting && !*is_broken) {
-        receive(c);
-    }
-    return NULL;
-}
-
-static int
-recv_answer(struct link_client *base, uint32_t *id, struct span *body, struct link_error *error)
-{
-    struct req_client *c = client_of(base);
-    bool is_broken;
-    nng_msg_free(c->current);
-    c->current = NULL;
-    if (c->refused) {
-        return link_fail(error, EMSGSIZE, "an answer was larger than is taken");
-    }
-    nng_msg *msg = c->current = next_answer(c, &is_broken);
-    if (msg == NULL) {
-        return is_broken ? broken(error) : 0;
-    }
-    const size_t len = nng_msg_len(msg);
-    const size_t header_len = nng_msg_header_len(msg);
-    if (header_len < SP_WORD_BYTES) {
-        return link_fail(error, EPROTO, "an answer without an id"); /* libnng never lets one through */
-    }
-    if (len > c->message_bytes_max) {
-        c->refused = true;
-        return link_fail(error, EMSGSIZE, "an answer of %zu bytes, at most %zu are taken", len,
-                         c->message_bytes_max);
-    }
-    const uint8_t *word = (const uint8_t *)nng_msg_header(msg) + header_len - SP_WORD_BYTES;
-    *id = (uint32_t)word[0] << 24 | (uint32_t)word[1] << 16 | (uint32_t)word[2] << 8 | word[3];
-    *body = len > 0 ? (struct span){nng_msg_body(msg), len} : (struct span){0};
-    return 1;
+    return received ? 1 : 0;
 }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
-
-/* libnng's own start waits as long as the kernel tries, and its other start never tells why it failed.
- * So the first runs in a thread of its own, which ends early when the dialer is closed. */
-struct dial {
-    nng_dialer dialer;
-    int code;
-    int done_fd;
-};
-
-static void *
-dial_thread(void *arg)
-{
-    struct dial *dial = arg;
-    dial->code = nng_dialer_start(dial->dialer, 0);
-    const uint64_t one = 1;
-    (void)!write(dial->done_fd, &one, sizeof one); /* an empty eventfd takes it */
-    return NULL;
-}
-
-static int
-dial_within(nng_dialer dialer, const char *url, int timeout_ms, struct link_error *error)
-{
-    struct dial dial = {.dialer = dialer, .done_fd = eventfd(0, EFD_CLOEXEC)};
-    pthread_t thread;
-    if (dial.done_fd < 0) {
-        return link_fail(error, errno, "eventfd: %s", strerror(errno));
-    }
-    const int failed = pthread_create(&thread, NULL, dial_thread, &dial);
-    if (failed != 0) {
-        close(dial.done_fd);
-        return link_fail(error, failed, "cannot start a thread: %s", strerror(failed));
-    }
-    struct pollfd pollfd = {.fd = dial.done_fd, .events = POLLIN};
-    int ready;
-    do {
-        ready = poll(&pollfd, 1, timeout_ms);
-    } while (ready < 0 && errno == EINTR);
-    if (ready == 0) {
-        nng_dialer_close(dialer);
-    }
-    pthread_join(thread, NULL);
-    close(dial.done_fd);
-    if (ready == 0) {
-        return link_fail(error, ETIMEDOUT, "%s: no connection within %d ms", url, timeout_ms);
-    }
-    return dial.code != 0 ? link_nng_fail(error, dial.code, url) : 0;
-}
 
 /* The host of an URL, without brackets; -1 when it does not fit. */
 static int
@@ -390,16 +204,12 @@ host_of(const char *url, char *out, size_t cap)
 }
 
 static int
-configure(nng_dialer dialer, const char *url, const struct link_client_options *options,
+configure(struct stream_client *c, const char *url, const struct link_client_options *options,
           struct link_error *error)
 {
-    int code = nng_dialer_set_size(dialer, NNG_OPT_RECVMAXSZ,
-                                   link_nng_receive_max(options->message_bytes_max));
+    int code = nng_stream_dialer_set_bool(c->dialer, NNG_OPT_TCP_NODELAY, true);
     if (code == 0) {
-        code = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMINT, NEVER_AGAIN_MS);
-    }
-    if (code == 0) {
-        code = nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE, true);
+        code = nng_stream_dialer_set_bool(c->dialer, NNG_OPT_TCP_KEEPALIVE, true);
     }
     if (code == 0 && strncmp(url, "tls", 3) == 0) {
         nng_tls_config *tls;
@@ -411,106 +221,85 @@ configure(nng_dialer dialer, const char *url, const struct link_client_options *
         if (link_nng_tls_client(&tls, options->tls_ca_file, name, error) < 0) {
             return -1;
         }
-        code = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls);
+        code = nng_stream_dialer_set_ptr(c->dialer, NNG_OPT_TLS_CONFIG, tls);
         nng_tls_config_free(tls); /* the dialer holds it on */
     }
     return code != 0 ? link_nng_fail(error, code, url) : 0;
 }
 
 static int
-start(struct req_client *c, const char *url, const struct link_client_options *options, int timeout_ms,
-      struct link_error *error)
+dial(struct stream_client *c, const char *url, int timeout_ms, struct link_error *error)
 {
+    nng_aio_set_timeout(c->dial_aio, timeout_ms > 0 ? timeout_ms : 1);
+    nng_stream_dialer_dial(c->dialer, c->dial_aio);
+    nng_aio_wait(c->dial_aio);
+    const int code = nng_aio_result(c->dial_aio);
+    if (code != 0) {
+        return link_nng_fail(error, code, url);
+    }
+    c->stream = nng_aio_get_output(c->dial_aio, 0);
+    return 0;
+}
+
+static int
+start(struct stream_client *c, const char *url, const struct link_client_options *options,
+      int timeout_ms, struct link_error *error)
+{
+    const int64_t end_ms = req_now_ms() + timeout_ms;
     c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->event_fd < 0) {
         return link_fail(error, errno, "eventfd: %s", strerror(errno));
     }
-    int code = nng_req0_open_raw(&c->socket);
-    c->open = code == 0;
-    if (code == 0) {
-        code = nng_socket_set_int(c->socket, NNG_OPT_RECVBUF, MESSAGES_QUEUED);
-    }
-    if (code == 0) {
-        code = nng_socket_set_int(c->socket, NNG_OPT_SENDBUF, MESSAGES_QUEUED);
-    }
-    if (code == 0) {
-        code = nng_pipe_notify(c->socket, NNG_PIPE_EV_ADD_PRE, pipe_added, c);
-    }
-    if (code == 0) {
-        code = nng_pipe_notify(c->socket, NNG_PIPE_EV_REM_POST, pipe_removed, c);
-    }
+    int code = nng_aio_alloc(&c->dial_aio, NULL, NULL);
     if (code == 0) {
         code = nng_aio_alloc(&c->recv_aio, recv_done, c);
     }
     if (code == 0) {
         code = nng_aio_alloc(&c->send_aio, send_done, c);
     }
-    nng_dialer dialer;
     if (code == 0) {
-        code = nng_dialer_create(&dialer, c->socket, url);
+        code = nng_stream_dialer_alloc(&c->dialer, url);
     }
     if (code != 0) {
         return link_nng_fail(error, code, url);
     }
-    if (configure(dialer, url, options, error) < 0 || dial_within(dialer, url, timeout_ms, error) < 0) {
+    if (configure(c, url, options, error) < 0 || dial(c, url, timeout_ms, error) < 0) {
         return -1;
     }
-    receive(c);
-    return 0;
+    return req_greet(&c->req, url, end_ms, error);
 }
 
 static void
+free_aio(nng_aio *aio)
+{
+    if (aio != NULL) {
+        nng_aio_stop(aio);
+        nng_aio_free(aio);
+    }
+}
+
+/* Closing the stream brings both operations back, so that nothing below waits for the peer. */
+static void
 free_client(struct link_client *base)
 {
-    struct req_client *c = client_of(base);
-    /* The callbacks are over when these return; the socket's when it is closed. */
-    if (c->recv_aio != NULL) {
-        nng_aio_stop(c->recv_aio);
+    struct stream_client *c = (struct stream_client *)base;
+    if (c->stream != NULL) {
+        nng_stream_close(c->stream);
     }
-    if (c->send_aio != NULL) {
-        nng_aio_stop(c->send_aio);
+    free_aio(c->recv_aio);
+    free_aio(c->send_aio);
+    free_aio(c->dial_aio);
+    nng_stream_free(c->stream);
+    if (c->dialer != NULL) {
+        nng_stream_dialer_free(c->dialer);
     }
-    if (c->open) {
-        nng_close(c->socket);
-    }
-    if (c->recv_aio != NULL) {
-        nng_aio_free(c->recv_aio);
-    }
-    if (c->send_aio != NULL) {
-        nng_msg_free(nng_aio_get_msg(c->send_aio)); /* one that was refused while stopping */
-        nng_aio_free(c->send_aio);
-    }
-    nng_msg_free(c->current);
-    nng_msg_free(c->arrived);
-    for (size_t i = 0; i < c->queue_len; i++) {
-        nng_msg_free(c->queue[(c->queue_head + i) & (c->queue_cap - 1)]);
-    }
-    free(c->queue);
     if (c->event_fd >= 0) {
         close(c->event_fd);
     }
+    buf_deinit(&c->flying);
+    req_deinit(&c->req);
     pthread_mutex_destroy(&c->lock);
     free(c);
-}
-
-int
-link_nng_client_open(const char *url, const struct link_client_options *options, int timeout_ms,
-                     struct link_client **out, struct link_error *error)
-{
-    struct req_client *c = calloc(1, sizeof *c);
-    if (c == NULL) {
-        return link_fail(error, ENOMEM, "out of memory");
-    }
-    c->base.ops = &client_ops;
-    c->message_bytes_max = options->message_bytes_max;
-    c->event_fd = -1;
-    pthread_mutex_init(&c->lock, NULL); /* cannot fail for a default mutex on Linux */
-    if (start(c, url, options, timeout_ms, error) < 0) {
-        free_client(&c->base);
-        return -1;
-    }
-    *out = &c->base;
-    return 0;
 }
 
 static const struct link_client_ops client_ops = {
@@ -518,6 +307,27 @@ static const struct link_client_ops client_ops = {
     .wants_write = wants_write,
     .send = send_request,
     .flush = flush,
-    .recv = recv_answer,
+    .recv = req_recv,
     .free = free_client,
 };
+
+int
+link_nng_client_open(const char *url, const struct link_client_options *options, int timeout_ms,
+                     struct link_client **out, struct link_error *error)
+{
+    struct stream_client *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        return link_fail(error, ENOMEM, "out of memory");
+    }
+    c->req.base.ops = &client_ops;
+    c->req.fill = fill;
+    req_init(&c->req, SP_TCP, options->message_bytes_max);
+    c->event_fd = -1;
+    pthread_mutex_init(&c->lock, NULL); /* cannot fail for a default mutex on Linux */
+    if (start(c, url, options, timeout_ms, error) < 0) {
+        free_client(&c->req.base);
+        return -1;
+    }
+    *out = &c->req.base;
+    return 0;
+}

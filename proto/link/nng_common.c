@@ -1,8 +1,6 @@
 /* What the server and the client over libnng share: see nng_common.h. */
 #include "proto/link/nng_common.h"
 
-#include "proto/link/sp.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,15 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-size_t
-link_nng_receive_max(size_t message_bytes_max)
-{
-    const size_t most = SP_LENGTH_MAX;
-    return message_bytes_max > most / NNG_OVERSIZE_FACTOR - NNG_STACK_BYTES
-               ? most
-               : message_bytes_max * NNG_OVERSIZE_FACTOR + NNG_STACK_BYTES;
-}
 
 static const struct {
     int nng, system;
@@ -207,6 +196,20 @@ link_mailbox_post(struct link_mailbox *m, struct link_mail *mail)
         (void)!write(m->event_fd, &one, sizeof one);
     }
     pthread_mutex_unlock(&m->lock);
+}
+
+bool
+link_mailbox_has(struct link_mailbox *m, const struct link_mail *mail)
+{
+    const struct link_mail *one;
+    bool found = false;
+    pthread_mutex_lock(&m->lock);
+    STAILQ_FOREACH(one, &m->list, next)
+    {
+        found = found || one == mail;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return found;
 }
 
 void

@@ -1,60 +1,223 @@
-/* The server over libnng, the REP side of tcp, tls+tcp and, when asked, ipc: see nng_server.h. */
-#include "proto/link/nng_server.h"
-
-#include "proto/link/sp.h"
+/* The server over libnng: bytes of REP peers by its streams (tcp, tls+tcp and, when asked, ipc).
+ *
+ * Owns the listener and the streams; rep.c does the rest. libnng's threads run the callbacks marked so,
+ * which post to the mailbox; all else is the loop thread, in particular the start of every operation
+ * and every close. A stream has at most one read and one write under way; it is freed when both have
+ * come back. */
+#include "proto/link/local.h"
+#include "proto/link/nng_common.h"
+#include "proto/link/rep.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    RECEIVING_MIN = 16, /* slots that receive: below this more are started */
-    RECEIVING_MAX = 64, /* above it a slot that has become free rests */
+enum { ACCEPT_PAUSE_MS = 100 /* after descriptors or memory ran out */ };
+
+struct stream_peer {
+    struct rep_peer rep;
+    LIST_ENTRY(stream_peer) closing; /* closed and waiting for its operations */
+    nng_stream *stream;
+    /* One for each direction: an operation that is started twice aborts the process. */
+    nng_aio *recv_aio, *send_aio;
+    struct link_mail received, sent;
+    bool receiving, sending, closed;
+    uint8_t *scratch, *at; /* where the read under way goes */
+    struct buf flying;     /* what the write under way takes from */
 };
 
-static const struct link_server_ops server_ops;
+LIST_HEAD(stream_peer_list, stream_peer);
 
-static struct rep_server *
+struct stream_server {
+    struct rep rep;
+    struct link_mailbox mailbox;
+    nng_stream_listener *listener;
+    nng_tls_config *tls;
+    nng_aio *accept_aio;
+    struct link_mail accepted;
+    bool pausing;
+    struct local_path path; /* ipc only */
+    char *url;
+    struct stream_peer_list closing;
+};
+
+static struct stream_server *
 server_of(struct link_server *base)
 {
-    return (struct rep_server *)base;
+    return (struct stream_server *)base;
 }
 
-static uint32_t
-requests_max(const struct rep_server *s)
+static struct stream_server *
+server_of_peer(const struct stream_peer *peer)
 {
-    return s->options.requests_max > 0 ? s->options.requests_max : LINK_REQUESTS_MAX;
+    return (struct stream_server *)peer->rep.rep;
 }
 
-/* ---- connections: on libnng's threads ------------------------------------------------------- */
+/* ---- on libnng's threads -------------------------------------------------------------------- */
 
-static struct rep_peer_list *
-bucket_of(struct rep_server *s, nng_pipe pipe)
+static void
+recv_done(void *arg)
 {
-    return &s->buckets[(unsigned)nng_pipe_id(pipe) % REP_BUCKETS];
+    struct stream_peer *peer = arg;
+    link_mailbox_post(&server_of_peer(peer)->mailbox, &peer->received);
 }
 
-/* The peer of a pipe, under the lock of the mailbox. */
-static struct rep_peer *
-find_peer(struct rep_server *s, nng_pipe pipe)
+static void
+send_done(void *arg)
 {
-    struct rep_peer *peer;
-    LIST_FOREACH(peer, bucket_of(s, pipe), bucket)
-    {
-        if (nng_pipe_id(peer->pipe) == nng_pipe_id(pipe)) {
-            return peer;
-        }
+    struct stream_peer *peer = arg;
+    link_mailbox_post(&server_of_peer(peer)->mailbox, &peer->sent);
+}
+
+static void
+accept_done(void *arg)
+{
+    struct stream_server *s = arg;
+    link_mailbox_post(&s->mailbox, &s->accepted);
+}
+
+/* ---- one connection ------------------------------------------------------------------------- */
+
+/* Waits for callbacks that have posted and are about to return, no longer. */
+static void
+free_peer(struct stream_peer *peer)
+{
+    if (peer->recv_aio != NULL) {
+        nng_aio_free(peer->recv_aio);
     }
-    return NULL;
+    if (peer->send_aio != NULL) {
+        nng_aio_free(peer->send_aio);
+    }
+    nng_stream_free(peer->stream);
+    buf_deinit(&peer->rep.in);
+    buf_deinit(&peer->rep.out);
+    buf_deinit(&peer->flying);
+    free(peer->scratch);
+    free(peer);
+}
+
+/* True, and the peer is gone, when it was closed and this was its last operation. */
+static bool
+free_if_over(struct stream_peer *peer)
+{
+    if (!peer->closed) {
+        return false;
+    }
+    if (!peer->receiving && !peer->sending) {
+        LIST_REMOVE(peer, closing);
+        free_peer(peer);
+    }
+    return true;
+}
+
+static void
+close_peer(struct rep_peer *rep)
+{
+    struct stream_peer *peer = (struct stream_peer *)rep;
+    peer->closed = true;
+    LIST_INSERT_HEAD(&server_of_peer(peer)->closing, peer, closing);
+    nng_stream_close(peer->stream); /* both operations come back with an error */
+    (void)free_if_over(peer);
+}
+
+static void
+start_receiving(struct stream_peer *peer)
+{
+    size_t room;
+    if (!rep_room(&peer->rep, peer->scratch, &peer->at, &room)) {
+        rep_doom(&peer->rep);
+        return;
+    }
+    const nng_iov iov = {.iov_buf = peer->at, .iov_len = room};
+    (void)nng_aio_set_iov(peer->recv_aio, 1, &iov); /* cannot fail for one */
+    nng_aio_set_timeout(peer->recv_aio, NNG_DURATION_INFINITE);
+    peer->receiving = true;
+    nng_stream_recv(peer->stream, peer->recv_aio);
+}
+
+static void
+take_received(struct link_mail *mail)
+{
+    struct stream_peer *peer = mail->owner;
+    peer->receiving = false;
+    if (free_if_over(peer)) {
+        return;
+    }
+    if (nng_aio_result(peer->recv_aio) != 0) {
+        rep_doom(&peer->rep); /* the end of the stream among others */
+        return;
+    }
+    rep_took(&peer->rep, peer->at, nng_aio_count(peer->recv_aio));
+    if (!peer->rep.doomed) {
+        start_receiving(peer);
+    }
+}
+
+/* The limit is for each piece that the stream takes, so who reads slowly but reads is not cut off. */
+static void
+send_flying(struct stream_peer *peer)
+{
+    const int32_t limit_ms = peer->rep.rep->options.send_timeout_ms;
+    const nng_iov iov = {.iov_buf = peer->flying.data + peer->flying.r,
+                         .iov_len = peer->flying.w - peer->flying.r};
+    (void)nng_aio_set_iov(peer->send_aio, 1, &iov); /* cannot fail for one */
+    nng_aio_set_timeout(peer->send_aio, limit_ms > 0 ? limit_ms : LINK_SEND_TIMEOUT_MS);
+    peer->rep.flying_bytes = iov.iov_len;
+    peer->rep.blocked = true;
+    peer->sending = true;
+    nng_stream_send(peer->stream, peer->send_aio);
+}
+
+/* What is written next collects in the other buffer meanwhile. */
+static void
+write_peer(struct rep_peer *rep)
+{
+    struct stream_peer *peer = (struct stream_peer *)rep;
+    const struct buf empty = peer->flying;
+    peer->flying = rep->out;
+    rep->out = empty;
+    send_flying(peer);
+}
+
+static void
+take_sent(struct link_mail *mail)
+{
+    struct stream_peer *peer = mail->owner;
+    peer->sending = false;
+    if (free_if_over(peer)) {
+        return;
+    }
+    const int code = nng_aio_result(peer->send_aio);
+    if (code == NNG_ETIMEDOUT) {
+        rep_doom(&peer->rep); /* it read nothing for the whole time */
+        return;
+    }
+    if (code != 0) {
+        rep_mute(&peer->rep);
+        buf_reset(&peer->flying, 0);
+    } else {
+        buf_skip(&peer->flying, nng_aio_count(peer->send_aio));
+    }
+    if (peer->flying.w > peer->flying.r) {
+        send_flying(peer);
+        return;
+    }
+    buf_reset(&peer->flying, REP_BUFFER_KEEP_BYTES);
+    peer->rep.flying_bytes = 0;
+    peer->rep.blocked = false;
+    if (peer->rep.out.w > peer->rep.out.r && !peer->rep.doomed) {
+        write_peer(&peer->rep);
+    }
 }
 
 static struct link_cred
-cred_of(nng_pipe pipe)
+cred_of(nng_stream *stream)
 {
     uint64_t uid, gid, pid;
-    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) != 0 ||
-        nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_GID, &gid) != 0 ||
-        nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_PID, &pid) != 0) {
+    if (nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &uid) != 0 ||
+        nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_GID, &gid) != 0 ||
+        nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &pid) != 0) {
         return (struct link_cred){0};
     }
     return (struct link_cred){
@@ -67,426 +230,225 @@ cred_of(nng_pipe pipe)
     };
 }
 
-static void take_removed(struct link_mail *mail);
+static const struct rep_transport ipc_transport = {
+    .framing = SP_IPC, .write = write_peer, .close = close_peer};
+static const struct rep_transport tcp_transport = {
+    .framing = SP_TCP, .write = write_peer, .close = close_peer};
 
-/* Before the connection is used, so that its state exists when its first message comes. The event
- * after this one may come later than a message, and even later than the end: it is not used. */
+/* Takes the stream over; without memory it is closed, and its owner may try again. */
 static void
-pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
+new_peer(struct stream_server *s, nng_stream *stream)
 {
-    (void)event;
-    struct rep_server *s = arg;
-    atomic_fetch_add(&s->accepted, 1);
-    struct rep_peer *peer = NULL;
-    if (atomic_fetch_add(&s->live, 1) < s->options.peers_max) {
-        peer = calloc(1, sizeof *peer);
-    }
+    struct stream_peer *peer = calloc(1, sizeof *peer);
     if (peer == NULL) {
-        nng_pipe_close(pipe);
+        nng_stream_free(stream);
         return;
     }
-    peer->server = s;
-    peer->pipe = pipe;
-    peer->cred = cred_of(pipe);
-    peer->removed = (struct link_mail){.take = take_removed, .owner = peer};
-    LIST_INIT(&peer->slots);
-    pthread_mutex_lock(&s->mailbox.lock);
-    LIST_INSERT_HEAD(bucket_of(s, pipe), peer, bucket);
-    pthread_mutex_unlock(&s->mailbox.lock);
-}
-
-/* Comes once for each pipe_added(), also for a connection that was refused there. */
-static void
-pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    (void)event;
-    struct rep_server *s = arg;
-    atomic_fetch_sub(&s->live, 1);
-    pthread_mutex_lock(&s->mailbox.lock);
-    struct rep_peer *peer = find_peer(s, pipe);
-    if (peer != NULL) {
-        LIST_REMOVE(peer, bucket);
-    }
-    pthread_mutex_unlock(&s->mailbox.lock);
-    if (peer != NULL) {
-        link_mailbox_post(&s->mailbox, &peer->removed);
-    }
-}
-
-static void
-recv_done(void *arg)
-{
-    struct rep_slot *slot = arg;
-    link_mailbox_post(&slot->server->mailbox, &slot->received);
-}
-
-static void
-send_done(void *arg)
-{
-    struct rep_slot *slot = arg;
-    link_mailbox_post(&slot->server->mailbox, &slot->sent);
-}
-
-/* ---- slots ---------------------------------------------------------------------------------- */
-
-static void take_received(struct link_mail *mail);
-static void take_sent(struct link_mail *mail);
-
-static void
-receive(struct rep_slot *slot)
-{
-    slot->state = REP_RECEIVING;
-    slot->server->receiving++;
-    /* Said each time: "default" would be replaced by the socket's and stick. No limit on waiting. */
-    nng_aio_set_timeout(slot->recv_aio, NNG_DURATION_INFINITE);
-    nng_ctx_recv(slot->context, slot->recv_aio);
-}
-
-static void
-free_slot(struct rep_slot *slot)
-{
-    if (slot->recv_aio != NULL) {
-        nng_aio_free(slot->recv_aio);
-    }
-    if (slot->send_aio != NULL) {
-        nng_aio_free(slot->send_aio);
-    }
-    free(slot);
-}
-
-static struct rep_slot *
-new_slot(struct rep_server *s)
-{
-    struct rep_slot *slot = calloc(1, sizeof *slot);
-    if (slot == NULL) {
-        return NULL;
-    }
-    slot->server = s;
-    slot->received = (struct link_mail){.take = take_received, .owner = slot};
-    slot->sent = (struct link_mail){.take = take_sent, .owner = slot};
-    if (nng_aio_alloc(&slot->recv_aio, recv_done, slot) != 0 ||
-        nng_aio_alloc(&slot->send_aio, send_done, slot) != 0 ||
-        nng_ctx_open(&slot->context, s->socket) != 0) {
-        free_slot(slot);
-        return NULL;
-    }
-    LIST_INSERT_HEAD(&s->slots, slot, all);
-    return slot;
-}
-
-/* Without memory there are fewer; the requests then wait inside libnng. */
-static void
-keep_receiving(struct rep_server *s)
-{
-    if (s->receiving >= RECEIVING_MIN) {
+    const struct link_cred cred = cred_of(stream);
+    peer->stream = stream;
+    peer->received = (struct link_mail){.take = take_received, .owner = peer};
+    peer->sent = (struct link_mail){.take = take_sent, .owner = peer};
+    peer->scratch = malloc(REP_SCRATCH_BYTES);
+    if (peer->scratch == NULL || nng_aio_alloc(&peer->recv_aio, recv_done, peer) != 0 ||
+        nng_aio_alloc(&peer->send_aio, send_done, peer) != 0 ||
+        !rep_add(&s->rep, &peer->rep, &cred)) {
+        free_peer(peer);
         return;
     }
-    while (s->receiving < RECEIVING_MIN * 2) {
-        struct rep_slot *slot = LIST_FIRST(&s->spares);
-        if (slot != NULL) {
-            LIST_REMOVE(slot, spare);
-        } else if ((slot = new_slot(s)) == NULL) {
-            return;
-        }
-        receive(slot);
-    }
-}
-
-/* The slot's request is over: to receive again is also how a context forgets one unanswered. */
-static void
-recycle(struct rep_slot *slot)
-{
-    struct rep_server *s = slot->server;
-    if (slot->peer != NULL) {
-        LIST_REMOVE(slot, of_peer);
-        slot->peer->out_bytes -= slot->out_bytes;
-        slot->peer = NULL;
-    }
-    slot->out_bytes = 0;
-    if (s->receiving < RECEIVING_MAX) {
-        receive(slot);
-    } else {
-        slot->state = REP_SPARE;
-        LIST_INSERT_HEAD(&s->spares, slot, spare);
-    }
-}
-
-static void
-release_request(struct rep_slot *slot)
-{
-    handle_remove(&slot->server->requests, slot->request);
-    slot->request = 0;
-}
-
-/* ---- requests: on the loop thread ----------------------------------------------------------- */
-
-/* The id of a request. A cooked context has moved the SP header out of the message into itself; its
- * bytes are still in the message's header buffer, of which only the length was set to 0 (so in 1.5 to
- * 1.12). Where a version wipes them there is no bit 31, and the id is "not told". */
-static uint32_t
-id_of(nng_msg *msg)
-{
-    const uint8_t *words = nng_msg_header(msg);
-    for (int i = 0; i < SP_STACK_BYTES_MAX; i += SP_WORD_BYTES) {
-        if ((words[i] & 0x80) != 0) {
-            return (uint32_t)words[i] << 24 | (uint32_t)words[i + 1] << 16 |
-                   (uint32_t)words[i + 2] << 8 | words[i + 3];
-        }
-    }
-    return 0;
-}
-
-static void
-hang_up(struct rep_peer *peer)
-{
-    struct rep_slot *slot = LIST_FIRST(&peer->slots);
-    peer->closing = true;
-    while (slot != NULL) {
-        struct rep_slot *next = LIST_NEXT(slot, of_peer);
-        if (slot->state == REP_HELD) {
-            release_request(slot);
-            recycle(slot);
-        }
-        slot = next;
-    }
-    nng_pipe_close(peer->pipe);
-}
-
-/* Give the slot's request a number, and its peer too when it is its first. */
-static bool
-admit(struct rep_slot *slot, struct rep_peer *peer)
-{
-    struct rep_server *s = slot->server;
-    if (peer->id == 0) {
-        peer->id = handle_add(&s->peers, peer);
-        if (peer->id == 0) {
-            return false;
-        }
-        s->handler.opened(s->handler.context, &s->base, peer->id, &peer->cred);
-    }
-    if (peer->closing || s->requests.count >= requests_max(s)) {
-        return false;
-    }
-    slot->request = handle_add(&s->requests, slot);
-    if (slot->request == 0) {
-        return false;
-    }
-    slot->state = REP_HELD;
-    slot->peer = peer;
-    LIST_INSERT_HEAD(&peer->slots, slot, of_peer);
-    return true;
-}
-
-static void
-deliver(struct rep_slot *slot, struct rep_peer *peer, nng_msg *msg)
-{
-    struct rep_server *s = slot->server;
-    if (!admit(slot, peer)) {
-        recycle(slot);
-        if (!peer->closing) {
-            hang_up(peer);
-        }
+    uint8_t greeting[SP_GREETING_BYTES];
+    sp_greeting(greeting, SP_REP);
+    buf_put(&peer->rep.out, greeting, sizeof greeting);
+    if (peer->rep.out.failed) {
+        rep_doom(&peer->rep);
         return;
     }
-    const struct span body = {nng_msg_body(msg), nng_msg_len(msg)};
-    if (body.len > s->options.message_bytes_max) {
-        s->handler.oversized(s->handler.context, &s->base, peer->id, slot->request, body.len);
-    } else {
-        s->handler.message(s->handler.context, &s->base, peer->id, slot->request, id_of(msg), body);
-    }
+    write_peer(&peer->rep);
+    start_receiving(peer);
+}
+
+/* ---- accepting ------------------------------------------------------------------------------ */
+
+static void
+start_accepting(struct stream_server *s)
+{
+    nng_aio_set_timeout(s->accept_aio, NNG_DURATION_INFINITE);
+    nng_stream_listener_accept(s->listener, s->accept_aio);
 }
 
 static void
-take_received(struct link_mail *mail)
+take_accepted(struct link_mail *mail)
 {
-    struct rep_slot *slot = mail->owner;
-    struct rep_server *s = slot->server;
-    if (s->closing) {
-        return;
-    }
-    s->receiving--;
-    if (nng_aio_result(slot->recv_aio) != 0) {
-        slot->state = REP_SPARE; /* out of memory inside libnng: try later, not in a circle */
-        LIST_INSERT_HEAD(&s->spares, slot, spare);
-        return;
-    }
-    nng_msg *msg = nng_aio_get_msg(slot->recv_aio);
-    nng_aio_set_msg(slot->recv_aio, NULL);
-    pthread_mutex_lock(&s->mailbox.lock);
-    struct rep_peer *peer = find_peer(s, nng_msg_get_pipe(msg));
-    pthread_mutex_unlock(&s->mailbox.lock);
-    /* Gone already: its removal may be behind this mail, but nobody would get the answer. A peer that
-     * was found stays valid, because its removal is mail to this thread. */
-    if (peer == NULL || peer->closing) {
-        recycle(slot);
-    } else {
-        deliver(slot, peer, msg);
-    }
-    nng_msg_free(msg);
-    keep_receiving(s);
-}
-
-static void
-take_sent(struct link_mail *mail)
-{
-    struct rep_slot *slot = mail->owner;
-    if (slot->server->closing) {
-        return;
-    }
-    const int code = nng_aio_result(slot->send_aio);
-    if (code != 0) {
-        nng_msg_free(nng_aio_get_msg(slot->send_aio));
-        nng_aio_set_msg(slot->send_aio, NULL);
-        if (slot->peer != NULL && !slot->peer->closing) {
-            hang_up(slot->peer); /* it read nothing for the whole time that a send may take */
-        }
-    }
-    recycle(slot);
-}
-
-static void
-take_removed(struct link_mail *mail)
-{
-    struct rep_peer *peer = mail->owner;
-    struct rep_server *s = peer->server;
-    struct rep_slot *slot;
-    while (!s->closing && (slot = LIST_FIRST(&peer->slots)) != NULL) {
-        if (slot->state == REP_HELD) {
-            release_request(slot);
-            recycle(slot);
+    struct stream_server *s = mail->owner;
+    const int code = nng_aio_result(s->accept_aio);
+    if (code == 0 && !s->pausing) {
+        nng_stream *stream = nng_aio_get_output(s->accept_aio, 0);
+        if (rep_make_room(&s->rep)) {
+            new_peer(s, stream);
         } else {
-            LIST_REMOVE(slot, of_peer); /* sending: libnng still has to say that it is over */
-            slot->peer = NULL;
+            nng_stream_free(stream);
         }
-    }
-    if (peer->id != 0 && !s->closing) {
-        handle_remove(&s->peers, peer->id);
-        s->handler.closed(s->handler.context, &s->base, peer->id);
-    }
-    free(peer);
-}
-
-/* ---- the table ------------------------------------------------------------------------------ */
-
-static void
-reply(struct link_server *base, uint64_t request, struct span body)
-{
-    struct rep_server *s = server_of(base);
-    struct rep_slot *slot = handle_find(&s->requests, request);
-    if (slot == NULL) {
+    } else if (code != 0 && code != NNG_ECONNABORTED && code != NNG_ECONNRESET) {
+        s->pausing = true; /* out of descriptors, mostly: no circle */
+        nng_sleep_aio(ACCEPT_PAUSE_MS, s->accept_aio);
         return;
     }
-    struct rep_peer *peer = slot->peer;
-    nng_msg *msg;
-    /* One answer alone may be of any size. */
-    const bool full = peer->out_bytes > 0 && peer->out_bytes + body.len > s->options.out_bytes_max;
-    if (full || nng_msg_alloc(&msg, body.len) != 0) {
-        hang_up(peer);
-        return;
-    }
-    if (body.len > 0) {
-        memcpy(nng_msg_body(msg), body.data, body.len);
-    }
-    release_request(slot);
-    slot->state = REP_SENDING;
-    slot->out_bytes = body.len;
-    peer->out_bytes += body.len;
-    nng_aio_set_msg(slot->send_aio, msg);
-    nng_aio_set_timeout(slot->send_aio, s->options.send_timeout_ms > 0 ? s->options.send_timeout_ms
-                                                                       : LINK_SEND_TIMEOUT_MS);
-    nng_ctx_send(slot->context, slot->send_aio);
+    s->pausing = false;
+    start_accepting(s);
 }
 
-static void
-drop(struct link_server *base, uint64_t request)
-{
-    struct rep_slot *slot = handle_find(&server_of(base)->requests, request);
-    if (slot != NULL) {
-        release_request(slot);
-        recycle(slot);
-    }
-}
-
-static void
-close_peer(struct link_server *base, uint64_t id)
-{
-    struct rep_peer *peer = handle_find(&server_of(base)->peers, id);
-    if (peer != NULL && !peer->closing) {
-        hang_up(peer);
-    }
-}
-
-static void
-turn(struct link_server *base)
-{
-    keep_receiving(server_of(base));
-}
+/* ---- the server ----------------------------------------------------------------------------- */
 
 static const char *
 url_of(const struct link_server *base)
 {
-    return ((const struct rep_server *)base)->url;
+    return ((const struct stream_server *)base)->url;
 }
 
-/* Contexts first, because closing the socket waits for them; then the operations, whose end waits for
- * their callbacks; then the socket, which waits for every connection to be removed. After that no
- * thread of libnng knows the server any more. */
+/* Accepting first, while all that the mailbox holds is still there; then the streams, whose operations
+ * come back at once when they are closed. What is in the mailbox after that belongs to what has been
+ * freed, and is not looked at. */
 static void
 free_server(struct link_server *base)
 {
-    struct rep_server *s = server_of(base);
-    struct rep_slot *slot;
-    s->closing = true;
-    link_rep_unlisten(s);
-    LIST_FOREACH(slot, &s->slots, all)
-    {
-        nng_ctx_close(slot->context);
-        nng_aio_stop(slot->recv_aio);
-        nng_aio_stop(slot->send_aio);
+    struct stream_server *s = server_of(base);
+    local_path_unlink(&s->path);
+    if (s->listener != NULL) {
+        nng_stream_listener_close(s->listener);
     }
-    if (s->open) {
-        nng_close(s->socket);
+    if (s->accept_aio != NULL) {
+        nng_aio_stop(s->accept_aio);
+        if (link_mailbox_has(&s->mailbox, &s->accepted) && !s->pausing &&
+            nng_aio_result(s->accept_aio) == 0) {
+            nng_stream_free(nng_aio_get_output(s->accept_aio, 0));
+        }
+        nng_aio_free(s->accept_aio);
     }
-    while ((slot = LIST_FIRST(&s->slots)) != NULL) {
-        LIST_REMOVE(slot, all);
-        /* Received and not taken, or not sent; NULL is accepted. */
-        nng_msg_free(nng_aio_get_msg(slot->recv_aio));
-        nng_msg_free(nng_aio_get_msg(slot->send_aio));
-        free_slot(slot);
+    rep_deinit(&s->rep);
+    struct stream_peer *peer;
+    while ((peer = LIST_FIRST(&s->closing)) != NULL) {
+        LIST_REMOVE(peer, closing);
+        free_peer(peer);
     }
-    if (s->mailbox.event_fd >= 0) {
-        link_mailbox_deliver(&s->mailbox); /* frees the peers */
+    if (s->listener != NULL) {
+        nng_stream_listener_free(s->listener);
+    }
+    if (s->tls != NULL) {
+        nng_tls_config_free(s->tls);
     }
     link_mailbox_deinit(&s->mailbox);
-    handle_deinit(&s->peers);
-    handle_deinit(&s->requests);
     free(s->url);
     free(s);
 }
 
-static int
-start(struct rep_server *s, const char *url, struct link_error *error)
+static const struct link_server_ops server_ops = {
+    .reply = rep_reply,
+    .drop = rep_drop,
+    .close_peer = rep_close_peer,
+    .turn = rep_turn,
+    .url = url_of,
+    .free = free_server,
+};
+
+static bool
+is_ipc(const char *url)
 {
-    if (link_mailbox_init(&s->mailbox, s->options.epoll_fd, error) < 0) {
-        return -1;
+    return strncmp(url, "ipc://", strlen("ipc://")) == 0;
+}
+
+/* The URL as it was asked for, with the port that was given instead of 0. */
+static int
+fill_url(struct stream_server *s, const char *url, struct link_error *error)
+{
+    const char *colon = strrchr(url, ':');
+    if (is_ipc(url) || strcmp(colon, ":0") != 0) {
+        s->url = strdup(url);
+        return s->url != NULL ? 0 : link_fail(error, ENOMEM, "out of memory");
     }
-    int code = nng_rep0_open(&s->socket);
+    nng_sockaddr address;
+    const int code = nng_stream_listener_get_addr(s->listener, NNG_OPT_LOCADDR, &address);
     if (code != 0) {
-        return link_nng_fail(error, code, "nng_rep0_open");
+        return link_nng_fail(error, code, "cannot find out the port");
     }
-    s->open = true;
-    code = nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_PRE, pipe_added, s);
-    if (code == 0) {
-        code = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, pipe_removed, s);
-    }
-    if (code != 0) {
-        return link_nng_fail(error, code, "nng_pipe_notify");
-    }
-    keep_receiving(s);
-    if (s->receiving == 0) {
+    const uint16_t wire =
+        address.s_family == NNG_AF_INET6 ? address.s_in6.sa_port : address.s_in.sa_port;
+    uint8_t port[2];
+    memcpy(port, &wire, sizeof port);
+    if (asprintf(&s->url, "%.*s:%d", (int)(colon - url), url, port[0] << 8 | port[1]) < 0) {
+        s->url = NULL;
         return link_fail(error, ENOMEM, "out of memory");
     }
-    return link_rep_listen(s, url, error);
+    return 0;
+}
+
+static int
+configure(struct stream_server *s, const char *url)
+{
+    if (is_ipc(url)) {
+        return nng_stream_listener_set_int(s->listener, NNG_OPT_IPC_PERMISSIONS,
+                                           (int)s->rep.options.socket_mode);
+    }
+    int code = nng_stream_listener_set_bool(s->listener, NNG_OPT_TCP_NODELAY, true);
+    if (code == 0) {
+        /* A peer whose machine vanished would hold its parked requests for ever. */
+        code = nng_stream_listener_set_bool(s->listener, NNG_OPT_TCP_KEEPALIVE, true);
+    }
+    if (code == 0 && s->tls != NULL) {
+        code = nng_stream_listener_set_ptr(s->listener, NNG_OPT_TLS_CONFIG, s->tls);
+    }
+    return code;
+}
+
+/* On ipc libnng never sees the public name: it would delete whatever stands there, and probe it by a
+ * connection that kills a server of its own kind. */
+static int
+listen_on(struct stream_server *s, const char *url, struct link_error *error)
+{
+    char temp[sizeof s->path.temp + 8];
+    const char *name = url;
+    if (is_ipc(url)) {
+        if (local_path_init(&s->path, url, error) < 0) {
+            return -1;
+        }
+        snprintf(temp, sizeof temp, "ipc://%s", s->path.temp);
+        name = temp;
+    }
+    int code = nng_stream_listener_alloc(&s->listener, name);
+    if (code == 0) {
+        code = configure(s, url);
+    }
+    if (code == 0) {
+        code = nng_stream_listener_listen(s->listener);
+    }
+    if (code != 0) {
+        return link_nng_fail(error, code, url);
+    }
+    if (is_ipc(url) && local_path_publish(&s->path, error) < 0) {
+        return -1;
+    }
+    return fill_url(s, url, error);
+}
+
+static int
+start(struct stream_server *s, const char *url, const struct link_server_options *options,
+      struct link_error *error)
+{
+    if (link_mailbox_init(&s->mailbox, options->epoll_fd, error) < 0) {
+        return -1;
+    }
+    if (strncmp(url, "tls", 3) == 0 &&
+        link_nng_tls_server(&s->tls, options->tls_cert_file, options->tls_key_file, error) < 0) {
+        return -1;
+    }
+    s->accepted = (struct link_mail){.take = take_accepted, .owner = s};
+    const int code = nng_aio_alloc(&s->accept_aio, accept_done, s);
+    if (code != 0) {
+        return link_nng_fail(error, code, url);
+    }
+    if (listen_on(s, url, error) < 0) {
+        return -1;
+    }
+    start_accepting(s);
+    return 0;
 }
 
 int
@@ -494,31 +456,17 @@ link_nng_server_open(const char *url, const struct link_server_options *options,
                      const struct link_handler *handler, struct link_server **out,
                      struct link_error *error)
 {
-    struct rep_server *s = calloc(1, sizeof *s);
+    struct stream_server *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return link_fail(error, ENOMEM, "out of memory");
     }
-    s->base.ops = &server_ops;
-    s->handler = *handler;
-    s->options = *options;
-    s->mailbox.event_fd = -1;
-    s->listener.server = s;
-    s->listener.timer_fd = s->listener.probe_fd = -1;
-    const int result = start(s, url, error);
-    s->options.tls_cert_file = s->options.tls_key_file = NULL; /* borrowed for this call only */
-    if (result < 0) {
-        free_server(&s->base);
+    s->rep.base.ops = &server_ops;
+    rep_init(&s->rep, options, handler, is_ipc(url) ? &ipc_transport : &tcp_transport);
+    LIST_INIT(&s->closing);
+    if (start(s, url, options, error) < 0) {
+        free_server(&s->rep.base);
         return -1;
     }
-    *out = &s->base;
+    *out = &s->rep.base;
     return 0;
 }
-
-static const struct link_server_ops server_ops = {
-    .reply = reply,
-    .drop = drop,
-    .close_peer = close_peer,
-    .turn = turn,
-    .url = url_of,
-    .free = free_server,
-};

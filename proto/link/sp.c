@@ -11,15 +11,22 @@ sp_greeting(uint8_t out[SP_GREETING_BYTES], enum sp_role self)
     memcpy(out, bytes, sizeof bytes);
 }
 
-void
-sp_put_message(struct buf *out, struct span stack, struct span body)
+static size_t
+frame_len(enum sp_framing framing)
 {
-    uint8_t frame[SP_FRAME_BYTES] = {1};
+    return framing == SP_IPC ? SP_FRAME_BYTES_MAX : SP_FRAME_BYTES_MAX - 1;
+}
+
+void
+sp_put_message(struct buf *out, enum sp_framing framing, struct span stack, struct span body)
+{
+    uint8_t frame[SP_FRAME_BYTES_MAX] = {1};
     const uint64_t length = htobe64((uint64_t)stack.len + body.len);
     memcpy(frame + 1, &length, sizeof length);
+    const size_t len = frame_len(framing);
     /* All or nothing: half a message in the buffer would shift every later one. */
-    if (buf_reserve(out, sizeof frame + stack.len + body.len)) {
-        buf_put(out, frame, sizeof frame);
+    if (buf_reserve(out, len + stack.len + body.len)) {
+        buf_put(out, frame + sizeof frame - len, len);
         buf_put(out, stack.data, stack.len);
         buf_put(out, body.data, body.len);
     }
@@ -44,9 +51,10 @@ sp_fault_text(enum sp_fault fault)
 }
 
 void
-sp_parser_init(struct sp_parser *p, enum sp_role peer, size_t body_bytes_max)
+sp_parser_init(struct sp_parser *p, enum sp_role peer, enum sp_framing framing,
+               size_t body_bytes_max)
 {
-    *p = (struct sp_parser){.peer = peer, .body_bytes_max = body_bytes_max};
+    *p = (struct sp_parser){.peer = peer, .framing = framing, .body_bytes_max = body_bytes_max};
 }
 
 static void
@@ -119,44 +127,47 @@ word_at(const uint8_t *data)
 static enum sp_event
 parse_message(struct sp_parser *p, struct span *input, struct sp_message *out)
 {
-    if (input->len > 0 && input->data[0] != 1) {
+    const size_t frame = frame_len(p->framing);
+    if (input->len > 0 && p->framing == SP_IPC && input->data[0] != 1) {
         return refuse(p, SP_FAULT_FRAME);
     }
-    if (input->len < SP_FRAME_BYTES) {
-        return wait_for(p, SP_FRAME_BYTES + SP_WORD_BYTES);
+    if (input->len < frame) {
+        return wait_for(p, frame + SP_WORD_BYTES);
     }
     uint64_t length;
-    memcpy(&length, input->data + 1, sizeof length);
+    memcpy(&length, input->data + frame - sizeof length, sizeof length);
     length = be64toh(length);
     if (length > SP_LENGTH_MAX) {
         return refuse(p, SP_FAULT_LENGTH);
     }
-    const uint8_t *data = input->data + SP_FRAME_BYTES;
-    const size_t have = input->len - SP_FRAME_BYTES;
+    const uint8_t *data = input->data + frame;
+    const size_t have = input->len - frame;
     const int stack = measure_stack(data, have, length);
     if (stack == STACK_NONE) {
         return refuse(p, SP_FAULT_ID);
     }
     if (stack == STACK_INCOMPLETE) {
-        return wait_for(p, SP_FRAME_BYTES + (length < SP_STACK_BYTES_MAX ? length : SP_STACK_BYTES_MAX));
+        return wait_for(p, frame + (length < SP_STACK_BYTES_MAX ? length : SP_STACK_BYTES_MAX));
     }
     const size_t stack_len = (size_t)stack;
     const uint64_t body_len = length - stack_len;
     const bool oversized = body_len > p->body_bytes_max;
     if (!oversized && have < length) {
-        return wait_for(p, SP_FRAME_BYTES + length);
+        return wait_for(p, frame + length);
     }
     out->stack = (struct span){data, stack_len};
     out->id = word_at(data + stack_len - SP_WORD_BYTES);
     out->body_bytes = body_len;
+    out->body = (struct span){0};
     if (oversized) {
-        out->body = (struct span){0};
         p->discard_bytes = body_len;
-        advance(input, SP_FRAME_BYTES + stack_len);
+        advance(input, frame + stack_len);
         return SP_OVERSIZED;
     }
-    out->body = body_len > 0 ? (struct span){data + stack_len, (size_t)body_len} : (struct span){0};
-    advance(input, SP_FRAME_BYTES + (size_t)length);
+    if (body_len > 0) {
+        out->body = (struct span){data + stack_len, (size_t)body_len};
+    }
+    advance(input, frame + (size_t)length);
     return SP_MESSAGE;
 }
 

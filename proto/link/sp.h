@@ -1,9 +1,10 @@
-/* The Scalability Protocols' REQ/REP on a local stream socket: the wire format and nothing else.
+/* The Scalability Protocols' REQ/REP on a stream of bytes: the wire format and nothing else.
  *
  * Owns no bytes and no descriptor; pure, so that it can be fuzzed and used by both ends. On the wire:
  *
  *   greeting   00 'S' 'P' 00 | u16be protocol | 00 00, once, from both ends
- *   message    01 | u64be length | header stack | body, `length` counts stack and body
+ *   message    01 | u64be length | header stack | body, `length` counts stack and body; the first
+ *              byte is there on ipc only
  *   stack      4-byte words; hops have bit 31 clear, the last word is the id and has it set
  */
 #ifndef PRONG_LINK_SP_H
@@ -17,7 +18,7 @@
 
 enum {
     SP_GREETING_BYTES = 8,
-    SP_FRAME_BYTES = 9, /* type and length, before the stack */
+    SP_FRAME_BYTES_MAX = 9, /* type and length, before the stack */
     SP_WORD_BYTES = 4,
     SP_STACK_WORDS_MAX = 8, /* what nng's time to live allows: seven hops and the id */
     SP_STACK_BYTES_MAX = SP_STACK_WORDS_MAX * SP_WORD_BYTES,
@@ -28,6 +29,7 @@ enum {
 #define SP_ID_BIT UINT32_C(0x80000000)
 
 enum sp_role { SP_REQ = 0x30, SP_REP = 0x31 };
+enum sp_framing { SP_IPC, SP_TCP };
 
 /* What a parser found in the bytes it was given. */
 enum sp_event {
@@ -50,6 +52,7 @@ struct sp_message {
 /* State of one direction of one connection. Filled by sp_parser_init(), never owns memory. */
 struct sp_parser {
     enum sp_role peer;
+    enum sp_framing framing;
     bool greeted;
     enum sp_fault fault;
     size_t body_bytes_max;
@@ -58,7 +61,8 @@ struct sp_parser {
 };
 
 /* Begin: expect the greeting of `peer`, and bodies of at most `body_bytes_max` bytes. */
-void sp_parser_init(struct sp_parser *p, enum sp_role peer, size_t body_bytes_max);
+void sp_parser_init(struct sp_parser *p, enum sp_role peer, enum sp_framing framing,
+                    size_t body_bytes_max);
 /* Take one event from the front of *input, which then begins behind it. The spans in *out point into
  * the input; *out is filled by SP_MESSAGE and SP_OVERSIZED only. */
 enum sp_event sp_parse(struct sp_parser *p, struct span *input, struct sp_message *out);
@@ -68,6 +72,6 @@ const char *sp_fault_text(enum sp_fault fault);
 /* The greeting of `self`. */
 void sp_greeting(uint8_t out[SP_GREETING_BYTES], enum sp_role self);
 /* Append one message; the buffer's `failed` tells when memory is out. */
-void sp_put_message(struct buf *out, struct span stack, struct span body);
+void sp_put_message(struct buf *out, enum sp_framing framing, struct span stack, struct span body);
 
 #endif

@@ -1,0 +1,131 @@
+/* `prong down`: ask the hub to end everything, and wait until it is gone. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "client/cli/hub.h"
+#include "client/cli/hubdir.h"
+#include "client/cli/output.h"
+#include "client/cli/unit.h"
+
+static int
+late(const struct cli *cli, const char *dir, pid_t owner)
+{
+    char span[UNIT_SPAN_BYTES];
+    unit_span(cli->options.timeout_ms, span);
+    output_say(cli, "the hub in %s has not ended within %s: it may still drain (prong status); "
+                    "'kill %d' hurries it",
+               dir, span, (int)owner);
+    return CLI_TIMEOUT;
+}
+
+/* The process of prongd is gone, then the lock is free. */
+static int
+wait_gone(struct cli *cli, const char *dir, pid_t owner, int pid_fd)
+{
+    while (pid_fd >= 0) {
+        struct pollfd polls[] = {{.fd = pid_fd, .events = POLLIN},
+                                 {.fd = cli->signal_fd, .events = POLLIN}};
+        const int n = poll(polls, 2, unit_left_ms(cli->deadline_ms, 3600000));
+        if (hub_read_signals(cli)) {
+            return 128 + cli->signal_number;
+        }
+        if (polls[0].revents != 0 || (n < 0 && errno != EINTR)) {
+            break;
+        }
+        if (n == 0) {
+            return late(cli, dir, owner);
+        }
+    }
+    return hubdir_wait_free(dir, cli->deadline_ms) ? CLI_OK : late(cli, dir, owner);
+}
+
+/* A hub of another machine: all that is seen of its end is that the connection is lost. */
+static int
+wait_lost(struct cli *cli)
+{
+    while (prong_client_is_connected(cli->client)) {
+        const enum hub_woke woke = hub_wait(cli, cli->deadline_ms, -1);
+        if (woke == HUB_GONE) {
+            return CLI_OK;
+        }
+        const int code = hub_woke_code(cli, woke, "the end of the hub");
+        if (code != CLI_OK) {
+            return code;
+        }
+    }
+    return CLI_OK;
+}
+
+/* Nobody answers. Whether a hub is there shows its lock. */
+static int
+end_silent(struct cli *cli, const char *why)
+{
+    char dir[PATH_MAX];
+    int code = hubdir_choose(cli, dir);
+    if (code != CLI_OK) {
+        return code;
+    }
+    const pid_t owner = hubdir_owner(dir);
+    if (owner == 0) {
+        output_note(cli, "no hub runs in %s", dir);
+        return CLI_OK;
+    }
+    if (owner < 0) {
+        return output_error(cli, PRONG_UNAVAILABLE, "connecting", why);
+    }
+    output_say(cli, "the hub does not answer (%s); telling prongd, pid %d, by SIGTERM", why,
+               (int)owner);
+    const int pid_fd = (int)syscall(SYS_pidfd_open, owner, 0);
+    if (kill(owner, SIGTERM) != 0 && errno != ESRCH) {
+        output_say(cli, "cannot signal pid %d: %s", (int)owner, strerror(errno));
+        code = errno == EPERM ? CLI_DENIED : CLI_FAILED;
+    } else {
+        (void)hub_take_signals(cli); /* without them SIGINT ends us at once, which is as good */
+        code = wait_gone(cli, dir, owner, pid_fd);
+    }
+    if (pid_fd >= 0) {
+        close(pid_fd);
+    }
+    return code;
+}
+
+int
+verb_down(struct cli *cli)
+{
+    char url_room[PATH_MAX], dir[PATH_MAX], why[400];
+    const char *url;
+    int pid_fd = -1;
+    int code = hubdir_url(cli, url_room, &url);
+    if (code != CLI_OK) {
+        return code;
+    }
+    const prong_err err = hub_try(cli, url, why, sizeof why);
+    if (err == PRONG_UNAVAILABLE) {
+        return end_silent(cli, why);
+    }
+    if (err != PRONG_OK) {
+        return err == PRONG_INVALID_ARGUMENT ? output_usage(cli, "%s", why)
+                                             : output_error(cli, err, "connecting", why);
+    }
+    const bool is_here = hubdir_of_url(prong_client_url(cli->client), dir);
+    const pid_t owner = is_here ? hubdir_owner(dir) : 0;
+    if (owner > 0) {
+        pid_fd = (int)syscall(SYS_pidfd_open, owner, 0);
+    }
+    code = hub_ask(cli, "down", NULL, "down", NULL);
+    if (code == CLI_OK) {
+        code = is_here ? wait_gone(cli, dir, owner, pid_fd) : wait_lost(cli);
+    }
+    if (code == CLI_OK) {
+        output_note(cli, "the hub has ended");
+    }
+    if (pid_fd >= 0) {
+        close(pid_fd);
+    }
+    return code;
+}

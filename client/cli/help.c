@@ -1,0 +1,276 @@
+/* Help, made from the tables: see help.h; `prong help` and `prong version`. */
+#include "client/cli/help.h"
+
+#include <string.h>
+
+#include "client/cli/output.h"
+#include "client/cli/suggest.h"
+#include "client/cli/unit.h"
+
+/* clang-format off */
+static const struct option_row common[] = {
+    {.name = "--output", .letter = 'o', .kind = OPTION_TEXT, .offset = OPTION_FIELD(output),
+     .value = "FORM", .allowed = "table json jsonl raw",
+     .help = "table, json, jsonl or raw; default: table on a terminal, else json"},
+    {.name = "-j", .letter = 'j', .kind = OPTION_PRESET, .offset = OPTION_FIELD(output),
+     .preset = "json", .help = "the same as -o json; a failure is then an object on stdout, too"},
+    {.name = "--quiet", .letter = 'q', .kind = OPTION_FLAG, .offset = OPTION_FIELD(quiet),
+     .help = "nothing on stdout, and on stderr only what went wrong"},
+    {.name = "--timeout", .kind = OPTION_DURATION, .offset = OPTION_FIELD(timeout_ms),
+     .value = "TIME", .help = "give up after this time: 500ms, 5s, 2m, 1h"},
+    {.name = "--endpoint", .letter = 'e', .kind = OPTION_TEXT, .offset = OPTION_FIELD(endpoint),
+     .value = "URL", .help = "the hub: ipc://PATH, tcp://HOST:PORT, tls+tcp://HOST:PORT; default: "
+     "$PRONG_URL, else the hub of this user, else that of the machine"},
+    {.name = "--name", .kind = OPTION_TEXT, .offset = OPTION_FIELD(hub_name),
+     .value = "HUB", .help = "the hub of this name on this machine"},
+    {.name = "--runtime-dir", .kind = OPTION_TEXT, .offset = OPTION_FIELD(runtime_dir),
+     .value = "DIR", .help = "the hub in this folder"},
+    {.name = "--token-file", .kind = OPTION_TEXT, .offset = OPTION_FIELD(token_file),
+     .value = "FILE", .help = "the hub's token, on a network endpoint"},
+    {.name = "--ca-file", .kind = OPTION_TEXT, .offset = OPTION_FIELD(ca_file),
+     .value = "FILE", .help = "who signed the certificate of a tls+tcp endpoint; default: the system's"},
+    {.name = "--no-color", .kind = OPTION_FLAG, .offset = OPTION_FIELD(no_color),
+     .help = "no colours, as with NO_COLOR in the environment"},
+    {.name = "--version", .kind = OPTION_FLAG, .offset = OPTION_FIELD(version),
+     .help = "print the version"},
+    {.name = "--help", .letter = 'h', .kind = OPTION_FLAG, .offset = OPTION_FIELD(help),
+     .help = "print this text"},
+    {.name = NULL},
+};
+
+static const struct {
+    int code;
+    const char *meaning;
+} exit_codes[] = {
+    {CLI_OK, "done"},
+    {CLI_FAILED, "the method failed, or something else did"},
+    {CLI_USAGE, "the command line is wrong"},
+    {CLI_NOT_RUNNING, "status, wait: not running"},
+    {CLI_DENIED, "not allowed"},
+    {CLI_NO_SUCH, "no such worker, method or topic"},
+    {CLI_CONFIG, "the configuration is wrong"},
+    {CLI_NO_HUB, "the hub cannot be reached"},
+    {CLI_TIMEOUT, "not in time"},
+    {CLI_INTERRUPTED, "interrupted by SIGINT (143 by SIGTERM)"},
+    {CLI_DIED, "the worker died"},
+    {151, "busy: nobody free, or a queue or limit is full"},
+    {152, "cancelled"},
+};
+/* clang-format on */
+
+enum { COLUMN = 26, WIDTH = 98 };
+
+const struct option_row *
+help_common_options(void)
+{
+    return common;
+}
+
+/* Text from column `from` on, wrapped; the line has `used` columns already. */
+static void
+print_wrapped(FILE *out, const char *text, int used, int from)
+{
+    while (*text != '\0') {
+        const int word = (int)strcspn(text, " \n");
+        if (used > from && used + 1 + word > WIDTH) {
+            (void)fputc('\n', out);
+            used = 0;
+        }
+        const int gap = used < from ? from - used : used > from ? 1 : 0;
+        (void)fprintf(out, "%*s%.*s", gap, "", word, text);
+        used += gap + word;
+        text += word;
+        if (*text == '\n') {
+            (void)fputc('\n', out);
+            used = 0;
+            text++;
+        }
+        text += strspn(text, " ");
+    }
+    (void)fputc('\n', out);
+}
+
+static void
+print_options(FILE *out, const char *heading, const struct option_row *rows, int64_t timeout_ms)
+{
+    (void)fprintf(out, "\n%s:\n", heading);
+    for (; rows->name != NULL; rows++) {
+        const bool is_long = rows->name[1] == '-';
+        char left[80], span[UNIT_SPAN_BYTES], help[300];
+        int n = snprintf(left, sizeof left, "  %c%c%s %s%s%s",
+                         rows->letter != 0 ? '-' : ' ', rows->letter != 0 ? rows->letter : ' ',
+                         is_long && rows->letter != 0 ? "," : " ", is_long ? rows->name : "",
+                         rows->value != NULL ? " " : "", rows->value != NULL ? rows->value : "");
+        (void)fputs(left, out);
+        if (n > COLUMN - 2) {
+            (void)fputc('\n', out);
+            n = 0;
+        }
+        (void)snprintf(help, sizeof help, "%s", rows->help);
+        if (rows->offset == OPTION_FIELD(timeout_ms)) {
+            unit_span(timeout_ms, span);
+            (void)snprintf(help, sizeof help, "%s; default: %s", rows->help,
+                           timeout_ms > 0 ? span : "never");
+        }
+        print_wrapped(out, help, n, COLUMN);
+    }
+}
+
+void
+help_print_verb(FILE *out, const struct verb *verb)
+{
+    (void)fprintf(out, "usage: prong %s %s\n", verb->name, verb->arguments);
+    print_wrapped(out, verb->summary, 0, 0);
+    if (verb->aliases != NULL) {
+        (void)fprintf(out, "The same as: %s\n", verb->aliases);
+    }
+    if (verb->help != NULL) {
+        (void)fputc('\n', out);
+        print_wrapped(out, verb->help, 0, 0);
+    }
+    if (verb->options != NULL) {
+        print_options(out, "Options", verb->options, 0);
+    }
+    print_options(out, "Options of every verb", common, verb->timeout_ms);
+}
+
+static void
+print_verb_line(FILE *out, const struct verb *verb)
+{
+    const int n = fprintf(out, "  %s%s%s%s", verb->name, verb->aliases != NULL ? " (" : "",
+                          verb->aliases != NULL ? verb->aliases : "",
+                          verb->aliases != NULL ? ")" : "");
+    print_wrapped(out, verb->summary, n, COLUMN);
+}
+
+void
+help_print_all(FILE *out)
+{
+    size_t count;
+    const struct verb *rows = verb_table(&count);
+    (void)fputs("usage: prong [OPTION...] VERB [ARGUMENT...]\n"
+                "Starts, looks at and talks to a hub: a daemon that runs worker processes, takes "
+                "calls for\ntheir methods and passes on their events.\n\n",
+                out);
+    for (size_t i = 0; i < count; i++) {
+        print_verb_line(out, &rows[i]);
+    }
+    (void)fputs("\nprong help VERB tells more of one.\n", out);
+    print_options(out, "Options of every verb", common, 0);
+    (void)fputs("\nExit codes:\n", out);
+    for (size_t i = 0; i < sizeof exit_codes / sizeof exit_codes[0]; i++) {
+        (void)fprintf(out, "  %3d  %s\n", exit_codes[i].code, exit_codes[i].meaning);
+    }
+}
+
+/* ---- finding -------------------------------------------------------------------------------- */
+
+static bool
+is_alias(const struct verb *verb, const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *p = verb->aliases; p != NULL && *p != '\0'; p += strspn(p, " ")) {
+        const size_t n = strcspn(p, " ");
+        if (n == length && memcmp(p, word, n) == 0) {
+            return true;
+        }
+        p += n;
+    }
+    return false;
+}
+
+const struct verb *
+help_find_verb(const char *const *words, int count, int *used)
+{
+    size_t rows_count;
+    const struct verb *rows = verb_table(&rows_count);
+    char two[80] = "";
+    if (count > 1) {
+        (void)snprintf(two, sizeof two, "%.30s %.30s", words[0], words[1]);
+    }
+    for (size_t i = 0; count > 0 && i < rows_count; i++) {
+        const bool is_two = strcmp(rows[i].name, two) == 0;
+        if (is_two || strcmp(rows[i].name, words[0]) == 0 || is_alias(&rows[i], words[0])) {
+            *used = is_two ? 2 : 1;
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+int
+help_no_such_verb(const struct cli *cli, const char *const *words, int count)
+{
+    size_t rows_count;
+    const struct verb *rows = verb_table(&rows_count);
+    char word[80], aliases[64];
+    struct suggestion near = {.word = word};
+    (void)snprintf(word, sizeof word, "%.30s%s%.30s", words[0], count > 1 ? " " : "",
+                   count > 1 ? words[1] : "");
+    for (int round = 0; round < 2 && near.best == NULL; round++) {
+        for (size_t i = 0; i < rows_count; i++) {
+            suggest_offer(&near, rows[i].name);
+            (void)snprintf(aliases, sizeof aliases, "%s", rows[i].aliases != NULL ? rows[i].aliases : "");
+            if (aliases[0] != '\0' && strchr(aliases, ' ') == NULL) {
+                suggest_offer(&near, rows[i].aliases);
+            }
+        }
+        (void)snprintf(word, sizeof word, "%.30s", words[0]); /* what follows may be arguments */
+    }
+    if (strcmp(words[0], "config") == 0) {
+        return output_usage(cli, "prong config needs one of check, init, manual");
+    }
+    return near.best != NULL
+               ? output_usage(cli, "there is no verb '%s', did you mean %s?", words[0], near.best)
+               : output_usage(cli, "there is no verb '%.60s'", words[0]);
+}
+
+/* ---- the verbs ------------------------------------------------------------------------------ */
+
+int
+verb_help(struct cli *cli)
+{
+    int used = 0;
+    if (cli->argc == 0) {
+        help_print_all(stdout);
+        return CLI_OK;
+    }
+    const struct verb *verb = help_find_verb(cli->argv, cli->argc, &used);
+    if (verb != NULL && used == cli->argc) {
+        help_print_verb(stdout, verb);
+        return CLI_OK;
+    }
+    if (strcmp(cli->argv[0], "config") == 0 && cli->argc == 1) {
+        size_t count;
+        const struct verb *rows = verb_table(&count);
+        for (size_t i = 0; i < count; i++) {
+            if (strncmp(rows[i].name, "config ", 7) == 0) {
+                print_verb_line(stdout, &rows[i]);
+            }
+        }
+        return CLI_OK;
+    }
+    return help_no_such_verb(cli, cli->argv, cli->argc);
+}
+
+int
+verb_version(struct cli *cli)
+{
+    prong_writer *w;
+    prong_value object;
+    if (cli->options.output == NULL || output_form(cli) == OUTPUT_TABLE) {
+        (void)printf("prong %s\n", prong_version());
+        return CLI_OK;
+    }
+    w = prong_writer_new();
+    if (w == NULL) {
+        return output_no_memory(cli);
+    }
+    prong_writer_map(w, 1);
+    prong_writer_key(w, "version");
+    prong_writer_string(w, prong_version());
+    const int code = prong_writer_finish(w, &object) == PRONG_OK ? output_value(cli, &object)
+                                                                 : output_no_memory(cli);
+    prong_writer_free(w);
+    return code;
+}

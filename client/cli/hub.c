@@ -1,0 +1,268 @@
+/* The connection to the hub: see hub.h. */
+#include "client/cli/hub.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "client/cli/hubdir.h"
+#include "client/cli/output.h"
+#include "client/cli/unit.h"
+
+enum {
+    CONNECT_MS_MAX = 5000,
+    ADMIN_MS_MIN = 1000, /* so that after a deadline can be asked what was not ready */
+    ADMIN_MS_MAX = 5000,
+    RECONNECT_MS = 10000,
+    CANCEL_MS = 2000, /* for the hub to say that it cancelled */
+    TOKEN_BYTES_MAX = 256,
+};
+
+/* ---- connection ----------------------------------------------------------------------------- */
+
+/* The token of a network endpoint: the file's first line. */
+static int
+read_token(const struct cli *cli, char token[TOKEN_BYTES_MAX + 1], size_t *len)
+{
+    const char *file = cli->options.token_file;
+    const int fd = file != NULL ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+    *len = 0;
+    if (file == NULL) {
+        return CLI_OK;
+    }
+    const ssize_t n = fd < 0 ? -1 : read(fd, token, TOKEN_BYTES_MAX + 1);
+    if (n < 0) {
+        output_say(cli, "--token-file %s: %s", file, strerror(errno));
+    } else {
+        token[n] = '\0';
+        *len = strcspn(token, "\r\n");
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return n < 0 ? CLI_USAGE : CLI_OK;
+}
+
+prong_err
+hub_try(struct cli *cli, const char *url, char *why, size_t why_size)
+{
+    char name[PRONG_NAME_BYTES_MAX], token[TOKEN_BYTES_MAX + 2];
+    prong_options o = {.size_bytes = sizeof o, .name = name, .tls_ca_file = cli->options.ca_file};
+    (void)snprintf(name, sizeof name, "prong %s", cli->verb->name);
+    if (read_token(cli, token, &o.token_len) != CLI_OK) {
+        (void)snprintf(why, why_size, "without its token");
+        return PRONG_UNAUTHENTICATED;
+    }
+    o.token = token;
+    o.connect_timeout_ms = unit_left_ms(cli->deadline_ms, CONNECT_MS_MAX);
+    o.connect_timeout_ms += o.connect_timeout_ms == 0; /* 0 is the default */
+    o.reconnect_ms = RECONNECT_MS;
+    return prong_connect(url, &o, &cli->client, why, why_size);
+}
+
+int
+hub_connect(struct cli *cli)
+{
+    char url_room[PATH_MAX], why[400] = "";
+    const char *url;
+    const int code = hubdir_url(cli, url_room, &url);
+    if (code != CLI_OK) {
+        return code;
+    }
+    const prong_err err = hub_try(cli, url, why, sizeof why);
+    if (err == PRONG_OK) {
+        return CLI_OK;
+    }
+    if (err == PRONG_INVALID_ARGUMENT) {
+        return output_usage(cli, "%s", why);
+    }
+    const int failed = output_error(cli, err, "connecting", why);
+    if (err == PRONG_UNAVAILABLE) {
+        output_note(cli, "start a hub with 'prong up', or name one with --endpoint, --name or "
+                         "--runtime-dir");
+    }
+    return failed;
+}
+
+void
+hub_close(struct cli *cli)
+{
+    prong_client_free(cli->client);
+    cli->client = NULL;
+    if (cli->signal_fd >= 0) {
+        close(cli->signal_fd);
+        cli->signal_fd = -1;
+    }
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+bool
+hub_take_signals(struct cli *cli)
+{
+    sigset_t set;
+    if (cli->signal_fd >= 0) {
+        return true;
+    }
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) {
+        cli->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    }
+    return cli->signal_fd >= 0;
+}
+
+bool
+hub_read_signals(struct cli *cli)
+{
+    struct signalfd_siginfo info;
+    bool came = false;
+    while (cli->signal_fd >= 0 && read(cli->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        cli->signal_number = (int)info.ssi_signo;
+        came = true;
+    }
+    return came;
+}
+
+enum hub_woke
+hub_wait(struct cli *cli, int64_t deadline_ms, int out_fd)
+{
+    if (!hub_take_signals(cli) || prong_fd(cli->client) < 0) {
+        output_say(cli, "out of descriptors");
+        return HUB_GONE;
+    }
+    /* A pipe that nobody reads shows as POLLERR, which poll tells unasked. */
+    struct pollfd polls[] = {{.fd = prong_fd(cli->client), .events = POLLIN},
+                             {.fd = cli->signal_fd, .events = POLLIN},
+                             {.fd = out_fd, .events = 0}};
+    const int wait_ms = deadline_ms == CLI_NEVER_MS ? -1 : unit_left_ms(deadline_ms, 3600000);
+    const int n = poll(polls, sizeof polls / sizeof polls[0], wait_ms);
+    if (n < 0) {
+        return errno == EINTR ? HUB_WOKE : HUB_GONE;
+    }
+    if (hub_read_signals(cli)) {
+        return HUB_INTERRUPTED;
+    }
+    if (polls[2].revents & POLLERR) {
+        return HUB_UNREAD;
+    }
+    /* Also when it is not readable: harmless, and a look at the clock of the library. */
+    if (prong_dispatch(cli->client, 0) == PRONG_UNAVAILABLE) {
+        return HUB_GONE;
+    }
+    return n == 0 && unit_now_ms() >= deadline_ms ? HUB_LATE : HUB_WOKE;
+}
+
+int
+hub_woke_code(struct cli *cli, enum hub_woke woke, const char *waiting_for)
+{
+    char span[UNIT_SPAN_BYTES];
+    switch (woke) {
+    case HUB_WOKE:
+    case HUB_UNREAD:
+        return CLI_OK;
+    case HUB_LATE:
+        unit_span(cli->options.timeout_ms, span);
+        output_say(cli, "%s did not come within %s (--timeout)", waiting_for, span);
+        return CLI_TIMEOUT;
+    case HUB_INTERRUPTED:
+        return 128 + cli->signal_number;
+    case HUB_GONE:
+        return output_error(cli, PRONG_UNAVAILABLE, "connection", "the hub is gone");
+    }
+    return CLI_FAILED;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+int
+hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
+{
+    const prong_call_options o = {
+        .size_bytes = sizeof o, .timeout_ms = call->timeout_ms, .flags = call->flags};
+    prong_reply *reply = NULL;
+    int64_t give_up_ms = CLI_NEVER_MS;
+    bool is_cancelled = false;
+    int code = CLI_OK;
+    const prong_err err =
+        prong_call_async(cli->client, call->worker, call->method, call->args, &o, &reply);
+    if (err != PRONG_OK) {
+        code = output_error(cli, err, call->method, "the call is not possible like this");
+        return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : code;
+    }
+    while (code == CLI_OK && !prong_reply_is_done(reply)) {
+        const enum hub_woke woke = hub_wait(cli, give_up_ms, -1);
+        if (woke == HUB_INTERRUPTED && !is_cancelled) {
+            prong_reply_cancel(reply);
+            is_cancelled = true;
+            give_up_ms = unit_now_ms() + CANCEL_MS;
+        } else if (woke == HUB_INTERRUPTED || woke == HUB_LATE) {
+            code = 128 + cli->signal_number; /* late: the hub did not even say that it cancelled */
+        } else if (woke == HUB_GONE && !prong_reply_is_done(reply)) {
+            code = output_error(cli, PRONG_UNAVAILABLE, call->method, "the hub is gone");
+        } else if (call->look != NULL) {
+            code = call->look(cli, reply);
+        }
+    }
+    if (code == CLI_OK && call->look != NULL) {
+        code = call->look(cli, reply);
+    }
+    if (code == CLI_OK && is_cancelled) {
+        code = 128 + cli->signal_number;
+    }
+    if (code != CLI_OK) {
+        prong_reply_free(reply);
+        return code;
+    }
+    *out = reply;
+    return CLI_OK;
+}
+
+int
+hub_ask(struct cli *cli, const char *method, const prong_value *args, const char *what,
+        prong_reply **out)
+{
+    struct hub_call call = {.worker = "hub",
+                            .method = method,
+                            .args = args,
+                            .timeout_ms = unit_left_ms(cli->deadline_ms, ADMIN_MS_MAX)};
+    call.timeout_ms = call.timeout_ms < ADMIN_MS_MIN ? ADMIN_MS_MIN : call.timeout_ms;
+    prong_reply *reply = NULL;
+    int code = hub_call(cli, &call, &reply);
+    if (code == CLI_OK && prong_reply_code(reply) != PRONG_OK) {
+        code = output_failure(cli, what, reply);
+    }
+    if (code == CLI_OK && out != NULL) {
+        *out = reply;
+        return CLI_OK;
+    }
+    prong_reply_free(reply);
+    return code;
+}
+
+int
+hub_ask_worker(struct cli *cli, const char *method, const char *worker, prong_reply **out)
+{
+    prong_writer *w = prong_writer_new();
+    prong_value args;
+    char what[160];
+    int code;
+    if (w == NULL) {
+        return output_no_memory(cli);
+    }
+    prong_writer_map(w, 1);
+    prong_writer_key(w, "worker");
+    prong_writer_string(w, worker);
+    (void)snprintf(what, sizeof what, "%s %s", method, worker);
+    code = prong_writer_finish(w, &args) == PRONG_OK ? hub_ask(cli, method, &args, what, out)
+                                                      : output_usage(cli, "%s", prong_writer_problem(w));
+    prong_writer_free(w);
+    return code;
+}

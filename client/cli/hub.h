@@ -1,0 +1,52 @@
+/* The connection to the hub, and waiting for it: the one place where this program waits, so that
+ * SIGINT and deadlines are looked at everywhere. */
+#ifndef PRONG_CLI_HUB_H
+#define PRONG_CLI_HUB_H
+
+#include "client/cli/cli.h"
+
+/* Connect to the hub that the options mean. The client is cli->client. */
+int hub_connect(struct cli *cli);
+/* The same to one URL, without a word on failure: `why` gets the text. */
+prong_err hub_try(struct cli *cli, const char *url, char *why, size_t why_size);
+/* Close the connection; nothing when there is none. */
+void hub_close(struct cli *cli);
+
+enum hub_woke {
+    HUB_WOKE,        /* something came: look again at what is waited for */
+    HUB_LATE,        /* the deadline passed */
+    HUB_INTERRUPTED, /* SIGINT or SIGTERM: cli->signal_number */
+    HUB_UNREAD,      /* nobody reads our stdout any longer */
+    HUB_GONE,        /* the connection is lost and not sought any longer */
+};
+
+/* Serve the connection until something comes. Everything has to be looked at before: what has come
+ * already does not wake anybody. `out_fd` is our stdout when it matters that nobody reads it any
+ * longer, else -1. */
+enum hub_woke hub_wait(struct cli *cli, int64_t deadline_ms, int out_fd);
+/* The exit code of what hub_wait returned, told when that is worth telling. */
+int hub_woke_code(struct cli *cli, enum hub_woke woke, const char *waiting_for);
+/* Block SIGINT and SIGTERM, which are read from cli->signal_fd from now on. */
+bool hub_take_signals(struct cli *cli);
+/* Read them: whether one came. */
+bool hub_read_signals(struct cli *cli);
+
+/* One call; NULL and 0 are defaults. */
+struct hub_call {
+    const char *worker, *method;
+    const prong_value *args;
+    int32_t timeout_ms;
+    uint32_t flags;
+    int (*look)(struct cli *cli, prong_reply *reply); /* each time something came; else NULL */
+};
+/* Make the call and wait for its outcome. On CLI_OK `*out` is owned and has an outcome, which may be
+ * a failure that nobody told yet. SIGINT cancels it first. */
+int hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out);
+/* A method of the hub itself, in at most 5 s; a failure is told as one of `what`. On CLI_OK `*out` is
+ * owned; it may be NULL. */
+int hub_ask(struct cli *cli, const char *method, const prong_value *args, const char *what,
+            prong_reply **out);
+/* The same with one argument `worker`. */
+int hub_ask_worker(struct cli *cli, const char *method, const char *worker, prong_reply **out);
+
+#endif

@@ -1,0 +1,326 @@
+/* What hub.status says: see status.h. */
+#include "client/cli/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/hub.h"
+#include "client/cli/output.h"
+#include "client/cli/suggest.h"
+#include "client/cli/table.h"
+#include "client/cli/unit.h"
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static void
+read_text(const prong_value *map, const char *key, char *out, size_t size)
+{
+    prong_value value;
+    const char *text = "";
+    size_t len = 0;
+    if (prong_value_find(map, key, &value)) {
+        (void)prong_value_text(&value, &text, &len);
+    }
+    (void)snprintf(out, size, "%.*s", (int)len, text);
+}
+
+static uint64_t
+read_uint(const prong_value *map, const char *key)
+{
+    prong_value value;
+    uint64_t number = 0;
+    return prong_value_find(map, key, &value) && prong_value_uint(&value, &number) ? number : 0;
+}
+
+static void
+read_replica(const prong_value *map, struct status_replica *r)
+{
+    const char *slash;
+    read_text(map, "replica", r->name, sizeof r->name);
+    read_text(map, "state", r->state, sizeof r->state);
+    read_text(map, "reason", r->reason, sizeof r->reason);
+    slash = strchr(r->name, '/');
+    r->index = slash != NULL ? strtoull(slash + 1, NULL, 10) : 0;
+    r->pid = read_uint(map, "pid");
+    r->uptime_ms = read_uint(map, "uptime_ms");
+    r->incarnation = read_uint(map, "incarnation");
+    r->restarts = read_uint(map, "restarts");
+    r->calls = read_uint(map, "calls");
+    r->running = read_uint(map, "running");
+}
+
+/* Two walks: the first counts, so that there is one piece of memory for all. */
+static bool
+make_room(const prong_value *workers, struct status *s)
+{
+    prong_iter it;
+    prong_value worker, list;
+    size_t replicas = 0;
+    (void)prong_iter_begin(&it, workers);
+    while (prong_iter_next(&it, NULL, &worker)) {
+        replicas += prong_value_find(&worker, "replicas", &list) ? prong_value_count(&list) : 0;
+    }
+    s->workers = calloc((size_t)prong_value_count(workers) + 1, sizeof *s->workers);
+    s->replicas = calloc(replicas + 1, sizeof *s->replicas);
+    return s->workers != NULL && s->replicas != NULL;
+}
+
+static void
+read_workers(const prong_value *workers, struct status *s)
+{
+    prong_iter it, inner;
+    prong_value key, value, list, item;
+    const char *name;
+    size_t len;
+    (void)prong_iter_begin(&it, workers);
+    while (prong_iter_next(&it, &key, &value)) {
+        struct status_worker *w = &s->workers[s->worker_count++];
+        *w = (struct status_worker){.queued = read_uint(&value, "queued"),
+                                    .replicas = s->replicas + s->replica_count,
+                                    .value = value};
+        if (prong_value_text(&key, &name, &len)) {
+            (void)snprintf(w->name, sizeof w->name, "%.*s", (int)len, name);
+        }
+        if (prong_value_find(&value, "autostart", &item)) {
+            (void)prong_value_bool(&item, &w->autostart);
+        }
+        if (prong_value_find(&value, "replicas", &list) && prong_iter_begin(&inner, &list)) {
+            while (prong_iter_next(&inner, NULL, &item)) {
+                read_replica(&item, &s->replicas[s->replica_count++]);
+                w->replica_count++;
+            }
+        }
+    }
+}
+
+int
+status_get(struct cli *cli, struct status *status)
+{
+    struct status s = {0};
+    prong_value workers;
+    int code = hub_ask(cli, "status", NULL, "status", &s.reply);
+    if (code == CLI_OK && (!prong_value_find(prong_reply_value(s.reply), "workers", &workers) ||
+                           prong_value_kind(&workers) != PRONG_KIND_MAP)) {
+        code = output_error(cli, PRONG_INTERNAL, "status", "the hub's answer has no workers");
+    }
+    if (code == CLI_OK && !make_room(&workers, &s)) {
+        code = output_no_memory(cli);
+    }
+    if (code != CLI_OK) {
+        status_deinit(&s);
+        return code;
+    }
+    read_workers(&workers, &s);
+    status_deinit(status);
+    *status = s;
+    return CLI_OK;
+}
+
+void
+status_deinit(struct status *status)
+{
+    prong_reply_free(status->reply);
+    free(status->workers);
+    free(status->replicas);
+    *status = (struct status){0};
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+const struct status_worker *
+status_find(const struct status *status, const char *target)
+{
+    const size_t length = strcspn(target, "/");
+    for (size_t i = 0; i < status->worker_count; i++) {
+        const struct status_worker *w = &status->workers[i];
+        if (strlen(w->name) != length || memcmp(w->name, target, length) != 0) {
+            continue;
+        }
+        for (size_t k = 0; target[length] != '\0' && k < w->replica_count; k++) {
+            if (strcmp(w->replicas[k].name, target) == 0) {
+                return w;
+            }
+        }
+        return target[length] == '\0' ? w : NULL;
+    }
+    return NULL;
+}
+
+int
+status_no_such(const struct cli *cli, const struct status *status, const char *target)
+{
+    struct suggestion near = {.word = target};
+    char text[240];
+    for (size_t i = 0; i < status->worker_count; i++) {
+        suggest_offer(&near, status->workers[i].name);
+    }
+    (void)snprintf(text, sizeof text, "the hub has no such worker%s%s%s",
+                   near.best != NULL ? "; did you mean " : "", near.best != NULL ? near.best : "",
+                   near.best != NULL ? "?" : "");
+    return output_error(cli, PRONG_NOT_FOUND, target, text);
+}
+
+bool
+status_is_meant(const char *target, const struct status_replica *replica)
+{
+    const size_t length = strlen(target);
+    return strncmp(replica->name, target, length) == 0 &&
+           (replica->name[length] == '\0' || replica->name[length] == '/');
+}
+
+bool
+status_serves(const struct status_replica *replica)
+{
+    return strcmp(replica->state, "ready") == 0 || strcmp(replica->state, "busy") == 0;
+}
+
+bool
+status_is_chosen(const struct status_choice *choice, const struct status_worker *worker,
+                 const struct status_replica *replica)
+{
+    if (choice->count == 0) {
+        return !choice->autostart || worker->autostart;
+    }
+    for (size_t i = 0; i < choice->count; i++) {
+        const char *target = choice->targets[i];
+        if (replica != NULL ? status_is_meant(target, replica)
+                            : strncmp(target, worker->name, strcspn(target, "/")) == 0 &&
+                                  worker->name[strcspn(target, "/")] == '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- printing ------------------------------------------------------------------------------- */
+
+static enum table_color
+color_of(const struct status_replica *r)
+{
+    static const struct {
+        const char *state;
+        enum table_color color;
+    } colors[] = {{"ready", TABLE_GOOD},   {"busy", TABLE_GOOD},  {"starting", TABLE_WARN},
+                  {"draining", TABLE_WARN}, {"stopping", TABLE_WARN}, {"backoff", TABLE_BAD},
+                  {"failed", TABLE_BAD},   {"stuck", TABLE_BAD}};
+    for (size_t i = 0; i < sizeof colors / sizeof colors[0]; i++) {
+        if (strcmp(r->state, colors[i].state) == 0) {
+            return colors[i].color;
+        }
+    }
+    return TABLE_PLAIN;
+}
+
+static void
+add_row(struct table *t, const char *name, const struct status_worker *w,
+        const struct status_replica *r)
+{
+    char span[UNIT_SPAN_BYTES] = "-", pid[24] = "-";
+    if (r->pid > 0) {
+        unit_span((int64_t)r->uptime_ms, span);
+        (void)snprintf(pid, sizeof pid, "%llu", (unsigned long long)r->pid);
+    }
+    table_add(t, TABLE_PLAIN, "%s", name);
+    table_add(t, color_of(r), "%s", r->state);
+    table_add(t, TABLE_PLAIN, "%s", pid);
+    table_add(t, TABLE_PLAIN, "%s", span);
+    table_add(t, TABLE_PLAIN, "%llu", (unsigned long long)r->restarts);
+    table_add(t, TABLE_PLAIN, "%llu", (unsigned long long)r->calls);
+    /* Calls wait for a worker, not for a replica of it. */
+    if (r == w->replicas) {
+        table_add(t, TABLE_PLAIN, "%llu", (unsigned long long)w->queued);
+    } else {
+        table_add(t, TABLE_PLAIN, "%s", "");
+    }
+    table_add(t, TABLE_PLAIN, "%s", r->reason);
+}
+
+static int
+print_table(const struct cli *cli, const struct status *status, const struct status_choice *choice)
+{
+    struct table t;
+    table_init(&t, "WORKER STATE PID UPTIME RESTARTS CALLS QUEUED REASON");
+    for (size_t i = 0; i < status->worker_count; i++) {
+        const struct status_worker *w = &status->workers[i];
+        for (size_t k = 0; k < w->replica_count; k++) {
+            if (status_is_chosen(choice, w, &w->replicas[k])) {
+                add_row(&t, w->replicas[k].name, w, &w->replicas[k]);
+            }
+        }
+        if (w->replica_count == 0 && status_is_chosen(choice, w, NULL)) {
+            add_row(&t, w->name, w, &(struct status_replica){.state = "-"});
+        }
+    }
+    table_print(&t, stdout, cli->out_has_color);
+    const bool failed = t.failed;
+    table_deinit(&t);
+    return failed ? output_no_memory(cli) : CLI_OK;
+}
+
+/* {"hub": ..., "workers": {those that are chosen}}. */
+static int
+print_json(const struct cli *cli, const struct status *status, const struct status_choice *choice)
+{
+    prong_writer *w = prong_writer_new();
+    prong_value hub, all;
+    uint32_t count = 0;
+    int code = CLI_FAILED;
+    for (size_t i = 0; i < status->worker_count; i++) {
+        count += status_is_chosen(choice, &status->workers[i], NULL);
+    }
+    if (w == NULL) {
+        return output_no_memory(cli);
+    }
+    prong_writer_map(w, 2);
+    prong_writer_key(w, "hub");
+    if (prong_value_find(prong_reply_value(status->reply), "hub", &hub)) {
+        prong_writer_raw(w, &hub);
+    } else {
+        prong_writer_nil(w);
+    }
+    prong_writer_key(w, "workers");
+    prong_writer_map(w, count);
+    for (size_t i = 0; i < status->worker_count; i++) {
+        if (status_is_chosen(choice, &status->workers[i], NULL)) {
+            prong_writer_key(w, status->workers[i].name);
+            prong_writer_raw(w, &status->workers[i].value);
+        }
+    }
+    code = prong_writer_finish(w, &all) == PRONG_OK ? output_value(cli, &all) : output_no_memory(cli);
+    prong_writer_free(w);
+    return code;
+}
+
+/* One line for each replica. */
+static int
+print_lines(const struct cli *cli, const struct status *status, const struct status_choice *choice)
+{
+    int code = CLI_OK;
+    for (size_t i = 0; i < status->worker_count; i++) {
+        const struct status_worker *w = &status->workers[i];
+        prong_value list, item;
+        (void)prong_value_find(&w->value, "replicas", &list);
+        for (uint32_t k = 0; k < w->replica_count && code == CLI_OK; k++) {
+            if (status_is_chosen(choice, w, &w->replicas[k]) && prong_value_at(&list, k, &item)) {
+                code = output_value(cli, &item);
+            }
+        }
+    }
+    return code;
+}
+
+int
+status_print(const struct cli *cli, const struct status *status, const struct status_choice *choice)
+{
+    switch (output_form(cli)) {
+    case OUTPUT_TABLE:
+        return print_table(cli, status, choice);
+    case OUTPUT_JSONL:
+        return print_lines(cli, status, choice);
+    case OUTPUT_JSON:
+    case OUTPUT_RAW:
+        return print_json(cli, status, choice);
+    }
+    return CLI_FAILED;
+}

@@ -1,0 +1,306 @@
+/* `prong up`: start prongd, detached, and wait until the hub and its workers are ready.
+ *
+ * Nothing is polled: the socket's appearance is seen by inotify, the end of prongd by its pidfd, the
+ * workers by their events. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "client/cli/hub.h"
+#include "client/cli/hubdir.h"
+#include "client/cli/output.h"
+#include "client/cli/program.h"
+#include "client/cli/status.h"
+#include "client/cli/unit.h"
+
+enum { LAST_LINES = 20, LAST_BYTES = 16 * 1024, LOG_BYTES_MAX = 1024 * 1024, PROGRAM_ARGS_MAX = 8 };
+
+struct up {
+    struct cli *cli;
+    char dir[PATH_MAX], url[PATH_MAX + 16];
+    char prongd[PATH_MAX];
+    int log_fd;      /* where prongd writes */
+    off_t log_start; /* what is before is of an earlier hub */
+    int inotify_fd;
+    pid_t pid;  /* of prongd; 0 once it was waited for */
+    int pid_fd; /* -1 once it was waited for */
+    bool is_other; /* ours ended because another one was faster: it is waited for */
+};
+
+/* ---- starting ------------------------------------------------------------------------------- */
+
+static int
+list_arguments(const struct up *up, const char *argv[PROGRAM_ARGS_MAX])
+{
+    int n = 0;
+    argv[n++] = up->prongd;
+    argv[n++] = "--runtime-dir";
+    argv[n++] = up->dir;
+    if (up->cli->options.config != NULL) {
+        argv[n++] = "--config";
+        argv[n++] = up->cli->options.config;
+    }
+    argv[n] = NULL;
+    return n;
+}
+
+/* The hub's log: in its directory, for its owner alone. One that has grown is put aside. Where it
+ * cannot be made a piece of memory takes its place: prongd will not start either, and says why. */
+static bool
+open_log(struct up *up)
+{
+    char path[PATH_MAX + 16], aside[PATH_MAX + 24];
+    struct stat status;
+    const int flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+    (void)snprintf(path, sizeof path, "%s/" HUBDIR_LOG, up->dir);
+    if (stat(path, &status) == 0 && status.st_size > LOG_BYTES_MAX) {
+        (void)snprintf(aside, sizeof aside, "%s.1", path);
+        (void)rename(path, aside); /* else it grows on, which is no reason not to start */
+    }
+    up->log_fd = open(path, flags, 0600);
+    if (up->log_fd >= 0 && (fstat(up->log_fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+        close(up->log_fd);
+        up->log_fd = -1;
+    }
+    if (up->log_fd < 0) {
+        up->log_fd = memfd_create(HUBDIR_LOG, MFD_CLOEXEC);
+    }
+    up->log_start = up->log_fd >= 0 ? lseek(up->log_fd, 0, SEEK_END) : 0;
+    return up->log_fd >= 0;
+}
+
+static int
+start(struct up *up)
+{
+    struct cli *cli = up->cli;
+    const char *argv[PROGRAM_ARGS_MAX];
+    const bool has_dir = hubdir_make(cli, up->dir); /* prongd says what is wrong with it */
+    if (!open_log(up)) {
+        output_say(cli, "out of descriptors");
+        return CLI_FAILED;
+    }
+    up->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (has_dir && (up->inotify_fd < 0 ||
+                    inotify_add_watch(up->inotify_fd, up->dir, IN_CREATE | IN_MOVED_TO) < 0)) {
+        output_say(cli, "cannot watch %s: %s", up->dir, strerror(errno));
+        return CLI_FAILED;
+    }
+    (void)list_arguments(up, argv);
+    const int error = program_start(up->prongd, argv, up->log_fd, &up->pid);
+    if (error != 0) {
+        up->pid = 0;
+        output_say(cli, "cannot start %s: %s", up->prongd, strerror(error));
+        return CLI_FAILED;
+    }
+    up->pid_fd = (int)syscall(SYS_pidfd_open, up->pid, 0);
+    if (up->pid_fd < 0) {
+        output_say(cli, "cannot watch prongd (pid %d): %s", (int)up->pid, strerror(errno));
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+/* ---- waiting for the socket ----------------------------------------------------------------- */
+
+/* The last lines that prongd wrote since it was started. */
+static void
+tell_log(const struct up *up)
+{
+    char text[LAST_BYTES];
+    struct stat status;
+    if (fstat(up->log_fd, &status) != 0 || status.st_size <= up->log_start) {
+        return;
+    }
+    off_t from = status.st_size - (off_t)sizeof text;
+    from = from < up->log_start ? up->log_start : from;
+    const ssize_t n = pread(up->log_fd, text, sizeof text, from);
+    size_t begin = n > 0 ? (size_t)n : 0, lines = 0;
+    while (begin > 0 && lines <= LAST_LINES) {
+        begin--;
+        lines += text[begin] == '\n' && begin + 1 < (size_t)n;
+    }
+    begin += begin > 0;
+    output_block("", text + begin, (n > 0 ? (size_t)n : 0) - begin);
+}
+
+/* prongd has ended before the hub was there. CLI_OK when another hub is to be waited for. */
+static int
+ended(struct up *up)
+{
+    const int code = program_wait(up->pid);
+    close(up->pid_fd);
+    up->pid_fd = -1;
+    up->pid = 0;
+    if (code == EX_TEMPFAIL) {
+        up->is_other = true;
+        return CLI_OK;
+    }
+    tell_log(up);
+    output_say(up->cli, "the hub did not start: prongd ended with %d", code);
+    return code == 0 ? CLI_FAILED : program_exit_code(code);
+}
+
+static int
+late(const struct up *up)
+{
+    char span[UNIT_SPAN_BYTES];
+    unit_span(up->cli->options.timeout_ms, span);
+    tell_log(up);
+    if (up->is_other) {
+        output_say(up->cli, "another hub runs in %s, but it cannot be reached", up->dir);
+        return CLI_NO_HUB;
+    }
+    output_say(up->cli, "the hub did not open %s within %s; prongd (pid %d) goes on", up->url, span,
+               (int)up->pid);
+    return CLI_TIMEOUT;
+}
+
+/* Until something may have changed. */
+static int
+wait_change(struct up *up)
+{
+    struct cli *cli = up->cli;
+    char ignored[4096];
+    struct pollfd polls[] = {{.fd = up->inotify_fd, .events = POLLIN},
+                             {.fd = up->pid_fd, .events = POLLIN},
+                             {.fd = cli->signal_fd, .events = POLLIN}};
+    const int n = poll(polls, 3, unit_left_ms(cli->deadline_ms, 3600000));
+    if (n == 0) {
+        return late(up);
+    }
+    if (hub_read_signals(cli)) {
+        if (up->pid > 0) {
+            (void)kill(up->pid, SIGTERM); /* nothing is up yet, so nothing shall stay */
+        }
+        return 128 + cli->signal_number;
+    }
+    while (read(up->inotify_fd, ignored, sizeof ignored) > 0) {
+    }
+    return polls[1].revents != 0 ? ended(up) : CLI_OK;
+}
+
+/* CLI_OK with a client. */
+static int
+wait_socket(struct up *up)
+{
+    struct cli *cli = up->cli;
+    if (!hub_take_signals(cli)) {
+        output_say(cli, "out of descriptors");
+        return CLI_FAILED;
+    }
+    for (;;) {
+        char why[400];
+        const prong_err err = hub_try(cli, up->url, why, sizeof why);
+        if (err == PRONG_OK) {
+            return CLI_OK;
+        }
+        if (err != PRONG_UNAVAILABLE) {
+            return output_error(cli, err, "connecting", why);
+        }
+        const int code = wait_change(up);
+        if (code != CLI_OK) {
+            return code;
+        }
+    }
+}
+
+/* ---- waiting for the workers ---------------------------------------------------------------- */
+
+static int
+wait_workers(struct cli *cli)
+{
+    const struct status_wish wish = {
+        .goal = STATUS_READY, .choice = {.autostart = true}, .replicas = -1};
+    const struct status_choice all = {0};
+    struct status_watch watch;
+    enum status_verdict verdict = STATUS_DONE;
+    int code = status_watch_begin(cli, &watch);
+    if (code != CLI_OK) {
+        return code;
+    }
+    code = status_watch_until(cli, &watch, &wish, &verdict);
+    if (code == CLI_OK && verdict != STATUS_DONE) {
+        code = status_tell_missing(cli, &watch.status, &wish);
+        output_say(cli, "the hub stays up for the others; 'prong down' stops it");
+    } else if (code == CLI_INTERRUPTED) {
+        output_note(cli, "the hub stays up; 'prong down' stops it");
+    }
+    const int shown = code != CLI_INTERRUPTED ? status_print(cli, &watch.status, &all) : CLI_OK;
+    status_watch_end(&watch);
+    return code != CLI_OK ? code : shown;
+}
+
+/* A hub that is there already: say so and show it. */
+static int
+show_running(struct cli *cli)
+{
+    const struct status_choice all = {0};
+    struct status status = {0};
+    output_note(cli, "a hub runs already: %s", prong_client_url(cli->client));
+    int code = status_get(cli, &status);
+    code = code != CLI_OK ? code : status_print(cli, &status, &all);
+    status_deinit(&status);
+    return code;
+}
+
+/* ---- the verb ------------------------------------------------------------------------------- */
+
+static int
+become_prongd(const struct up *up)
+{
+    const char *argv[PROGRAM_ARGS_MAX];
+    (void)list_arguments(up, argv);
+    program_become(up->prongd, argv);
+    output_say(up->cli, "cannot start %s: %s", up->prongd, strerror(errno));
+    return CLI_FAILED;
+}
+
+static void
+close_all(struct up *up)
+{
+    const int fds[] = {up->log_fd, up->inotify_fd, up->pid_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+}
+
+int
+verb_up(struct cli *cli)
+{
+    struct up up = {.cli = cli, .log_fd = -1, .inotify_fd = -1, .pid_fd = -1};
+    char why[400];
+    int code = hubdir_choose(cli, up.dir);
+    if (code != CLI_OK) {
+        return code;
+    }
+    (void)snprintf(up.url, sizeof up.url, "ipc://%s/" HUBDIR_SOCKET, up.dir);
+    if (hub_try(cli, up.url, why, sizeof why) == PRONG_OK) {
+        return show_running(cli);
+    }
+    if (!program_find("prongd", up.prongd)) {
+        output_say(cli, "prongd is neither beside prong nor in PATH");
+        return CLI_FAILED;
+    }
+    if (cli->options.foreground) {
+        return become_prongd(&up);
+    }
+    code = start(&up);
+    code = code != CLI_OK ? code : wait_socket(&up);
+    if (code == CLI_OK) {
+        code = up.is_other ? show_running(cli) : wait_workers(cli);
+    }
+    close_all(&up);
+    return code;
+}

@@ -1,0 +1,165 @@
+/* The verbs: one row each, and nothing else repeats the list. */
+#include "client/cli/cli.h"
+
+#include <limits.h>
+
+#define SECONDS(n) ((n) * INT64_C(1000))
+
+/* clang-format off */
+static const struct option_row up_options[] = {
+    {.name = "--config", .kind = OPTION_TEXT, .offset = OPTION_FIELD(config), .value = "FILE",
+     .help = "its configuration; default: prong.yaml here, in ~/.config/prong or in /etc/prong"},
+    {.name = "--foreground", .kind = OPTION_FLAG, .offset = OPTION_FIELD(foreground),
+     .help = "become prongd instead of starting it in the background; the exit codes are its own"},
+    {.name = NULL},
+};
+static const struct option_row status_options[] = {
+    {.name = "--check", .kind = OPTION_FLAG, .offset = OPTION_FIELD(check),
+     .help = "exit 0 only if every worker that starts by itself (or the ones named) is ready, else 3"},
+    {.name = NULL},
+};
+static const struct option_row change_options[] = {
+    {.name = "--no-wait", .kind = OPTION_FLAG, .offset = OPTION_FIELD(no_wait),
+     .help = "return when the hub has taken it, not when it is so"},
+    {.name = NULL},
+};
+static const struct option_row logs_options[] = {
+    {.name = "--lines", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(lines),
+     .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
+    {.name = NULL},
+};
+static const struct option_row emit_options[] = {
+    {.name = "--json", .kind = OPTION_TEXT, .offset = OPTION_FIELD(json), .value = "JSON",
+     .help = "the payload: any JSON; - reads it from stdin"},
+    {.name = NULL},
+};
+static const struct option_row events_options[] = {
+    {.name = "--from", .kind = OPTION_TEXT, .offset = OPTION_FIELD(from), .value = "WHERE",
+     .help = "a number, oldest, last (the newest of each topic, then what follows) or new (default)"},
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
+     .value = "N", .min = 1, .max = INT64_MAX, .help = "end after so many"},
+    {.name = "--until", .kind = OPTION_TEXT, .offset = OPTION_FIELD(until), .value = "FILTER",
+     .help = "end after the first event of this topic"},
+    {.name = NULL},
+};
+static const struct option_row wait_options[] = {
+    {.name = "--for", .kind = OPTION_TEXT, .offset = OPTION_FIELD(goal), .value = "WHAT",
+     .allowed = "ready exited stopped",
+     .help = "ready (default): all replicas are; stopped: none runs or will; exited: one ended"},
+    {.name = "--event", .kind = OPTION_TEXT, .offset = OPTION_FIELD(event), .value = "FILTER",
+     .help = "wait for an event instead, and print it"},
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
+     .value = "N", .min = 1, .max = INT64_MAX, .help = "wait for so many events; default: 1"},
+    {.name = "--from", .kind = OPTION_TEXT, .offset = OPTION_FIELD(from), .value = "WHERE",
+     .help = "where the events begin, as for prong events"},
+    {.name = NULL},
+};
+static const struct option_row run_options[] = {
+    {.name = "--name", .kind = OPTION_TEXT, .offset = OPTION_FIELD(name), .value = "NAME",
+     .help = "of the worker (for that of the hub, write --name before 'run'); default: the "
+     "program's or its script's"},
+    {.name = "--replicas", .kind = OPTION_COUNT, .offset = OPTION_FIELD(replicas), .value = "N",
+     .min = 1, .max = 256, .help = "how many processes; default: 1"},
+    {.name = "--restart", .kind = OPTION_TEXT, .offset = OPTION_FIELD(restart), .value = "WHEN",
+     .allowed = "no on-failure always", .help = "no, on-failure (default) or always"},
+    {.name = "--ready", .kind = OPTION_TEXT, .offset = OPTION_FIELD(ready), .value = "WHEN",
+     .allowed = "attach started",
+     .help = "ready when it has attached to the hub (default), or as soon as it runs"},
+    {.name = "--env", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(environment), .value = "K=V",
+     .help = "a variable added to the environment, which is the hub's otherwise; may be given often"},
+    {.name = NULL},
+};
+
+static const struct verb verbs[] = {
+    {.name = "up", .run = verb_up, .options = up_options, .timeout_ms = SECONDS(60),
+     .arguments = "[--config FILE] [--name HUB] [--foreground]",
+     .summary = "start a hub in the background and wait until its workers are ready",
+     .help = "What prongd and the hub say goes to hub.log in the runtime folder. When a worker does "
+     "not get ready its state, the reason and its last lines are told, and the hub stays up for the "
+     "others. With a hub that runs already this shows its workers."},
+    {.name = "down", .run = verb_down, .timeout_ms = SECONDS(30), .arguments = "",
+     .summary = "end all workers in order, then the hub, and wait until it is gone",
+     .help = "Without a hub this says so and is done. A hub that does not answer is asked by a "
+     "signal."},
+    {.name = "status", .aliases = "ps", .run = verb_status, .argc_max = INT_MAX,
+     .options = status_options, .timeout_ms = SECONDS(5), .no_hub = CLI_NOT_RUNNING,
+     .arguments = "[WORKER[/N]...] [--check]",
+     .summary = "what runs: workers, their replicas and how they are",
+     .help = "Exit code 3 when no hub runs."},
+    {.name = "start", .run = verb_start, .argc_min = 1, .argc_max = INT_MAX,
+     .options = change_options, .timeout_ms = SECONDS(60), .arguments = "WORKER[/N]...",
+     .summary = "start workers and wait until they are ready; one that runs is left alone"},
+    {.name = "stop", .run = verb_stop, .argc_min = 1, .argc_max = INT_MAX,
+     .options = change_options, .timeout_ms = SECONDS(60), .arguments = "WORKER[/N]...",
+     .summary = "let workers finish their calls, end them and wait until they have ended"},
+    {.name = "restart", .run = verb_restart, .argc_min = 1, .argc_max = INT_MAX,
+     .options = change_options, .timeout_ms = SECONDS(60), .arguments = "WORKER[/N]...",
+     .summary = "stop workers, start them again and wait until they are ready"},
+    {.name = "scale", .run = verb_scale, .argc_min = 2, .argc_max = 2, .options = change_options,
+     .timeout_ms = SECONDS(60), .arguments = "WORKER REPLICAS",
+     .summary = "change how many replicas a worker has"},
+    {.name = "logs", .run = verb_logs, .argc_min = 1, .argc_max = INT_MAX, .options = logs_options,
+     .timeout_ms = SECONDS(5), .arguments = "[-n N] WORKER[/N]...",
+     .summary = "the last lines that workers wrote",
+     .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
+     "alone."},
+    {.name = "call", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(30),
+     .arguments = "WORKER[/N].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | -",
+     .summary = "call a method and print what it returns",
+     .help = "The methods of the hub itself are those of the worker 'hub': prong call hub.status.\n"
+     "KEY=TEXT is always a text: a number is n:=5, true is on:=true. KEY=@FILE is the text of a "
+     "file, KEY=@@x the text @x. One argument {...} or [...] is all arguments as JSON, and - reads "
+     "them from stdin. SIGINT cancels the call.\n"
+     "-o raw writes a text or bytes as they are."},
+    {.name = "emit", .run = verb_emit, .argc_min = 1, .argc_max = INT_MAX,
+     .options = emit_options, .timeout_ms = SECONDS(5),
+     .arguments = "TOPIC [KEY=TEXT | KEY:=JSON | KEY=@FILE]... | {...} | - | --json JSON",
+     .summary = "publish an event",
+     .help = "The payload is written as the arguments of prong call; without any it is null. With -j "
+     "the event's number is printed."},
+    {.name = "events", .aliases = "sub", .run = verb_events, .argc_max = INT_MAX,
+     .options = events_options, .arguments = "[FILTER...] [--from WHERE] [--count N] [--until FILTER]",
+     .summary = "print events as they come",
+     .help = "A filter is a topic in which a word may be * and the last one >, which stands for all "
+     "that follows; default: everything. JSON has number, time, topic, source and payload, one line "
+     "each. Events that the hub could not keep are counted on stderr."},
+    {.name = "describe", .aliases = "info", .run = verb_describe, .argc_max = 1,
+     .timeout_ms = SECONDS(5), .arguments = "[WORKER]",
+     .summary = "the methods that can be called, of one worker or of all and the hub",
+     .help = "A worker tells its methods when it attaches for the first time."},
+    {.name = "wait", .run = verb_wait, .argc_max = 1, .options = wait_options,
+     .timeout_ms = SECONDS(60), .no_hub = CLI_NOT_RUNNING,
+     .arguments = "WORKER[/N] [--for ready|exited|stopped] | --event FILTER [--count N]",
+     .summary = "wait until a worker is ready, has ended or has stopped, or until an event comes",
+     .help = "Exit code 3 at once when no hub runs, or when it will not come to that by itself: a "
+     "worker that has failed does not get ready."},
+    {.name = "run", .run = verb_run, .argc_min = 1, .argc_max = INT_MAX, .options = run_options,
+     .timeout_ms = SECONDS(60), .stops_at_argument = true,
+     .arguments = "[OPTION...] [--] COMMAND [ARGUMENT...]",
+     .summary = "add a worker to the running hub and wait until it is ready",
+     .help = "It runs in the current folder, and the program is found as the shell here would find "
+     "it; the environment is the hub's. In arguments and values of --env, %i stands for the number "
+     "of the replica. A worker that does not get ready is taken out again."},
+    {.name = "remove", .aliases = "rm", .run = verb_remove, .argc_min = 1, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(5), .arguments = "WORKER...",
+     .summary = "take stopped workers that were added by run out of the hub"},
+    {.name = "config check", .run = verb_config_check, .argc_max = 1, .timeout_ms = SECONDS(5),
+     .arguments = "[FILE]", .summary = "say what is wrong with a configuration",
+     .help = "Exit code 0 or 6. Default: the file that prong up would take."},
+    {.name = "config init", .run = verb_config_init, .timeout_ms = SECONDS(5), .arguments = "",
+     .summary = "print a configuration with every option as a comment"},
+    {.name = "config manual", .run = verb_config_manual, .timeout_ms = SECONDS(5), .arguments = "",
+     .summary = "print the manual of the configuration as Markdown"},
+    {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
+    {.name = "help", .run = verb_help, .argc_max = 2, .arguments = "[VERB]",
+     .summary = "tell more of a verb"},
+};
+/* clang-format on */
+
+const struct verb *
+verb_table(size_t *count)
+{
+    *count = sizeof verbs / sizeof verbs[0];
+    return verbs;
+}

@@ -1,0 +1,185 @@
+/* Waiting until workers are as they should be: the second half of status.h. */
+#include "client/cli/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/hub.h"
+#include "client/cli/logs.h"
+#include "client/cli/output.h"
+
+enum { LAST_LINES = 20 };
+
+static bool
+is_state(const struct status_replica *r, const char *state)
+{
+    return strcmp(r->state, state) == 0;
+}
+
+bool
+status_is_lost(const struct status_worker *w, const struct status_replica *r, bool one_life)
+{
+    /* A hub that has just begun has not started those that start by themselves yet. */
+    const bool is_new = r->incarnation == 0 && w->autostart;
+    return is_state(r, "failed") || is_state(r, "stuck") || (is_state(r, "stopped") && !is_new) ||
+           (one_life && (is_state(r, "backoff") || r->restarts > 0));
+}
+
+static const struct status_replica *
+find_replica(const struct status *status, const char *name)
+{
+    for (size_t i = 0; status != NULL && i < status->replica_count; i++) {
+        if (strcmp(status->replicas[i].name, name) == 0) {
+            return &status->replicas[i];
+        }
+    }
+    return NULL;
+}
+
+static enum status_verdict
+judge_ready(const struct status_wish *wish, const struct status_worker *w,
+            const struct status_replica *r)
+{
+    const struct status_replica *was =
+        wish->goal == STATUS_FRESH ? find_replica(wish->before, r->name) : NULL;
+    if (status_serves(r)) {
+        return was != NULL && was->pid > 0 && was->pid == r->pid ? STATUS_GOES_ON : STATUS_DONE;
+    }
+    return status_is_lost(w, r, wish->one_life) ? STATUS_LOST : STATUS_GOES_ON;
+}
+
+/* One replica alone. */
+static enum status_verdict
+judge_one(const struct status_wish *wish, const struct status_worker *w,
+          const struct status_replica *r)
+{
+    const struct status_replica *was;
+    switch (wish->goal) {
+    case STATUS_READY:
+    case STATUS_FRESH:
+        return judge_ready(wish, w, r);
+    case STATUS_STOPPED:
+        return is_state(r, "stopped") || is_state(r, "failed") ? STATUS_DONE
+               : is_state(r, "stuck")                          ? STATUS_LOST
+                                                               : STATUS_GOES_ON;
+    case STATUS_EXITED:
+        was = find_replica(wish->before, r->name);
+        return r->pid == 0 || (was != NULL && was->pid != r->pid) ? STATUS_DONE : STATUS_GOES_ON;
+    }
+    return STATUS_LOST;
+}
+
+enum status_verdict
+status_judge(const struct status_wish *wish, const struct status *now)
+{
+    size_t counts[] = {[STATUS_GOES_ON] = 0, [STATUS_DONE] = 0, [STATUS_LOST] = 0};
+    size_t chosen = 0;
+    for (size_t i = 0; i < now->worker_count; i++) {
+        const struct status_worker *w = &now->workers[i];
+        chosen += status_is_chosen(&wish->choice, w, NULL);
+        for (size_t k = 0; k < w->replica_count; k++) {
+            if (!status_is_chosen(&wish->choice, w, &w->replicas[k])) {
+                continue;
+            }
+            if (wish->replicas >= 0 && w->replicas[k].index >= (uint64_t)wish->replicas) {
+                counts[is_state(&w->replicas[k], "stuck") ? STATUS_LOST : STATUS_GOES_ON]++;
+            } else {
+                counts[judge_one(wish, w, &w->replicas[k])]++;
+            }
+        }
+    }
+    if (wish->choice.count > 0 && chosen == 0) {
+        return STATUS_LOST; /* somebody took it out of the hub */
+    }
+    if (wish->goal == STATUS_EXITED && counts[STATUS_DONE] > 0) {
+        return STATUS_DONE;
+    }
+    /* Everybody is heard out, so that all that are lost can be told; but not with one life, where the
+     * first death decides. */
+    if (counts[STATUS_GOES_ON] > 0 && !(wish->one_life && counts[STATUS_LOST] > 0)) {
+        return STATUS_GOES_ON;
+    }
+    return counts[STATUS_LOST] > 0 ? STATUS_LOST : STATUS_DONE;
+}
+
+/* ---- watching ------------------------------------------------------------------------------- */
+
+int
+status_watch_begin(struct cli *cli, struct status_watch *watch)
+{
+    static const char *const filters[] = {"hub.worker.>"};
+    const prong_subscribe_options o = {.size_bytes = sizeof o};
+    *watch = (struct status_watch){0};
+    const prong_err err = prong_subscribe(cli->client, filters, 1, &o, &watch->events);
+    if (err != PRONG_OK) {
+        char why[300];
+        prong_client_error_text(cli->client, why, sizeof why);
+        return output_error(cli, err, "subscribing", why);
+    }
+    const int code = status_get(cli, &watch->status);
+    if (code != CLI_OK) {
+        status_watch_end(watch);
+    }
+    return code;
+}
+
+void
+status_watch_end(struct status_watch *watch)
+{
+    prong_subscription_free(watch->events);
+    watch->events = NULL;
+    status_deinit(&watch->status);
+}
+
+/* Take all that came; what it was is asked for anyway. */
+static bool
+has_news(struct status_watch *watch)
+{
+    const prong_event *event;
+    bool came = false;
+    while (prong_subscription_next(watch->events, 0, &event) == PRONG_OK) {
+        came = true;
+    }
+    return came;
+}
+
+int
+status_watch_until(struct cli *cli, struct status_watch *watch, const struct status_wish *wish,
+                   enum status_verdict *verdict)
+{
+    int code = CLI_OK;
+    *verdict = status_judge(wish, &watch->status);
+    while (code == CLI_OK && *verdict == STATUS_GOES_ON) {
+        if (!has_news(watch)) {
+            const enum hub_woke woke = hub_wait(cli, cli->deadline_ms, -1);
+            if (woke == HUB_LATE) {
+                return CLI_OK;
+            }
+            code = hub_woke_code(cli, woke, "the workers");
+            continue;
+        }
+        code = status_get(cli, &watch->status);
+        *verdict = code == CLI_OK ? status_judge(wish, &watch->status) : *verdict;
+    }
+    return code;
+}
+
+int
+status_tell_missing(struct cli *cli, const struct status *status, const struct status_wish *wish)
+{
+    bool died = false;
+    for (size_t i = 0; i < status->worker_count; i++) {
+        const struct status_worker *w = &status->workers[i];
+        for (size_t k = 0; k < w->replica_count; k++) {
+            const struct status_replica *r = &w->replicas[k];
+            if (!status_is_chosen(&wish->choice, w, r) || status_serves(r)) {
+                continue;
+            }
+            output_say(cli, "%s is not ready: it is %s%s%s", r->name, r->state,
+                       r->reason[0] != '\0' ? ": " : "", r->reason);
+            logs_tell_last(cli, r->name, LAST_LINES);
+            died = died || status_is_lost(w, r, true) || r->reason[0] != '\0';
+        }
+    }
+    return died ? CLI_DIED : CLI_TIMEOUT;
+}

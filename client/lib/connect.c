@@ -1,0 +1,345 @@
+/* Finding a hub, connecting, connecting again, and the end of a client. */
+#include "client/lib/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "proto/wire.h"
+
+enum {
+    CONNECT_MS_DEFAULT = 5000,
+    /* Between two attempts to connect again, by chance, so that the clients of a hub that was
+     * started anew do not come all at once. A broker is back within some 10 ms: look sooner at
+     * first. */
+    RETRY_MS_MIN = 10,
+    RETRY_MS_MAX = 50,
+    SOON_MS_MIN = 4,
+    SOON_MS_MAX = 14,
+    SOON_RETRIES = 10,
+    ATTEMPT_LOCAL_MS = 50,
+    ATTEMPT_NETWORK_MS = 250,
+    ATTEMPT_MS_MAX = 2000,
+    URL_BYTES_MAX = 256,
+    CANDIDATES_MAX = 3,
+};
+
+/* ---- connection ----------------------------------------------------------------------------- */
+
+void
+client_collect(struct prong_client *c)
+{
+    struct session_outcome o;
+    while (session_next(c->session, &o)) {
+        c->news++;
+        if (o.kind == SESSION_FETCH && o.user != NULL) {
+            subscription_take(o.user, &o);
+        } else if (o.kind != SESSION_FETCH && o.user != NULL) {
+            reply_take(o.user, &o);
+        } else if (o.kind == SESSION_EMIT && o.code != PRONG_OK) {
+            c->post_failures++;
+            client_failed(c, "a posted event: %.*s", (int)o.message.len,
+                          (const char *)o.message.data);
+        }
+        client_wake(c, c);
+    }
+}
+
+static int64_t
+jitter_ns(struct prong_client *c)
+{
+    c->random = c->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    const bool soon = c->retries++ < SOON_RETRIES;
+    const int64_t least_us = 1000 * (soon ? SOON_MS_MIN : RETRY_MS_MIN);
+    const int64_t range_us = 1000 * (soon ? SOON_MS_MAX : RETRY_MS_MAX) - least_us;
+    return (least_us + (int64_t)(c->random >> 33) % range_us) * 1000;
+}
+
+void
+client_lost(struct prong_client *c, const char *why)
+{
+    if (c->link == NULL) {
+        return;
+    }
+    client_failed(c, "%s: %s", c->url, why);
+    loop_unlink(c);
+    link_client_free(c->link);
+    c->link = NULL;
+    c->broken = false;
+    c->lost_ns = client_now();
+    c->retries = 0;
+    c->retry_ns = c->lost_ns + jitter_ns(c);
+    c->news++;
+    session_lost(c->session);
+    if (c->reconnect_ms < 0) {
+        c->gone = true;
+        session_end_all(c->session, PRONG_UNAVAILABLE, "the connection to the hub was lost");
+    }
+    client_collect(c);
+    client_wake(c, c);
+}
+
+/* Lets go of the lock while it connects. */
+static int
+open_link(struct prong_client *c, int timeout_ms, struct link_error *error)
+{
+    const struct link_client_options options = {.message_bytes_max = c->message_bytes_max,
+                                                .tls_ca_file = c->tls_ca_file,
+                                                .tls_name = c->tls_name};
+    struct link_client *link = NULL;
+    (void)pthread_mutex_unlock(&c->lock);
+    const int err = link_client_open(c->url, &options, timeout_ms, &link, error);
+    (void)pthread_mutex_lock(&c->lock);
+    if (err == 0) {
+        /* Nothing can have come before HELLO, but the first look is what starts libnng's reading. */
+        (void)link_client_recv(link, &(uint32_t){0}, &(struct span){0}, NULL);
+        c->link = link;
+        session_connected(c->session, client_now());
+    }
+    return err;
+}
+
+void
+client_seek(struct prong_client *c, int64_t now_ns, int64_t until_ns)
+{
+    if (c->gone || c->closed) {
+        return;
+    }
+    if (c->reconnect_ms > 0 && now_ns - c->lost_ns > c->reconnect_ms * NS_PER_MS) {
+        c->lost_ns = now_ns; /* who asks after this gets as long again */
+        session_end_all(c->session, PRONG_UNAVAILABLE, "the hub was not reached again in time");
+        client_collect(c);
+    }
+    if (now_ns < c->retry_ns) {
+        return;
+    }
+    const int64_t least_ms =
+        strncmp(c->url, "ipc:", 4) == 0 ? ATTEMPT_LOCAL_MS : ATTEMPT_NETWORK_MS;
+    int64_t attempt_ms = (until_ns - now_ns) / NS_PER_MS;
+    attempt_ms = attempt_ms < least_ms ? least_ms : attempt_ms;
+    struct link_error error = {0};
+    if (open_link(c, attempt_ms > ATTEMPT_MS_MAX ? ATTEMPT_MS_MAX : (int)attempt_ms, &error) < 0) {
+        client_failed(c, "%s: %s", c->url, error.text);
+        c->retry_ns = client_now() + jitter_ns(c);
+    }
+}
+
+/* ---- finding a hub -------------------------------------------------------------------------- */
+
+/* Where a local hub may listen, in the order in which hubs choose their directory. */
+static size_t
+candidates(const char *url, char found[CANDIDATES_MAX][URL_BYTES_MAX])
+{
+    const char *run = getenv("XDG_RUNTIME_DIR");
+    size_t n = 0;
+    url = url != NULL ? url : getenv("PRONG_URL");
+    if (url != NULL && url[0] != '\0') {
+        return snprintf(found[0], URL_BYTES_MAX, "%s", url) < URL_BYTES_MAX;
+    }
+    if (run != NULL && run[0] == '/' &&
+        snprintf(found[n], URL_BYTES_MAX, "ipc://%s/prong/hub.sock", run) < URL_BYTES_MAX) {
+        n++;
+    }
+    (void)snprintf(found[n], URL_BYTES_MAX, "ipc:///run/user/%u/prong/hub.sock",
+                   (unsigned)getuid());
+    n += n == 0 || strcmp(found[0], found[n]) != 0;
+    (void)snprintf(found[n++], URL_BYTES_MAX, "ipc:///run/prong/hub.sock");
+    return n;
+}
+
+static prong_err
+code_of(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return PRONG_PERMISSION_DENIED;
+    case EINVAL:
+    case EPROTONOSUPPORT:
+    case ENAMETOOLONG:
+        return PRONG_INVALID_ARGUMENT;
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return PRONG_RESOURCE_EXHAUSTED;
+    default:
+        return PRONG_UNAVAILABLE;
+    }
+}
+
+/* Connect to the first candidate that takes it; c->error gets what was tried. */
+static prong_err
+find_hub(struct prong_client *c, const char *url, int64_t until_ns)
+{
+    char found[CANDIDATES_MAX][URL_BYTES_MAX], tried[sizeof c->error] = "";
+    const size_t count = candidates(url, found);
+    prong_err err = PRONG_INVALID_ARGUMENT;
+    if (count == 0) {
+        client_failed(c, "the URL is longer than %d bytes", URL_BYTES_MAX - 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct link_error error = {0};
+        const int64_t left_ms = (until_ns - client_now()) / NS_PER_MS;
+        free(c->url);
+        c->url = strdup(found[i]);
+        if (c->url == NULL) {
+            return PRONG_RESOURCE_EXHAUSTED;
+        }
+        if (open_link(c, left_ms > 0 ? (int)left_ms : 0, &error) == 0) {
+            return PRONG_OK;
+        }
+        err = i == 0 || error.code != ENOENT ? code_of(error.code) : err;
+        const size_t used = strlen(tried);
+        (void)snprintf(tried + used, sizeof tried - used, "%s%s", i > 0 ? "; " : "", error.text);
+        client_failed(c, "no hub: %s", tried);
+    }
+    return err;
+}
+
+/* ---- the client ----------------------------------------------------------------------------- */
+
+static bool
+has_answered_hello(const void *context)
+{
+    const struct prong_client *c = context;
+    return session_is_welcome(c->session) || c->link == NULL;
+}
+
+static prong_err
+greet(struct prong_client *c, int64_t until_ns)
+{
+    prong_err err = client_wait(c, has_answered_hello, c, c, until_ns);
+    const char *why;
+    if (err == PRONG_OK && session_is_welcome(c->session)) {
+        return PRONG_OK;
+    }
+    if (err == PRONG_DEADLINE_EXCEEDED) {
+        client_failed(c, "%s: connected, but the hub does not answer HELLO", c->url);
+    }
+    err = session_refusal(c->session, &why);
+    return err != PRONG_OK ? err : PRONG_UNAVAILABLE;
+}
+
+static char *
+copy_or_null(const char *text, bool *failed)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+    *failed = *failed || (text != NULL && copy == NULL);
+    return copy;
+}
+
+static struct prong_client *
+new_client(const struct prong_options *o)
+{
+    struct prong_client *c = calloc(1, sizeof *c);
+    struct session_options s = {.name = o->name, .token = {o->token, o->token_len}};
+    bool failed = false;
+    if (c == NULL) {
+        return NULL;
+    }
+    (void)pthread_mutex_init(&c->lock, NULL); /* neither can fail in glibc and musl */
+    (void)pthread_cond_init(&c->left, NULL);
+    c->pid = getpid();
+    c->refs = 1;
+    c->epoll_fd = c->timer_fd = c->loop_fd = -1;
+    c->message_bytes_max = o->message_bytes_max > 0 ? o->message_bytes_max : WIRE_MESSAGE_BYTES;
+    c->reconnect_ms = o->reconnect_ms;
+    c->hello_ns = s.hello_ns =
+        (o->connect_timeout_ms > 0 ? o->connect_timeout_ms : CONNECT_MS_DEFAULT) * NS_PER_MS;
+    c->tls_ca_file = copy_or_null(o->tls_ca_file, &failed);
+    c->tls_name = copy_or_null(o->tls_name, &failed);
+    c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (getrandom(s.client, sizeof s.client, 0) != sizeof s.client ||
+        getrandom(&c->random, sizeof c->random, 0) != sizeof c->random) {
+        failed = true;
+    }
+    s.sp_first = (uint32_t)c->random;
+    c->session = session_new(&s);
+    if (failed || c->wake_fd < 0 || c->session == NULL) {
+        prong_client_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+/* What the caller's options say, in our version of the struct. NULL when all is well. */
+static const char *
+read_options(const struct prong_options *given, struct prong_options *o)
+{
+    *o = (struct prong_options){.size_bytes = sizeof *o};
+    if (given == NULL) {
+        return NULL;
+    }
+    if (given->size_bytes < offsetof(struct prong_options, message_bytes_max)) {
+        return "size_bytes of the options is not set";
+    }
+    memcpy(o, given, given->size_bytes < sizeof *o ? given->size_bytes : sizeof *o);
+    return o->name != NULL && strlen(o->name) > WIRE_NAME_BYTES_MAX
+               ? "the name is longer than 64 bytes"
+           : o->token_len > 256        ? "the token is longer than 256 bytes"
+           : o->connect_timeout_ms < 0 ? "the connect timeout is negative"
+                                       : NULL;
+}
+
+prong_err
+prong_connect(const char *url, const prong_options *options, prong_client **out, char *error,
+              size_t error_size)
+{
+    struct prong_options o;
+    prong_err err = PRONG_INVALID_ARGUMENT;
+    const char *problem = read_options(options, &o);
+    struct prong_client *c = problem == NULL ? new_client(&o) : NULL;
+    if (c != NULL) {
+        const int64_t until_ns = client_now() + c->hello_ns;
+        (void)client_enter(c, false); /* it is ours and nobody else knows it */
+        err = find_hub(c, url, until_ns);
+        err = err == PRONG_OK ? greet(c, until_ns) : err;
+        problem = c->error;
+        client_leave(c);
+    } else if (problem == NULL) {
+        err = PRONG_RESOURCE_EXHAUSTED;
+        problem = "out of memory or descriptors";
+    }
+    if (err == PRONG_OK) {
+        *out = c;
+        return err;
+    }
+    if (error != NULL && error_size > 0) {
+        (void)snprintf(error, error_size, "%s", problem);
+    }
+    prong_client_free(c);
+    return err;
+}
+
+void
+prong_client_free(prong_client *c)
+{
+    if (c == NULL || client_enter(c, false) != PRONG_OK) {
+        return; /* in a forked child the connection is the parent's, and libnng would abort */
+    }
+    if (c->session != NULL) {
+        client_send(c); /* what was posted */
+        session_end_all(c->session, PRONG_CANCELLED, "the client was freed");
+        client_collect(c);
+    }
+    c->closed = true;
+    while (c->users > 0) {
+        client_poke(c);
+        client_wake(c, NULL);
+        (void)pthread_cond_wait(&c->left, &c->lock);
+    }
+    loop_unlink(c);
+    link_client_free(c->link);
+    c->link = NULL;
+    loop_close(c);
+    if (c->wake_fd >= 0) {
+        close(c->wake_fd);
+    }
+    session_free(c->session);
+    c->session = NULL;
+    client_unref(c);
+}

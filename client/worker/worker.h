@@ -1,0 +1,124 @@
+/* The worker SDK inside: one worker, its job, and who does what.
+ *
+ * worker.c owns what is set up and what any thread may ask for; run.c the connection and the wait;
+ * job.c the call that runs; pull.c the protocol. Everything is the worker's thread's but what is
+ * guarded by `lock` or atomic. */
+#ifndef PRONG_WORKER_WORKER_H
+#define PRONG_WORKER_WORKER_H
+
+#include <prong/worker.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "client/worker/pull.h"
+#include "proto/link/link.h"
+#include "proto/wire.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+enum { EXTRAS_MAX = 128 };
+
+struct method {
+    char name[WIRE_NAME_BYTES_MAX + 1];
+    prong_method_fn function;
+    prong_policy policy;
+    char *help; /* NULL for none */
+    void *context;
+};
+
+/* What is served beside the calls. */
+enum extra_kind { EXTRA_ON, EXTRA_EVERY, EXTRA_WATCH, EXTRA_LOOP };
+
+struct extra {
+    enum extra_kind kind;
+    union {
+        void (*on)(prong_worker *worker, const prong_event *event, void *context);
+        void (*plain)(prong_worker *worker, void *context); /* EVERY, LOOP */
+        void (*watch)(prong_worker *worker, int fd, short revents, void *context);
+    } run;
+    void *context;
+    prong_worker *worker;
+    char filter[WIRE_TOPIC_BYTES_MAX + 1]; /* ON, as the next two */
+    prong_subscription *subscription;
+    bool ready;
+    int64_t period_ns, due_ns; /* EVERY */
+    int fd;                    /* WATCH; -1 when it was ended */
+    short events;
+    pthread_t thread; /* LOOP */
+    bool started;
+};
+
+struct prong_job {
+    prong_worker *worker;
+    const struct method *method;
+    const char *caller;
+    struct buf texts; /* what `caller` points into */
+    prong_value args, options;
+    int64_t deadline_ns, looked_ns;
+    prong_writer *result, *details;
+    bool has_details, open;
+    prong_began began;
+    char message[WIRE_TEXT_BYTES_MAX + 1];
+    struct buf scratch; /* an outcome or progress on its way */
+};
+
+enum phase { PHASE_NEW, PHASE_RUNS, PHASE_ENDED };
+
+struct prong_worker {
+    struct method *methods;
+    uint32_t method_count;
+    prong_err (*setup)(prong_worker *worker, void *context);
+    void (*teardown)(prong_worker *worker, void *context);
+    void *context; /* of both */
+    bool is_set_up, setup_failed;
+    int32_t budget_ms;
+    struct extra *extras[EXTRAS_MAX];
+    uint32_t extra_count;
+    char problem[160]; /* the first mistake while it was set up */
+    /* any thread */
+    pthread_mutex_t lock;
+    char error[300];
+    prong_client *client;
+    char *url; /* written before there are threads, as `name` and `pid` */
+    char name[WIRE_NAME_BYTES_MAX + 16];
+    pid_t pid;
+    atomic_int exit_code; /* -1 until the worker is to end */
+    atomic_int stop_fd;
+    /* while it runs */
+    enum phase phase;
+    bool attached; /* once at least */
+    bool over;     /* nothing can come any more */
+    bool handles_sigterm;
+    struct pull *pull;
+    struct link_client *link;
+    int64_t lost_ns;  /* since when there is no hub; 0 while there is one */
+    int64_t retry_ns; /* when to connect again */
+    int64_t stop_until_ns;
+    uint64_t random;
+    prong_job job;
+};
+
+int64_t worker_now(void);
+/* Keep a text as the worker's last failure, and print it when `aloud`. Any thread. */
+__attribute__((format(printf, 3, 4))) void worker_say(prong_worker *w, bool aloud,
+                                                      const char *format, ...);
+/* Run setup once; false when it failed. */
+bool worker_set_up(prong_worker *w);
+void worker_tear_down(prong_worker *w);
+const struct method *worker_method_find(const prong_worker *w, struct span name);
+
+/* In a job: keep the connection alive and see what came, at most once in a millisecond. */
+void run_look(prong_worker *w);
+/* End with an exit code at once, without a word to the hub. */
+void run_abandon(prong_worker *w, int exit_code);
+
+bool job_init(prong_job *job, prong_worker *w);
+void job_deinit(prong_job *job);
+/* Fill the job with a call; false when memory is out. */
+bool job_begin(prong_job *job, const struct method *method, const struct pull_job *call);
+/* Run its method. What it returned. */
+prong_err job_run(prong_job *job);
+
+#endif

@@ -1,0 +1,183 @@
+"""What the tests of the command line share: a hub in a folder of its own, `prong` run to its end, and a
+look at what is left afterwards. Python 3 standard library only."""
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BIN = os.environ.get("PRONG_BIN_DIR", "")
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORKER = os.path.join(HERE, "worker.py")
+SLOW = int(os.environ.get("PRONG_TEST_SLOW", "1"))
+DEADLINE = 60 * SLOW
+
+CONFIG = f"""
+workers:
+  alpha: {{command: [{sys.executable}, {WORKER}]}}
+"""
+
+
+def tagged(tag):
+    """Processes whose environment holds the tag, dead ones left out."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if tag.encode() not in file.read():
+                    continue
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                if file.read().rpartition(")")[2].split()[0] in "ZX":
+                    continue
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                found[int(name)] = file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+    return found
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def json(self):
+        return json.loads(self.out)
+
+    def lines(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def __repr__(self):
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+class Case(unittest.TestCase):
+    """A test in a new folder; `self.dir`/run is the runtime directory. `config` starts a hub."""
+    config = None
+    maxDiff = None
+
+    def setUp(self):
+        # Short: the path of a socket has 107 bytes.
+        self.dir = tempfile.mkdtemp(prefix="prg")
+        self.tag = "PRONG_TEST_TAG=" + self.dir
+        self.env = {"PATH": os.environ["PATH"], "HOME": self.dir, "PRONG_TEST_TAG": self.dir,
+                    "TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LD_LIBRARY_PATH"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+        self.run_dir = os.path.join(self.dir, "run")
+        self.children = []
+        self.addCleanup(self.clean)
+        if self.config is not None:
+            self.up(self.config)
+
+    def clean(self):
+        if os.path.exists(os.path.join(self.run_dir, "lock")):
+            self.prong("down", "-q")
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.communicate()
+        left = tagged(self.tag)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.assertEqual(left, {}, "these were left running")
+
+    # ---- running prong ----------------------------------------------------------------------------
+
+    def command(self, *words, where=True):
+        """The words of a command; where: with the test's runtime directory."""
+        return [os.path.join(BIN, "prong"), *(["--runtime-dir", self.run_dir] if where else []), *words]
+
+    def start(self, *words, stdin=subprocess.DEVNULL, **more):
+        child = subprocess.Popen(self.command(*words), stdin=stdin, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, cwd=self.dir, env=self.env, text=True, **more)
+        self.children.append(child)
+        return child
+
+    def end(self, child):
+        out, err = child.communicate(timeout=DEADLINE)
+        return Result(child.returncode, out, err)
+
+    def prong(self, *words, stdin=None, where=True, env=None, cwd=None, text=True):
+        done = subprocess.run(self.command(*words, where=where), input=stdin, cwd=cwd or self.dir,
+                              stdin=subprocess.DEVNULL if stdin is None else None,
+                              env={**self.env, **(env or {})}, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=text, timeout=DEADLINE, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *words, **more):
+        result = self.prong(*words, **more)
+        self.assertEqual(result.code, 0, result)
+        return result
+
+    def fails(self, code, *words, **more):
+        result = self.prong(*words, **more)
+        self.assertEqual(result.code, code, result)
+        return result
+
+    def up(self, config, *more):
+        path = os.path.join(self.dir, "prong.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(config)
+        return self.ok("up", "--config", path, *more)
+
+    def on_terminal(self, *words, env=None):
+        """(exit code, all that a terminal would get of stdout and stderr)."""
+        master, slave = pty.openpty()
+        child = subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, stdout=slave, stderr=slave,
+                                 cwd=self.dir, env={**self.env, "TERM": "xterm", **(env or {})})
+        self.children.append(child)
+        os.close(slave)
+        text = b""
+        while select.select([master], [], [], DEADLINE)[0]:
+            try:
+                part = os.read(master, 65536)
+            except OSError:                          # EIO: nobody has the other end any longer
+                break
+            if not part:
+                break
+            text += part
+        os.close(master)
+        return child.wait(DEADLINE), text.decode()
+
+    def fifo(self):
+        """(path, descriptor) of something that the method `block` waits for until a line is written."""
+        path = os.path.join(self.dir, f"fifo{len(self.children)}")
+        os.mkfifo(path)
+        fd = os.open(path, os.O_RDWR)                # for reading too, so that nobody's open blocks
+        self.addCleanup(os.close, fd)
+        return path, fd
+
+    def blocking(self, worker, *more):
+        """A call of `block` that has begun, and the descriptor that ends it."""
+        path, fd = self.fifo()
+        before = self.ok("emit", "test.before", "-j").json()["number"]
+        child = self.start("call", worker + ".block", "fifo=" + path, *more)
+        self.ok("wait", "--event", "test.blocking", "--from", str(before), "-q")
+        return child, fd
+
+    def first(self, *children):
+        """The one that ends first; its stdout and stderr must fit into pipes."""
+        fds = {child.stderr.fileno(): child for child in children}
+        ready = select.select(list(fds), [], [], DEADLINE)[0]
+        self.assertTrue(ready, "none of them ended")
+        fds[ready[0]].wait(DEADLINE)
+        return fds[ready[0]]
+
+    def replicas(self, worker):
+        return self.ok("status", "-j").json()["workers"][worker]["replicas"]
+
+
+def main():
+    if not os.access(os.path.join(BIN, "prong-broker"), os.X_OK):
+        print("SKIP: PRONG_BIN_DIR has no prong-broker")
+        sys.exit(77)
+    unittest.main()

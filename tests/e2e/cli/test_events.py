@@ -1,0 +1,123 @@
+"""prong events and wait --event."""
+import re
+import signal
+import subprocess
+
+import hub
+
+
+class Events(hub.Case):
+    config = hub.CONFIG
+
+    def emit(self, *topics):
+        return [self.ok("emit", topic, f"t={topic}", "-j").json()["number"] for topic in topics]
+
+    def test_lines_of_json(self):
+        number, = self.emit("test.a")
+        event = self.ok("events", "test.>", "--from", "oldest", "-n", "1").json()
+        self.assertEqual(list(event), ["number", "time", "topic", "source", "payload"])
+        self.assertEqual((event["number"], event["topic"], event["payload"]),
+                         (number, "test.a", {"t": "test.a"}))
+        self.assertRegex(event["time"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+
+    def test_the_source_is_who_emitted_it(self):
+        self.ok("call", "alpha.emit", "topic=test.b", "payload:=[1]")
+        event = self.ok("events", "test.b", "--from", "oldest", "-n", "1").json()
+        self.assertEqual(event["payload"], [1])
+        ready = self.ok("events", "hub.worker.ready", "--from", "oldest", "-n", "1").json()
+        self.assertEqual((ready["source"], ready["payload"]["replica"]), ("hub", "alpha/0"))
+
+    def test_where_they_begin(self):
+        a, b, c = self.emit("test.a", "test.b", "test.a")
+
+        def numbers(*words):
+            return [e["number"] for e in self.ok("events", "test.>", *words).lines()]
+        self.assertEqual(numbers("--from", "oldest", "-n", "3"), [a, b, c])
+        self.assertEqual(numbers("--from", str(b), "-n", "2"), [b, c])
+        self.assertEqual(numbers("--from", "last", "-n", "2"), [b, c])
+        result = self.fails(124, "events", "test.>", "--timeout", "100ms")
+        self.assertEqual(result.out, "")
+        self.assertIn("within 100ms", result.err)
+        self.fails(2, "events", "--from", "yesterday")
+
+    def test_filters(self):
+        a, b, c = self.emit("test.a.x", "test.b.x", "other")
+
+        def numbers(*filters):
+            found = self.fails(124, "events", *filters, "--from", str(a), "--timeout", "200ms")
+            return [e["number"] for e in found.lines()]
+        self.assertEqual(numbers(), [a, b, c])
+        self.assertEqual(numbers(">"), [a, b, c])
+        self.assertEqual(numbers("test.*.x"), [a, b])
+        self.assertEqual(numbers("test.a.>", "other"), [a, c])
+        self.fails(2, "events", "bad..filter")
+
+    def test_until_an_event_that_is_not_printed_itself(self):
+        a, _, stop, _ = self.emit("test.a", "other", "stop", "test.a")
+        found = self.ok("events", "test.>", "--from", str(a), "--until", "stop", "--timeout", "20s")
+        self.assertEqual([e["number"] for e in found.lines()], [a])
+        found = self.ok("events", "--from", str(a), "--until", "stop")
+        self.assertEqual([e["number"] for e in found.lines()][-1], stop)
+
+    def test_an_interrupt(self):
+        child = self.start("events", "--from", "oldest")
+        child.stdout.readline()                      # each line is flushed
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(self.end(child).code, 130)
+
+    def test_nobody_reads_any_longer(self):
+        # While events come, and while none comes.
+        done = subprocess.run(["sh", "-c", '"$@" | head -n 1; exit "${PIPESTATUS:-0}"', "sh",
+                               *self.command("events", "--from", "oldest")],
+                              env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=hub.DEADLINE, check=False)
+        self.assertEqual((done.returncode, done.stderr, done.stdout.count("\n")), (0, "", 1))
+        child = self.start("events", "--from", "oldest")
+        child.stdout.readline()
+        child.stdout.close()
+        self.assertEqual(child.wait(hub.DEADLINE), 0)
+        self.assertEqual(child.stderr.read(), "")
+
+    def test_lines_for_people_on_a_terminal(self):
+        number, = self.emit("test.a")
+        code, text = self.on_terminal("events", "test.a", "--from", "oldest", "-n", "1", "--no-color")
+        self.assertEqual(code, 0)
+        self.assertRegex(text, rf'^\d\d:\d\d:\d\d\.\d{{6}} #{number} test\.a .*{{"t":"test.a"}}\r\n$')
+
+    def test_raw_is_the_payload_alone(self):
+        self.ok("emit", "test.a", "--json", '"just this"')
+        self.assertEqual(self.ok("events", "test.a", "--from", "last", "-n", "1", "-o", "raw").out, "just this\n")
+
+    def test_wait_for_events(self):
+        number, = self.emit("test.a")
+        found = self.ok("wait", "--event", "test.*", "--from", "oldest")
+        self.assertEqual(found.json()["number"], number)
+        self.fails(124, "wait", "--event", "test.none", "--timeout", "100ms")
+        child = self.start("wait", "--event", "test.*", "--from", str(number), "-n", "2")
+        self.emit("test.b")
+        self.assertEqual([e["topic"] for e in self.end(child).lines()], ["test.a", "test.b"])
+
+    def test_the_end_of_the_hub_ends_it(self):
+        child = self.start("events", "--from", "oldest", "--until", "never", "--timeout", "40s")
+        child.stdout.readline()
+        self.ok("down")
+        self.assertEqual(self.end(child).code, 7)
+
+
+class Lost(hub.Case):
+    config = "hub: {events_size: 64KiB}" + hub.CONFIG
+
+    def test_lost_events_are_counted(self):
+        payload = '"' + "x" * 8000 + '"'
+        first = self.ok("emit", "test.a", "--json", payload, "-j").json()["number"]
+        for _ in range(20):
+            last = self.ok("emit", "test.a", "--json", payload, "-j").json()["number"]
+        result = self.ok("events", "test.a", "--from", str(first), "--until", "test.end", "-n", "1")
+        shown = result.json()["number"]
+        self.assertLess(shown, last)
+        told = re.search(r"(\d+) events were lost.* before number (\d+)", result.err)
+        self.assertEqual((int(told.group(1)), int(told.group(2))), (shown - first, shown), result)
+
+
+if __name__ == "__main__":
+    hub.main()

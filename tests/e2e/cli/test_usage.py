@@ -1,0 +1,183 @@
+"""The command line itself: help, mistypes, options, and what happens without a hub."""
+import os
+import re
+
+import hub
+
+VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "call", "emit", "events",
+         "describe", "wait", "run", "remove", "config check", "config init", "config manual", "version",
+         "help"]
+
+
+class Help(hub.Case):
+    def test_help_names_every_verb_and_exit_code(self):
+        text = self.ok("help").out
+        for verb in VERBS:
+            self.assertRegex(text, rf"(?m)^  {verb}\b", verb)
+        for code in (0, 1, 2, 3, 4, 5, 6, 7, 124, 130, 150, 151, 152):
+            self.assertRegex(text, rf"(?m)^ +{code}  \S", str(code))
+
+    def test_each_verb_has_help_of_its_own_in_both_spellings(self):
+        for verb in VERBS:
+            text = self.ok("help", *verb.split()).out
+            self.assertTrue(text.startswith(f"usage: prong {verb}"), text)
+            self.assertEqual(text, self.ok(*verb.split(), "--help").out)
+            self.assertEqual(text, self.ok(*verb.split(), "-h").out)
+            self.assertLessEqual(max(map(len, text.splitlines())), 100, text)
+
+    def test_an_alias_is_the_same_verb(self):
+        for alias, verb in (("ps", "status"), ("sub", "events"), ("info", "describe"), ("rm", "remove")):
+            self.assertEqual(self.ok("help", alias).out, self.ok("help", verb).out)
+
+    def test_help_goes_to_stdout_when_asked_for_and_to_stderr_when_not(self):
+        self.assertEqual(self.ok("--help").out, self.ok("help").out)
+        result = self.fails(2)
+        self.assertEqual(result.out, "")
+        self.assertIn("usage: prong", result.err)
+
+    def test_help_of_config_lists_its_verbs(self):
+        self.assertEqual(self.ok("help", "config").out.count("config "), 3)
+
+    def test_version(self):
+        self.assertRegex(self.ok("version").out, r"^prong \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.ok("version").out, self.ok("--version").out)
+        self.assertRegex(self.ok("version", "-j").json()["version"], r"^\d+\.\d+\.\d+$")
+
+
+class Usage(hub.Case):
+    def usage(self, pattern, *words):
+        result = self.fails(2, *words)
+        self.assertRegex(result.err, pattern)
+        self.assertEqual(result.out, "")
+        return result
+
+    def test_a_mistyped_verb_gets_an_offer(self):
+        for wrong, right in (("statsu", "status"), ("evnts", "events"), ("cal", "call"),
+                             ("discribe", "describe"), ("restrat", "restart"), ("hlep", "help")):
+            self.usage(f"no verb '{wrong}', did you mean {right}", wrong)
+        self.usage(r"no verb 'xyzzy'\n", "xyzzy")
+        self.usage("no verb", "help", "statsu")
+
+    def test_config_wants_to_know_what(self):
+        self.usage("check, init, manual", "config")
+        self.usage("check, init, manual", "config", "chekc")
+
+    def test_a_mistyped_option_gets_an_offer(self):
+        self.usage("unknown option '--tiemout', did you mean --timeout", "status", "--tiemout", "5s")
+        self.usage("unknown option '--chek', did you mean --check", "status", "--chek")
+        self.usage("unknown option '--xyzzy'", "status", "--xyzzy=5")
+        self.usage("unknown option '-z'", "status", "-z")
+        self.usage("unknown option '--check'", "--check", "status")
+
+    def test_values_of_options_are_checked(self):
+        self.usage("--timeout '5'", "status", "--timeout", "5")
+        self.usage("--timeout '5d'", "status", "--timeout=5d")
+        self.usage("--timeout '0s'", "status", "--timeout=0s")
+        self.usage("--timeout '-1s'", "status", "--timeout=-1s")
+        self.usage("--timeout needs a value", "status", "--timeout")
+        self.usage("use one of table json jsonl raw", "status", "-o", "xml")
+        self.usage("--quiet takes no value", "status", "--quiet=yes")
+        self.usage("from 1 to 1000", "logs", "-n", "0", "w")
+        self.usage("from 1 to 256", "run", "--replicas", "257", "true")
+        self.usage("use one of ready exited stopped", "wait", "w", "--for", "done")
+
+    def test_the_number_of_arguments_is_checked(self):
+        self.usage("needs 1 argument\nusage: prong start WORKER", "start")
+        self.usage("needs 2 arguments", "scale", "w")
+        self.usage("unexpected argument 'y'", "scale", "w", "1", "y")
+        self.usage("unexpected argument 'x'", "down", "x")
+        self.usage("name a WORKER", "wait")
+        self.usage("stands alone", "wait", "w", "--event", "x")
+        self.usage("go with --event", "wait", "w", "--count", "3")
+
+    def test_arguments_of_a_call_are_checked(self):
+        self.usage("no WORKER.METHOD", "call", "alpha")
+        self.usage("no WORKER.METHOD", "call", ".alpha")
+        self.usage("no WORKER.METHOD", "call", "alpha.")
+        self.usage("'x' is neither", "call", "a.b", "x")
+        self.usage("'=x' is neither", "call", "a.b", "=x")
+        self.usage("x is not JSON: line 1", "call", "a.b", "x:=nope")
+        self.usage("the JSON is not JSON", "call", "a.b", "{nope}")
+        self.usage("x is given twice", "call", "a.b", "x=1", "x:=2")
+        self.usage("one hour", "call", "a.b", "--timeout", "2h")
+        self.usage("is neither", "call", "a.b", "x=1", "-")
+        self.usage("--json and arguments", "emit", "t", "x=1", "--json", "1")
+        result = self.fails(2, "call", "a.b", "-", stdin="[1,")
+        self.assertIn("stdin is not JSON", result.err)
+        result = self.fails(2, "call", "a.b", "-", stdin="5")
+        self.assertIn("JSON object", result.err)
+        self.fails(1, "call", "a.b", "x=@" + self.dir + "/none")
+
+    def test_hubs_are_named_once_and_rightly(self):
+        self.usage("exclude each other", "status", "-e", "ipc:///x/hub.sock")
+        self.usage("--name 'A'", "status", "--name", "A")
+        self.assertIn("URL", self.fails(2, "status", "-e", "nonsense", where=False).err)
+        self.assertIn("tcp://h:1", self.fails(2, "up", "-e", "tcp://h:1", where=False).err)
+
+
+class NoHub(hub.Case):
+    def test_verbs_that_need_a_hub_say_that_there_is_none(self):
+        for words in (["start", "w"], ["stop", "w"], ["restart", "w"], ["scale", "w", "1"], ["logs", "w"],
+                      ["call", "a.b"], ["emit", "t"], ["events"], ["describe"], ["run", "true"],
+                      ["remove", "w"]):
+            result = self.fails(7, *words)
+            self.assertIn("prong up", result.err)
+            self.assertIn(self.run_dir, result.err)
+            self.assertEqual(result.out, "")
+
+    def test_status_and_wait_say_that_nothing_runs(self):
+        for words in (["status"], ["ps"], ["status", "--check"], ["wait", "w"], ["wait", "--event", "x"]):
+            self.fails(3, *words)
+
+    def test_down_is_content(self):
+        self.assertIn("no hub runs", self.ok("down").err)
+        self.assertEqual(self.ok("down", "-q").err, "")
+
+    def test_an_error_is_an_object_too(self):
+        found = self.fails(7, "call", "a.b", "-j").json()
+        self.assertEqual((found["name"], found["code"], found["began"]), ("UNAVAILABLE", 14, 0))
+        self.assertIn("hub.sock", found["message"])
+
+    def test_the_default_places_are_looked_at_and_named(self):
+        env = {"XDG_RUNTIME_DIR": self.dir}
+        result = self.fails(3, "status", where=False, env=env)
+        self.assertIn(self.dir + "/prong/hub.sock", result.err)
+        url = "ipc://" + self.dir + "/other/hub.sock"
+        result = self.fails(3, "status", where=False, env={**env, "PRONG_URL": url})
+        self.assertIn(self.dir + "/other/hub.sock", result.err)
+        result = self.fails(3, "status", "--name", "lab", where=False, env=env)
+        self.assertIn(self.dir + "/prong/lab/hub.sock", result.err)
+
+
+class Config(hub.Case):
+    def write(self, text):
+        path = os.path.join(self.dir, "prong.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def test_a_good_file(self):
+        path = self.write(hub.CONFIG)
+        self.assertIn("is valid", self.ok("config", "check", path).err)
+        self.ok("config", "check", cwd=self.dir)     # ./prong.yaml
+
+    def test_a_bad_file_says_where_and_what_was_meant(self):
+        result = self.fails(6, "config", "check", self.write("workers:\n  a: {comand: [x]}\n"))
+        self.assertRegex(result.err, r"prong\.yaml:2:\d+: .*comand(.|\n)*command")
+
+    def test_a_missing_file(self):
+        self.fails(6, "config", "check", self.dir + "/none.yaml")
+        if not os.path.exists("/etc/prong/prong.yaml"):
+            self.fails(6, "config", "check")
+
+    def test_init_prints_a_file_that_is_valid(self):
+        text = self.ok("config", "init").out
+        self.assertIn("# ", text)
+        self.ok("config", "check", self.write(text))
+
+    def test_manual_prints_markdown(self):
+        self.assertRegex(self.ok("config", "manual").out, re.compile(r"^#+ ", re.M))
+
+
+if __name__ == "__main__":
+    hub.main()

@@ -1,0 +1,616 @@
+#include "tests/support/test.h"
+
+#include <math.h>
+#include <poll.h>
+#include <prong/prong.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/client/fake_hub.h"
+
+static struct fake_hub hub;
+static prong_client *c;
+
+static void
+connect_with(prong_options o)
+{
+    char why[300] = "";
+    o.size_bytes = sizeof o;
+    cr_assert_eq(prong_connect(hub.url, &o, &c, why, sizeof why), PRONG_OK, "%s", why);
+}
+
+static void
+set_up(void)
+{
+    fake_init(&hub);
+    fake_start(&hub);
+    connect_with((prong_options){.name = "test"});
+}
+
+static void
+tear_down(void)
+{
+    prong_client_free(c);
+    fake_deinit(&hub);
+}
+
+static int64_t
+now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t
+call_int(const char *method)
+{
+    prong_reply *r = NULL;
+    int64_t n = -1;
+    cr_assert_eq(prong_call(c, "w", method, NULL, 5000, &r), PRONG_OK, "%s", prong_reply_message(r));
+    cr_assert(prong_value_int(prong_reply_value(r), &n));
+    prong_reply_free(r);
+    return n;
+}
+
+static prong_reply *
+start(const char *method, int32_t timeout_ms, uint32_t flags, uint64_t tag)
+{
+    prong_reply *r = NULL;
+    const prong_call_options o = {
+        .size_bytes = sizeof o, .timeout_ms = timeout_ms, .flags = flags, .tag = tag};
+    cr_assert_eq(prong_call_async(c, "w", method, NULL, &o, &r), PRONG_OK);
+    return r;
+}
+
+/* Wait until the hub's thread has seen so many messages. */
+static void
+await_messages(int count)
+{
+    const int64_t end = now_ms() + 10000;
+    while (hub.messages < count) {
+        cr_assert_lt(now_ms(), end, "%d messages", hub.messages);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+/* ---- blocking calls ------------------------------------------------------------------------- */
+
+Test(client, a_call_returns_what_the_method_returned, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    const prong_value args = {(const uint8_t *)"\x81\xa1k\x07", 4};
+    cr_assert_eq(prong_call(c, "w", "echo", &args, 0, &r), PRONG_OK);
+    cr_expect(prong_reply_is_done(r));
+    cr_expect_eq(prong_reply_value(r)->len, 4);
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_YES);
+    cr_expect_str_eq(prong_reply_message(r), "");
+    cr_expect_null(prong_reply_details(r));
+    prong_reply_free(r);
+    cr_expect_eq(prong_call(c, "w", "echo", &args, 0, NULL), PRONG_OK);
+    cr_expect_str_eq(prong_client_url(c), hub.url);
+    cr_expect(prong_client_is_connected(c));
+}
+
+Test(client, an_error_has_code_message_began_and_details, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    prong_value v;
+    int64_t n = 0;
+    cr_assert_eq(prong_call(c, "w", "fail", NULL, 0, &r), PRONG_ABORTED);
+    cr_expect_eq(prong_reply_code(r), PRONG_ABORTED);
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_YES);
+    cr_expect_str_eq(prong_reply_message(r), "it died");
+    cr_expect(prong_value_find(prong_reply_details(r), "k", &v) && prong_value_int(&v, &n) && n == 5);
+    cr_expect_null(prong_reply_value(r));
+    prong_reply_free(r);
+    cr_expect_eq(prong_call(c, "w", "nothing", NULL, 0, NULL), PRONG_NOT_FOUND);
+}
+
+Test(client, a_pending_call_is_waited_for, .init = set_up, .fini = tear_down)
+{
+    cr_expect_eq(call_int("pend"), 1);
+    cr_expect_eq(hub.messages, 3, "HELLO, CALL and WAIT");
+}
+
+Test(client, wrong_arguments_are_refused_with_a_text, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    cr_expect_eq(prong_call(c, "No Such", "echo", NULL, 0, &r), PRONG_INVALID_ARGUMENT);
+    cr_expect_not_null(strstr(prong_reply_message(r), "worker's name"), "%s", prong_reply_message(r));
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_NO);
+    prong_reply_free(r);
+    cr_expect_eq(prong_call(c, NULL, "echo", NULL, 0, NULL), PRONG_INVALID_ARGUMENT);
+    cr_expect_eq(prong_call(c, "w", NULL, NULL, 0, NULL), PRONG_INVALID_ARGUMENT);
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, -1, NULL), PRONG_INVALID_ARGUMENT);
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 3600001, NULL), PRONG_INVALID_ARGUMENT);
+    cr_expect_eq(prong_emit(c, "a..b", NULL, 0, NULL), PRONG_INVALID_ARGUMENT);
+    char text[200];
+    prong_client_error_text(c, text, sizeof text);
+    cr_expect_not_null(strstr(text, "topic"), "%s", text);
+}
+
+Test(client, a_hub_that_is_silent_costs_two_seconds_more, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    const int64_t begin = now_ms();
+    cr_assert_eq(prong_call(c, "w", "hold", NULL, 100, &r), PRONG_DEADLINE_EXCEEDED);
+    const int64_t took = now_ms() - begin;
+    cr_expect(took >= 2100 && took < 4000, "%lld ms", (long long)took);
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_MAYBE);
+    prong_reply_free(r);
+}
+
+Test(client, messages_of_megabytes_pass, .init = set_up, .fini = tear_down)
+{
+    const size_t len = 12 << 20;
+    uint8_t *bytes = calloc(1, len);
+    prong_writer *w = prong_writer_new();
+    prong_reply *r = NULL;
+    prong_value args, back;
+    const uint8_t *data;
+    size_t got = 0;
+    prong_writer_map(w, 1);
+    prong_writer_key(w, "k");
+    prong_writer_bin(w, bytes, len);
+    cr_assert_eq(prong_writer_finish(w, &args), PRONG_OK);
+    cr_assert_eq(prong_call(c, "w", "echo", &args, 0, &r), PRONG_OK, "%s", prong_reply_message(r));
+    cr_assert(prong_value_find(prong_reply_value(r), "k", &back) && prong_value_bin(&back, &data, &got));
+    cr_expect_eq(got, len);
+    prong_reply_free(r);
+    prong_writer_reset(w);
+    prong_writer_array(w, 2);
+    prong_writer_bin(w, bytes, len);
+    prong_writer_bin(w, bytes, len);
+    cr_assert_eq(prong_writer_finish(w, &args), PRONG_OK);
+    cr_expect_eq(prong_call(c, "w", "echo", &args, 0, NULL), PRONG_RESOURCE_EXHAUSTED);
+    prong_writer_free(w);
+    free(bytes);
+}
+
+Test(client, json_goes_in_and_comes_out, .init = set_up, .fini = tear_down)
+{
+    char *out = NULL;
+    cr_expect_eq(prong_call_json(c, "w", "echo", "{\"a\": [1, 2.5]}", 0, &out), PRONG_OK);
+    cr_expect_str_eq(out, "{\"a\":[1,2.5]}");
+    prong_free(out);
+    cr_expect_eq(prong_call_json(c, "w", "echo", NULL, 0, &out), PRONG_OK);
+    cr_expect_str_eq(out, "{}");
+    prong_free(out);
+    cr_expect_eq(prong_call_json(c, "w", "fail", NULL, 0, &out), PRONG_ABORTED);
+    cr_expect_str_eq(out, "{\"code\":10,\"name\":\"ABORTED\",\"began\":2,\"message\":\"it died\","
+                          "\"details\":{\"k\":5}}");
+    prong_free(out);
+    cr_expect_eq(prong_call_json(c, "w", "echo", "{\"a\":", 0, &out), PRONG_INVALID_ARGUMENT);
+    cr_expect_not_null(strstr(out, "line 1, column"), "%s", out);
+    prong_free(out);
+}
+
+/* ---- asynchronous calls --------------------------------------------------------------------- */
+
+Test(client, sixty_four_calls_are_in_flight_at_once, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r[64], *done = NULL;
+    bool seen[64] = {0};
+    for (uint64_t i = 0; i < 64; i++) {
+        r[i] = start("echo", 0, 0, i);
+    }
+    cr_expect_eq(hub.messages, 1, "nothing leaves before somebody waits");
+    for (int i = 0; i < 64; i++) {
+        cr_assert_eq(prong_wait_any(c, 5000, &done), PRONG_OK);
+        cr_expect_eq(prong_reply_code(done), PRONG_OK);
+        cr_expect_not(seen[prong_reply_tag(done)]);
+        seen[prong_reply_tag(done)] = true;
+    }
+    cr_expect_eq(prong_wait_any(c, 0, &done), PRONG_NOT_FOUND);
+    for (int i = 0; i < 64; i++) {
+        prong_reply_free(r[i]);
+    }
+}
+
+Test(client, one_can_wait_for_one_of_many, .init = set_up, .fini = tear_down)
+{
+    prong_reply *held = start("hold", 30000, 0, 1), *pend = start("pend", 0, 0, 2), *done = NULL;
+    cr_expect_eq(prong_reply_wait(held, 20), PRONG_DEADLINE_EXCEEDED);
+    cr_expect_not(prong_reply_is_done(held));
+    cr_expect_eq(prong_reply_code(held), PRONG_UNKNOWN);
+    cr_expect_str_eq(prong_reply_message(held), "");
+    cr_expect_eq(prong_reply_wait(pend, 5000), PRONG_OK);
+    cr_expect_eq(prong_reply_wait(pend, 0), PRONG_OK, "again");
+    cr_expect_eq(prong_wait_any(c, 20, &done), PRONG_DEADLINE_EXCEEDED, "that one was waited for");
+    cr_expect_eq(prong_call(c, "w", "release", NULL, 0, NULL), PRONG_OK);
+    cr_expect_eq(prong_wait_any(c, 5000, &done), PRONG_OK);
+    cr_expect_eq(done, held);
+    prong_reply_free(held);
+    prong_reply_free(pend);
+}
+
+Test(client, cancel_ends_a_call, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = start("hold", 30000, 0, 0);
+    cr_assert_eq(prong_flush(c), PRONG_OK);
+    await_messages(2);
+    prong_reply_cancel(r);
+    cr_assert_eq(prong_reply_wait(r, 5000), PRONG_OK);
+    cr_expect_eq(prong_reply_code(r), PRONG_CANCELLED);
+    prong_reply_cancel(r);
+    prong_reply_free(r);
+    r = start("hold", 30000, 0, 0); /* never sent */
+    prong_reply_cancel(r);
+    cr_assert_eq(prong_reply_wait(r, 0), PRONG_OK);
+    cr_expect_eq(prong_reply_code(r), PRONG_CANCELLED);
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_NO);
+    prong_reply_free(r);
+    r = start("hold", 30000, 0, 0);
+    cr_assert_eq(prong_flush(c), PRONG_OK);
+    prong_reply_free(r); /* without an outcome: cancelled and forgotten */
+    cr_expect_eq(call_int("acked"), 2, "the freed one has no outcome yet");
+    cr_expect_eq(call_int("acked"), 4);
+}
+
+Test(client, what_was_acknowledged_is_told_to_the_hub, .init = set_up, .fini = tear_down)
+{
+    for (int64_t i = 0; i < 600; i++) {
+        cr_assert_eq(call_int("acked"), i);
+    }
+}
+
+Test(client, too_many_calls_are_refused_not_queued, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r[256], *one_more = NULL;
+    for (int i = 0; i < 256; i++) {
+        r[i] = start("echo", 0, 0, 0);
+    }
+    cr_expect_eq(prong_call_async(c, "w", "echo", NULL, NULL, &one_more), PRONG_RESOURCE_EXHAUSTED);
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 0, NULL), PRONG_OK, "a blocking one waits for room");
+    for (int i = 0; i < 256; i++) {
+        cr_expect_eq(prong_reply_wait(r[i], 5000), PRONG_OK);
+        prong_reply_free(r[i]);
+    }
+}
+
+Test(client, items_come_one_by_one, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = start("items", 30000, PRONG_CALL_STREAM | PRONG_CALL_PROGRESS, 0);
+    prong_value item;
+    double fraction = 0;
+    char note[20];
+    cr_expect_not(prong_reply_progress(r, &fraction, note, sizeof note));
+    for (int64_t i = 0; i < 10; i++) {
+        int64_t n = -1;
+        cr_assert_eq(prong_reply_next(r, 5000, &item), PRONG_OK, "item %d", (int)i);
+        cr_expect(prong_value_int(&item, &n) && n == i, "%d", (int)n);
+        if (i == 0) {
+            cr_expect(prong_reply_progress(r, &fraction, note, sizeof note));
+            cr_expect_eq(fraction, 0.5);
+            cr_expect_str_eq(note, "half");
+        }
+    }
+    cr_expect_eq(prong_reply_next(r, 5000, &item), PRONG_OUT_OF_RANGE);
+    cr_expect_eq(prong_reply_next(r, 5000, &item), PRONG_OUT_OF_RANGE);
+    cr_expect_eq(prong_reply_code(r), PRONG_OK);
+    prong_reply_free(r);
+}
+
+Test(client, a_stream_that_nobody_reads_stands_still, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = start("items", 30000, PRONG_CALL_STREAM, 0);
+    prong_value item;
+    cr_assert_eq(prong_reply_next(r, 5000, &item), PRONG_OK);
+    cr_expect_eq(prong_reply_wait(r, 50), PRONG_DEADLINE_EXCEEDED);
+    cr_expect_eq(hub.messages, 3, "HELLO, CALL and one WAIT ahead");
+    prong_reply_free(r);
+}
+
+Test(client, items_without_a_reader_are_collected_up_to_a_limit, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    prong_value item;
+    cr_assert_eq(prong_call(c, "w", "items", NULL, 0, &r), PRONG_OK);
+    for (int i = 0; i < 10; i++) {
+        cr_expect_eq(prong_reply_next(r, 0, &item), PRONG_OK);
+    }
+    cr_expect_eq(prong_reply_next(r, 0, &item), PRONG_OUT_OF_RANGE);
+    prong_reply_free(r);
+    cr_assert_eq(prong_call(c, "w", "flood", NULL, 0, &r), PRONG_RESOURCE_EXHAUSTED);
+    cr_expect_not_null(strstr(prong_reply_message(r), "PRONG_CALL_STREAM"));
+    prong_reply_free(r);
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+Test(client, emit_tells_the_number_and_post_counts_failures, .init = set_up, .fini = tear_down)
+{
+    uint64_t number = 0;
+    char text[100];
+    cr_expect_eq(prong_emit(c, "a.b", NULL, 0, &number), PRONG_OK);
+    cr_expect_eq(number, 1);
+    cr_expect_eq(prong_emit(c, "bad", NULL, 0, &number), PRONG_PERMISSION_DENIED);
+    prong_client_error_text(c, text, sizeof text);
+    cr_expect_str_eq(text, "not this topic");
+    for (int i = 0; i < 1000; i++) {
+        prong_err err = prong_post(c, i == 500 ? "bad" : "a.b", NULL);
+        while (err == PRONG_RESOURCE_EXHAUSTED) { /* the hub is slower than this loop */
+            cr_assert_eq(prong_dispatch(c, 5000), PRONG_OK);
+            err = prong_post(c, i == 500 ? "bad" : "a.b", NULL);
+        }
+        cr_assert_eq(err, PRONG_OK, "%d", i);
+    }
+    cr_expect_eq(prong_emit(c, "a.b", NULL, 0, &number), PRONG_OK);
+    cr_expect_eq(number, 1001);
+    cr_expect_eq(prong_post_failures(c), 1);
+}
+
+/* ---- the connection ------------------------------------------------------------------------- */
+
+Test(client, the_same_hub_is_found_again_and_nothing_runs_twice, .init = set_up, .fini = tear_down)
+{
+    prong_reply *held = start("hold", 30000, 0, 0);
+    cr_assert_eq(prong_flush(c), PRONG_OK);
+    await_messages(2);
+    cr_expect_eq(call_int("drop"), 2, "its connection is closed; it is asked again on another");
+    cr_expect_eq(hub.opened, 2);
+    cr_expect_eq(call_int("count"), 2, "hold and count");
+    cr_assert_eq(prong_call(c, "w", "release", NULL, 0, NULL), PRONG_OK);
+    cr_assert_eq(prong_reply_wait(held, 5000), PRONG_OK);
+    cr_expect_eq(prong_reply_code(held), PRONG_OK);
+    prong_reply_free(held);
+}
+
+Test(client, a_hub_that_comes_back_in_time_is_waited_for, .init = set_up, .fini = tear_down)
+{
+    fake_stop(&hub);
+    prong_reply *r = start("echo", 10000, 0, 0);
+    cr_expect_eq(prong_reply_wait(r, 100), PRONG_DEADLINE_EXCEEDED);
+    cr_expect_not(prong_client_is_connected(c));
+    cr_expect_eq(prong_flush(c), PRONG_UNAVAILABLE);
+    fake_start(&hub);
+    cr_expect_eq(prong_reply_wait(r, 5000), PRONG_OK);
+    cr_expect_eq(prong_reply_code(r), PRONG_OK);
+    prong_reply_free(r);
+}
+
+Test(client, another_hub_does_not_run_what_the_old_one_may_have_begun, .init = set_up,
+     .fini = tear_down)
+{
+    prong_reply *r = start("hold", 30000, 0, 0);
+    cr_assert_eq(prong_flush(c), PRONG_OK);
+    await_messages(2);
+    fake_stop(&hub);
+    fake_forget(&hub);
+    hub.epoch = 2;
+    fake_start(&hub);
+    cr_assert_eq(prong_reply_wait(r, 5000), PRONG_OK);
+    cr_expect_eq(prong_reply_code(r), PRONG_UNAVAILABLE);
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_MAYBE);
+    prong_reply_free(r);
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 0, NULL), PRONG_OK);
+}
+
+Test(client, a_hub_that_went_while_nobody_looked_costs_no_call, .init = set_up, .fini = tear_down)
+{
+    cr_assert_eq(call_int("acked"), 0);
+    fake_stop(&hub);
+    fake_forget(&hub);
+    hub.epoch = 2;
+    fake_start(&hub);
+    (void)poll(NULL, 0, 5); /* the client is idle, that is what this is about */
+    cr_expect_eq(call_int("acked"), 1);
+}
+
+Test(client, without_a_hub_the_deadline_is_kept, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    fake_stop(&hub);
+    const int64_t begin = now_ms();
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 300, &r), PRONG_DEADLINE_EXCEEDED);
+    const int64_t took = now_ms() - begin;
+    cr_expect(took >= 299 && took < 1500, "%lld ms", (long long)took);
+    prong_reply_free(r);
+}
+
+Test(client, reconnecting_can_be_bounded_or_switched_off, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = NULL;
+    prong_client_free(c);
+    connect_with((prong_options){.reconnect_ms = -1});
+    cr_assert_eq(call_int("acked"), 0);
+    fake_stop(&hub);
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 20000, &r), PRONG_UNAVAILABLE);
+    prong_reply_free(r);
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 20000, &r), PRONG_UNAVAILABLE);
+    cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_NO);
+    prong_reply_free(r);
+    cr_expect_eq(prong_dispatch(c, 0), PRONG_UNAVAILABLE);
+    fake_start(&hub);
+    prong_client_free(c);
+    connect_with((prong_options){.reconnect_ms = 200});
+    fake_stop(&hub);
+    const int64_t begin = now_ms();
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 20000, &r), PRONG_UNAVAILABLE);
+    const int64_t took = now_ms() - begin;
+    cr_expect(took >= 190 && took < 3000, "%lld ms", (long long)took);
+    prong_reply_free(r);
+}
+
+Test(client, a_refused_or_unanswered_hello_is_told, .init = set_up, .fini = tear_down)
+{
+    char why[300];
+    prong_client *none = NULL;
+    fake_stop(&hub);
+    hub.refuse = true;
+    fake_start(&hub);
+    cr_expect_eq(prong_connect(hub.url, NULL, &none, why, sizeof why), PRONG_UNAUTHENTICATED);
+    cr_expect_not_null(strstr(why, "token is wrong"), "%s", why);
+    fake_stop(&hub);
+    hub.refuse = false;
+    hub.mute = true;
+    fake_start(&hub);
+    const prong_options quick = {.size_bytes = sizeof quick, .connect_timeout_ms = 100};
+    cr_expect_eq(prong_connect(hub.url, &quick, &none, why, sizeof why), PRONG_UNAVAILABLE);
+    cr_expect_not_null(strstr(why, "HELLO"), "%s", why);
+    cr_expect_null(none);
+}
+
+Test(client, the_environment_names_the_hub, .init = set_up, .fini = tear_down)
+{
+    prong_client *other = NULL;
+    char here[100], run[150], path[200], target[400];
+    setenv("PRONG_URL", hub.url, 1);
+    cr_expect_eq(prong_connect(NULL, NULL, &other, NULL, 0), PRONG_OK);
+    prong_client_free(other);
+    unsetenv("PRONG_URL");
+    cr_assert(getcwd(here, sizeof here) != NULL);
+    (void)snprintf(run, sizeof run, "%s/run", here);
+    (void)snprintf(path, sizeof path, "%s/prong", run);
+    (void)snprintf(target, sizeof target, "%s/%.*s", here, 200, hub.url + strlen("ipc://"));
+    cr_assert(mkdir(run, 0700) == 0 && mkdir(path, 0700) == 0);
+    (void)snprintf(path, sizeof path, "%s/prong/hub.sock", run);
+    cr_assert_eq(symlink(target, path), 0);
+    setenv("XDG_RUNTIME_DIR", run, 1);
+    cr_expect_eq(prong_connect(NULL, NULL, &other, path, sizeof path), PRONG_OK, "%s", path);
+    prong_client_free(other);
+}
+
+Test(client, a_forked_child_is_told_and_harms_nothing, .init = set_up, .fini = tear_down)
+{
+    prong_reply *r = start("hold", 30000, 0, 0), *other = NULL;
+    cr_assert_eq(prong_flush(c), PRONG_OK);
+    const pid_t child = fork();
+    if (child == 0) {
+        prong_value item;
+        char text[100];
+        int ok = prong_call(c, "w", "echo", NULL, 100, &other) == PRONG_FAILED_PRECONDITION &&
+                 prong_call_async(c, "w", "echo", NULL, NULL, &other) == PRONG_FAILED_PRECONDITION &&
+                 prong_reply_wait(r, 100) == PRONG_FAILED_PRECONDITION &&
+                 prong_reply_next(r, 100, &item) == PRONG_FAILED_PRECONDITION &&
+                 prong_wait_any(c, 100, &other) == PRONG_FAILED_PRECONDITION &&
+                 prong_emit(c, "a", NULL, 100, NULL) == PRONG_FAILED_PRECONDITION &&
+                 prong_post(c, "a", NULL) == PRONG_FAILED_PRECONDITION &&
+                 prong_dispatch(c, 0) == PRONG_FAILED_PRECONDITION &&
+                 prong_flush(c) == PRONG_FAILED_PRECONDITION && prong_fd(c) == -1 &&
+                 !prong_client_is_connected(c) && !prong_reply_is_done(r);
+        prong_client_error_text(c, text, sizeof text);
+        prong_reply_cancel(r);
+        prong_reply_free(r);
+        prong_client_free(c);
+        _exit(ok ? 0 : 1);
+    }
+    int status = -1;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect_eq(status, 0);
+    cr_expect_eq(prong_call(c, "w", "release", NULL, 0, NULL), PRONG_OK);
+    cr_expect_eq(prong_reply_wait(r, 5000), PRONG_OK);
+    prong_reply_free(r);
+}
+
+Test(client, replies_outlive_their_client, .init = set_up, .fini = tear_down)
+{
+    prong_reply *held = start("hold", 30000, 0, 0), *unsent = NULL;
+    cr_assert_eq(prong_flush(c), PRONG_OK);
+    unsent = start("echo", 30000, 0, 0);
+    prong_client_free(c);
+    c = NULL;
+    cr_expect_eq(prong_reply_code(held), PRONG_CANCELLED);
+    cr_expect_eq(prong_reply_wait(held, 0), PRONG_OK);
+    cr_expect_eq(prong_reply_wait(unsent, PRONG_FOREVER), PRONG_OK);
+    prong_reply_cancel(unsent);
+    prong_reply_free(unsent);
+    prong_reply_free(held);
+}
+
+/* ---- event loop ----------------------------------------------------------------------------- */
+
+static bool
+is_readable(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
+static int notified;
+
+static void
+on_reply(void *context, prong_reply *r)
+{
+    notified++;
+    cr_expect_eq(context, &notified);
+    if (prong_reply_is_done(r)) {
+        cr_expect_eq(prong_reply_wait(r, 0), PRONG_FAILED_PRECONDITION, "waiting in a callback");
+        cr_expect_eq(prong_call(c, "w", "echo", NULL, 0, NULL), PRONG_FAILED_PRECONDITION);
+        cr_expect_eq(prong_dispatch(c, 0), PRONG_FAILED_PRECONDITION);
+        prong_reply_free(r);
+    }
+}
+
+static void
+loop_until(int fd, const int *counter, int value)
+{
+    const int64_t end = now_ms() + 10000;
+    while (*counter < value) {
+        cr_assert_lt(now_ms(), end);
+        if (is_readable(fd, 1000)) {
+            cr_assert_eq(prong_dispatch(c, 0), PRONG_OK);
+        }
+    }
+}
+
+Test(client, a_loop_that_watches_the_descriptor_needs_nothing_else, .init = set_up, .fini = tear_down)
+{
+    const prong_call_options o = {.size_bytes = sizeof o, .notify = on_reply, .context = &notified};
+    prong_reply *r = NULL;
+    notified = 0;
+    const int fd = prong_fd(c);
+    cr_assert_geq(fd, 0);
+    cr_expect_eq(prong_fd(c), fd);
+    cr_expect_not(is_readable(fd, 0));
+    cr_assert_eq(prong_call_async(c, "w", "echo", NULL, &o, &r), PRONG_OK);
+    cr_assert_eq(prong_call_async(c, "w", "pend", NULL, &o, &r), PRONG_OK);
+    cr_expect(is_readable(fd, 0), "something is to be sent");
+    loop_until(fd, &notified, 2);
+    cr_expect_not(is_readable(fd, 0));
+    cr_assert_eq(prong_call_async(c, "w", "drop", NULL, &o, &r), PRONG_OK);
+    loop_until(fd, &notified, 3);
+    cr_expect_eq(hub.opened, 2, "the loop connected again");
+    cr_assert_eq(prong_call_async(c, "w", "hold", NULL,
+                                  &(prong_call_options){.size_bytes = sizeof o, .timeout_ms = 10,
+                                                        .notify = on_reply, .context = &notified},
+                                  &r),
+                 PRONG_OK);
+    loop_until(fd, &notified, 4);
+}
+
+Test(client, dispatch_waits_as_long_as_it_is_told, .init = set_up, .fini = tear_down)
+{
+    const int64_t begin = now_ms();
+    cr_expect_eq(prong_dispatch(c, 0), PRONG_OK);
+    cr_expect_eq(prong_dispatch(c, 50), PRONG_DEADLINE_EXCEEDED);
+    cr_expect_geq(now_ms() - begin, 49);
+    prong_reply *r = start("echo", 0, 0, 0);
+    cr_expect_eq(prong_dispatch(c, PRONG_FOREVER), PRONG_OK);
+    cr_expect(prong_reply_is_done(r));
+    prong_reply_free(r);
+}
+
+Test(client, tcp_works_as_well)
+{
+    fake_init(&hub);
+    hub.network = true;
+    fake_start(&hub);
+    connect_with((prong_options){.name = "network"});
+    prong_reply *r[64];
+    for (int i = 0; i < 64; i++) {
+        r[i] = start(i % 2 == 0 ? "echo" : "pend", 0, 0, 0);
+    }
+    for (int i = 0; i < 64; i++) {
+        cr_expect_eq(prong_reply_wait(r[i], 5000), PRONG_OK);
+        cr_expect_eq(prong_reply_code(r[i]), PRONG_OK, "%s", prong_reply_message(r[i]));
+        prong_reply_free(r[i]);
+    }
+    cr_expect_eq(call_int("drop"), 65);
+    tear_down();
+}

@@ -1,0 +1,55 @@
+# Every rule of the link left out once: test_pull must notice each. A row is a line of pull.c and what
+# stands in its place; a line that is no longer there is an error, so that no rule goes untested.
+file(READ "${PULL}" PULL_SOURCE)
+set(MUTANT_COUNT 0)
+
+function(pull_mutant name from to)
+  string(FIND "${PULL_SOURCE}" "${from}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "mutants.cmake: ${name}: pull.c has no '${from}' any more")
+  endif()
+  string(REPLACE "${from}" "${to}" changed "${PULL_SOURCE}")
+  set(file "${CMAKE_CURRENT_BINARY_DIR}/mutant_${name}.c")
+  file(CONFIGURE OUTPUT "${file}" CONTENT "${changed}" @ONLY)
+  add_executable(pull_without_${name} test_pull.c "${file}"
+                 "${PROJECT_SOURCE_DIR}/tests/support/plain_test.c")
+  prong_target(pull_without_${name})
+  target_compile_options(pull_without_${name} PRIVATE -w) # what is left over may be unused
+  target_compile_definitions(pull_without_${name} PRIVATE PRONG_PLAIN_TESTS)
+  target_link_libraries(pull_without_${name} PRIVATE prong_proto prong_test_support)
+  set_target_properties(pull_without_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                        "${CMAKE_BINARY_DIR}/tests/bin")
+  add_test(NAME test_pull_without_${name}
+           COMMAND "${PROJECT_SOURCE_DIR}/tests/support/fresh_dir"
+                   "${CMAKE_BINARY_DIR}/tests/tmp/pull_without_${name}"
+                   $<TARGET_FILE:pull_without_${name}> --timeout=10)
+  set_tests_properties(test_pull_without_${name} PROPERTIES
+                       PASS_REGULAR_EXPRESSION "passed, [1-9][0-9]* failed" TIMEOUT 60 LABELS worker)
+endfunction()
+
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PULL}")
+# Rule 2: the POLLs are given up, and an answer to one of them is dropped.
+pull_mutant(giving_up_polls "p->attach_id = p->poll_id = p->stop_id = p->control_id = p->report_id = p->progress_id = 0;"
+            "p->attach_id = 0;")
+pull_mutant(dropping_given_up "else if (!is_awaited(p, id))" "else if (false)")
+pull_mutant(welcome_before_poll "*id = p->welcome && !p->attach_due ? write_next(p) : 0;"
+            "*id = p->attach_id != 0 && !p->attach_due ? write_next(p) : 0;")
+pull_mutant(attach_numbers "write_uint(b, ++p->attach);" "write_uint(b, 1);")
+pull_mutant(inventory_running "write_calls(p, false);" "write_text(b, \"running\"); write_array(b, 0);")
+pull_mutant(inventory_done "write_calls(p, true);" "write_text(b, \"done\"); write_array(b, 0);")
+# Rule 3: "attach first" is obeyed, but not when it is of an earlier session.
+pull_mutant(attaching_again "code == WIRE_ERR_FAILED_PRECONDITION" "code == WIRE_ERR_OK")
+# Rule 4: WORK is numbered.
+pull_mutant(dropping_repeats "number <= p->taken || is_busy(p)" "is_busy(p)")
+pull_mutant(dropping_when_busy "number <= p->taken || is_busy(p)" "number <= p->taken")
+pull_mutant(saying_taken "write_uint(&p->out, p->taken);" "write_uint(&p->out, 0);")
+pull_mutant(numbers_of_a_session "p->session = p->taken = 0;" "p->session = 0;")
+# Rule 6: an outcome is kept until ACK names its call, and told again.
+pull_mutant(keeping_until_named "p->untold -= count;" "p->untold -= count; p->kept_count = 0;")
+pull_mutant(telling_again "p->kept[i].told = false;" "")
+pull_mutant(forgetting "forget(p, call);" "")
+pull_mutant(bound_of_kept "p->kept_count >= PULL_KEPT_MAX" "false")
+# One message.
+pull_mutant(report_with_poll "if (p->untold > 0 || !wants_poll(p) || is_full(p))" "if (true)")
+# The end: what crossed the stop is run.
+pull_mutant(waiting_for_the_poll "!pull_has_untold(p) && p->poll_id == 0" "!pull_has_untold(p)")
