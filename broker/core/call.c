@@ -375,7 +375,7 @@ call_take(struct hub *hub, struct slot *slot, const struct record *r)
         return;
     }
     client_ack(hub, c, RECORD_FIELD(r, CALL, ACK)->item.uint);
-    const uint64_t key = client_call_key(slot, c, slot->seq);
+    const uint64_t key = client_call_key(hub, slot, c, slot->seq);
     struct call *call = call_find(hub, c, key);
     if (call != NULL && call->state == CALL_DONE) {
         slot_answer_call(hub, slot, call);

@@ -195,16 +195,16 @@ client_of(struct hub *hub, struct slot *slot, const struct field *id)
 }
 
 uint64_t
-client_call_key(const struct slot *slot, const struct client *client, uint64_t seq)
+client_call_key(const struct hub *hub, const struct slot *slot, const struct client *client, uint64_t seq)
 {
-    const struct ticket *t = slot->ticket;
+    struct ticket *t = slot->ticket;
     if (!client->nameless) {
         return seq;
     }
     /* A stock REQ socket repeats the same bytes under the same id after a reconnect. The place in the
      * message tells the records of a batch apart. */
     const uint64_t place = (uint64_t) (slot - t->slots);
-    return ((uint64_t) t->sp_id << 32 | (t->body_hash & 0xffffffff)) + place;
+    return ((uint64_t) t->sp_id << 32 | (ticket_body_hash(hub, t) & 0xffffffff)) + place;
 }
 
 void

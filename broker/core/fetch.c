@@ -37,7 +37,7 @@ store(struct hub *hub, const struct client *c, const struct record *r)
 static bool
 was_emitted(struct hub *hub, struct slot *slot, struct client *c)
 {
-    struct call *call = call_find(hub, c, client_call_key(slot, c, slot->seq));
+    struct call *call = call_find(hub, c, client_call_key(hub, slot, c, slot->seq));
     if (call == NULL || !call->emitted) {
         return false;
     }
@@ -52,7 +52,7 @@ note_emitted(struct hub *hub, struct slot *slot, struct client *c, uint64_t numb
         return; /* on a network a repeat cannot be told from a new event */
     }
     client_trim(hub, c);
-    struct call *call = call_new(hub, c, slot->seq, client_call_key(slot, c, slot->seq));
+    struct call *call = call_new(hub, c, slot->seq, client_call_key(hub, slot, c, slot->seq));
     if (call != NULL) {
         call->emitted = true;
         call->work = number;

@@ -61,7 +61,7 @@ struct ticket {
     struct buf out; /* encoded replies, in the order in which they came about */
     uint32_t sp_id;
     struct span body;   /* of the request, while it is being taken; empty afterwards */
-    uint64_t body_hash; /* of it; with sp_id it makes a repeat known. See ticket_body_hash */
+    uint64_t body_hash; /* see ticket_body_hash; with sp_id it makes a repeat known */
     bool has_body_hash;
     uint32_t slot_count, parked;
     struct slot *slots;
@@ -253,6 +253,9 @@ void effects_begin(struct hub *hub);
 
 /* ticket.c */
 void ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in);
+/* Hash of the whole message, 0 on a network; only while it is being taken. Made when first asked for:
+ * only those who give no client id need it, and it costs time in the size of the payload. */
+uint64_t ticket_body_hash(const struct hub *hub, struct ticket *ticket);
 /* A refusal of a whole message. */
 void ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_error code,
                    const char *text);
@@ -281,7 +284,7 @@ void client_leave(struct hub *hub, struct client *client);
 void client_expired(struct hub *hub, struct client *client);
 void client_free(struct hub *hub, struct client *client);
 /* The key of a call: its seq, or for the nameless what makes a repeat known. */
-uint64_t client_call_key(struct hub *hub, const struct slot *slot, const struct client *client,
+uint64_t client_call_key(const struct hub *hub, const struct slot *slot, const struct client *client,
                          uint64_t seq);
 /* Room in the window of one that never acknowledges: its oldest outcomes are forgotten. */
 void client_trim(struct hub *hub, struct client *client);

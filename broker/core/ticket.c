@@ -121,6 +121,11 @@ ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in)
 {
     struct wire_diag diag;
     const struct span body = in->message.body;
+    if (!peer->trusted && body.len > WIRE_UNTRUSTED_BYTES) {
+        ticket_refuse(hub, peer, in->message.request, WIRE_ERR_UNAUTHENTICATED,
+                      "say who you are first: before HELLO a message has at most 64 KiB");
+        return;
+    }
     const size_t count = record_message(body, hub->records, WIRE_RECORDS_MAX, &diag);
     if (count == 0) {
         ticket_refuse(hub, peer, in->message.request, diag.code, diag.text);
@@ -143,11 +148,12 @@ ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in)
         slot->record = hub->records[i].record;
         list_init(&slot->link);
     }
-    t->body_hash = peer->local ? siphash13(&hub->key, body.data, body.len) : 0;
+    t->body = body;
     for (size_t i = 0; i < count; i++) {
         take_record(hub, &t->slots[i], &hub->records[i]);
         assert(t->slots[i].state != SLOT_OPEN);
     }
+    t->body = (struct span){0};
     if (t->parked == 0 && list_is_empty(&t->due)) {
         list_append(&hub->due, &t->due);
     } else if (t->parked > 0 && t->deadline.place == 0 &&
@@ -155,6 +161,17 @@ ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in)
                              hub->now_ns + (int64_t) WIRE_PARK_MS * NS_PER_MS)) {
         hub->failed = true;
     }
+}
+
+uint64_t
+ticket_body_hash(const struct hub *hub, struct ticket *t)
+{
+    if (!t->has_body_hash && t->peer->local) {
+        assert(t->body.len > 0);
+        t->body_hash = siphash13(&hub->key, t->body.data, t->body.len);
+    }
+    t->has_body_hash = true;
+    return t->body_hash;
 }
 
 struct buf *

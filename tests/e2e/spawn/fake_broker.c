@@ -35,8 +35,8 @@ say_hello(int test, int argc, char *argv[])
     hello.keeper = keeper ? strtol(keeper, NULL, 10) : 0;
     hello.has_notify_socket = getenv("NOTIFY_SOCKET") != NULL;
     for (int i = 1; i < argc; i++) {
-        strncat(hello.arguments, argv[i], sizeof hello.arguments - strlen(hello.arguments) - 2);
-        strcat(hello.arguments, "\n");
+        const size_t used = strlen(hello.arguments);
+        snprintf(hello.arguments + used, sizeof hello.arguments - used, "%s\n", argv[i]);
     }
     for (int fd = 0; fd < 64; fd++) {
         if (fd != test && fcntl(fd, F_GETFD) >= 0) {
@@ -67,10 +67,10 @@ main(int argc, char *argv[])
     const char *code = getenv("FAKE_BROKER_EXIT");
     const char *number = getenv("FAKE_BROKER_SIGNAL");
     if (number) {
-        raise(atoi(number));
+        raise((int) strtol(number, NULL, 10));
     }
     if (code || !path) {
-        return code ? atoi(code) : 97;
+        return code ? (int) strtol(code, NULL, 10) : 97;
     }
     const int test = connect_to_test(path);
     say_hello(test, argc, argv);

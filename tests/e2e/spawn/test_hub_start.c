@@ -274,8 +274,11 @@ HUB_TEST(a_broker_that_refuses_gives_the_exit_code_and_one_that_only_dies_gives_
     }
 }
 
+enum { VARIABLE_BYTES_MAX = DIR_FILE_BYTES_MAX + 32 };
+
 static int
-listen_for_news(struct sockaddr_un *address, socklen_t *length, bool is_abstract, char *variable)
+listen_for_news(struct sockaddr_un *address, socklen_t *length, bool is_abstract,
+                char variable[VARIABLE_BYTES_MAX])
 {
     char path[DIR_FILE_BYTES_MAX];
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -285,7 +288,7 @@ listen_for_news(struct sockaddr_un *address, socklen_t *length, bool is_abstract
         path[0] = '@';
         address->sun_path[0] = '\0';
     }
-    sprintf(variable, "NOTIFY_SOCKET=%s", path);
+    snprintf(variable, VARIABLE_BYTES_MAX, "NOTIFY_SOCKET=%s", path);
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(fd, (struct sockaddr *)address, *length), 0, "%s", strerror(errno));
     return fd;
@@ -303,7 +306,7 @@ expect_news(int fd, const char *text)
 static void
 check_news(bool is_abstract)
 {
-    char variable[DIR_FILE_BYTES_MAX + 32];
+    char variable[VARIABLE_BYTES_MAX];
     char ready[64];
     struct sockaddr_un address;
     socklen_t length;

@@ -11,7 +11,7 @@ static const char *
 get(void *context, const char *name)
 {
     static const char *const pairs[][2] = {
-        {"HOME", "/home/ada"}, {"WORD", "many"}, {"TWO", "2"}, {"EMPTY", ""}};
+        {"HOME", "/people/ada"}, {"WORD", "many"}, {"TWO", "2"}, {"EMPTY", ""}};
     (void)context;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         if (strcmp(pairs[i][0], name) == 0) {

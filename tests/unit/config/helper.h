@@ -5,7 +5,7 @@
 #include "broker/config/config.h"
 #include "broker/config/options.h"
 
-/* HOME=/home/ada, WORD=many, TWO=2, EMPTY= and nothing else. */
+/* HOME=/people/ada, WORD=many, TWO=2, EMPTY= and nothing else. */
 extern const struct config_env helper_env;
 
 /* A sample with every section and every kind of value. */

@@ -12,7 +12,7 @@ Test(config_expand, variables_are_put_in_and_the_rest_stays)
     static const char *const rows[][2] = {
         {"", ""},
         {"plain", "plain"},
-        {"${HOME}", "/home/ada"},
+        {"${HOME}", "/people/ada"},
         {"a${TWO}b${TWO}c", "a2b2c"},
         {"${EMPTY}", ""},
         {"${EMPTY:-x}", "x"},

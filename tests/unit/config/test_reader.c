@@ -50,7 +50,7 @@ Test(config_reader, every_option_of_the_hub_is_taken)
     cr_expect_eq(hub->message_bytes_max, 1048576);
     cr_expect_str_eq(hub->token_file, "/etc/prong/secret/token");
     cr_expect_str_eq(hub->tls_cert_file, "/etc/ssl/cert.pem");
-    cr_expect_str_eq(hub->tls_key_file, "/home/ada/key.pem");
+    cr_expect_str_eq(hub->tls_key_file, "/people/ada/key.pem");
     cr_expect_eq(hub->events_size_bytes, 8 * 1024 * 1024);
     cr_expect_eq(hub->stop_timeout_ms, 90000);
     cr_expect_null(hub->log_dir);
@@ -171,7 +171,7 @@ Test(config_reader, variables_are_put_into_numbers_and_words_too)
                                         "    stop_timeout: ${EMPTY:-3}s\n"
                                         "    autostart: ${NOTHING:-false}\n");
     const struct config_worker *worker = &config->workers[0];
-    cr_expect_str_eq(worker->command.items[0], "/home/ada/bin/run");
+    cr_expect_str_eq(worker->command.items[0], "/people/ada/bin/run");
     cr_expect_eq(worker->replicas, 2);
     cr_expect_eq(worker->stop_timeout_ms, 3000);
     cr_expect_not(worker->autostart);
@@ -185,7 +185,7 @@ Test(config_reader, relative_paths_begin_at_the_directory_of_the_file)
         {".//a/b", "/etc/prong/a/b"},  {"../token", "/etc/prong/../token"},
         {"/token", "/token"},          {".", "/etc/prong"},
         {"./", "/etc/prong"},          {"a/", "/etc/prong/a/"},
-        {"${HOME}/t", "/home/ada/t"},  {"${EMPTY}t", "/etc/prong/t"},
+        {"${HOME}/t", "/people/ada/t"},  {"${EMPTY}t", "/etc/prong/t"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[200];
