@@ -14,13 +14,30 @@ charge(struct hub *hub, struct call *call)
     hub->payload_bytes += call->charged;
 }
 
+/* Nothing refers to it any more. One of its buffers stays with it for the arguments of the next. */
+static void
+call_free(struct hub *hub, struct call *call)
+{
+    struct buf room = call->outcome.cap > call->args.cap ? call->outcome : call->args;
+    buf_deinit(call->outcome.cap > call->args.cap ? &call->args : &call->outcome);
+    buf_deinit(&call->progress);
+    buf_reset(&room, SPARE_BYTES);
+    call->args = room;
+    if (!spares_put(&hub->spare_calls, &call->of_client)) {
+        buf_deinit(&call->args);
+        free(call);
+    }
+}
+
 struct call *
 call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
 {
-    struct call *call = calloc(1, sizeof *call);
+    struct node *spare = spares_get(&hub->spare_calls);
+    struct call *call = spare != NULL ? CONTAINER(spare, struct call, of_client) : malloc(sizeof *call);
     if (call == NULL) {
         return NULL;
     }
+    *call = (struct call){.args = spare != NULL ? call->args : (struct buf){0}};
     call->key.client_number = client->number;
     call->key.seq = key;
     call->number = ++hub->last_call;
@@ -34,7 +51,7 @@ call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
     if (!table_add(&hub->calls, &call->entry, &call->key, sizeof call->key) ||
         !table_add(&hub->numbers, &call->by_number, &call->number, sizeof call->number)) {
         table_remove(&hub->calls, &call->entry);
-        free(call);
+        call_free(hub, call);
         return NULL;
     }
     list_append(&client->calls, &call->of_client);
@@ -124,10 +141,17 @@ call_drop(struct hub *hub, struct call *call)
     call->client->call_count--;
     hub->call_count--;
     hub->payload_bytes -= call->charged;
-    buf_deinit(&call->args);
-    buf_deinit(&call->outcome);
-    buf_deinit(&call->progress);
-    free(call);
+    call_free(hub, call);
+}
+
+void
+calls_deinit(struct hub *hub)
+{
+    for (struct node *n; (n = spares_get(&hub->spare_calls)) != NULL;) {
+        struct call *call = CONTAINER(n, struct call, of_client);
+        buf_deinit(&call->args);
+        free(call);
+    }
 }
 
 void
@@ -189,6 +213,12 @@ call_result(struct hub *hub, struct call *call, struct span value)
 {
     if (call->state == CALL_DONE) {
         return;
+    }
+    if (call->outcome.cap == 0 && call->args.cap <= SPARE_BYTES) {
+        /* The arguments are not needed any more, and their memory is enough for most results. */
+        call->outcome = call->args;
+        call->args = (struct buf){0};
+        buf_reset(&call->outcome, SPARE_BYTES);
     }
     write_raw(&call->outcome, value);
     done(hub, call, WIRE_RESULT);

@@ -27,7 +27,8 @@ init_state(struct hub *hub, const struct hub_options *options)
     struct table *const tables[] = {&hub->peers,   &hub->clients,   &hub->calls, &hub->numbers,
                                     &hub->workers, &hub->processes, &hub->ring.topics};
     struct node *const lists[] = {&hub->worker_list, &hub->idle_clients, &hub->fetches,
-                                  &hub->due,         &hub->finished,     &hub->sent};
+                                  &hub->due,         &hub->finished,     &hub->sent,
+                                  &hub->spare_tickets.list, &hub->spare_calls.list};
     memcpy(&hub->key, options->secret, sizeof hub->key);
     (void) snprintf(hub->name, sizeof hub->name, "%s", options->name);
     (void) snprintf(hub->version, sizeof hub->version, "%s", options->version);
@@ -87,6 +88,8 @@ hub_free(struct hub *hub)
         worker_free(hub, CONTAINER(n, struct worker, link));
     }
     effects_begin(hub);
+    tickets_deinit(hub);
+    calls_deinit(hub);
     ring_deinit(&hub->ring);
     deadline_deinit(&hub->deadlines);
     buf_deinit(&hub->scratch);

@@ -71,8 +71,7 @@ struct hub_input {
             uint64_t id;
             int32_t pid;
             int32_t status; /* EXITED: as waitpid gives it */
-            int32_t error;  /* START_FAILED: errno */
-            const char *step;
+            const char *step, *error; /* START_FAILED: where, and the text of the errno */
             const char *name; /* ALIVE: "detector/0" */
         } process;
         struct {

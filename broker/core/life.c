@@ -532,8 +532,8 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
                        strcmp(in->process.step, "record") == 0;
     r->last_status = never ? 127 << 8 : 0;
     r->has_last = true;
-    (void) snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: error %d", in->process.step,
-                    (int) in->process.error);
+    (void) snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: %s", in->process.step,
+                    in->process.error);
     struct worker *w = r->worker;
     life_step(hub, r, LIFE_IN_NOT_STARTED);
     route_pump(hub, w);

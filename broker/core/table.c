@@ -10,8 +10,9 @@ hash(const struct table *t, const void *key, size_t len)
 bool
 table_add(struct table *t, struct table_entry *e, const void *key, size_t len)
 {
+    const unsigned value = hash(t, key, len); /* the macros evaluate it more than once */
     e->lost = false;
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->head, key, len, hash(t, key, len), e);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->head, key, len, value, e);
     e->in = !e->lost;
     return e->in;
 }
@@ -19,8 +20,9 @@ table_add(struct table *t, struct table_entry *e, const void *key, size_t len)
 struct table_entry *
 table_find(const struct table *t, const void *key, size_t len)
 {
+    const unsigned value = hash(t, key, len);
     struct table_entry *e;
-    HASH_FIND_BYHASHVALUE(hh, t->head, key, len, hash(t, key, len), e);
+    HASH_FIND_BYHASHVALUE(hh, t->head, key, len, value, e);
     return e;
 }
 

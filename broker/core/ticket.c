@@ -47,14 +47,17 @@ static const struct request_row requests[WIRE_REC_COUNT] = {
 };
 
 static struct ticket *
-ticket_new(struct peer *peer, const struct hub_input *in, size_t slots)
+ticket_new(struct hub *hub, struct peer *peer, const struct hub_input *in, size_t slots)
 {
-    struct ticket *t = calloc(1, sizeof *t);
+    struct node *spare = spares_get(&hub->spare_tickets);
+    struct ticket *t = spare != NULL ? CONTAINER(spare, struct ticket, link) : malloc(sizeof *t);
     if (t == NULL) {
         return NULL;
     }
+    *t = (struct ticket){.out = spare != NULL ? t->out : (struct buf){0}};
     t->slots = slots <= sizeof t->few / sizeof t->few[0] ? t->few : calloc(slots, sizeof *t->slots);
     if (t->slots == NULL) {
+        buf_deinit(&t->out);
         free(t);
         return NULL;
     }
@@ -80,11 +83,24 @@ ticket_free(struct hub *hub, struct ticket *t)
     if (t->peer != NULL) {
         t->peer->ticket_count--;
     }
-    buf_deinit(&t->out);
     if (t->slots != t->few) {
         free(t->slots);
     }
-    free(t);
+    buf_reset(&t->out, SPARE_BYTES);
+    if (!spares_put(&hub->spare_tickets, &t->link)) {
+        buf_deinit(&t->out);
+        free(t);
+    }
+}
+
+void
+tickets_deinit(struct hub *hub)
+{
+    for (struct node *n; (n = spares_get(&hub->spare_tickets)) != NULL;) {
+        struct ticket *t = CONTAINER(n, struct ticket, link);
+        buf_deinit(&t->out);
+        free(t);
+    }
 }
 
 void
@@ -136,7 +152,7 @@ ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in)
                       "too many requests of this connection wait for an answer");
         return;
     }
-    struct ticket *t = ticket_new(peer, in, count);
+    struct ticket *t = ticket_new(hub, peer, in, count);
     if (t == NULL) {
         ticket_refuse(hub, peer, in->message.request, WIRE_ERR_RESOURCE_EXHAUSTED,
                       "the hub is out of memory");

@@ -4,7 +4,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
 
-#include <signal.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,7 +70,7 @@ start(struct broker *b, const struct hub_effect *e)
         if (f != NULL) {
             f->input.process.id = e->process;
             f->input.process.step = spawn_step_text(SPAWN_STEP_RECORD);
-            f->input.process.error = 7; /* E2BIG: as the kernel calls arguments that are too long */
+            f->input.process.error = strerror(E2BIG);
         }
     }
     free(text);
@@ -260,7 +260,7 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.id = r->id;
     in.process.pid = r->pid;
     in.process.status = r->status;
-    in.process.error = r->error;
+    in.process.error = strerror(r->error);
     in.process.step = spawn_step_text((enum spawn_step) r->step);
     in.process.name = r->name;
     broker_feed(b, &in);

@@ -321,6 +321,7 @@ act_process(struct run *r, uint8_t what)
     in.process.id = p->id;
     in.process.pid = 100;
     in.process.step = what % 16 == 7 ? "exec" : "fork";
+    in.process.error = "No such file or directory";
     in.process.name = p->name;
     in.process.status = take(r) << 8 | (what & 8);
     p->started = in.kind == HUB_IN_STARTED;

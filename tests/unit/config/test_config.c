@@ -66,7 +66,6 @@ Test(config, the_defaults_are_those_that_are_promised)
     cr_expect_eq(worker.stop_signal, 15);
     cr_expect_eq(worker.stop_timeout_ms, 5 * 1000);
     cr_expect_eq(worker.queue_size, 1024);
-    cr_expect_not(worker.attach);
     cr_expect_eq(worker.log_bytes_max, 10 * 1024 * 1024);
     cr_expect_eq(worker.log_backups, 3);
     config_worker_deinit(&worker);

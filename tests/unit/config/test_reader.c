@@ -144,7 +144,7 @@ Test(config_reader, a_value_may_stand_in_any_of_yamls_quotes)
                                         "workers:\n"
                                         "  a:\n"
                                         "    command: [sh, -c]\n"
-                                        "    attach: \"true\"\n"
+                                        "    autostart: \"false\"\n"
                                         "    args:\n"
                                         "      - |\n"
                                         "        echo one\n"
@@ -153,7 +153,7 @@ Test(config_reader, a_value_may_stand_in_any_of_yamls_quotes)
                                         "      - 0x10\n");
     cr_expect_str_eq(config->hub.group, "a");
     cr_expect_eq(config->hub.stop_timeout_ms, 5000);
-    cr_expect(config->workers[0].attach);
+    cr_expect_not(config->workers[0].autostart);
     const struct config_list *args = &config->workers[0].args;
     cr_assert_eq(args->count, 3);
     cr_expect_str_eq(args->items[0], "echo one\necho \"$two\"\n");
