@@ -44,10 +44,12 @@ buf_reserve(struct buf *b, size_t len)
 void
 buf_put(struct buf *b, const void *data, size_t len)
 {
-    if (len > 0 && buf_reserve(b, len)) {
-        memcpy(b->data + b->w, data, len);
-        b->w += len;
+    /* Most writes are a few bytes into room that is there: those make no call but memcpy's. */
+    if (len == 0 || b->failed || (b->cap - b->w < len && !buf_reserve(b, len))) {
+        return;
     }
+    memcpy(b->data + b->w, data, len);
+    b->w += len;
 }
 
 struct span

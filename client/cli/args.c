@@ -181,8 +181,10 @@ write_pairs(struct cli *cli, const char *const *words, int count, prong_writer *
     prong_writer_map(w, (uint32_t)count);
     for (int i = 0; i < count && code == CLI_OK; i++) {
         if (!take_apart(words[i], &word)) {
-            return output_usage(cli, "'%.80s' is neither key=value, key:=json, key=@file nor a "
-                                     "single JSON object or -", words[i]);
+            return output_usage(cli,
+                                "'%.80s' is neither key=value, key:=json, key=@file nor a "
+                                "single JSON object or -",
+                                words[i]);
         }
         if (word.key_len >= sizeof key) {
             return output_usage(cli, "the key '%.40s...' is too long", word.key);
@@ -204,8 +206,7 @@ write_pairs(struct cli *cli, const char *const *words, int count, prong_writer *
 int
 args_write(struct cli *cli, const char *const *words, int count, prong_writer *w)
 {
-    if (count == 1 &&
-        (words[0][0] == '{' || words[0][0] == '[' || strcmp(words[0], "-") == 0)) {
+    if (count == 1 && (words[0][0] == '{' || words[0][0] == '[' || strcmp(words[0], "-") == 0)) {
         return args_write_json(cli, words[0], w);
     }
     return write_pairs(cli, words, count, w);
@@ -243,10 +244,9 @@ is_json_but_no_text(const char *text)
 {
     prong_writer *w = prong_writer_new();
     prong_value value;
-    const bool is = w != NULL &&
-                    prong_value_from_json(text, strlen(text), w, NULL, 0) == PRONG_OK &&
-                    prong_writer_finish(w, &value) == PRONG_OK &&
-                    prong_value_kind(&value) != PRONG_KIND_TEXT;
+    const bool is =
+        w != NULL && prong_value_from_json(text, strlen(text), w, NULL, 0) == PRONG_OK &&
+        prong_writer_finish(w, &value) == PRONG_OK && prong_value_kind(&value) != PRONG_KIND_TEXT;
     prong_writer_free(w);
     return is;
 }
@@ -257,8 +257,9 @@ args_find_mistyped(const char *const *words, int count, const char *message, siz
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < count; i++) {
             struct word word;
-            if (take_apart(words[i], &word) && !word.is_json && word.value == words[i] + word.key_len + 1 &&
-                names(message, &word, round == 0) && is_json_but_no_text(word.value)) {
+            if (take_apart(words[i], &word) && !word.is_json &&
+                word.value == words[i] + word.key_len + 1 && names(message, &word, round == 0) &&
+                is_json_but_no_text(word.value)) {
                 *key_len = word.key_len;
                 return words[i];
             }

@@ -19,9 +19,9 @@ int args_write(struct cli *cli, const char *const *words, int count, prong_write
 /* JSON of any kind. */
 int args_write_json(struct cli *cli, const char *json, prong_writer *w);
 
-/* After INVALID_ARGUMENT: the "key=value" that was meant as JSON, to be proposed as "key:=value". One
- * whose key is named in the message, in quotes or, if none is, as a word, and whose value reads as
- * JSON that is no text. NULL when there is none; *key_len is the length of its key. */
+/* After INVALID_ARGUMENT: the "key=value" that was meant as JSON, to be proposed as "key:=value".
+ * One whose key is named in the message, in quotes or, if none is, as a word, and whose value reads
+ * as JSON that is no text. NULL when there is none; *key_len is the length of its key. */
 const char *args_find_mistyped(const char *const *words, int count, const char *message,
                                size_t *key_len);
 

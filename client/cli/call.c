@@ -126,13 +126,13 @@ verb_call(struct cli *cli)
     }
     if (code == CLI_OK) {
         const bool shows = cli->err_is_terminal && !cli->options.quiet;
-        const struct hub_call call = {
-            .worker = worker,
-            .method = method,
-            .args = &args,
-            .timeout_ms = (int32_t)cli->options.timeout_ms,
-            .flags = PRONG_CALL_STREAM | (shows ? (uint32_t)PRONG_CALL_PROGRESS : 0),
-            .look = look};
+        const struct hub_call call = {.worker = worker,
+                                      .method = method,
+                                      .args = &args,
+                                      .timeout_ms = (int32_t)cli->options.timeout_ms,
+                                      .flags = PRONG_CALL_STREAM |
+                                               (shows ? (uint32_t)PRONG_CALL_PROGRESS : 0),
+                                      .look = look};
         code = make_call(cli, &call);
     }
     prong_writer_free(w);

@@ -42,7 +42,8 @@ check_targets(struct cli *cli, const struct status_watch *watch)
     return CLI_OK;
 }
 
-/* Ask `method` for every argument, and wait for the goal. Nothing is asked when one of them is wrong. */
+/* Ask `method` for every argument, and wait for the goal. Nothing is asked when one of them is
+ * wrong. */
 static int
 change_all(struct cli *cli, const char *method, enum status_goal goal)
 {

@@ -90,8 +90,8 @@ print_json(const struct cli *cli, const struct described *list, size_t count)
         prong_writer_key(w, list[i].name);
         prong_writer_raw(w, prong_reply_value(list[i].reply));
     }
-    const int code = prong_writer_finish(w, &all) == PRONG_OK ? output_value(cli, &all)
-                                                              : output_no_memory(cli);
+    const int code =
+        prong_writer_finish(w, &all) == PRONG_OK ? output_value(cli, &all) : output_no_memory(cli);
     prong_writer_free(w);
     return code;
 }
@@ -111,7 +111,8 @@ ask_or_note(struct cli *cli, const char *worker, struct described *list, size_t 
         prong_writer_map(w, 1);
         prong_writer_key(w, "worker");
         prong_writer_string(w, worker);
-        code = prong_writer_finish(w, &args) == PRONG_OK ? hub_call(cli, &call, &reply) : CLI_FAILED;
+        code =
+            prong_writer_finish(w, &args) == PRONG_OK ? hub_call(cli, &call, &reply) : CLI_FAILED;
     }
     prong_writer_free(w);
     if (code == CLI_OK && prong_reply_code(reply) == PRONG_OK) {

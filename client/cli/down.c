@@ -12,13 +12,16 @@
 #include "client/cli/output.h"
 #include "client/cli/unit.h"
 
+enum { ASK_MS = 5000 };
+
 static int
 late(const struct cli *cli, const char *dir, pid_t owner)
 {
     char span[UNIT_SPAN_BYTES];
     unit_span(cli->options.timeout_ms, span);
-    output_say(cli, "the hub in %s has not ended within %s: it may still drain (prong status); "
-                    "'kill %d' hurries it",
+    output_say(cli,
+               "the hub in %s has not ended within %s: it may still drain (prong status); "
+               "'kill %d' hurries it",
                dir, span, (int)owner);
     return CLI_TIMEOUT;
 }
@@ -94,12 +97,29 @@ end_silent(struct cli *cli, const char *why)
     return code;
 }
 
+/* A hub that ends while it is asked, because somebody else had asked before, does what it should.
+ */
+static int
+ask(struct cli *cli)
+{
+    const struct hub_call call = {.worker = "hub", .method = "down", .timeout_ms = ASK_MS};
+    prong_reply *reply = NULL;
+    int code = hub_call(cli, &call, &reply);
+    if (code == CLI_OK && prong_reply_code(reply) != PRONG_OK &&
+        prong_client_is_connected(cli->client)) {
+        code = output_failure(cli, "down", reply);
+    }
+    prong_reply_free(reply);
+    return code;
+}
+
 int
 verb_down(struct cli *cli)
 {
     char url_room[PATH_MAX], dir[PATH_MAX], why[400];
     const char *url;
     int pid_fd = -1;
+    cli->reconnect_ms = -1; /* a lost connection is what is wanted */
     int code = hubdir_url(cli, url_room, &url);
     if (code != CLI_OK) {
         return code;
@@ -117,7 +137,7 @@ verb_down(struct cli *cli)
     if (owner > 0) {
         pid_fd = (int)syscall(SYS_pidfd_open, owner, 0);
     }
-    code = hub_ask(cli, "down", NULL, "down", NULL);
+    code = ask(cli);
     if (code == CLI_OK) {
         code = is_here ? wait_gone(cli, dir, owner, pid_fd) : wait_lost(cli);
     }

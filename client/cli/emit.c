@@ -38,8 +38,8 @@ publish(struct cli *cli, const prong_value *payload)
         return code;
     }
     const int32_t timeout_ms = unit_left_ms(cli->deadline_ms, PRONG_TTL_MS_MAX);
-    const prong_err err = prong_emit(cli->client, cli->argv[0], payload,
-                                     timeout_ms > 0 ? timeout_ms : 1, &number);
+    const prong_err err =
+        prong_emit(cli->client, cli->argv[0], payload, timeout_ms > 0 ? timeout_ms : 1, &number);
     if (err != PRONG_OK) {
         char why[300];
         prong_client_error_text(cli->client, why, sizeof why);

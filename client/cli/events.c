@@ -148,9 +148,8 @@ take(struct printing *p, const prong_event *e)
 static int
 subscribe(struct cli *cli, const struct events_wish *wish, prong_subscription **out)
 {
-    static const char *const words[] = {[PRONG_FROM_NEW] = "new",
-                                        [PRONG_FROM_OLDEST] = "oldest",
-                                        [PRONG_FROM_LAST] = "last"};
+    static const char *const words[] = {
+        [PRONG_FROM_NEW] = "new", [PRONG_FROM_OLDEST] = "oldest", [PRONG_FROM_LAST] = "last"};
     const char *filters[FILTERS_MAX + 1];
     size_t count = wish->filter_count;
     int64_t number = 0;

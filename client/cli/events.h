@@ -13,8 +13,8 @@ struct events_wish {
     int64_t count;     /* end after so many; 0: no end */
 };
 
-/* Connect, subscribe and print. CLI_OK when the wish is fulfilled or nobody reads stdout any longer,
- * CLI_TIMEOUT at the deadline of the verb. */
+/* Connect, subscribe and print. CLI_OK when the wish is fulfilled or nobody reads stdout any
+ * longer, CLI_TIMEOUT at the deadline of the verb. */
 int events_print(struct cli *cli, const struct events_wish *wish);
 
 #endif

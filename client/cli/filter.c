@@ -1,5 +1,5 @@
-/* Filters of topics: see filter.h. The hub does the same for what it sends; this is for what several
- * filters of one subscription were meant for. */
+/* Filters of topics: see filter.h. The hub does the same for what it sends; this is for what
+ * several filters of one subscription were meant for. */
 #include "client/cli/filter.h"
 
 #include <stddef.h>

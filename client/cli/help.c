@@ -97,8 +97,8 @@ print_options(FILE *out, const char *heading, const struct option_row *rows, int
     for (; rows->name != NULL; rows++) {
         const bool is_long = rows->name[1] == '-';
         char left[80], span[UNIT_SPAN_BYTES], help[300];
-        int n = snprintf(left, sizeof left, "  %c%c%s %s%s%s",
-                         rows->letter != 0 ? '-' : ' ', rows->letter != 0 ? rows->letter : ' ',
+        int n = snprintf(left, sizeof left, "  %c%c%s %s%s%s", rows->letter != 0 ? '-' : ' ',
+                         rows->letter != 0 ? rows->letter : ' ',
                          is_long && rows->letter != 0 ? "," : " ", is_long ? rows->name : "",
                          rows->value != NULL ? " " : "", rows->value != NULL ? rows->value : "");
         (void)fputs(left, out);
@@ -137,9 +137,9 @@ help_print_verb(FILE *out, const struct verb *verb)
 static void
 print_verb_line(FILE *out, const struct verb *verb)
 {
-    const int n = fprintf(out, "  %s%s%s%s", verb->name, verb->aliases != NULL ? " (" : "",
-                          verb->aliases != NULL ? verb->aliases : "",
-                          verb->aliases != NULL ? ")" : "");
+    const int n =
+        fprintf(out, "  %s%s%s%s", verb->name, verb->aliases != NULL ? " (" : "",
+                verb->aliases != NULL ? verb->aliases : "", verb->aliases != NULL ? ")" : "");
     print_wrapped(out, verb->summary, n, COLUMN);
 }
 
@@ -210,7 +210,8 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
     for (int round = 0; round < 2 && near.best == NULL; round++) {
         for (size_t i = 0; i < rows_count; i++) {
             suggest_offer(&near, rows[i].name);
-            (void)snprintf(aliases, sizeof aliases, "%s", rows[i].aliases != NULL ? rows[i].aliases : "");
+            (void)snprintf(aliases, sizeof aliases, "%s",
+                           rows[i].aliases != NULL ? rows[i].aliases : "");
             if (aliases[0] != '\0' && strchr(aliases, ' ') == NULL) {
                 suggest_offer(&near, rows[i].aliases);
             }

@@ -19,7 +19,6 @@ enum {
     CONNECT_MS_MAX = 5000,
     ADMIN_MS_MIN = 1000, /* so that after a deadline can be asked what was not ready */
     ADMIN_MS_MAX = 5000,
-    RECONNECT_MS = 10000,
     CANCEL_MS = 2000, /* for the hub to say that it cancelled */
     TOKEN_BYTES_MAX = 256,
 };
@@ -62,7 +61,7 @@ hub_try(struct cli *cli, const char *url, char *why, size_t why_size)
     o.token = token;
     o.connect_timeout_ms = unit_left_ms(cli->deadline_ms, CONNECT_MS_MAX);
     o.connect_timeout_ms += o.connect_timeout_ms == 0; /* 0 is the default */
-    o.reconnect_ms = RECONNECT_MS;
+    o.reconnect_ms = cli->reconnect_ms;
     return prong_connect(url, &o, &cli->client, why, why_size);
 }
 
@@ -124,7 +123,8 @@ hub_read_signals(struct cli *cli)
 {
     struct signalfd_siginfo info;
     bool came = false;
-    while (cli->signal_fd >= 0 && read(cli->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+    while (cli->signal_fd >= 0 &&
+           read(cli->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         cli->signal_number = (int)info.ssi_signo;
         came = true;
     }
@@ -261,8 +261,9 @@ hub_ask_worker(struct cli *cli, const char *method, const char *worker, prong_re
     prong_writer_key(w, "worker");
     prong_writer_string(w, worker);
     (void)snprintf(what, sizeof what, "%s %s", method, worker);
-    code = prong_writer_finish(w, &args) == PRONG_OK ? hub_ask(cli, method, &args, what, out)
-                                                      : output_usage(cli, "%s", prong_writer_problem(w));
+    code = prong_writer_finish(w, &args) == PRONG_OK
+               ? hub_ask(cli, method, &args, what, out)
+               : output_usage(cli, "%s", prong_writer_problem(w));
     prong_writer_free(w);
     return code;
 }

@@ -39,11 +39,11 @@ struct hub_call {
     uint32_t flags;
     int (*look)(struct cli *cli, prong_reply *reply); /* each time something came; else NULL */
 };
-/* Make the call and wait for its outcome. On CLI_OK `*out` is owned and has an outcome, which may be
- * a failure that nobody told yet. SIGINT cancels it first. */
+/* Make the call and wait for its outcome. On CLI_OK `*out` is owned and has an outcome, which may
+ * be a failure that nobody told yet. SIGINT cancels it first. */
 int hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out);
-/* A method of the hub itself, in at most 5 s; a failure is told as one of `what`. On CLI_OK `*out` is
- * owned; it may be NULL. */
+/* A method of the hub itself, in at most 5 s; a failure is told as one of `what`. On CLI_OK `*out`
+ * is owned; it may be NULL. */
 int hub_ask(struct cli *cli, const char *method, const prong_value *args, const char *what,
             prong_reply **out);
 /* The same with one argument `worker`. */

@@ -89,7 +89,8 @@ choose_by_options(const struct cli *cli, char dir[PATH_MAX])
                             (int)PRONG_NAME_BYTES_MAX);
     }
     const bool ok = o->runtime_dir != NULL ? put_option(o->runtime_dir, base) : put_default(base);
-    if (!ok || !(o->hub_name != NULL ? put(dir, "%s/%s", base, o->hub_name) : put(dir, "%s", base))) {
+    if (!ok ||
+        !(o->hub_name != NULL ? put(dir, "%s/%s", base, o->hub_name) : put(dir, "%s", base))) {
         return output_usage(cli, "the path of the runtime directory is too long");
     }
     return CLI_OK;
@@ -112,8 +113,9 @@ hubdir_choose(const struct cli *cli, char dir[PATH_MAX])
     if (url != NULL && url[0] != '\0') {
         return hubdir_of_url(url, dir)
                    ? CLI_OK
-                   : output_usage(cli, "%s is '%.200s', which is no hub of this machine that could "
-                                       "be started or looked at: use --runtime-dir or --name",
+                   : output_usage(cli,
+                                  "%s is '%.200s', which is no hub of this machine that could "
+                                  "be started or looked at: use --runtime-dir or --name",
                                   o->endpoint != NULL ? "--endpoint" : "PRONG_URL", url);
     }
     return put_default(dir) ? CLI_OK : output_usage(cli, "XDG_RUNTIME_DIR is too long");
@@ -181,8 +183,8 @@ hubdir_owner(const char *dir)
         return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
     }
     pid_t pid = 0;
-    /* Shared and for a moment: a prongd that starts just then would be told that a hub runs, and one
-     * that `down` looks for is one that started long ago. */
+    /* Shared and for a moment: a prongd that starts just then would be told that a hub runs, and
+     * one that `down` looks for is one that started long ago. */
     if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
         const ssize_t got = pread(fd, text, sizeof text - 1, 0);
         const long number = got > 0 ? strtol(text, NULL, 10) : 0;

@@ -1,7 +1,7 @@
 /* The runtime directory of a hub on this machine: which one, and whether a hub holds it.
  *
- * The rules are those of prongd and of prong_connect, so that what `prong up` starts is what the other
- * verbs find. */
+ * The rules are those of prongd and of prong_connect, so that what `prong up` starts is what the
+ * other verbs find. */
 #ifndef PRONG_CLI_HUBDIR_H
 #define PRONG_CLI_HUBDIR_H
 

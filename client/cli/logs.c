@@ -77,8 +77,8 @@ logs_tell_last(struct cli *cli, const char *target, int64_t lines)
     prong_reply_free(reply);
 }
 
-/* "12:00:00.123456 detector/0 text" on a terminal, where colours of the worker's own are worth keeping
- * and commands to the terminal are not: so they are shown as '?'. */
+/* "12:00:00.123456 detector/0 text" on a terminal, where colours of the worker's own are worth
+ * keeping and commands to the terminal are not: so they are shown as '?'. */
 static void
 print_line(const prong_value *entry, bool with_replica)
 {
@@ -132,7 +132,8 @@ print_all(struct cli *cli, const char *target)
         } else if (form == OUTPUT_RAW) {
             print_raw(&entry);
         } else {
-            code = output_value(cli, &entry); /* JSON Lines, also with json: several workers are one stream */
+            code = output_value(
+                cli, &entry); /* JSON Lines, also with json: several workers are one stream */
         }
     }
     prong_reply_free(reply);

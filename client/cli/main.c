@@ -12,6 +12,9 @@
 #include "client/cli/output.h"
 #include "client/cli/unit.h"
 
+/* A broker that died is there again within a second; a hub that ended is not. */
+enum { RECONNECT_MS = 5000 };
+
 /* As long as nobody waits for signals there is nothing to cancel or to take back. */
 static void
 end_at_once(int number)
@@ -82,8 +85,8 @@ run_verb(struct cli *cli)
     if (cli->options.timeout_ms == 0) {
         cli->options.timeout_ms = verb->timeout_ms;
     }
-    cli->deadline_ms = cli->options.timeout_ms > 0 ? unit_now_ms() + cli->options.timeout_ms
-                                                   : CLI_NEVER_MS;
+    cli->deadline_ms =
+        cli->options.timeout_ms > 0 ? unit_now_ms() + cli->options.timeout_ms : CLI_NEVER_MS;
     if (cli->options.quiet) {
         hide_output();
     }
@@ -133,7 +136,10 @@ read_and_run(struct cli *cli, int argc, const char *const *argv, const char **wo
 int
 main(int argc, char *argv[])
 {
-    struct cli cli = {.options = {.lines = -1}, .signal_fd = -1, .deadline_ms = CLI_NEVER_MS};
+    struct cli cli = {.options = {.lines = -1},
+                      .reconnect_ms = RECONNECT_MS,
+                      .signal_fd = -1,
+                      .deadline_ms = CLI_NEVER_MS};
     if (!tidy_descriptors()) {
         return CLI_FAILED; /* there is not even a stderr to say it on */
     }

@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* Programs that run what their first argument names. A version may follow: python3.11. */
-static const char *const interpreters[] = {"python", "pypy",  "node", "nodejs", "deno", "bun",
-                                           "ruby",   "perl",  "php",  "lua",    "julia", "Rscript",
-                                           "java",   "sh",    "bash", "dash",   "zsh"};
+static const char *const interpreters[] = {"python", "pypy", "node", "nodejs", "deno",  "bun",
+                                           "ruby",   "perl", "php",  "lua",    "julia", "Rscript",
+                                           "java",   "sh",   "bash", "dash",   "zsh"};
 
 static const char *
 base_of(const char *path)
@@ -32,8 +32,8 @@ is_interpreter(const char *program)
     return false;
 }
 
-/* What an interpreter is to run: its first argument that is no option, or the module behind -m; NULL
- * when it runs code of the command line. */
+/* What an interpreter is to run: its first argument that is no option, or the module behind -m;
+ * NULL when it runs code of the command line. */
 static const char *
 script_of(const char *const *command, int count)
 {

@@ -23,17 +23,17 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check;                     /* status */
-    bool no_wait;                   /* start, stop, restart, scale */
-    int64_t lines;                  /* logs */
-    const char *from, *until;       /* events, wait */
-    int64_t count;                  /* events, wait */
-    const char *json;               /* emit */
-    const char *goal, *event;       /* wait */
-    const char *name;               /* run */
-    const char *restart, *ready;    /* run */
-    int64_t replicas;               /* run */
-    struct texts environment;       /* run */
+    bool check;                  /* status */
+    bool no_wait;                /* start, stop, restart, scale */
+    int64_t lines;               /* logs */
+    const char *from, *until;    /* events, wait */
+    int64_t count;               /* events, wait */
+    const char *json;            /* emit */
+    const char *goal, *event;    /* wait */
+    const char *name;            /* run */
+    const char *restart, *ready; /* run */
+    int64_t replicas;            /* run */
+    struct texts environment;    /* run */
 };
 
 enum option_kind {

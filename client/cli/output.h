@@ -21,12 +21,12 @@ __attribute__((format(printf, 2, 3))) int output_usage(const struct cli *cli, co
 /* Lines of text from elsewhere on stderr, each behind `prefix`. */
 void output_block(const char *prefix, const char *text, size_t len);
 
-/* A value as JSON on stdout: lines with indents on a terminal and one line elsewhere; with jsonl one
- * line for each element of a list; with raw the bytes of a text or of bytes. */
+/* A value as JSON on stdout: lines with indents on a terminal and one line elsewhere; with jsonl
+ * one line for each element of a list; with raw the bytes of a text or of bytes. */
 int output_value(const struct cli *cli, const prong_value *value);
 
-/* A failure: `what` is the subject of the sentence. On stderr, and with -o json as an object on stdout
- * too. Return the exit code of the program. */
+/* A failure: `what` is the subject of the sentence. On stderr, and with -o json as an object on
+ * stdout too. Return the exit code of the program. */
 int output_failure(const struct cli *cli, const char *what, prong_reply *reply);
 int output_error(const struct cli *cli, prong_err code, const char *what, const char *text);
 int output_no_memory(const struct cli *cli);

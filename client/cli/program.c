@@ -39,8 +39,8 @@ join(char path[PATH_MAX], const char *dir, size_t dir_len, const char *name)
     if (is_relative && getcwd(here, sizeof here) == NULL) {
         return false;
     }
-    const int n = snprintf(path, PATH_MAX, "%s%s%.*s%s%s", here, is_relative && dir_len > 0 ? "/" : "",
-                           (int)dir_len, dir, "/", name);
+    const int n = snprintf(path, PATH_MAX, "%s%s%.*s%s%s", here,
+                           is_relative && dir_len > 0 ? "/" : "", (int)dir_len, dir, "/", name);
     return n >= 0 && n < PATH_MAX;
 }
 
@@ -69,8 +69,8 @@ program_resolve(const char *word, char path[PATH_MAX])
     if (strchr(word, '/') == NULL) {
         return find_in_path(word, path);
     }
-    const bool ok = word[0] == '/' ? snprintf(path, PATH_MAX, "%s", word) < PATH_MAX
-                                   : join(path, "", 0, word);
+    const bool ok =
+        word[0] == '/' ? snprintf(path, PATH_MAX, "%s", word) < PATH_MAX : join(path, "", 0, word);
     return ok && is_program(path);
 }
 
@@ -136,12 +136,14 @@ program_start(const char *path, const char *const argv[], int out_fd, pid_t *pid
     if (out_fd >= 0) {
         flags |= POSIX_SPAWN_SETSID;
         error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        error = error != 0 ? error : posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
-        error = error != 0 ? error : posix_spawn_file_actions_adddup2(&actions, out_fd, STDERR_FILENO);
+        error =
+            error != 0 ? error : posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
+        error =
+            error != 0 ? error : posix_spawn_file_actions_adddup2(&actions, out_fd, STDERR_FILENO);
     }
     error = error != 0 ? error : posix_spawnattr_setflags(&attributes, flags);
-    error = error != 0 ? error
-                       : posix_spawn(pid, path, &actions, &attributes, as_argv(argv), environ);
+    error =
+        error != 0 ? error : posix_spawn(pid, path, &actions, &attributes, as_argv(argv), environ);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return error;

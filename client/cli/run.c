@@ -1,8 +1,8 @@
 /* `prong run`: add a worker to the running hub, as if it had been in its configuration.
  *
- * What would work in the caller's shell shall work here: so the program is looked for here, with the
- * caller's PATH and folder, and only its absolute path goes to the hub. The environment does not go
- * with it: it may hold secrets, and the hub's own is what a restart would have. */
+ * What would work in the caller's shell shall work here: so the program is looked for here, with
+ * the caller's PATH and folder, and only its absolute path goes to the hub. The environment does
+ * not go with it: it may hold secrets, and the hub's own is what a restart would have. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +122,8 @@ wait_ready(struct cli *cli, struct status_watch *watch, const char *name)
     const struct status_wish wish = {.goal = STATUS_READY,
                                      .choice = {&name, 1, false},
                                      .one_life = true,
+                                     .may_end = cli->options.ready != NULL &&
+                                                strcmp(cli->options.ready, "started") == 0,
                                      .replicas = -1};
     enum status_verdict verdict = STATUS_LOST;
     int code = status_get(cli, &watch->status);

@@ -23,7 +23,8 @@ verb_status(struct cli *cli)
     if (code == CLI_OK && cli->options.check) {
         const struct status_wish wish = {
             .goal = STATUS_READY,
-            .choice = {cli->argv, (size_t)cli->argc, true}, /* without arguments: who starts by itself */
+            .choice = {cli->argv, (size_t)cli->argc,
+                       true}, /* without arguments: who starts by itself */
             .replicas = -1};
         code = status_judge(&wish, &status) == STATUS_DONE ? CLI_OK : CLI_NOT_RUNNING;
     }

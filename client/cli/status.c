@@ -201,9 +201,9 @@ color_of(const struct status_replica *r)
     static const struct {
         const char *state;
         enum table_color color;
-    } colors[] = {{"ready", TABLE_GOOD},   {"busy", TABLE_GOOD},  {"starting", TABLE_WARN},
+    } colors[] = {{"ready", TABLE_GOOD},    {"busy", TABLE_GOOD},     {"starting", TABLE_WARN},
                   {"draining", TABLE_WARN}, {"stopping", TABLE_WARN}, {"backoff", TABLE_BAD},
-                  {"failed", TABLE_BAD},   {"stuck", TABLE_BAD}};
+                  {"failed", TABLE_BAD},    {"stuck", TABLE_BAD}};
     for (size_t i = 0; i < sizeof colors / sizeof colors[0]; i++) {
         if (strcmp(r->state, colors[i].state) == 0) {
             return colors[i].color;
@@ -287,7 +287,8 @@ print_json(const struct cli *cli, const struct status *status, const struct stat
             prong_writer_raw(w, &status->workers[i].value);
         }
     }
-    code = prong_writer_finish(w, &all) == PRONG_OK ? output_value(cli, &all) : output_no_memory(cli);
+    code =
+        prong_writer_finish(w, &all) == PRONG_OK ? output_value(cli, &all) : output_no_memory(cli);
     prong_writer_free(w);
     return code;
 }

@@ -1,7 +1,8 @@
 /* What hub.status says, in C; and waiting until it is as it should be.
  *
- * Nothing is polled: a watch subscribes to the events of workers first and then asks for the status,
- * so that whatever changes after the answer is told by an event, which makes it ask again. */
+ * Nothing is polled: a watch subscribes to the events of workers first and then asks for the
+ * status, so that whatever changes after the answer is told by an event, which makes it ask again.
+ */
 #ifndef PRONG_CLI_STATUS_H
 #define PRONG_CLI_STATUS_H
 
@@ -42,8 +43,8 @@ int status_no_such(const struct cli *cli, const struct status *status, const cha
 bool status_is_meant(const char *target, const struct status_replica *replica);
 bool status_serves(const struct status_replica *replica);
 
-/* What is printed: the workers that `targets` name; all of them when there are none, only those that
- * start by themselves with `autostart`. */
+/* What is printed: the workers that `targets` name; all of them when there are none, only those
+ * that start by themselves with `autostart`. */
 struct status_choice {
     const char *const *targets;
     size_t count;
@@ -74,6 +75,7 @@ struct status_wish {
     struct status_choice choice;
     const struct status *before; /* FRESH and EXITED: what was */
     bool one_life;               /* READY: a replica that died once is lost */
+    bool may_end;                /* READY: one that ended without a fault was ready before */
     int64_t replicas;            /* READY: those from this number on have to vanish; -1: none */
 };
 

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const colors[] = {
-    [TABLE_PLAIN] = "", [TABLE_GOOD] = "\033[32m", [TABLE_WARN] = "\033[33m", [TABLE_BAD] = "\033[31m"};
+static const char *const colors[] = {[TABLE_PLAIN] = "",
+                                     [TABLE_GOOD] = "\033[32m",
+                                     [TABLE_WARN] = "\033[33m",
+                                     [TABLE_BAD] = "\033[31m"};
 
 /* A control character: of ASCII, or of C1 (U+0080 to U+009F), which is two bytes in UTF-8. */
 static bool
@@ -39,7 +41,8 @@ table_put_safe(FILE *out, const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         pair[0] = text[i];
         pair[1] = i + 1 < len ? text[i + 1] : '\0';
-        const bool passes = text[i] == '\n' || text[i] == '\t' || (text[i] != '\0' && !is_control(pair));
+        const bool passes =
+            text[i] == '\n' || text[i] == '\t' || (text[i] != '\0' && !is_control(pair));
         (void)fputc(passes ? text[i] : '?', out);
     }
 }
@@ -117,7 +120,8 @@ print_cell(const struct table_cell *cell, size_t width, bool has_color, FILE *ou
 {
     const bool colored = has_color && cell->color != TABLE_PLAIN;
     const char *text = cell->text != NULL ? cell->text : "?";
-    (void)fprintf(out, "%s%s%s", colored ? colors[cell->color] : "", text, colored ? "\033[0m" : "");
+    (void)fprintf(out, "%s%s%s", colored ? colors[cell->color] : "", text,
+                  colored ? "\033[0m" : "");
     for (size_t n = width_of(text); n < width; n++) {
         (void)fputc(' ', out);
     }

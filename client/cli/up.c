@@ -1,7 +1,7 @@
 /* `prong up`: start prongd, detached, and wait until the hub and its workers are ready.
  *
- * Nothing is polled: the socket's appearance is seen by inotify, the end of prongd by its pidfd, the
- * workers by their events. */
+ * Nothing is polled: the socket's appearance is seen by inotify, the end of prongd by its pidfd,
+ * the workers by their events. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -32,8 +32,8 @@ struct up {
     int log_fd;      /* where prongd writes */
     off_t log_start; /* what is before is of an earlier hub */
     int inotify_fd;
-    pid_t pid;  /* of prongd; 0 once it was waited for */
-    int pid_fd; /* -1 once it was waited for */
+    pid_t pid;     /* of prongd; 0 once it was waited for */
+    int pid_fd;    /* -1 once it was waited for */
     bool is_other; /* ours ended because another one was faster: it is waited for */
 };
 
@@ -286,8 +286,12 @@ verb_up(struct cli *cli)
         return code;
     }
     (void)snprintf(up.url, sizeof up.url, "ipc://%s/" HUBDIR_SOCKET, up.dir);
-    if (hub_try(cli, up.url, why, sizeof why) == PRONG_OK) {
+    const prong_err err = hub_try(cli, up.url, why, sizeof why);
+    if (err == PRONG_OK) {
         return show_running(cli);
+    }
+    if (err == PRONG_INVALID_ARGUMENT) {
+        return output_usage(cli, "%s", why); /* the path is too long for a socket */
     }
     if (!program_find("prongd", up.prongd)) {
         output_say(cli, "prongd is neither beside prong nor in PATH");

@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-#define SECONDS(n) ((n) * INT64_C(1000))
+#define SECONDS(n) ((n)*INT64_C(1000))
 
 /* clang-format off */
 static const struct option_row up_options[] = {

@@ -49,12 +49,10 @@ wait_worker(struct cli *cli)
     static const struct {
         const char *word;
         enum status_goal goal;
-    } goals[] = {
-        {"ready", STATUS_READY}, {"exited", STATUS_EXITED}, {"stopped", STATUS_STOPPED}};
+    } goals[] = {{"ready", STATUS_READY}, {"exited", STATUS_EXITED}, {"stopped", STATUS_STOPPED}};
     struct status_watch watch = {0};
     struct status before = {0};
-    struct status_wish wish = {
-        .choice = {cli->argv, 1, false}, .before = &before, .replicas = -1};
+    struct status_wish wish = {.choice = {cli->argv, 1, false}, .before = &before, .replicas = -1};
     enum status_verdict verdict = STATUS_LOST;
     for (size_t i = 0; i < sizeof goals / sizeof goals[0]; i++) {
         if (cli->options.goal != NULL && strcmp(cli->options.goal, goals[i].word) == 0) {

@@ -45,6 +45,9 @@ judge_ready(const struct status_wish *wish, const struct status_worker *w,
     if (status_serves(r)) {
         return was != NULL && was->pid > 0 && was->pid == r->pid ? STATUS_GOES_ON : STATUS_DONE;
     }
+    if (wish->may_end && is_state(r, "stopped") && r->incarnation > 0) {
+        return STATUS_DONE;
+    }
     return status_is_lost(w, r, wish->one_life) ? STATUS_LOST : STATUS_GOES_ON;
 }
 
@@ -94,8 +97,8 @@ status_judge(const struct status_wish *wish, const struct status *now)
     if (wish->goal == STATUS_EXITED && counts[STATUS_DONE] > 0) {
         return STATUS_DONE;
     }
-    /* Everybody is heard out, so that all that are lost can be told; but not with one life, where the
-     * first death decides. */
+    /* Everybody is heard out, so that all that are lost can be told; but not with one life, where
+     * the first death decides. */
     if (counts[STATUS_GOES_ON] > 0 && !(wish->one_life && counts[STATUS_LOST] > 0)) {
         return STATUS_GOES_ON;
     }

@@ -95,7 +95,8 @@ open_link(struct prong_client *c, int timeout_ms, struct link_error *error)
     const int err = link_client_open(c->url, &options, timeout_ms, &link, error);
     (void)pthread_mutex_lock(&c->lock);
     if (err == 0) {
-        /* Nothing can have come before HELLO, but the first look is what starts libnng's reading. */
+        /* Nothing can have come before HELLO, but the first look is what starts libnng's reading.
+         */
         (void)link_client_recv(link, &(uint32_t){0}, &(struct span){0}, NULL);
         c->link = link;
         session_connected(c->session, client_now());

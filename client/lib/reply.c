@@ -28,12 +28,15 @@ take_items(struct prong_reply *r, const struct session_outcome *o)
         buf_put(&r->progress, o->progress.data, o->progress.len);
     }
     r->item_bytes += o->items.len;
-    if (!r->stream && r->item_bytes > WIRE_MESSAGE_BYTES) {
-        r->overflow = true;
+    buf_put(&r->items, o->items.data, o->items.len);
+    if (r->items.failed) {
+        r->problem = "no memory for the items";
+    } else if (!r->stream && r->item_bytes > WIRE_MESSAGE_BYTES) {
+        r->problem = "more than 16 MiB of items: take them with PRONG_CALL_STREAM";
+    }
+    if (r->problem != NULL) {
         buf_deinit(&r->items);
         session_cancel(r->c->session, r->ticket);
-    } else {
-        buf_put(&r->items, o->items.data, o->items.len);
     }
     if (!r->stream || o->item_count == 0) {
         session_more(r->c->session, r->ticket);
@@ -47,13 +50,9 @@ set_outcome(struct prong_reply *r, const struct session_outcome *o)
     r->code = o->code;
     r->began = (prong_began)o->began;
     r->number = o->number;
-    if (r->overflow && o->code == PRONG_CANCELLED) {
-        static const char text[] = "more than 16 MiB of items: take them with PRONG_CALL_STREAM";
+    if (r->problem != NULL) {
         r->code = PRONG_RESOURCE_EXHAUSTED;
-        message = (struct span){(const uint8_t *)text, sizeof text - 1};
-    }
-    if (r->items.failed || r->progress.failed) {
-        r->code = PRONG_DATA_LOSS;
+        message = span_text(r->problem);
     }
     const struct span object = r->code == PRONG_OK ? o->value : o->details;
     (void)buf_reserve(&r->outcome, message.len + 1 + object.len);

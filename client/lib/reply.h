@@ -12,8 +12,9 @@ struct prong_reply {
     prong_reply_fn notify;
     void *context;
     uint64_t tag, ticket;
-    bool stream, async, in_finished, overflow;
-    bool done; /* atomic: set last, and nothing of the outcome changes afterwards */
+    bool stream, async, in_finished;
+    const char *problem; /* why we cancelled it ourselves */
+    bool done;           /* atomic: set last, and nothing of the outcome changes afterwards */
     prong_err code;
     prong_began began;
     uint64_t number;    /* of the event */

@@ -628,7 +628,8 @@ take_partial(struct session *s, struct request *r, const struct record *rec)
         return;
     }
     r->received += count;
-    r->waits = r->paused = true;
+    r->waits = true;
+    r->paused = !r->cancel; /* nobody wants its items any more, but its outcome */
     r->outcome.items = items;
     r->outcome.item_count = (uint32_t)count;
     r->outcome.progress = RECORD_FIELD(rec, PARTIAL, PROGRESS)->raw;

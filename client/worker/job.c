@@ -46,7 +46,7 @@ job_begin(prong_job *job, const struct method *method, const struct pull_job *ca
     job->args = (prong_value){call->args.data, call->args.len};
     job->options = (prong_value){call->options.data, call->options.len};
     job->deadline_ns = call->deadline_ns;
-    job->looked_ns = worker_now();
+    job->looked_ns = client_now();
     job->has_details = false;
     job->began = method != NULL ? PRONG_BEGAN_YES : PRONG_BEGAN_NO;
     job->message[0] = '\0';
@@ -177,7 +177,7 @@ prong_job_fail(prong_job *job, prong_err code, const char *message)
 static void
 look(prong_job *job)
 {
-    const int64_t now_ns = worker_now();
+    const int64_t now_ns = client_now();
     if (job->worker->pull != NULL && now_ns - job->looked_ns >= LOOK_MS * NS_PER_MS) {
         job->looked_ns = now_ns;
         run_look(job->worker);
@@ -204,6 +204,7 @@ prong_job_progress(prong_job *job, double fraction, const char *note)
     }
     if (job->worker->pull != NULL && !b->failed) {
         pull_progress(job->worker->pull, buf_span(b));
+        run_send(job->worker);
         look(job);
     }
 }
@@ -212,14 +213,14 @@ bool
 prong_job_is_cancelled(prong_job *job)
 {
     look(job);
-    return worker_now() >= job->deadline_ns ||
+    return client_now() >= job->deadline_ns ||
            (job->worker->pull != NULL && pull_is_cancelled(job->worker->pull));
 }
 
 int32_t
 prong_job_remaining_ms(const prong_job *job)
 {
-    const int64_t left_ns = job->deadline_ns - worker_now();
+    const int64_t left_ns = job->deadline_ns - client_now();
     return left_ns > 0 ? (int32_t)((left_ns + NS_PER_MS - 1) / NS_PER_MS) : 0;
 }
 
@@ -264,7 +265,7 @@ prong_worker_test_call(prong_worker *w, const char *method, const prong_value *a
         .caller = span_text("test"),
         .options = {&nil, 1},
         .args = {args != NULL ? args->data : &nothing, args != NULL ? args->len : 1},
-        .deadline_ns = worker_now() + TEST_MS * NS_PER_MS,
+        .deadline_ns = client_now() + TEST_MS * NS_PER_MS,
     };
     prong_job *job = &w->job;
     struct wire_failure failure;

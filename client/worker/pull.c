@@ -10,9 +10,9 @@
 #define SP_ID_BIT (UINT32_C(1) << 31)
 
 enum {
-    /* What an emptied buffer may hold on to: memory that is given back and taken again for each call
-     * costs its page faults each time, 60 us for a call of 64 KiB. Outcomes are many, so only the
-     * first ones may hold so much. */
+    /* What an emptied buffer may hold on to: memory that is given back and taken again for each
+     * call costs its page faults each time, 60 us for a call of 64 KiB. Outcomes are many, so only
+     * the first ones may hold so much. */
     KEEP_BYTES = 262144,
     KEEP_BYTES_EACH = 4096,
     KEEP_LARGE = 4,
@@ -21,6 +21,10 @@ enum {
 };
 
 #define MS_NS INT64_C(1000000)
+
+/* Requests that have no answer yet. Several of PROGRESS: the newest shall not wait for an ACK that
+ * the method is too busy to read. */
+enum wait { ATTACH, POLL, STOP, CONTROL, REPORT, PROGRESS, WAITS = PROGRESS + 8 };
 
 struct item {
     struct pull_job job;
@@ -45,8 +49,7 @@ struct pull {
     /* Of this connection. */
     bool connected, dead, welcome;
     bool attach_due;
-    uint32_t attach_id, poll_id, stop_id, control_id; /* requests without an answer; 0: none */
-    uint32_t report_id, progress_id;
+    uint32_t awaits[WAITS]; /* SP ids; 0: none */
     int64_t heard_ns;
     unsigned refusal;
     char text[256];
@@ -118,7 +121,7 @@ pull_free(struct pull *p)
 static void
 give_up(struct pull *p)
 {
-    p->attach_id = p->poll_id = p->stop_id = p->control_id = p->report_id = p->progress_id = 0;
+    memset(p->awaits, 0, sizeof p->awaits);
     p->welcome = false;
     p->session = p->taken = 0;
     for (uint32_t i = 0; i < p->kept_count; i++) {
@@ -187,10 +190,10 @@ pull_is_dead(const struct pull *p, int64_t now_ns)
 /* ---- sending -------------------------------------------------------------------------------- */
 
 static uint32_t
-next_id(struct pull *p)
+await(struct pull *p, enum wait what)
 {
     p->last_id = (p->last_id + 1) | SP_ID_BIT;
-    return p->last_id;
+    return p->awaits[what] = p->last_id;
 }
 
 /* Too much is kept, mostly because ACKs were lost: ATTACH and REPORT let the hub name what it does
@@ -205,19 +208,6 @@ static bool
 is_busy(const struct pull *p)
 {
     return p->running || p->next < p->item_count;
-}
-
-static void
-write_calls(struct pull *p, bool done)
-{
-    write_text(&p->out, done ? "done" : "running");
-    write_array(&p->out, done ? p->kept_count : p->item_count - p->next);
-    for (uint32_t i = 0; done && i < p->kept_count; i++) {
-        write_uint(&p->out, p->kept[i].call);
-    }
-    for (uint32_t i = p->next; !done && i < p->item_count; i++) {
-        write_uint(&p->out, p->items[i].job.call);
-    }
 }
 
 static void
@@ -238,8 +228,16 @@ write_attach(struct pull *p)
     write_raw(b, buf_span(&p->methods));
     write_text(b, "proto");
     write_uint(b, WIRE_PROTO);
-    write_calls(p, false);
-    write_calls(p, true);
+    write_text(b, "running");
+    write_array(b, p->item_count - p->next);
+    for (uint32_t i = p->next; i < p->item_count; i++) {
+        write_uint(b, p->items[i].job.call);
+    }
+    write_text(b, "done");
+    write_array(b, p->kept_count);
+    for (uint32_t i = 0; i < p->kept_count; i++) {
+        write_uint(b, p->kept[i].call);
+    }
 }
 
 /* The head of POLL, REPORT and CONTROL. */
@@ -275,11 +273,7 @@ write_item(struct pull *p, const struct kept *k)
     write_uint(&p->out, WIRE_ERR_RESOURCE_EXHAUSTED);
     write_uint(&p->out, WIRE_BEGAN_YES);
     write_text(&p->out, "the outcome is longer than the hub takes in one message");
-    write_map(&p->out, 2);
-    write_text(&p->out, "bytes");
-    write_uint(&p->out, payload.len);
-    write_text(&p->out, "limit");
-    write_uint(&p->out, p->message_bytes - REPORT_BYTES);
+    write_nil(&p->out);
 }
 
 /* As many of the untold outcomes as one message takes. */
@@ -312,7 +306,7 @@ write_report(struct pull *p)
 static bool
 wants_poll(const struct pull *p)
 {
-    return p->poll_id == 0 && !is_busy(p) && !p->stopping;
+    return p->awaits[POLL] == 0 && !is_busy(p) && !p->stopping;
 }
 
 /* What is said in a session, one message at a time. 0 when there is nothing now. */
@@ -322,10 +316,10 @@ write_next(struct pull *p)
     if (p->untold > 0) {
         write_report(p);
         if (p->untold > 0 || !wants_poll(p) || is_full(p)) {
-            return p->report_id = next_id(p);
+            return await(p, REPORT);
         }
         write_poll(p, 1); /* both in one message: its answer comes when there is work */
-        return p->poll_id = next_id(p);
+        return await(p, POLL);
     }
     if (wants_poll(p) && is_full(p) && p->taken > 0) {
         attach_again(p);
@@ -333,18 +327,22 @@ write_next(struct pull *p)
     }
     if (wants_poll(p)) {
         write_poll(p, !is_full(p));
-        return p->poll_id = next_id(p);
+        return await(p, POLL);
     }
-    if (p->stopping && p->poll_id != 0 && p->stop_id == 0) {
+    if (p->stopping && p->awaits[POLL] != 0 && p->awaits[STOP] == 0) {
         /* No capacity: the POLL before it is answered at once, with WORK if there was some. */
         write_poll(p, 0);
-        return p->stop_id = next_id(p);
+        return await(p, STOP);
     }
-    if (p->control_id == 0) {
+    if (p->awaits[CONTROL] == 0) {
         write_head(p, WIRE_CONTROL);
-        return p->control_id = next_id(p);
+        return await(p, CONTROL);
     }
-    if (p->running && p->progress_id == 0 && p->progress.w > p->progress.r) {
+    uint32_t place = PROGRESS;
+    while (place < WAITS && p->awaits[place] != 0) {
+        place++;
+    }
+    if (p->running && place < WAITS && p->progress.w > p->progress.r) {
         write_head(p, WIRE_REPORT);
         write_array(&p->out, 1);
         write_array(&p->out, 3);
@@ -352,7 +350,7 @@ write_next(struct pull *p)
         write_uint(&p->out, WIRE_REPORT_PROGRESS);
         write_raw(&p->out, buf_span(&p->progress));
         buf_reset(&p->progress, KEEP_BYTES);
-        return p->progress_id = next_id(p);
+        return await(p, place);
     }
     return 0;
 }
@@ -367,7 +365,7 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct span *body)
     *id = p->welcome && !p->attach_due ? write_next(p) : 0;
     if (p->attach_due) {
         write_attach(p);
-        *id = p->attach_id = next_id(p);
+        *id = await(p, ATTACH);
         p->attach_due = false;
         p->heard_ns = now_ns; /* WELCOME is waited for from now on */
     }
@@ -497,7 +495,7 @@ take_error(struct pull *p, uint32_t id, const struct record *r)
     const struct span message = RECORD_FIELD(r, ERROR, MESSAGE)->item.bytes;
     const unsigned code = (unsigned)RECORD_FIELD(r, ERROR, CODE)->item.uint;
     const size_t len = message.len < sizeof p->text ? message.len : sizeof p->text - 1;
-    if (id == p->attach_id) {
+    if (id == p->awaits[ATTACH]) {
         memcpy(p->text, message.data, len);
         p->text[len] = '\0';
         p->refusal = code;
@@ -508,12 +506,16 @@ take_error(struct pull *p, uint32_t id, const struct record *r)
     }
 }
 
-/* Whether `id` is of a request that has no answer and was not given up. */
-static bool
-is_awaited(const struct pull *p, uint32_t id)
+/* The place of a request that has no answer and was not given up; NULL when it is not such one. */
+static uint32_t *
+awaited(struct pull *p, uint32_t id)
 {
-    return id != 0 && (id == p->attach_id || id == p->poll_id || id == p->stop_id ||
-                       id == p->control_id || id == p->report_id || id == p->progress_id);
+    for (uint32_t i = 0; i < WAITS; i++) {
+        if (id != 0 && p->awaits[i] == id) {
+            return &p->awaits[i];
+        }
+    }
+    return NULL;
 }
 
 static void
@@ -521,15 +523,15 @@ take_record(struct pull *p, int64_t now_ns, uint32_t id, const struct record *r)
 {
     if (r->record == WIRE_REC_ACK) {
         take_ack(p, r);
-    } else if (!is_awaited(p, id)) {
+    } else if (awaited(p, id) == NULL) {
         return; /* of an earlier session, or given up */
     } else if (r->record == WIRE_REC_ERROR) {
         take_error(p, id, r);
-    } else if (r->record == WIRE_REC_WELCOME && id == p->attach_id) {
+    } else if (r->record == WIRE_REC_WELCOME && id == p->awaits[ATTACH]) {
         take_welcome(p, r);
-    } else if (r->record == WIRE_REC_WORK && (id == p->poll_id || id == p->stop_id)) {
+    } else if (r->record == WIRE_REC_WORK && (id == p->awaits[POLL] || id == p->awaits[STOP])) {
         take_work(p, now_ns, r);
-    } else if (r->record == WIRE_REC_COMMAND && id == p->control_id) {
+    } else if (r->record == WIRE_REC_COMMAND && id == p->awaits[CONTROL]) {
         take_command(p, r);
     }
 }
@@ -550,10 +552,9 @@ pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body)
         }
         take_record(p, now_ns, id, &r);
     }
-    uint32_t *const awaited[] = {&p->attach_id,  &p->poll_id,   &p->stop_id,
-                                 &p->control_id, &p->report_id, &p->progress_id};
-    for (size_t i = 0; i < sizeof awaited / sizeof awaited[0]; i++) {
-        *awaited[i] = *awaited[i] == id ? 0 : *awaited[i];
+    uint32_t *place = awaited(p, id);
+    if (place != NULL) {
+        *place = 0;
     }
 }
 
@@ -612,9 +613,10 @@ pull_begin(struct pull *p, int64_t now_ns, const struct pull_job **job)
         write_text(&b, i->cancelled ? "cancelled before it began"
                                     : "the deadline passed before it began");
         write_nil(&b);
-        p->dead = b.failed || !keep(p, true, buf_span(&b));
+        const bool is_kept = !b.failed && keep(p, true, buf_span(&b));
         buf_deinit(&b);
-        if (p->dead) {
+        if (!is_kept) {
+            p->dead = true; /* no memory: it stays, and is tried again */
             return false;
         }
     }
@@ -658,11 +660,11 @@ pull_is_asked_to_stop(const struct pull *p)
 bool
 pull_has_untold(const struct pull *p)
 {
-    return is_busy(p) || p->untold > 0 || p->report_id != 0;
+    return is_busy(p) || p->untold > 0 || p->awaits[REPORT] != 0;
 }
 
 bool
 pull_is_over(const struct pull *p)
 {
-    return p->stopping && !pull_has_untold(p) && p->poll_id == 0 && p->welcome;
+    return p->stopping && !pull_has_untold(p) && p->awaits[POLL] == 0 && p->welcome;
 }

@@ -5,6 +5,7 @@
 #include "client/worker/worker.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +56,8 @@ sigterm_take(prong_worker *w)
     }
 }
 
-static void
-sigterm_leave(prong_worker *w)
+void
+run_leave_sigterm(prong_worker *w)
 {
     if (w->handles_sigterm) {
         (void)signal(SIGTERM, SIG_DFL);
@@ -85,7 +86,7 @@ jitter_ns(prong_worker *w)
 static void
 is_lost(prong_worker *w, const char *why)
 {
-    const int64_t now_ns = worker_now();
+    const int64_t now_ns = client_now();
     link_client_free(w->link);
     w->link = NULL;
     pull_lost(w->pull);
@@ -103,25 +104,25 @@ look_for_hub(prong_worker *w, int timeout_ms)
 {
     const struct link_client_options options = {.message_bytes_max = WIRE_MESSAGE_BYTES_HARD};
     struct link_error error;
-    if (w->link != NULL || w->over || worker_now() < w->retry_ns) {
+    if (w->link != NULL || w->over || client_now() < w->retry_ns) {
         return;
     }
     if (link_client_open(w->url, &options, timeout_ms, &w->link, &error) == 0) {
-        pull_connected(w->pull, worker_now());
+        pull_connected(w->pull, client_now());
     } else {
         w->link = NULL;
         is_lost(w, error.text);
     }
 }
 
-static void
-send_all(prong_worker *w)
+void
+run_send(prong_worker *w)
 {
     struct link_error error = {0};
     struct span body;
     uint32_t id;
     int failed = 0;
-    while (w->link != NULL && failed == 0 && pull_send(w->pull, worker_now(), &id, &body)) {
+    while (w->link != NULL && failed == 0 && pull_send(w->pull, client_now(), &id, &body)) {
         failed = link_client_send(w->link, id, body, &error);
     }
     /* Not is_lost when the flush fails: the answers that came before are still to be read. */
@@ -132,12 +133,12 @@ send_all(prong_worker *w)
     }
 }
 
-/* ATTACH was refused, for good or for now. */
+/* The hub refused what a worker needs, for good or for now. */
 static void
 is_refused(prong_worker *w, unsigned code, const char *text)
 {
     if (w->attached || code == PRONG_FAILED_PRECONDITION || code == PRONG_UNAVAILABLE ||
-        code == PRONG_RESOURCE_EXHAUSTED) {
+        code == PRONG_RESOURCE_EXHAUSTED || code == PRONG_DEADLINE_EXCEEDED) {
         is_lost(w, text);
     } else {
         worker_say(w, true, "the hub refused this worker: %s", text);
@@ -153,7 +154,7 @@ receive(prong_worker *w)
     uint32_t id;
     int got = 0;
     while (w->link != NULL && (got = link_client_recv(w->link, &id, &body, &error)) == 1) {
-        pull_answer(w->pull, worker_now(), id, body);
+        pull_answer(w->pull, client_now(), id, body);
     }
     if (got < 0) {
         is_lost(w, error.text);
@@ -171,7 +172,7 @@ judge(prong_worker *w)
     }
     if (code != 0) {
         is_refused(w, code, text);
-    } else if (pull_is_dead(w->pull, worker_now())) {
+    } else if (pull_is_dead(w->pull, client_now())) {
         is_lost(w, "the hub does not answer, or not in the protocol");
     } else if (pull_is_attached(w->pull)) {
         w->attached = true;
@@ -186,10 +187,10 @@ void
 run_look(prong_worker *w)
 {
     look_for_hub(w, LOOK_CONNECT_MS);
-    send_all(w);
+    run_send(w);
     receive(w);
     judge(w);
-    send_all(w);
+    run_send(w);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -219,7 +220,7 @@ make_pull(prong_worker *w, const char *worker, const char *token)
     write_methods(w, &methods);
     /* Without randomness the clock will do: nobody must guess these, two workers only differ. */
     if (getrandom(&w->random, sizeof w->random, GRND_NONBLOCK) != sizeof w->random) {
-        w->random = (uint64_t)worker_now() ^ (uint64_t)w->pid << 32;
+        w->random = (uint64_t)client_now() ^ (uint64_t)w->pid << 32;
     }
     w->pull = methods.failed ? NULL
                              : pull_new(&(struct pull_options){.worker = span_text(worker),
@@ -270,9 +271,9 @@ start(prong_worker *w)
         return 1;
     }
     for (uint32_t i = 0; i < w->extra_count; i++) {
-        w->extras[i]->due_ns = worker_now() + w->extras[i]->period_ns;
+        w->extras[i]->due_ns = client_now() + w->extras[i]->period_ns;
     }
-    w->lost_ns = worker_now();
+    w->lost_ns = client_now();
     return 0;
 }
 
@@ -283,29 +284,35 @@ on_events(void *context, prong_subscription *subscription)
     ((struct extra *)context)->ready = true;
 }
 
+static void
+subscribe(prong_worker *w, struct extra *e)
+{
+    const char *const filter = e->filter;
+    const prong_subscribe_options options = {
+        .size_bytes = sizeof options, .notify = on_events, .context = e};
+    char why[sizeof w->error];
+    prong_client *client = prong_worker_client(w);
+    prong_err err = PRONG_UNAVAILABLE;
+    if (client == NULL) {
+        prong_worker_error_text(w, why, sizeof why);
+    } else if ((err = prong_subscribe(client, &filter, 1, &options, &e->subscription)) !=
+               PRONG_OK) {
+        prong_client_error_text(client, why, sizeof why);
+    }
+    if (err != PRONG_OK) {
+        is_refused(w, err, why);
+        (void)prong_worker_pause(w, 50);
+    }
+}
+
 /* Before ATTACH, so that whoever sees the worker ready may count on its handlers. */
 static void
 subscribe_all(prong_worker *w)
 {
-    for (uint32_t i = 0; i < w->extra_count && !prong_worker_is_stopping(w); i++) {
+    for (uint32_t i = 0; i < w->extra_count; i++) {
         struct extra *e = w->extras[i];
-        prong_client *client = NULL;
         while (e->kind == EXTRA_ON && e->subscription == NULL && !prong_worker_is_stopping(w)) {
-            const char *const filter = e->filter;
-            const prong_subscribe_options options = {
-                .size_bytes = sizeof options, .notify = on_events, .context = e};
-            char why[sizeof w->error];
-            if ((client = prong_worker_client(w)) == NULL) {
-                prong_worker_error_text(w, why, sizeof why);
-            } else if (prong_subscribe(client, &filter, 1, &options, &e->subscription) !=
-                       PRONG_OK) {
-                e->subscription = NULL;
-                prong_client_error_text(client, why, sizeof why);
-            }
-            if (e->subscription == NULL) {
-                is_lost(w, why);
-                (void)prong_worker_pause(w, 50);
-            }
+            subscribe(w, e);
         }
     }
     w->retry_ns = 0;
@@ -363,8 +370,8 @@ serve_extra(prong_worker *w, struct extra *e, const struct pollfd *fd)
         }
         break;
     case EXTRA_EVERY:
-        if (worker_now() >= e->due_ns) {
-            const int64_t late_ns = worker_now() - e->due_ns;
+        if (client_now() >= e->due_ns) {
+            const int64_t late_ns = client_now() - e->due_ns;
             e->due_ns += (late_ns / e->period_ns + 1) * e->period_ns;
             e->run.plain(w, e->context);
         }
@@ -421,7 +428,7 @@ wait_once(prong_worker *w, int64_t until_ns)
     fds[STOP] = (struct pollfd){.fd = stopping ? -1 : w->stop_fd, .events = POLLIN};
     fds[CLIENT] = (struct pollfd){.fd = has_events ? prong_fd(w->client) : -1, .events = POLLIN};
     int64_t left_ns = wait_until(w, until_ns);
-    left_ns = left_ns > 0 ? left_ns - worker_now() : 0;
+    left_ns = left_ns > 0 ? left_ns - client_now() : 0;
     left_ns = left_ns > 0 ? left_ns : 0;
     const struct timespec left = {.tv_sec = left_ns / (1000 * NS_PER_MS),
                                   .tv_nsec = left_ns % (1000 * NS_PER_MS)};
@@ -448,7 +455,7 @@ is_over(prong_worker *w)
         return w->over;
     }
     return pull_is_over(w->pull) || (w->link == NULL && !pull_has_untold(w->pull)) ||
-           worker_now() >= w->stop_until_ns;
+           client_now() >= w->stop_until_ns;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -461,22 +468,23 @@ take_call(prong_worker *w, int64_t until_ns)
     for (bool looked = false;; looked = true) {
         if (prong_worker_is_stopping(w) && w->stop_until_ns == 0) {
             pull_stop(w->pull);
-            w->stop_until_ns = worker_now() + STOP_MS * NS_PER_MS;
+            w->stop_until_ns = client_now() + STOP_MS * NS_PER_MS;
         }
         look_for_hub(w, CONNECT_MS);
-        send_all(w);
+        run_send(w);
         if (w->attached) {
             start_loops(w);
         }
-        if (is_over(w) || (looked && worker_now() >= until_ns)) {
+        if (is_over(w) || (looked && client_now() >= until_ns)) {
             return false;
         }
         wait_once(w, until_ns);
-        if (!w->over && pull_begin(w->pull, worker_now(), &call)) {
+        if (!w->over && pull_begin(w->pull, client_now(), &call)) {
             w->stop_until_ns = 0; /* the end waits for it, however long it takes */
             if (job_begin(&w->job, worker_method_find(w, call->method), call)) {
                 return true;
             }
+            worker_say(w, true, "out of memory for a call");
             run_abandon(w, EXIT_SYSTEM);
         }
     }
@@ -485,7 +493,7 @@ take_call(prong_worker *w, int64_t until_ns)
 prong_err
 prong_worker_next(prong_worker *w, int32_t timeout_ms, prong_job **job)
 {
-    const int64_t until_ns = timeout_ms < 0 ? INT64_MAX : worker_now() + timeout_ms * NS_PER_MS;
+    const int64_t until_ns = timeout_ms < 0 ? INT64_MAX : client_now() + timeout_ms * NS_PER_MS;
     if (w->phase == PHASE_ENDED) {
         return PRONG_CANCELLED;
     }
@@ -532,7 +540,6 @@ prong_worker_finish(prong_worker *w)
         w->link = NULL;
         pull_free(w->pull);
         w->pull = NULL;
-        sigterm_leave(w);
         w->phase = PHASE_ENDED;
     }
     return prong_worker_is_stopping(w) ? atomic_load(&w->exit_code) : 0;

@@ -7,19 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/mp.h"
 #include "proto/name.h"
-
-int64_t
-worker_now(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock is always there */
-    return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
-}
 
 void
 worker_say(prong_worker *w, bool aloud, const char *format, ...)
@@ -91,6 +82,7 @@ prong_worker_free(prong_worker *w)
     if (w->stop_fd >= 0) {
         close(w->stop_fd);
     }
+    run_leave_sigterm(w);
     job_deinit(&w->job);
     (void)pthread_mutex_destroy(&w->lock);
     free(w->methods);
@@ -279,9 +271,9 @@ prong_worker_stop_fd(const prong_worker *w)
 bool
 prong_worker_pause(prong_worker *w, int32_t timeout_ms)
 {
-    const int64_t until_ns = worker_now() + (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS;
+    const int64_t until_ns = client_now() + (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS;
     int64_t left_ns;
-    while (!prong_worker_is_stopping(w) && (left_ns = until_ns - worker_now()) > 0) {
+    while (!prong_worker_is_stopping(w) && (left_ns = until_ns - client_now()) > 0) {
         struct pollfd fd = {.fd = w->stop_fd, .events = POLLIN};
         const struct timespec left = {.tv_sec = left_ns / (1000 * NS_PER_MS),
                                       .tv_nsec = left_ns % (1000 * NS_PER_MS)};

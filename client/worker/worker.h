@@ -9,14 +9,12 @@
 #include <prong/worker.h>
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
+#include "client/lib/client.h"
 #include "client/worker/pull.h"
 #include "proto/link/link.h"
 #include "proto/wire.h"
-
-#define NS_PER_MS INT64_C(1000000)
 
 enum { EXTRAS_MAX = 128 };
 
@@ -100,7 +98,6 @@ struct prong_worker {
     prong_job job;
 };
 
-int64_t worker_now(void);
 /* Keep a text as the worker's last failure, and print it when `aloud`. Any thread. */
 __attribute__((format(printf, 3, 4))) void worker_say(prong_worker *w, bool aloud,
                                                       const char *format, ...);
@@ -109,8 +106,11 @@ bool worker_set_up(prong_worker *w);
 void worker_tear_down(prong_worker *w);
 const struct method *worker_method_find(const prong_worker *w, struct span name);
 
-/* In a job: keep the connection alive and see what came, at most once in a millisecond. */
+/* In a job: keep the connection alive and see what came; or only send what waits. Never waits. */
 void run_look(prong_worker *w);
+void run_send(prong_worker *w);
+/* SIGTERM means to this process what it did before. */
+void run_leave_sigterm(prong_worker *w);
 /* End with an exit code at once, without a word to the hub. */
 void run_abandon(prong_worker *w, int exit_code);
 

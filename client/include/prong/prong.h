@@ -25,13 +25,13 @@
  * event that had been sent ends with PRONG_UNAVAILABLE, began maybe, and one that had not is sent
  * now.
  *
- * Threads. libprong has no thread of its own. Any thread may call any function on a client, and on
- * different replies and subscriptions, at the same time; one reply or one subscription is used by
- * one thread at a time, except prong_reply_cancel, which any thread may call. Whichever thread
- * waits first reads the socket for all (leader and followers), and hands that on when it has what
- * it came for. What is asked without waiting (prong_call_async, prong_cancel...) leaves with the
- * next wait, dispatch or prong_flush, so that many requests leave in one write; wayland-client does
- * the same.
+ * Threads. libprong has no thread of its own; libnng, which carries tcp and tls+tcp, has some. Any
+ * thread may call any function on a client, and on different replies and subscriptions, at the same
+ * time; one reply or one subscription is used by one thread at a time, except prong_reply_cancel,
+ * which any thread may call. Whichever thread waits first reads the socket for all (leader and
+ * followers), and hands that on when it has what it came for. What is asked without waiting
+ * (prong_call_async, prong_reply_cancel) leaves with the next wait, dispatch or prong_flush, so
+ * that many requests leave in one write; wayland-client does the same.
  *
  * Event loops. prong_fd() is readable whenever prong_dispatch(c, 0) has something to do, deadlines
  * and reconnects included, and stays the same for the client's life. Callbacks are an option and
@@ -171,8 +171,7 @@ typedef struct prong_call_options {
  *   args        a map of named or an array of positional arguments; NULL for none
  *   timeout_ms  1..3600000; 0 for 30000. The call ends by then, or two seconds later (see above)
  *   out         written always: owned, freed with prong_reply_free; NULL only when memory is out
- *               or with PRONG_FAILED_PRECONDITION.
- *               May be NULL itself when only the code matters.
+ *               or with PRONG_FAILED_PRECONDITION. May be NULL itself when only the code matters
  *
  * Errors: those of the worker and the hub, one to one; PRONG_DEADLINE_EXCEEDED, PRONG_UNAVAILABLE
  * (see above), PRONG_CANCELLED, PRONG_INVALID_ARGUMENT (names, args, timeout),
@@ -198,8 +197,9 @@ PRONG_API prong_err prong_call_json(prong_client *c, const char *worker, const c
  *   out                   owned, freed with prong_reply_free
  *
  * Errors: PRONG_INVALID_ARGUMENT, PRONG_RESOURCE_EXHAUSTED (memory; or 256 requests are
- * outstanding, counted from the oldest one), PRONG_FAILED_PRECONDITION (forked child). Everything
- * else comes as the outcome. Threads: any. */
+ * outstanding), PRONG_UNAVAILABLE (the connection is lost and not sought),
+ * PRONG_FAILED_PRECONDITION (forked child). The text is in prong_client_error_text. Everything else
+ * comes as the outcome. Threads: any. */
 PRONG_API prong_err prong_call_async(prong_client *c, const char *worker, const char *method,
                                      const prong_value *args, const prong_call_options *options,
                                      prong_reply **out);
@@ -243,7 +243,8 @@ PRONG_API prong_began prong_reply_began(prong_reply *r);
 PRONG_API const prong_value *prong_reply_value(prong_reply *r);
 /* The error for people, NUL-terminated; "" after PRONG_OK. */
 PRONG_API const char *prong_reply_message(prong_reply *r);
-/* The error for programs: nil or a map (type, traceback, replica, ...); NULL after PRONG_OK. */
+/* The error for programs: nil or a map (type, traceback, replica, ...); NULL after
+ * PRONG_OK, and when the error is the library's own. */
 PRONG_API const prong_value *prong_reply_details(prong_reply *r);
 /* The newest progress: `fraction` (0..1, or NaN when only a note is known) and `note`, cut to
  * `note_size` bytes and NUL-terminated; either may be NULL. false when none has come. */
@@ -258,7 +259,8 @@ PRONG_API uint64_t prong_reply_tag(const prong_reply *r);
  *               the hub's alone
  *   payload     any one object; NULL for nil
  *   timeout_ms  1..3600000; 0 for 30000
- *   number      the event's number in the hub's history; may be NULL
+ *   number      the event's number in the hub's history, 0 when only that it is stored is known
+ *               (after a reconnect); may be NULL
  *
  * Errors: as prong_call; PRONG_UNAVAILABLE and PRONG_DEADLINE_EXCEEDED leave open whether it was
  * stored. The text is in prong_client_error_text. Threads: any. */
@@ -268,8 +270,8 @@ PRONG_API prong_err prong_emit(prong_client *c, const char *topic, const prong_v
  * no hub, and is counted when it fails later.
  *
  * Errors: PRONG_INVALID_ARGUMENT, PRONG_RESOURCE_EXHAUSTED (memory; or 256 requests are
- * outstanding: the hub is slower than the caller), PRONG_FAILED_PRECONDITION. These are not
- * counted. Threads: any. */
+ * outstanding: the hub is slower than the caller), PRONG_UNAVAILABLE (the connection is lost and
+ * not sought), PRONG_FAILED_PRECONDITION. These are not counted. Threads: any. */
 PRONG_API prong_err prong_post(prong_client *c, const char *topic, const prong_value *payload);
 /* How many posted events were refused or given up so far; the text of the last is in
  * prong_client_error_text. Takes what has come first. */
@@ -283,8 +285,8 @@ enum {
     PRONG_FROM_NUMBER, /* with the event of a number */
 };
 
-/* Events have come: take them with prong_subscription_next(s, 0, ...) until it gives none. Runs inside
- * prong_dispatch; it may free the subscription; it must not wait. */
+/* Events have come: take them with prong_subscription_next(s, 0, ...) until it gives none. Runs
+ * inside prong_dispatch; it may free the subscription; it must not wait. */
 typedef void (*prong_subscription_fn)(void *context, prong_subscription *s);
 
 /* How to subscribe; zero is the default everywhere. */

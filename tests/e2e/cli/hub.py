@@ -33,14 +33,22 @@ def tagged(tag):
             with open(f"/proc/{name}/environ", "rb") as file:
                 if tag.encode() not in file.read():
                     continue
-            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                if file.read().rpartition(")")[2].split()[0] in "ZX":
-                    continue
             with open(f"/proc/{name}/cmdline", "rb") as file:
+                if not is_alive(name):
+                    continue
                 found[int(name)] = file.read().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
     return found
+
+
+def is_alive(pid):
+    """Whether it runs: one that is dead and that nobody has waited for yet does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 class Result:

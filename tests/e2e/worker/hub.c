@@ -65,10 +65,11 @@ run_hub(const char *mode)
     char prongd[512];
     const char *bin = getenv("PRONG_BIN_DIR");
     const pid_t parent = getpid();
-    (void)snprintf(config, sizeof config,
-                   "workers:\n  probe:\n    command: [\"%s/../tests/bin/worker_probe\", %s, \"%s\"]\n"
-                   "    working_dir: \"%s\"\n",
-                   bin, mode, dir_path(), dir_path());
+    (void)snprintf(
+        config, sizeof config,
+        "workers:\n  probe:\n    command: [\"%s/../tests/bin/worker_probe\", %s, \"%s\"]\n"
+        "    working_dir: \"%s\"\n",
+        bin, mode, dir_path(), dir_path());
     dir_write("prong.yaml", config, 0600);
     (void)snprintf(prongd, sizeof prongd, "%s/prongd", bin);
     dir_file(run, "run");
@@ -141,7 +142,7 @@ find_process(void *arg)
     for (int i = 0; i < all.count; i++) {
         char comm[32];
         procs_comm(all.pids[i], comm);
-        if (strcmp(comm, w->comm) == 0 && all.pids[i] != w->not) {
+        if (strcmp(comm, w->comm) == 0 && all.pids[i] != w->not ) {
             w->found = all.pids[i];
             return true;
         }
@@ -150,7 +151,7 @@ find_process(void *arg)
 }
 
 pid_t
-hub_process(const char *comm, pid_t not)
+hub_process(const char *comm, pid_t not )
 {
     struct wanted w = {comm, not, 0};
     cr_assert(until(HUB_MS, find_process, &w), "no process %s", comm);

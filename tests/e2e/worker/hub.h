@@ -24,10 +24,10 @@ struct hub *hub_up(const char *mode);
 void hub_down(void);
 
 /* The process of this name (/proc/PID/comm), waited for; another one than `not`. */
-pid_t hub_process(const char *comm, pid_t not);
+pid_t hub_process(const char *comm, pid_t not );
 
-/* Call a method of the worker; `args` is JSON. Fails the test when the code is another. The reply is
- * freed by the caller. */
+/* Call a method of the worker; `args` is JSON. Fails the test when the code is another. The reply
+ * is freed by the caller. */
 prong_reply *hub_call(const char *method, const char *args, prong_err code);
 /* Start a call. */
 prong_reply *hub_begin(const char *method, const char *args);

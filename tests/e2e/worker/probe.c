@@ -1,8 +1,8 @@
 /* The worker of these tests: one method for each thing that is to be seen from outside.
  *
- * Usage: probe plain|full. "full" has a loop, a handler, a watch and a timer as well. What shall be seen
- * without the hub is told by files in the working directory: `go` lets `hold` end, `began` is as long as
- * how often it began, `torn` says that teardown ran. */
+ * Usage: probe plain|full. "full" has a loop, a handler, a watch and a timer as well. What shall be
+ * seen without the hub is told by files in the working directory: `go` lets `hold` end, `began` is
+ * as long as how often it began, `torn` says that teardown ran. */
 #include <prong/worker.h>
 
 #include <fcntl.h>
@@ -177,9 +177,8 @@ forks(prong_job *job, const prong_value *args, void *context)
         _exit(7);
     }
     const bool ended = until_exit(child, &status, 5000);
-    prong_writer_bool(prong_job_result(job),
-                      ended && (status & 0x7f) == SIGTERM &&
-                          !prong_worker_is_stopping(prong_job_worker(job)));
+    prong_writer_bool(prong_job_result(job), ended && (status & 0x7f) == SIGTERM &&
+                                                 !prong_worker_is_stopping(prong_job_worker(job)));
     return PRONG_OK;
 }
 

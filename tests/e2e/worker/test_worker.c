@@ -89,8 +89,8 @@ has_progress(void *reply)
     double fraction = 0;
     char note[16];
     return prong_reply_wait(reply, 0) == PRONG_DEADLINE_EXCEEDED &&
-           prong_reply_progress(reply, &fraction, note, sizeof note) && fabs(fraction - 0.5) < 1e-9 &&
-           strcmp(note, "half") == 0;
+           prong_reply_progress(reply, &fraction, note, sizeof note) &&
+           fabs(fraction - 0.5) < 1e-9 && strcmp(note, "half") == 0;
 }
 
 Test(worker, tells_progress, .init = hub_enter, .fini = hub_leave)
@@ -179,7 +179,8 @@ Test(worker, tells_the_outcome_of_the_call_that_stops_it, .init = hub_enter, .fi
     hub_down();
 }
 
-/* ---- the broker dies -------------------------------------------------------------------------- */
+/* ---- the broker dies --------------------------------------------------------------------------
+ */
 
 static void
 kill_broker(void)
@@ -189,8 +190,8 @@ kill_broker(void)
     hub_process("prong-broker", broker);
 }
 
-/* Whatever a new broker knows of the old one's calls: this call ends once, the method ran once, and the
- * worker serves on. */
+/* Whatever a new broker knows of the old one's calls: this call ends once, the method ran once, and
+ * the worker serves on. */
 static void
 survives_the_broker(const char *args)
 {
@@ -211,7 +212,8 @@ survives_the_broker(const char *args)
     hub_down();
 }
 
-Test(worker, lives_on_when_the_broker_dies_in_a_job_that_looks, .init = hub_enter, .fini = hub_leave)
+Test(worker, lives_on_when_the_broker_dies_in_a_job_that_looks, .init = hub_enter,
+     .fini = hub_leave)
 {
     survives_the_broker("[true]");
 }

@@ -33,8 +33,9 @@ welcome(struct fake_hub *h, uint64_t request)
 {
     struct buf b = {0};
     if (h->refuse) {
-        reply_error(h, request, &(struct write_error){.code = WIRE_ERR_UNAUTHENTICATED,
-                                                      .message = span_text("the token is wrong")});
+        reply_error(h, request,
+                    &(struct write_error){.code = WIRE_ERR_UNAUTHENTICATED,
+                                          .message = span_text("the token is wrong")});
     } else if (!h->mute) {
         write_op(&b, WIRE_WELCOME);
         write_map(&b, 3);
@@ -59,7 +60,8 @@ end_call(struct fake_hub *h, uint64_t seq, struct span value)
     struct fake_call *c = &h->call[seq];
     buf_reset(&c->outcome, 0);
     if (c->cancelled) {
-        write_error(&c->outcome, &(struct write_error){.seq = seq, .code = WIRE_ERR_CANCELLED,
+        write_error(&c->outcome, &(struct write_error){.seq = seq,
+                                                       .code = WIRE_ERR_CANCELLED,
                                                        .began = WIRE_BEGAN_MAYBE,
                                                        .message = span_text("cancelled")});
     } else {
@@ -84,7 +86,8 @@ end_with(struct fake_hub *h, uint64_t seq, uint64_t number)
 static void
 send_items(struct fake_hub *h, uint64_t seq, unsigned count, size_t bytes, bool progress)
 {
-    static const uint8_t half[] = {0x92, 0xcb, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0, 0xa4, 'h', 'a', 'l', 'f'};
+    static const uint8_t half[] = {0x92, 0xcb, 0x3f, 0xe0, 0,   0,   0,  0,
+                                   0,    0,    0xa4, 'h',  'a', 'l', 'f'};
     struct fake_call *c = &h->call[seq];
     struct buf b = {0};
     uint8_t *big = calloc(1, bytes + 1);
@@ -117,7 +120,9 @@ run_call(struct fake_hub *h, uint64_t seq, const struct record *r)
         end_call(h, seq, args);
     } else if (span_is(method, "fail")) {
         reply_error(h, h->call[seq].request,
-                    &(struct write_error){.seq = seq, .code = 10, .began = 2,
+                    &(struct write_error){.seq = seq,
+                                          .code = 10,
+                                          .began = 2,
                                           .message = span_text("it died"),
                                           .details = span_text("\x81\xa1k\x05")});
     } else if (span_is(method, "pend")) {
@@ -147,7 +152,8 @@ run_call(struct fake_hub *h, uint64_t seq, const struct record *r)
         end_with(h, seq, RECORD_FIELD(r, CALL, ACK)->item.uint);
     } else {
         reply_error(h, h->call[seq].request,
-                    &(struct write_error){.seq = seq, .code = WIRE_ERR_NOT_FOUND,
+                    &(struct write_error){.seq = seq,
+                                          .code = WIRE_ERR_NOT_FOUND,
                                           .message = span_text("no such method")});
     }
 }
@@ -182,8 +188,10 @@ take_wait(struct fake_hub *h, uint64_t request, const struct record *r)
     c->request = request;
     c->sent_items = RECORD_FIELD(r, WAIT, RECEIVED)->item.uint;
     if (!c->known) {
-        reply_error(h, request, &(struct write_error){.seq = seq, .code = WIRE_ERR_NOT_FOUND,
-                                                      .message = span_text("no such call")});
+        reply_error(h, request,
+                    &(struct write_error){.seq = seq,
+                                          .code = WIRE_ERR_NOT_FOUND,
+                                          .message = span_text("no such call")});
     } else if (c->done) {
         reply(h, request, &c->outcome);
     } else if (c->cancelled || c->sent_items == 0 || (c->sent_items == 10 && !c->flood)) {
@@ -216,7 +224,7 @@ static bool
 answer_fetch(struct fake_hub *h, uint64_t request, const struct record *r)
 {
     const struct field *from = RECORD_FIELD(r, FETCH, FROM);
-    uint64_t at = from->item.kind == MP_UINT          ? from->item.uint
+    uint64_t at = from->item.kind == MP_UINT         ? from->item.uint
                   : span_is(from->item.bytes, "new") ? h->next
                                                      : h->first;
     struct span filters = RECORD_FIELD(r, FETCH, FILTERS)->inside, filter = {0};
@@ -272,8 +280,10 @@ take_emit(struct fake_hub *h, uint64_t request, const struct record *r)
     struct fake_call *c = &h->call[seq];
     const struct span topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes;
     if (span_is(topic, "bad")) {
-        reply_error(h, request, &(struct write_error){.seq = seq, .code = WIRE_ERR_PERMISSION_DENIED,
-                                                      .message = span_text("not this topic")});
+        reply_error(h, request,
+                    &(struct write_error){.seq = seq,
+                                          .code = WIRE_ERR_PERMISSION_DENIED,
+                                          .message = span_text("not this topic")});
         return;
     }
     if (!c->known) {
@@ -290,7 +300,8 @@ take_emit(struct fake_hub *h, uint64_t request, const struct record *r)
     reply(h, request, &c->outcome);
     for (size_t i = 0; i < 1024; i++) {
         struct record fetch;
-        if (h->parked[i] != 0 && record_message(buf_span(&h->parked_body[i]), &fetch, 1, NULL) == 1 &&
+        if (h->parked[i] != 0 &&
+            record_message(buf_span(&h->parked_body[i]), &fetch, 1, NULL) == 1 &&
             answer_fetch(h, h->parked[i], &fetch)) {
             h->parked[i] = 0;
         }
@@ -300,8 +311,8 @@ take_emit(struct fake_hub *h, uint64_t request, const struct record *r)
 /* ---- the server ----------------------------------------------------------------------------- */
 
 static void
-on_message(void *context, struct link_server *server, uint64_t peer, uint64_t request, uint32_t sp_id,
-           struct span body)
+on_message(void *context, struct link_server *server, uint64_t peer, uint64_t request,
+           uint32_t sp_id, struct span body)
 {
     struct fake_hub *h = context;
     struct record r;
@@ -310,7 +321,8 @@ on_message(void *context, struct link_server *server, uint64_t peer, uint64_t re
     (void)sp_id;
     h->messages++;
     if (record_message(body, &r, 1, &diag) != 1) {
-        reply_error(h, request, &(struct write_error){.code = diag.code, .message = span_text(diag.text)});
+        reply_error(h, request,
+                    &(struct write_error){.code = diag.code, .message = span_text(diag.text)});
     } else if (r.record == WIRE_REC_HELLO) {
         welcome(h, request);
     } else if (r.record == WIRE_REC_CALL) {
@@ -364,7 +376,8 @@ serve(void *context)
 void
 fake_init(struct fake_hub *h)
 {
-    *h = (struct fake_hub){.epoch = 1, .history = 1, .keep = FAKE_EVENTS_MAX, .first = 1, .next = 1};
+    *h =
+        (struct fake_hub){.epoch = 1, .history = 1, .keep = FAKE_EVENTS_MAX, .first = 1, .next = 1};
     char directory[100] = "hub-XXXXXX", here[100];
     cr_assert_not_null(mkdtemp(directory));
     cr_assert_not_null(getcwd(here, sizeof here) != NULL ? here : NULL);
@@ -385,7 +398,8 @@ fake_start(struct fake_hub *h)
     h->stop_fd = eventfd(0, EFD_CLOEXEC);
     const struct link_server_options options = {.epoll_fd = h->epoll_fd,
                                                 .message_bytes_max = WIRE_MESSAGE_BYTES,
-                                                .socket_mode = 0600, .peers_max = 1000,
+                                                .socket_mode = 0600,
+                                                .peers_max = 1000,
                                                 .out_bytes_max = WIRE_OUT_BYTES_MAX};
     cr_assert_eq(link_server_open(h->network ? "tcp://127.0.0.1:0" : h->url, &options, &handler,
                                   &h->server, &error),

@@ -3,13 +3,11 @@
  *   echo      RESULT: the arguments          fail      ERROR 10, began 2, "it died", {"k": 5}
  *   pend      PENDING, then RESULT 1         hold      no answer until `release`
  *   release   RESULT nil, after all that is held got theirs
- *   items     three items at a time, ten in all, then RESULT; with option progress: [0.5, "half"] first
- *   flood     items of 1 MiB without an end
- *   drop      the connection is closed, nothing answered
- *   count     RESULT: how many calls were run so far (a repeated one counts once)
- *   acked     RESULT: the ack of this very CALL
- * CANCEL ends what is held or pending with CANCELLED. EMIT stores events for FETCH; the oldest go when
- * there are more than `keep`. */
+ *   items     three items at a time, ten in all, then RESULT; with option progress: [0.5, "half"]
+ * first flood     items of 1 MiB without an end drop      the connection is closed, nothing
+ * answered count     RESULT: how many calls were run so far (a repeated one counts once) acked
+ * RESULT: the ack of this very CALL CANCEL ends what is held or pending with CANCELLED. EMIT stores
+ * events for FETCH; the oldest go when there are more than `keep`. */
 #ifndef PRONG_TESTS_UNIT_CLIENT_FAKE_HUB_H
 #define PRONG_TESTS_UNIT_CLIENT_FAKE_HUB_H
 
@@ -52,8 +50,8 @@ struct fake_hub {
 /* Fills in the defaults: epoch 1, history 1, a fresh path in the test's directory. */
 void fake_init(struct fake_hub *h);
 void fake_start(struct fake_hub *h);
-/* Close everything; state stays, so that fake_start goes on as the same hub at the same place, or as
- * another one when the epoch was changed and fake_forget called. */
+/* Close everything; state stays, so that fake_start goes on as the same hub at the same place, or
+ * as another one when the epoch was changed and fake_forget called. */
 void fake_stop(struct fake_hub *h);
 void fake_forget(struct fake_hub *h);
 void fake_deinit(struct fake_hub *h);

@@ -51,7 +51,8 @@ call_int(const char *method)
 {
     prong_reply *r = NULL;
     int64_t n = -1;
-    cr_assert_eq(prong_call(c, "w", method, NULL, 5000, &r), PRONG_OK, "%s", prong_reply_message(r));
+    cr_assert_eq(prong_call(c, "w", method, NULL, 5000, &r), PRONG_OK, "%s",
+                 prong_reply_message(r));
     cr_assert(prong_value_int(prong_reply_value(r), &n));
     prong_reply_free(r);
     return n;
@@ -105,7 +106,8 @@ Test(client, an_error_has_code_message_began_and_details, .init = set_up, .fini 
     cr_expect_eq(prong_reply_code(r), PRONG_ABORTED);
     cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_YES);
     cr_expect_str_eq(prong_reply_message(r), "it died");
-    cr_expect(prong_value_find(prong_reply_details(r), "k", &v) && prong_value_int(&v, &n) && n == 5);
+    cr_expect(prong_value_find(prong_reply_details(r), "k", &v) && prong_value_int(&v, &n) &&
+              n == 5);
     cr_expect_null(prong_reply_value(r));
     prong_reply_free(r);
     cr_expect_eq(prong_call(c, "w", "nothing", NULL, 0, NULL), PRONG_NOT_FOUND);
@@ -121,7 +123,8 @@ Test(client, wrong_arguments_are_refused_with_a_text, .init = set_up, .fini = te
 {
     prong_reply *r = NULL;
     cr_expect_eq(prong_call(c, "No Such", "echo", NULL, 0, &r), PRONG_INVALID_ARGUMENT);
-    cr_expect_not_null(strstr(prong_reply_message(r), "worker's name"), "%s", prong_reply_message(r));
+    cr_expect_not_null(strstr(prong_reply_message(r), "worker's name"), "%s",
+                       prong_reply_message(r));
     cr_expect_eq(prong_reply_began(r), PRONG_BEGAN_NO);
     prong_reply_free(r);
     cr_expect_eq(prong_call(c, NULL, "echo", NULL, 0, NULL), PRONG_INVALID_ARGUMENT);
@@ -159,7 +162,8 @@ Test(client, messages_of_megabytes_pass, .init = set_up, .fini = tear_down)
     prong_writer_bin(w, bytes, len);
     cr_assert_eq(prong_writer_finish(w, &args), PRONG_OK);
     cr_assert_eq(prong_call(c, "w", "echo", &args, 0, &r), PRONG_OK, "%s", prong_reply_message(r));
-    cr_assert(prong_value_find(prong_reply_value(r), "k", &back) && prong_value_bin(&back, &data, &got));
+    cr_assert(prong_value_find(prong_reply_value(r), "k", &back) &&
+              prong_value_bin(&back, &data, &got));
     cr_expect_eq(got, len);
     prong_reply_free(r);
     prong_writer_reset(w);
@@ -266,7 +270,8 @@ Test(client, too_many_calls_are_refused_not_queued, .init = set_up, .fini = tear
         r[i] = start("echo", 0, 0, 0);
     }
     cr_expect_eq(prong_call_async(c, "w", "echo", NULL, NULL, &one_more), PRONG_RESOURCE_EXHAUSTED);
-    cr_expect_eq(prong_call(c, "w", "echo", NULL, 0, NULL), PRONG_OK, "a blocking one waits for room");
+    cr_expect_eq(prong_call(c, "w", "echo", NULL, 0, NULL), PRONG_OK,
+                 "a blocking one waits for room");
     for (int i = 0; i < 256; i++) {
         cr_expect_eq(prong_reply_wait(r[i], 5000), PRONG_OK);
         prong_reply_free(r[i]);
@@ -484,16 +489,17 @@ Test(client, a_forked_child_is_told_and_harms_nothing, .init = set_up, .fini = t
     if (child == 0) {
         prong_value item;
         char text[100];
-        int ok = prong_call(c, "w", "echo", NULL, 100, &other) == PRONG_FAILED_PRECONDITION &&
-                 prong_call_async(c, "w", "echo", NULL, NULL, &other) == PRONG_FAILED_PRECONDITION &&
-                 prong_reply_wait(r, 100) == PRONG_FAILED_PRECONDITION &&
-                 prong_reply_next(r, 100, &item) == PRONG_FAILED_PRECONDITION &&
-                 prong_wait_any(c, 100, &other) == PRONG_FAILED_PRECONDITION &&
-                 prong_emit(c, "a", NULL, 100, NULL) == PRONG_FAILED_PRECONDITION &&
-                 prong_post(c, "a", NULL) == PRONG_FAILED_PRECONDITION &&
-                 prong_dispatch(c, 0) == PRONG_FAILED_PRECONDITION &&
-                 prong_flush(c) == PRONG_FAILED_PRECONDITION && prong_fd(c) == -1 &&
-                 !prong_client_is_connected(c) && !prong_reply_is_done(r);
+        int ok =
+            prong_call(c, "w", "echo", NULL, 100, &other) == PRONG_FAILED_PRECONDITION &&
+            prong_call_async(c, "w", "echo", NULL, NULL, &other) == PRONG_FAILED_PRECONDITION &&
+            prong_reply_wait(r, 100) == PRONG_FAILED_PRECONDITION &&
+            prong_reply_next(r, 100, &item) == PRONG_FAILED_PRECONDITION &&
+            prong_wait_any(c, 100, &other) == PRONG_FAILED_PRECONDITION &&
+            prong_emit(c, "a", NULL, 100, NULL) == PRONG_FAILED_PRECONDITION &&
+            prong_post(c, "a", NULL) == PRONG_FAILED_PRECONDITION &&
+            prong_dispatch(c, 0) == PRONG_FAILED_PRECONDITION &&
+            prong_flush(c) == PRONG_FAILED_PRECONDITION && prong_fd(c) == -1 &&
+            !prong_client_is_connected(c) && !prong_reply_is_done(r);
         prong_client_error_text(c, text, sizeof text);
         prong_reply_cancel(r);
         prong_reply_free(r);
@@ -559,7 +565,8 @@ loop_until(int fd, const int *counter, int value)
     }
 }
 
-Test(client, a_loop_that_watches_the_descriptor_needs_nothing_else, .init = set_up, .fini = tear_down)
+Test(client, a_loop_that_watches_the_descriptor_needs_nothing_else, .init = set_up,
+     .fini = tear_down)
 {
     const prong_call_options o = {.size_bytes = sizeof o, .notify = on_reply, .context = &notified};
     prong_reply *r = NULL;
@@ -577,8 +584,10 @@ Test(client, a_loop_that_watches_the_descriptor_needs_nothing_else, .init = set_
     loop_until(fd, &notified, 3);
     cr_expect_eq(hub.opened, 2, "the loop connected again");
     cr_assert_eq(prong_call_async(c, "w", "hold", NULL,
-                                  &(prong_call_options){.size_bytes = sizeof o, .timeout_ms = 10,
-                                                        .notify = on_reply, .context = &notified},
+                                  &(prong_call_options){.size_bytes = sizeof o,
+                                                        .timeout_ms = 10,
+                                                        .notify = on_reply,
+                                                        .context = &notified},
                                   &r),
                  PRONG_OK);
     loop_until(fd, &notified, 4);

@@ -179,15 +179,17 @@ Test(hub, a_broker_that_is_killed_costs_a_reconnect, .init = set_up, .fini = tea
     prong_subscription_free(s);
 }
 
-Test(hub, a_worker_that_never_attaches_keeps_the_caller_waiting_no_longer_than_asked, .init = set_up,
-     .fini = tear_down)
+Test(hub, a_worker_that_never_attaches_keeps_the_caller_waiting_no_longer_than_asked,
+     .init = set_up, .fini = tear_down)
 {
-    char *out = json("run", "{\"name\": \"idle\", \"command\": [\"sleep\", \"60\"], \"working_dir\": \"/\"}",
-                     PRONG_OK);
+    char *out = json(
+        "run", "{\"name\": \"idle\", \"command\": [\"sleep\", \"60\"], \"working_dir\": \"/\"}",
+        PRONG_OK);
     prong_free(out);
     out = NULL;
     const int64_t begin = now_ms();
-    cr_expect_eq(prong_call_json(c, "idle", "m", NULL, 200, &out), PRONG_DEADLINE_EXCEEDED, "%s", out);
+    cr_expect_eq(prong_call_json(c, "idle", "m", NULL, 200, &out), PRONG_DEADLINE_EXCEEDED, "%s",
+                 out);
     cr_expect_lt(now_ms() - begin, 1500);
     cr_expect_not_null(strstr(out, "\"began\":0"), "%s", out);
     prong_free(out);

@@ -2,6 +2,7 @@
 
 #include <locale.h>
 #include <prong/value.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,7 +135,8 @@ Test(json, what_cannot_be_shown_is_refused)
     uint8_t deep[200];
     memset(deep, 0x91, sizeof deep);
     deep[sizeof deep - 1] = 0xc0;
-    cr_expect_eq(prong_value_to_json(&(prong_value){deep, sizeof deep}, 0, &json), PRONG_INVALID_ARGUMENT);
+    cr_expect_eq(prong_value_to_json(&(prong_value){deep, sizeof deep}, 0, &json),
+                 PRONG_INVALID_ARGUMENT);
     cr_expect_eq(prong_value_to_json(&(prong_value){deep + 71, 129}, 0, &json), PRONG_OK);
     prong_free(json);
 }
@@ -152,7 +154,8 @@ Test(json, errors_name_line_and_column)
         {"[1e999]", "line 1, column"},
         {"{\"a\":1} x", "line 1, column"},
         {"\"\xff\"", "line 1, column"},
-        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "column 33: more than 32"},
+        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+         "column 33: more than 32"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char error[200];
@@ -166,10 +169,11 @@ Test(json, errors_name_line_and_column)
 Test(json, brackets_in_strings_are_not_levels)
 {
     char error[200], text[200] = "[\"";
+    size_t used = 2;
     for (int i = 0; i < 60; i++) {
-        strcat(text, i % 3 == 0 ? "\\\"" : "[");
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s", i % 3 == 0 ? "\\\"" : "[");
     }
-    strcat(text, "\"]");
+    (void)snprintf(text + used, sizeof text - used, "\"]");
     char *out = round_trip(text, error, sizeof error);
     cr_expect_not_null(out, "%s", error);
     prong_free(out);
@@ -181,7 +185,8 @@ Test(json, a_text_that_is_too_long_is_refused)
     char *text = malloc(len), error[100];
     prong_writer *w = prong_writer_new();
     memset(text, ' ', len);
-    cr_expect_eq(prong_value_from_json(text, len, w, error, sizeof error), PRONG_RESOURCE_EXHAUSTED);
+    cr_expect_eq(prong_value_from_json(text, len, w, error, sizeof error),
+                 PRONG_RESOURCE_EXHAUSTED);
     prong_writer_free(w);
     free(text);
 }

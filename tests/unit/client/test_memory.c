@@ -83,7 +83,8 @@ with_each_failure(void (*run)(void))
 static void
 round_trip(void)
 {
-    static const char text[] = "{\"a\": [1, 2.5, \"text\"], \"b\": {\"$bin\": \"AQID\"}, \"c\": {}}";
+    static const char text[] =
+        "{\"a\": [1, 2.5, \"text\"], \"b\": {\"$bin\": \"AQID\"}, \"c\": {}}";
     prong_writer *w = prong_writer_new();
     char *json = NULL, error[100] = "";
     prong_value v;
@@ -122,13 +123,15 @@ use_everything(void)
     const prong_event *e;
     prong_value item;
     char *json = NULL;
-    const prong_options o = {.size_bytes = sizeof o, .name = "n", .tls_name = "x", .token = "t", .token_len = 1};
+    const prong_options o = {
+        .size_bytes = sizeof o, .name = "n", .tls_name = "x", .token = "t", .token_len = 1};
     if (prong_connect(hub.url, &o, &c, NULL, 0) != PRONG_OK) {
         cr_expect(failed);
         return;
     }
-    const prong_call_options options = {
-        .size_bytes = sizeof options, .timeout_ms = 3000, .flags = PRONG_CALL_STREAM | PRONG_CALL_PROGRESS};
+    const prong_call_options options = {.size_bytes = sizeof options,
+                                        .timeout_ms = 3000,
+                                        .flags = PRONG_CALL_STREAM | PRONG_CALL_PROGRESS};
     cr_expect(prong_call(c, "w", "echo", NULL, 3000, &r) == PRONG_OK || failed);
     (void)prong_reply_message(r);
     if (prong_call_async(c, "w", "items", NULL, &options, &async) == PRONG_OK) {

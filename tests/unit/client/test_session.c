@@ -6,7 +6,7 @@
 #include "proto/record.h"
 #include "proto/write.h"
 
-#define MS INT64_C(1000000)
+#define MS     INT64_C(1000000)
 #define SECOND (1000 * MS)
 
 /* ---- a session and what it says ------------------------------------------------------------- */
@@ -21,8 +21,10 @@ static struct session_outcome outcome;
 static void
 set_up(void)
 {
-    s = session_new(&(struct session_options){.client = "0123456789abcde", .sp_first = 0xfffffffe,
-                                              .name = "test", .hello_ns = 5 * SECOND});
+    s = session_new(&(struct session_options){.client = "0123456789abcde",
+                                              .sp_first = 0xfffffffe,
+                                              .name = "test",
+                                              .hello_ns = 5 * SECOND});
     cr_assert_not_null(s);
     now = 1000 * SECOND;
     answer_bytes = (struct buf){0};
@@ -119,11 +121,13 @@ call_for(int64_t ttl_ns)
 {
     uint64_t ticket = 0;
     const char *problem = "";
-    cr_assert_eq(session_ask(s, &(struct session_ask){.kind = SESSION_CALL, .user = &now,
-                                                      .deadline_ns = now + ttl_ns,
-                                                      .worker = span_text("w"),
-                                                      .name = span_text("m"),
-                                                      .payload = span_text("\x90")},
+    cr_assert_eq(session_ask(s,
+                             &(struct session_ask){.kind = SESSION_CALL,
+                                                   .user = &now,
+                                                   .deadline_ns = now + ttl_ns,
+                                                   .worker = span_text("w"),
+                                                   .name = span_text("m"),
+                                                   .payload = span_text("\x90")},
                              &ticket, &problem),
                  PRONG_OK, "%s", problem);
     return ticket;
@@ -197,7 +201,9 @@ Test(session, an_error_of_the_hub_comes_through_one_to_one, .init = set_up, .fin
     (void)call_for(SECOND);
     expect_sent(WIRE_REC_CALL);
     buf_reset(&answer_bytes, 0);
-    write_error(&answer_bytes, &(struct write_error){.seq = 1, .code = 10, .began = 2,
+    write_error(&answer_bytes, &(struct write_error){.seq = 1,
+                                                     .code = 10,
+                                                     .began = 2,
                                                      .message = span_text("it died"),
                                                      .details = span_text("\x81\xa1k\x05")});
     give(sent_id);
@@ -243,7 +249,8 @@ Test(session, what_is_wrong_is_refused_before_it_is_sent, .init = set_up, .fini 
     uint64_t ticket = 0;
     const char *problem;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        const struct session_ask a = {.kind = bad[i].kind, .deadline_ns = now + SECOND,
+        const struct session_ask a = {.kind = bad[i].kind,
+                                      .deadline_ns = now + SECOND,
                                       .worker = span_text(bad[i].worker),
                                       .name = span_text(bad[i].name),
                                       .payload = span_text(bad[i].payload),
@@ -290,8 +297,10 @@ Test(session, the_window_is_bounded, .init = set_up, .fini = tear_down)
         (void)call_for(SECOND);
     }
     cr_assert(session_is_full(s));
-    const struct session_ask more = {.kind = SESSION_EMIT, .deadline_ns = now + SECOND,
-                                     .name = span_text("t"), .payload = span_text("\xc0")};
+    const struct session_ask more = {.kind = SESSION_EMIT,
+                                     .deadline_ns = now + SECOND,
+                                     .name = span_text("t"),
+                                     .payload = span_text("\xc0")};
     cr_expect_eq(session_ask(s, &more, &ticket, &problem), PRONG_RESOURCE_EXHAUSTED);
     size_t flying = 0;
     while (leaves()) {
@@ -306,7 +315,8 @@ Test(session, the_window_is_bounded, .init = set_up, .fini = tear_down)
 
 /* ---- reconnect ------------------------------------------------------------------------------ */
 
-Test(session, the_same_broker_is_asked_again_under_the_same_numbers, .init = set_up, .fini = tear_down)
+Test(session, the_same_broker_is_asked_again_under_the_same_numbers, .init = set_up,
+     .fini = tear_down)
 {
     connect_to(5, 1);
     (void)call_for(10 * SECOND);
@@ -344,10 +354,12 @@ Test(session, another_broker_is_not_asked_what_the_old_one_may_have_begun, .init
     connect_to(5, 1);
     (void)call_for(10 * SECOND);
     expect_sent(WIRE_REC_CALL);
-    cr_assert_eq(session_ask(s, &(struct session_ask){.kind = SESSION_EMIT, .user = &now,
-                                                      .deadline_ns = now + SECOND,
-                                                      .name = span_text("t"),
-                                                      .payload = span_text("\xc0")},
+    cr_assert_eq(session_ask(s,
+                             &(struct session_ask){.kind = SESSION_EMIT,
+                                                   .user = &now,
+                                                   .deadline_ns = now + SECOND,
+                                                   .name = span_text("t"),
+                                                   .payload = span_text("\xc0")},
                              &ticket, &problem),
                  PRONG_OK);
     expect_sent(WIRE_REC_EMIT);
@@ -496,8 +508,9 @@ Test(session, cancel_is_sent_once_a_connection_and_the_outcome_awaited, .init = 
     expect_sent(WIRE_REC_CANCEL);
     expect_silence();
     buf_reset(&answer_bytes, 0);
-    write_error(&answer_bytes, &(struct write_error){.seq = 1, .code = 1, .began = 1,
-                                                     .message = span_text("cancelled")});
+    write_error(
+        &answer_bytes,
+        &(struct write_error){.seq = 1, .code = 1, .began = 1, .message = span_text("cancelled")});
     give(call);
     expect_outcome(PRONG_CANCELLED, PRONG_BEGAN_MAYBE);
     expect_silence();
@@ -584,8 +597,12 @@ Test(session, a_paused_call_can_be_cancelled, .init = set_up, .fini = tear_down)
     expect_items(0, 1);
     session_cancel(s, ticket);
     expect_sent(WIRE_REC_WAIT);
+    const uint32_t wait = sent_id;
     expect_sent(WIRE_REC_CANCEL);
     expect_silence();
+    give_partial(wait, 1, 1); /* it left before CANCEL arrived */
+    expect_items(1, 1);
+    expect_sent(WIRE_REC_WAIT);
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -595,12 +612,17 @@ fetch_from(enum session_from from, uint64_t number, uint64_t history)
 {
     uint64_t ticket;
     const char *problem = "";
-    cr_assert_eq(session_ask(s, &(struct session_ask){.kind = SESSION_FETCH, .user = &now,
-                                                      .deadline_ns = SESSION_NEVER,
-                                                      .name = span_text("\x91\xa1>"), .from = from,
-                                                      .number = number, .history = history,
-                                                      .items_max = 10, .bytes_max = 1000,
-                                                      .wait_ms = 25000},
+    cr_assert_eq(session_ask(s,
+                             &(struct session_ask){.kind = SESSION_FETCH,
+                                                   .user = &now,
+                                                   .deadline_ns = SESSION_NEVER,
+                                                   .name = span_text("\x91\xa1>"),
+                                                   .from = from,
+                                                   .number = number,
+                                                   .history = history,
+                                                   .items_max = 10,
+                                                   .bytes_max = 1000,
+                                                   .wait_ms = 25000},
                              &ticket, &problem),
                  PRONG_OK, "%s", problem);
     return ticket;
@@ -660,8 +682,8 @@ Test(session, subscriptions_are_bounded, .init = set_up, .fini = tear_down)
     for (int i = 0; i < SESSION_FETCHES_MAX; i++) {
         (void)fetch_from(SESSION_FROM_NEW, 0, 0);
     }
-    const struct session_ask more = {.kind = SESSION_FETCH, .deadline_ns = SESSION_NEVER,
-                                     .name = span_text("\x91\xa1>")};
+    const struct session_ask more = {
+        .kind = SESSION_FETCH, .deadline_ns = SESSION_NEVER, .name = span_text("\x91\xa1>")};
     cr_expect_eq(session_ask(s, &more, &ticket, &problem), PRONG_RESOURCE_EXHAUSTED);
 }
 

@@ -72,7 +72,8 @@ expect_none(prong_subscription *s)
     cr_assert_eq(prong_subscription_next(s, 0, &e), PRONG_DEADLINE_EXCEEDED);
 }
 
-Test(subscription, what_is_emitted_after_subscribing_comes_in_order, .init = set_up, .fini = tear_down)
+Test(subscription, what_is_emitted_after_subscribing_comes_in_order, .init = set_up,
+     .fini = tear_down)
 {
     (void)emit("a.before");
     prong_subscription *s = subscribe("a.>", (prong_subscribe_options){0});
@@ -109,8 +110,8 @@ Test(subscription, it_begins_where_it_is_told, .init = set_up, .fini = tear_down
     cr_expect_eq(number, 2);
     cr_expect_eq(history, 1);
     prong_subscription_free(s);
-    s = subscribe("a", (prong_subscribe_options){.from = PRONG_FROM_NUMBER, .number = 8, .items_max = 2,
-                                                 .history = 1});
+    s = subscribe("a", (prong_subscribe_options){
+                           .from = PRONG_FROM_NUMBER, .number = 8, .items_max = 2, .history = 1});
     for (uint64_t i = 8; i <= 10; i++) {
         cr_expect_eq(next(s)->number, i);
     }
@@ -194,7 +195,8 @@ Test(subscription, a_new_history_is_told_and_read_from_its_beginning, .init = se
     prong_subscription_position(s, NULL, &history);
     cr_expect_eq(history, 2);
     prong_subscription_free(s);
-    s = subscribe("a", (prong_subscribe_options){.from = PRONG_FROM_NUMBER, .number = 400, .history = 1});
+    s = subscribe(
+        "a", (prong_subscribe_options){.from = PRONG_FROM_NUMBER, .number = 400, .history = 1});
     e = next(s);
     cr_expect(e->reset && e->number == 1, "a position of a history that is gone");
     prong_subscription_free(s);
@@ -205,7 +207,8 @@ Test(subscription, wrong_filters_are_refused, .init = set_up, .fini = tear_down)
     static const char *const bad[] = {"", "a..b", "a.>.b", "a b"};
     prong_subscription *s = NULL;
     for (size_t i = 0; i < 4; i++) {
-        cr_expect_eq(prong_subscribe(c, &bad[i], 1, NULL, &s), PRONG_INVALID_ARGUMENT, "%s", bad[i]);
+        cr_expect_eq(prong_subscribe(c, &bad[i], 1, NULL, &s), PRONG_INVALID_ARGUMENT, "%s",
+                     bad[i]);
     }
     cr_expect_eq(prong_subscribe(c, bad, 0, NULL, &s), PRONG_INVALID_ARGUMENT);
     cr_expect_eq(prong_subscribe(c, bad, 33, NULL, &s), PRONG_INVALID_ARGUMENT);
@@ -241,7 +244,8 @@ on_events(void *context, prong_subscription *s)
 {
     const prong_event *e;
     cr_expect_eq(context, &taken);
-    cr_expect_eq(prong_subscription_next(s, 1, &e), PRONG_FAILED_PRECONDITION, "waiting in a callback");
+    cr_expect_eq(prong_subscription_next(s, 1, &e), PRONG_FAILED_PRECONDITION,
+                 "waiting in a callback");
     while (prong_subscription_next(s, 0, &e) == PRONG_OK) {
         taken++;
     }

@@ -58,8 +58,9 @@ call_and_compare(void *context)
         (void)prong_writer_finish(w, &args);
         const prong_err err = prong_call(c, "w", i % 8 == 7 ? "pend" : "echo", &args, 0, &r);
         prong_value item = {0};
-        const bool fits = i % 8 == 7 || (prong_value_at(prong_reply_value(r), 0, &item) &&
-                                         prong_value_int(&item, &n) && n == (intptr_t)context * CALLS + i);
+        const bool fits =
+            i % 8 == 7 || (prong_value_at(prong_reply_value(r), 0, &item) &&
+                           prong_value_int(&item, &n) && n == (intptr_t)context * CALLS + i);
         atomic_fetch_add(err == PRONG_OK && fits ? &good : &bad, 1);
         prong_reply_free(r);
     }
@@ -131,7 +132,8 @@ call_through_losses(void *context)
 {
     for (int i = 0; i < 20; i++) {
         prong_reply *r = NULL;
-        const prong_err err = prong_call(c, "w", (intptr_t)context == 0 ? "drop" : "echo", NULL, 10000, &r);
+        const prong_err err =
+            prong_call(c, "w", (intptr_t)context == 0 ? "drop" : "echo", NULL, 10000, &r);
         atomic_fetch_add(err == PRONG_OK ? &good : &bad, 1);
         prong_reply_free(r);
     }
@@ -186,7 +188,8 @@ cancel_soon(void *context)
     return NULL;
 }
 
-Test(threads, another_thread_can_cancel_what_the_leader_waits_for, .init = set_up, .fini = tear_down)
+Test(threads, another_thread_can_cancel_what_the_leader_waits_for, .init = set_up,
+     .fini = tear_down)
 {
     pthread_t thread;
     for (int i = 0; i < 50; i++) {

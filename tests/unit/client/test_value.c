@@ -16,17 +16,61 @@ finish(prong_writer *w)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static void put_nil(prong_writer *w) { prong_writer_nil(w); }
-static void put_true(prong_writer *w) { prong_writer_bool(w, true); }
-static void put_minus(prong_writer *w) { prong_writer_int(w, -1); }
-static void put_least(prong_writer *w) { prong_writer_int(w, INT64_MIN); }
-static void put_most(prong_writer *w) { prong_writer_uint(w, UINT64_MAX); }
-static void put_half(prong_writer *w) { prong_writer_double(w, 0.5); }
-static void put_text(prong_writer *w) { prong_writer_text(w, "a\0b", 3); }
-static void put_bin(prong_writer *w) { prong_writer_bin(w, "\1\2", 2); }
-static void put_ext4(prong_writer *w) { prong_writer_ext(w, 5, "abcd", 4); }
-static void put_ext3(prong_writer *w) { prong_writer_ext(w, -1, "abc", 3); }
-static void put_empty_array(prong_writer *w) { prong_writer_array(w, 0); }
+static void
+put_nil(prong_writer *w)
+{
+    prong_writer_nil(w);
+}
+static void
+put_true(prong_writer *w)
+{
+    prong_writer_bool(w, true);
+}
+static void
+put_minus(prong_writer *w)
+{
+    prong_writer_int(w, -1);
+}
+static void
+put_least(prong_writer *w)
+{
+    prong_writer_int(w, INT64_MIN);
+}
+static void
+put_most(prong_writer *w)
+{
+    prong_writer_uint(w, UINT64_MAX);
+}
+static void
+put_half(prong_writer *w)
+{
+    prong_writer_double(w, 0.5);
+}
+static void
+put_text(prong_writer *w)
+{
+    prong_writer_text(w, "a\0b", 3);
+}
+static void
+put_bin(prong_writer *w)
+{
+    prong_writer_bin(w, "\1\2", 2);
+}
+static void
+put_ext4(prong_writer *w)
+{
+    prong_writer_ext(w, 5, "abcd", 4);
+}
+static void
+put_ext3(prong_writer *w)
+{
+    prong_writer_ext(w, -1, "abc", 3);
+}
+static void
+put_empty_array(prong_writer *w)
+{
+    prong_writer_array(w, 0);
+}
 
 static void
 put_nested(prong_writer *w)
@@ -53,18 +97,21 @@ static const struct row {
     {"least", put_least, "\xd3\x80\0\0\0\0\0\0\0", 9, PRONG_KIND_INT},
     {"most", put_most, "\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 9, PRONG_KIND_INT},
     {"half", put_half, "\xcb\x3f\xe0\0\0\0\0\0\0", 9, PRONG_KIND_DOUBLE},
-    {"text", put_text, "\xa3"
-                       "a\0b",
+    {"text", put_text,
+     "\xa3"
+     "a\0b",
      4, PRONG_KIND_TEXT},
     {"bin", put_bin, "\xc4\2\1\2", 4, PRONG_KIND_BIN},
     {"ext4", put_ext4, "\xd6\5abcd", 6, PRONG_KIND_EXT},
-    {"ext3", put_ext3, "\xc7\3\xff"
-                       "abc",
+    {"ext3", put_ext3,
+     "\xc7\3\xff"
+     "abc",
      6, PRONG_KIND_EXT},
     {"empty array", put_empty_array, "\x90", 1, PRONG_KIND_ARRAY},
-    {"nested", put_nested, "\x82\xa1"
-                           "a\x92\x01\x80\xa1"
-                           "b\x92\x01\x02",
+    {"nested", put_nested,
+     "\x82\xa1"
+     "a\x92\x01\x80\xa1"
+     "b\x92\x01\x02",
      11, PRONG_KIND_MAP},
 };
 
@@ -84,26 +131,63 @@ Test(value, what_is_written_has_the_bytes_of_msgpack)
     prong_writer_free(w);
 }
 
-static void two_objects(prong_writer *w) { put_nil(w); put_nil(w); }
-static void bad_utf8(prong_writer *w) { prong_writer_text(w, "\xff", 1); }
-static void key_outside(prong_writer *w) { prong_writer_key(w, "a"); }
-static void bad_raw(prong_writer *w) { prong_writer_raw(w, &(prong_value){(const uint8_t *)"\x91", 1}); }
-static void null_raw(prong_writer *w) { prong_writer_raw(w, NULL); }
-static void bad_type(prong_writer *w) { prong_writer_ext(w, 128, "", 0); }
-static void nothing(prong_writer *w) { (void)w; }
-static void number_as_key(prong_writer *w) { prong_writer_map(w, 1); put_nil(w); }
-static void key_as_value(prong_writer *w)
+static void
+two_objects(prong_writer *w)
+{
+    put_nil(w);
+    put_nil(w);
+}
+static void
+bad_utf8(prong_writer *w)
+{
+    prong_writer_text(w, "\xff", 1);
+}
+static void
+key_outside(prong_writer *w)
+{
+    prong_writer_key(w, "a");
+}
+static void
+bad_raw(prong_writer *w)
+{
+    prong_writer_raw(w, &(prong_value){(const uint8_t *)"\x91", 1});
+}
+static void
+null_raw(prong_writer *w)
+{
+    prong_writer_raw(w, NULL);
+}
+static void
+bad_type(prong_writer *w)
+{
+    prong_writer_ext(w, 128, "", 0);
+}
+static void
+nothing(prong_writer *w)
+{
+    (void)w;
+}
+static void
+number_as_key(prong_writer *w)
+{
+    prong_writer_map(w, 1);
+    put_nil(w);
+}
+static void
+key_as_value(prong_writer *w)
 {
     prong_writer_map(w, 1);
     prong_writer_key(w, "a");
     prong_writer_key(w, "b");
 }
-static void open_map(prong_writer *w)
+static void
+open_map(prong_writer *w)
 {
     prong_writer_map(w, 1);
     prong_writer_key(w, "a");
 }
-static void too_deep(prong_writer *w)
+static void
+too_deep(prong_writer *w)
 {
     for (int i = 0; i <= PRONG_DEPTH_MAX; i++) {
         prong_writer_array(w, 1);
@@ -113,8 +197,8 @@ static void too_deep(prong_writer *w)
 
 Test(value, a_wrong_use_of_the_writer_is_kept_and_told)
 {
-    void (*const wrong[])(prong_writer *) = {two_objects, bad_utf8, key_outside,   bad_raw,
-                                             null_raw,    bad_type, nothing,       number_as_key,
+    void (*const wrong[])(prong_writer *) = {two_objects,  bad_utf8, key_outside, bad_raw,
+                                             null_raw,     bad_type, nothing,     number_as_key,
                                              key_as_value, open_map, too_deep};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         prong_writer *w = prong_writer_new();
@@ -146,11 +230,11 @@ Test(value, thirty_two_levels_are_taken)
 
 Test(value, getters_take_their_own_kind_and_no_other)
 {
-    static const char *const samples[] = {"\xc0", "\xc3", "\x05", "\xfe", "\xca\x3f\0\0\0", "\xa1x",
-                                          "\xc4\1x", "\xd4\7x", "\x91\x01", "\x81\xa1k\x01"};
+    static const char *const samples[] = {"\xc0",           "\xc3",         "\x05",    "\xfe",
+                                          "\xca\x3f\0\0\0", "\xa1x",        "\xc4\1x", "\xd4\7x",
+                                          "\x91\x01",       "\x81\xa1k\x01"};
     static const size_t lens[] = {1, 1, 1, 1, 5, 2, 3, 3, 2, 4};
-    static const char *const good[] = {"",  "b",  "iud", "id", "d",
-                                       "ts", "s", "e",   "c",  "c"};
+    static const char *const good[] = {"", "b", "iud", "id", "d", "ts", "s", "e", "c", "c"};
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
         const prong_value v = {(const uint8_t *)samples[i], lens[i]};
         bool b;
@@ -165,9 +249,11 @@ Test(value, getters_take_their_own_kind_and_no_other)
         cr_expect_eq(prong_value_int(&v, &n), strchr(good[i], 'i') != NULL, "%zu int", i);
         cr_expect_eq(prong_value_uint(&v, &u), strchr(good[i], 'u') != NULL, "%zu uint", i);
         cr_expect_eq(prong_value_double(&v, &d), strchr(good[i], 'd') != NULL, "%zu double", i);
-        cr_expect_eq(prong_value_text(&v, &text, &len), strchr(good[i], 't') != NULL, "%zu text", i);
+        cr_expect_eq(prong_value_text(&v, &text, &len), strchr(good[i], 't') != NULL, "%zu text",
+                     i);
         cr_expect_eq(prong_value_bin(&v, &data, &len), strchr(good[i], 's') != NULL, "%zu bin", i);
-        cr_expect_eq(prong_value_ext(&v, &type, &data, &len), strchr(good[i], 'e') != NULL, "%zu ext", i);
+        cr_expect_eq(prong_value_ext(&v, &type, &data, &len), strchr(good[i], 'e') != NULL,
+                     "%zu ext", i);
         cr_expect_eq(prong_value_count(&v), strchr(good[i], 'c') != NULL, "%zu count", i);
     }
 }

@@ -1,6 +1,7 @@
 /* A hub and the world around it: see world.h. */
 #include "tests/unit/core/world.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,16 @@ die(const char *what)
 {
     (void) fprintf(stderr, "world: %s\n", what);
     abort();
+}
+
+/* What a test without memory may see; anywhere else it is the end. */
+static void
+disappoint(struct world *w, const char *what)
+{
+    if (w->out != NULL) {
+        longjmp(*w->out, 1);
+    }
+    die(what);
 }
 
 /* ---- steps and what comes of them ------------------------------------------------------------ */
@@ -68,8 +79,26 @@ keep_signal(struct world *w, const struct hub_effect *e)
         if (w->process[i].id == e->process) {
             w->process[i].signal = e->signal;
             w->process[i].signalled = true;
-            w->process[i].killed |= e->signal == 9;
+            w->process[i].signals++;
+            w->process[i].killed |= e->signal == 9 && e->group;
+            return;
         }
+    }
+    w->strangers++;
+}
+
+static void
+keep_event(struct world *w, const struct hub_effect *e)
+{
+    const size_t n = strlen(w->events);
+    struct mp_item head;
+    struct span body = e->body;
+    if (!mp_next(&body, &head) || head.kind != MP_MAP) {
+        die("an event of the hub is not a map");
+    }
+    if (n + e->topic.len + 2 < sizeof w->events) {
+        (void) snprintf(w->events + n, sizeof w->events - n, "%.*s ", (int) e->topic.len,
+                        (const char *) e->topic.data);
     }
 }
 
@@ -90,7 +119,8 @@ keep(struct world *w, const struct hub_effect *e)
         keep_signal(w, e);
         return;
     case HUB_OUT_LOGS:
-        w->logs_call = e->call;
+        w->logs = *e;
+        (void) snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
         return;
     case HUB_OUT_READY:
         w->ready = true;
@@ -102,19 +132,28 @@ keep(struct world *w, const struct hub_effect *e)
         w->ended = true;
         return;
     case HUB_OUT_EVENT:
+        keep_event(w, e);
         return;
     }
 }
 
-static void
-step(struct world *w, struct hub_input *in)
+void
+world_step(struct world *w, struct hub_input *in)
 {
     struct hub_effects out;
     in->now_ns = w->now_ns;
     in->wall_us = (uint64_t) w->now_ns / 1000;
-    if (!hub_step(w->hub, in, &out)) {
-        die("hub_step failed");
+    if (w->inside != NULL) {
+        w->inside(true);
     }
+    const bool ok = hub_step(w->hub, in, &out);
+    if (w->inside != NULL) {
+        w->inside(false);
+    }
+    if (!ok) {
+        disappoint(w, "hub_step failed");
+    }
+    w->effects = out.count;
     for (size_t i = 0; i < out.count; i++) {
         keep(w, &out.list[i]);
     }
@@ -122,11 +161,9 @@ step(struct world *w, struct hub_input *in)
 }
 
 void
-world_init(struct world *w)
+world_options(struct hub_options *options)
 {
-    *w = (struct world){.now_ns = 1000000000, .next_request = 1};
-    memcpy(w->client, "client of a test", sizeof w->client);
-    const struct hub_options options = {
+    *options = (struct hub_options){
         .secret = "sixteen secrets",
         .name = "test",
         .version = "1",
@@ -136,8 +173,25 @@ world_init(struct world *w)
         .drain_ms = 30000,
         .token = {(const uint8_t *) "a token of the network", 22},
     };
-    w->hub = hub_new(&options);
-    if (w->hub == NULL) {
+}
+
+bool
+world_init_with(struct world *w, const struct hub_options *options)
+{
+    memset(w, 0, sizeof *w);
+    w->now_ns = 1000000000;
+    w->next_request = 1;
+    memcpy(w->client, "client of a test", sizeof w->client);
+    w->hub = hub_new(options);
+    return w->hub != NULL;
+}
+
+void
+world_init(struct world *w)
+{
+    struct hub_options options;
+    world_options(&options);
+    if (!world_init_with(w, &options)) {
         die("hub_new failed");
     }
 }
@@ -148,6 +202,7 @@ world_deinit(struct world *w)
     for (size_t i = 0; i < w->reply_count; i++) {
         buf_deinit(&w->replies[i].bytes);
     }
+    buf_deinit(&w->message);
     hub_free(w->hub);
 }
 
@@ -161,19 +216,19 @@ world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *
     if (set != NULL) {
         set(&spec);
     }
-    step(w, &(struct hub_input){.kind = HUB_IN_WORKER, .worker = {&spec}});
+    world_step(w, &(struct hub_input){.kind = HUB_IN_WORKER, .worker = {&spec}});
 }
 
 void
 world_configured(struct world *w)
 {
-    step(w, &(struct hub_input){.kind = HUB_IN_CONFIGURED});
+    world_step(w, &(struct hub_input){.kind = HUB_IN_CONFIGURED});
 }
 
 void
 world_stop(struct world *w)
 {
-    step(w, &(struct hub_input){.kind = HUB_IN_STOP});
+    world_step(w, &(struct hub_input){.kind = HUB_IN_STOP});
 }
 
 static void
@@ -184,7 +239,7 @@ open_peer(struct world *w, uint64_t peer, bool local)
     in.opened.uid = peer >= 900 && peer < 1000 ? 1000 : 0;
     in.opened.pid = (int32_t) (100 + peer % 10);
     in.opened.start_ticks = 7;
-    step(w, &in);
+    world_step(w, &in);
 }
 
 void
@@ -203,7 +258,7 @@ void
 world_close(struct world *w, uint64_t peer)
 {
     /* Whatever was open on it is answered by nobody; the test does not look at it again. */
-    step(w, &(struct hub_input){.kind = HUB_IN_CLOSED, .peer = peer});
+    world_step(w, &(struct hub_input){.kind = HUB_IN_CLOSED, .peer = peer});
 }
 
 uint64_t
@@ -217,7 +272,7 @@ world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body)
         die("too many open requests");
     }
     w->open[w->open_count++] = in.message.request;
-    step(w, &in);
+    world_step(w, &in);
     return in.message.request;
 }
 
@@ -234,10 +289,10 @@ world_pass_ms(struct world *w, int64_t ms)
     int64_t at;
     while ((at = hub_deadline_ns(w->hub)) <= end) {
         w->now_ns = at > w->now_ns ? at : w->now_ns;
-        step(w, &(struct hub_input){.kind = HUB_IN_TIME});
+        world_step(w, &(struct hub_input){.kind = HUB_IN_TIME});
     }
     w->now_ns = end;
-    step(w, &(struct hub_input){.kind = HUB_IN_TIME});
+    world_step(w, &(struct hub_input){.kind = HUB_IN_TIME});
 }
 
 /* ---- replies ---------------------------------------------------------------------------------- */
@@ -283,9 +338,9 @@ write_client(struct world *w, struct buf *b, const uint8_t *client)
 uint64_t
 world_call(struct world *w, uint64_t peer, const struct world_call *c)
 {
-    struct buf b = {0};
-    write_op(&b, WIRE_CALL);
-    write_client(w, &b, c->client);
+    struct buf *b = begin(w);
+    write_op(b, WIRE_CALL);
+    write_client(w, b, c->client);
     write_uint(&b, c->seq);
     write_uint(&b, c->ack);
     write_text(&b, c->worker);
@@ -403,7 +458,7 @@ world_started(struct world *w, const char *name)
     in.process.pid = pid_of(w, p);
     in.process.name = p->name;
     p->running = true;
-    step(w, &in);
+    world_step(w, &in);
 }
 
 void
@@ -419,7 +474,7 @@ world_exited(struct world *w, const char *name, int status)
     in.process.pid = pid_of(w, p);
     in.process.status = status;
     p->running = false;
-    step(w, &in);
+    world_step(w, &in);
 }
 
 static void

@@ -8,7 +8,15 @@
 #include "proto/record.h"
 #include "proto/write.h"
 
-enum { WORLD_PEERS = 16, WORLD_PROCESSES = 64, WORLD_REPLIES = 256, WORLD_NAME = 80 };
+#include <setjmp.h>
+
+enum {
+    WORLD_PROCESSES = 256,
+    WORLD_REPLIES = 256,
+    WORLD_OPEN = 4096,
+    WORLD_NAME = 80,
+    WORLD_TEXT = 32768,
+};
 
 /* One reply message: its records, decoded, and the bytes they point into. */
 struct reply {
@@ -25,6 +33,7 @@ struct process {
     char token[64];
     bool running, signalled, killed;
     int signal;
+    size_t signals; /* how many it got */
     /* what its worker link knows, once it has attached */
     uint64_t peer, session, taken;
     uint64_t request; /* of its POLL */
@@ -39,14 +48,25 @@ struct world {
     size_t reply_count;
     struct process process[WORLD_PROCESSES];
     size_t process_count;
-    uint64_t open[4096]; /* requests without a reply */
+    uint64_t open[WORLD_OPEN]; /* requests without a reply */
     size_t open_count;
     bool ready, stopping, ended;
-    size_t closes;
-    uint64_t logs_call; /* of the last HUB_OUT_LOGS */
+    size_t closes, effects, strangers; /* strangers: processes that are not ours and got a signal */
+    struct hub_effect logs;            /* the last HUB_OUT_LOGS; its pointers are stale */
+    char logs_worker[WORLD_NAME];
+    char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
+    char text[WORLD_TEXT];   /* of world_text() */
+    struct buf message;      /* where every message is written: nothing is lost by a jump */
+    /* For tests in which memory runs out: `inside` is called with true before a step and with false
+     * behind it, and who is disappointed jumps to `out` instead of ending the test. */
+    void (*inside)(bool inside);
+    jmp_buf *out;
 };
 
 void world_init(struct world *w);
+/* With other options than the usual ones; false when there was no memory. */
+void world_options(struct hub_options *options);
+bool world_init_with(struct world *w, const struct hub_options *options);
 void world_deinit(struct world *w);
 /* A worker with these settings over the defaults; then `world_configured`. */
 void world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *));
@@ -59,6 +79,17 @@ void world_close(struct world *w, uint64_t peer);
 /* Send bytes as one message; its request. */
 uint64_t world_send(struct world *w, uint64_t peer, struct span body);
 uint64_t world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body);
+/* Records in a notation for tests, "[7,'x'] [4,b'0123456789abcdef',1]": 'text', b'bytes', numbers, true,
+ * false, null, [lists], {maps}, <n> for n zero bytes; commas and colons count as spaces. */
+__attribute__((format(printf, 3, 4))) uint64_t world_say(struct world *w, uint64_t peer,
+                                                         const char *format, ...);
+/* Under a given SP id. */
+__attribute__((format(printf, 4, 5))) uint64_t world_say_as(struct world *w, uint64_t peer,
+                                                            uint32_t sp_id, const char *format, ...);
+/* The same without sending: appended to `b`. */
+void world_write(struct buf *b, const char *text);
+/* Any input: the time is filled in. */
+void world_step(struct world *w, struct hub_input *in);
 /* Move the clock and step at every deadline on the way. */
 void world_pass_ms(struct world *w, int64_t ms);
 void world_stop(struct world *w);
@@ -67,6 +98,12 @@ void world_stop(struct world *w);
 struct reply *world_reply(struct world *w, uint64_t request);
 /* Its only or n-th record, of a type; aborts when it is another. */
 const struct record *world_expect(struct world *w, uint64_t request, size_t n, enum wire_record record);
+
+/* A reply as text: "ERROR 0 9 0 'attach first' null; WORK 3 []". "" while there is none. Valid until the
+ * next call. */
+const char *world_text(struct world *w, uint64_t request);
+/* Whether that text contains another one. */
+bool world_says(struct world *w, uint64_t request, const char *part);
 
 /* A CALL of the client of this world: `seq`, "worker.method"; args are {}. */
 struct world_call {
@@ -85,6 +122,9 @@ int world_admin(struct world *w, const char *method, const char *name, const cha
 struct process *world_process(struct world *w, const char *name);
 void world_started(struct world *w, const char *name);
 void world_exited(struct world *w, const char *name, int status);
+void world_start_failed(struct world *w, const char *name, bool never);
+/* A process that ran before this broker did. */
+void world_alive(struct world *w, uint64_t id, const char *name);
 /* Attach on a connection of its own with methods `echo` (once), `again` (idempotent); then poll. */
 void world_attach(struct world *w, const char *name);
 void world_poll(struct world *w, const char *name, uint64_t capacity);

@@ -118,7 +118,7 @@ NATIVE_TEST(hears_a_peer_out_that_reports_and_leaves)
     struct link_client *c = host_client(&host);
     for (int tries = 0; atomic_load(&host.closed) < ROUNDS; tries++) {
         cr_assert_lt(tries, 100000);
-        client_call(c, ID(1), text("p"), text("p"));
+        client_call(c, ID(1), text("e"), text("e"));
     }
     link_client_free(c);
 }

@@ -29,14 +29,13 @@ endfunction()
 
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PULL}")
 # Rule 2: the POLLs are given up, and an answer to one of them is dropped.
-pull_mutant(giving_up_polls "p->attach_id = p->poll_id = p->stop_id = p->control_id = p->report_id = p->progress_id = 0;"
-            "p->attach_id = 0;")
-pull_mutant(dropping_given_up "else if (!is_awaited(p, id))" "else if (false)")
+pull_mutant(giving_up_polls "memset(p->awaits, 0, sizeof p->awaits);" "p->awaits[ATTACH] = 0;")
+pull_mutant(dropping_given_up "else if (awaited(p, id) == NULL)" "else if (false)")
 pull_mutant(welcome_before_poll "*id = p->welcome && !p->attach_due ? write_next(p) : 0;"
-            "*id = p->attach_id != 0 && !p->attach_due ? write_next(p) : 0;")
+            "*id = p->awaits[ATTACH] != 0 && !p->attach_due ? write_next(p) : 0;")
 pull_mutant(attach_numbers "write_uint(b, ++p->attach);" "write_uint(b, 1);")
-pull_mutant(inventory_running "write_calls(p, false);" "write_text(b, \"running\"); write_array(b, 0);")
-pull_mutant(inventory_done "write_calls(p, true);" "write_text(b, \"done\"); write_array(b, 0);")
+pull_mutant(inventory_running "write_uint(b, p->items[i].job.call);" "write_uint(b, 1000000);")
+pull_mutant(inventory_done "write_uint(b, p->kept[i].call);" "write_uint(b, 1000000);")
 # Rule 3: "attach first" is obeyed, but not when it is of an earlier session.
 pull_mutant(attaching_again "code == WIRE_ERR_FAILED_PRECONDITION" "code == WIRE_ERR_OK")
 # Rule 4: WORK is numbered.
@@ -52,4 +51,4 @@ pull_mutant(bound_of_kept "p->kept_count >= PULL_KEPT_MAX" "false")
 # One message.
 pull_mutant(report_with_poll "if (p->untold > 0 || !wants_poll(p) || is_full(p))" "if (true)")
 # The end: what crossed the stop is run.
-pull_mutant(waiting_for_the_poll "!pull_has_untold(p) && p->poll_id == 0" "!pull_has_untold(p)")
+pull_mutant(waiting_for_the_poll "!pull_has_untold(p) && p->awaits[POLL] == 0" "!pull_has_untold(p)")

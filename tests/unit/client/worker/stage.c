@@ -20,10 +20,10 @@
 enum { QUEUE_MAX = 64 };
 
 static struct stage {
-    char url[200];
+    char url[8 + DIR_FILE_BYTES_MAX];
     struct link_server *server;
     int epoll_fd;
-    uint64_t peer;
+    uint64_t peer, poll;
     pid_t child;
     struct request queue[QUEUE_MAX];
     size_t head, tail;
@@ -81,6 +81,9 @@ on_message(void *context, struct link_server *s, uint64_t peer, uint64_t request
         buf_deinit(&stage.control.body);
         stage.control = r;
         return;
+    }
+    if (r.record[r.count - 1].record == WIRE_REC_POLL) {
+        stage.poll = request;
     }
     cr_assert(stage.tail < QUEUE_MAX);
     stage.queue[stage.tail++] = r;
@@ -206,29 +209,44 @@ stage_hang_up(void)
 
 /* ---- the worker ------------------------------------------------------------------------------ */
 
-pid_t
-stage_worker(int (*program)(void))
+/* The child is made first, so that it has no descriptor of the server. */
+static void
+run_child(int (*program)(void), bool with_hub)
 {
-    char log[DIR_FILE_BYTES_MAX];
+    char log[DIR_FILE_BYTES_MAX], path[DIR_FILE_BYTES_MAX];
     const pid_t parent = getpid();
     dir_file(log, "log");
+    dir_file(path, "hub.sock");
     fflush(NULL);
     stage.child = fork();
     cr_assert(stage.child >= 0);
     if (stage.child == 0) {
         procs_die_with(parent);
-        link_server_free(stage.server); /* its descriptors are the parent's */
         const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd < 0 || dup2(fd, 2) < 0) {
+        if (fd < 0 || dup2(fd, 2) < 0 || (with_hub && !until_path(path, STAGE_MS))) {
             _exit(98);
         }
+        (void)snprintf(stage.url, sizeof stage.url, "ipc://%s", path);
         setenv("PRONG_URL", stage.url, 1);
         setenv("PRONG_WORKER", "detector", 1);
         setenv("PRONG_REPLICA", "1", 1);
         setenv("PRONG_TOKEN", "7.secret", 1);
         _exit(program());
     }
+}
+
+pid_t
+stage_start(int (*program)(void))
+{
+    run_child(program, true);
+    stage_open();
     return stage.child;
+}
+
+void
+stage_run(int (*program)(void))
+{
+    run_child(program, false);
 }
 
 /* The loop goes on meanwhile: the worker may say something at its end. */
@@ -261,7 +279,8 @@ stage_logged(const char *text)
     return strstr(log, text) != NULL;
 }
 
-/* ---- what the hub says ------------------------------------------------------------------------ */
+/* ---- what the hub says ------------------------------------------------------------------------
+ */
 
 void
 stage_welcome(struct request *attach, uint64_t session)
@@ -308,6 +327,12 @@ stage_give_none(struct request *poll, uint64_t number)
     write_uint(&b, number);
     write_array(&b, 0);
     stage_answer(poll, &b);
+}
+
+uint64_t
+stage_poll(void)
+{
+    return stage.poll;
 }
 
 uint64_t

@@ -152,7 +152,8 @@ Test(direct, gives_the_error_a_caller_would_get)
     prong_worker *w = prong_worker_new(table, 3);
     cr_expect(prong_worker_test_call(w, "fails", NULL, out) == PRONG_OUT_OF_RANGE);
     cr_expect(message_has(out, text));
-    cr_assert(prong_writer_finish(out, &v) == PRONG_OK && prong_value_find(&v, "details", &details));
+    cr_assert(prong_writer_finish(out, &v) == PRONG_OK &&
+              prong_value_find(&v, "details", &details));
     cr_expect(prong_value_kind(&details) == PRONG_KIND_TEXT);
     cr_expect(prong_worker_test_call(w, "mute", NULL, out) == PRONG_OUT_OF_RANGE);
     cr_expect(message_has(out, "OUT_OF_RANGE"));
@@ -184,7 +185,8 @@ Test(direct, cuts_texts_between_characters)
     cr_expect(message_has(out, "OUT_OF_RANGE"), "another text in its place");
     memmove(text + 3, text + 4, 4994);
     cr_expect(prong_worker_test_call(w, "fails", NULL, out) == PRONG_OUT_OF_RANGE);
-    cr_assert(prong_writer_finish(out, &v) == PRONG_OK && prong_value_find(&v, "message", &message));
+    cr_assert(prong_writer_finish(out, &v) == PRONG_OK &&
+              prong_value_find(&v, "message", &message));
     cr_assert(prong_value_text(&message, &cut, &len));
     cr_expect(len == 4095, "%zu bytes", len);
     prong_worker_free(w);

@@ -166,17 +166,17 @@ acknowledge(struct request *r)
 static void
 end_idle(uint64_t taken, pid_t worker)
 {
+    struct request old = {.request = stage_poll()};
     kill(worker, SIGTERM);
-    stage_give_none(expect_poll(taken, 0), taken);
-    stage_hang_up();
+    expect_poll(taken, 0);
+    stage_give_none(&old, taken);
     cr_expect(stage_exit() == 0);
 }
 
 Test(run, costs_one_message_for_a_call_and_has_one_thread, .init = stage_enter, .fini = stage_leave)
 {
     bool is_error = true;
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     struct request *r = expect_poll(0, 1);
     for (uint64_t i = 1; i <= 3; i++) {
@@ -198,14 +198,14 @@ Test(run, attaches_while_a_job_runs_that_looks, .init = stage_enter, .fini = sta
     struct field running;
     uint64_t call = 0;
     bool is_error;
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     stage_give(expect_poll(0, 1), 1, 9, "looks", 60000);
     stage_control();
     stage_hang_up();
     struct request *r = stage_expect(WIRE_REC_ATTACH);
-    cr_assert(record_key(RECORD_FIELD(&r->record[0], ATTACH, ABOUT), WIRE_KEY_ATTACH_running, &running));
+    cr_assert(
+        record_key(RECORD_FIELD(&r->record[0], ATTACH, ABOUT), WIRE_KEY_ATTACH_running, &running));
     cr_expect(record_number(&running.inside, &call) && call == 9);
     stage_welcome(r, 6);
     dir_write("go", "", 0600);
@@ -222,8 +222,7 @@ Test(run, attaches_with_what_is_done_after_a_job_that_did_not_look, .init = stag
     struct field done;
     uint64_t call = 0;
     bool is_error;
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     stage_give(expect_poll(0, 1), 1, 9, "blind", 60000);
     stage_hang_up();
@@ -239,8 +238,7 @@ Test(run, attaches_with_what_is_done_after_a_job_that_did_not_look, .init = stag
 
 Test(run, finds_a_hub_that_comes_back, .init = stage_enter, .fini = stage_leave)
 {
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     expect_poll(0, 1);
     stage_close();
@@ -253,8 +251,7 @@ Test(run, finds_a_hub_that_comes_back, .init = stage_enter, .fini = stage_leave)
 
 Test(run, ends_with_75_when_the_hub_is_gone, .init = stage_enter, .fini = stage_leave)
 {
-    stage_open();
-    stage_worker(impatient);
+    stage_start(impatient);
     stage_attach(5);
     expect_poll(0, 1);
     stage_close();
@@ -265,8 +262,7 @@ Test(run, ends_with_75_when_the_hub_is_gone, .init = stage_enter, .fini = stage_
 Test(run, ends_with_77_when_the_hub_refuses_it, .init = stage_enter, .fini = stage_leave)
 {
     struct buf b = {0};
-    stage_open();
-    stage_worker(usual);
+    stage_start(usual);
     struct request *r = stage_expect(WIRE_REC_ATTACH);
     write_error(&b, &(struct write_error){.code = WIRE_ERR_PERMISSION_DENIED,
                                           .message = span_text("not with that token")});
@@ -277,20 +273,20 @@ Test(run, ends_with_77_when_the_hub_refuses_it, .init = stage_enter, .fini = sta
 
 Test(run, says_how_workers_are_started, .init = stage_enter, .fini = stage_leave)
 {
-    stage_worker(homeless);
+    stage_run(homeless);
     cr_expect(stage_exit() == 64);
     cr_expect(stage_logged("this program is a worker: start it with `prong run -- ...`"));
 }
 
 Test(run, ends_with_1_when_setup_fails, .init = stage_enter, .fini = stage_leave)
 {
-    stage_worker(cannot_set_up);
+    stage_run(cannot_set_up);
     cr_expect(stage_exit() == 1);
 }
 
 Test(run, ends_with_78_when_it_was_set_up_wrongly, .init = stage_enter, .fini = stage_leave)
 {
-    stage_worker(mistaken);
+    stage_run(mistaken);
     cr_expect(stage_exit() == 78);
     cr_expect(stage_logged("not a name"));
 }
@@ -299,8 +295,7 @@ Test(run, hears_cancel_while_a_job_runs, .init = stage_enter, .fini = stage_leav
 {
     struct buf b = {0};
     bool is_error = false;
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     stage_give(expect_poll(0, 1), 1, 9, "looks", 60000);
     write_op(&b, WIRE_COMMAND);
@@ -317,8 +312,7 @@ Test(run, hears_cancel_while_a_job_runs, .init = stage_enter, .fini = stage_leav
 Test(run, takes_the_deadline_of_its_caller_for_a_cancel, .init = stage_enter, .fini = stage_leave)
 {
     bool is_error = false;
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     stage_give(expect_poll(0, 1), 1, 9, "looks", 20);
     cr_expect(stage_reported(stage_expect(WIRE_REC_REPORT), &is_error) == 9 && is_error);
@@ -328,8 +322,7 @@ Test(run, takes_the_deadline_of_its_caller_for_a_cancel, .init = stage_enter, .f
 Test(run, runs_what_the_hub_gave_while_it_stopped, .init = stage_enter, .fini = stage_leave)
 {
     bool is_error = true;
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     struct request poll = *expect_poll(0, 1);
     poll.body = (struct buf){0};
@@ -344,8 +337,7 @@ Test(run, runs_what_the_hub_gave_while_it_stopped, .init = stage_enter, .fini = 
 
 Test(run, ends_although_the_hub_is_silent, .init = stage_enter, .fini = stage_leave)
 {
-    stage_open();
-    const pid_t worker = stage_worker(usual);
+    const pid_t worker = stage_start(usual);
     stage_attach(5);
     expect_poll(0, 1);
     kill(worker, SIGTERM);
@@ -355,8 +347,7 @@ Test(run, ends_although_the_hub_is_silent, .init = stage_enter, .fini = stage_le
 Test(run, gives_jobs_to_a_binding, .init = stage_enter, .fini = stage_leave)
 {
     bool is_error = true;
-    stage_open();
-    const pid_t worker = stage_worker(pulls);
+    const pid_t worker = stage_start(pulls);
     stage_attach(5);
     stage_give(expect_poll(0, 1), 1, 9, "bound", 1000);
     struct request *r = stage_expect(WIRE_REC_REPORT);

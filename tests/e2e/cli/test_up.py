@@ -1,0 +1,194 @@
+"""prong up and down: from nothing to a hub and back, and everything that can be in the way."""
+import fcntl
+import os
+import signal
+import stat
+
+import hub
+
+PY, W = hub.sys.executable, hub.WORKER
+
+
+class Up(hub.Case):
+    def lock_pid(self):
+        with open(os.path.join(self.run_dir, "lock"), encoding="utf-8") as file:
+            return int(file.read())
+
+    def test_up_and_down(self):
+        found = self.up(hub.CONFIG).json()
+        self.assertEqual(found["workers"]["alpha"]["replicas"][0]["state"], "ready")
+        pid = self.lock_pid()
+        self.assertNotEqual(os.getsid(pid), os.getsid(0), "in a session of its own")
+        self.assertEqual(os.readlink(f"/proc/{pid}/fd/0"), "/dev/null")
+        log = os.path.join(self.run_dir, "hub.log")
+        self.assertEqual(os.readlink(f"/proc/{pid}/fd/2"), log)
+        self.assertEqual(stat.S_IMODE(os.stat(log).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(self.run_dir).st_mode), 0o700)
+        self.assertIn("the hub has ended", self.ok("down").err)
+        self.assertFalse(hub.is_alive(pid))
+        self.assertFalse(os.path.exists(os.path.join(self.run_dir, "hub.sock")))
+        with open(os.path.join(self.run_dir, "lock"), encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.assertIn("no hub runs", self.ok("down").err)
+
+    def test_the_table_on_a_terminal(self):
+        path = os.path.join(self.dir, "prong.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(hub.CONFIG)
+        code, text = self.on_terminal("up")          # ./prong.yaml
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r"alpha/0 +\x1b\[32mready")
+
+    def test_a_hub_that_runs_already(self):
+        self.up(hub.CONFIG)
+        pid = self.lock_pid()
+        result = self.ok("up")
+        self.assertIn("runs already", result.err)
+        self.assertIn("alpha", result.json()["workers"])
+        self.assertEqual(self.lock_pid(), pid)
+
+    def test_several_at_once_give_one_hub(self):
+        children = [self.start("up", "-q") for _ in range(4)]
+        for child in children:
+            self.assertEqual(self.end(child).code, 0)
+        self.assertEqual(len([c for c in hub.tagged(self.tag).values() if "prong-broker" in c]), 1)
+
+    def test_a_hub_without_workers_and_again_after_down(self):
+        for _ in range(3):
+            self.assertEqual(self.ok("up").json()["workers"], {})
+            self.ok("down")
+
+    def test_names_give_each_hub_its_own_folder(self):
+        self.ok("up", "--name", "one")
+        self.ok("up", "--name", "two")
+        self.ok("call", "--name", "one", "hub.status")
+        self.assertEqual(self.ok("status", "--name", "two").json()["hub"]["name"], "two")
+        self.ok("down", "--name", "one")
+        self.fails(3, "status", "--name", "one")
+        self.ok("status", "--name", "two")
+        # `run` has a --name of its own; the hub's stands before the verb.
+        self.ok("--name", "two", "run", "--name", "det", PY, W)
+        self.ok("call", "--name", "two", "det.echo")
+        self.ok("down", "--name", "two")
+        self.fails(3, "status", "--name", "two")
+
+    def test_the_environment_names_the_hub(self):
+        env = {"PRONG_URL": f"ipc://{self.run_dir}/hub.sock"}
+        self.ok("up", where=False, env=env)
+        self.ok("status", where=False, env=env)
+        self.ok("status")
+        self.ok("down", where=False, env=env)
+        env = {"XDG_RUNTIME_DIR": self.dir}
+        self.ok("up", where=False, env=env)
+        self.ok("status", where=False, env=env)
+        self.ok("down", where=False, env=env)
+        self.assertTrue(os.path.exists(self.dir + "/prong/hub.log"))
+
+    def test_workers_that_do_not_get_ready(self):
+        path = os.path.join(self.dir, "prong.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(hub.CONFIG + f"""
+  bad: {{command: [{PY}, {W}, die, "3"], restart: "no"}}
+  gone: {{command: [/none/such]}}
+""")
+        result = self.fails(150, "up")
+        self.assertIn("bad/0 is not ready: it is failed: exited with 3", result.err)
+        self.assertIn("  | started as bad\n", result.err)
+        self.assertIn("gone/0 is not ready: it is failed", result.err)
+        self.assertIn("prong down", result.err)
+        self.assertNotIn("alpha/0", result.err)
+        self.assertEqual(result.json()["workers"]["alpha"]["replicas"][0]["state"], "ready")
+        self.ok("call", "alpha.echo")                # it stays up for the others
+
+    def test_workers_that_take_too_long(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"workers: {{slow: {{command: [{PY}, {W}, never]}}}}")
+        result = self.fails(124, "up", "--timeout", "1s")
+        self.assertIn("slow/0 is not ready: it is starting", result.err)
+        self.ok("status")
+
+    def test_a_wrong_configuration(self):
+        path = os.path.join(self.dir, "prong.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("workers:\n  a: {comand: [x]}\n")
+        result = self.fails(6, "up")
+        self.assertRegex(result.err, r"prong\.yaml:2:\d+: ")
+        self.assertIn("command", result.err)
+        self.assertEqual(hub.tagged(self.tag), {})
+        self.fails(6, "up", "--config", self.dir + "/none.yaml")
+        self.fails(3, "status")
+
+    def test_only_what_this_start_said_is_told(self):
+        self.ok("up")
+        self.ok("down")
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write("nonsense")
+        result = self.fails(6, "up")
+        self.assertNotIn("listening", result.err)
+
+    def test_a_folder_that_cannot_be_used(self):
+        result = self.fails(1, "up", "--runtime-dir", self.dir + "/no/such", where=False)
+        self.assertIn("cannot", result.err)
+        os.mkdir(self.run_dir)
+        os.chmod(self.run_dir, 0o777)
+        self.assertIn("chmod", self.fails(4, "up").err)
+        self.assertIn("at most 107", self.fails(2, "up", "--name", "x" * 64, "--runtime-dir",
+                                                self.dir + "/" + "y" * 60, where=False).err)
+
+    def test_a_large_log_is_put_aside(self):
+        os.mkdir(self.run_dir, 0o700)
+        log = os.path.join(self.run_dir, "hub.log")
+        with open(log, "w", encoding="utf-8") as file:
+            file.write("x" * 2000000)
+        self.ok("up")
+        self.assertLess(os.stat(log).st_size, 100000)
+        self.assertEqual(os.stat(log + ".1").st_size, 2000000)
+
+    def test_in_the_foreground(self):
+        child = self.start("up", "--foreground")
+        while self.prong("status").code == 3:
+            self.assertIsNone(child.poll())
+        self.assertEqual(self.lock_pid(), child.pid)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(self.end(child).code, 0)
+
+    def test_an_interrupt_says_that_the_hub_stays(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"workers: {{slow: {{command: [{PY}, {W}, never]}}}}")
+        child = self.start("up")
+        while self.prong("wait", "--event", "hub.worker.started", "--from", "oldest").code == 3:
+            self.assertIsNone(child.poll())
+        child.send_signal(signal.SIGINT)
+        result = self.end(child)
+        self.assertEqual(result.code, 130)
+        self.ok("status")
+
+
+class Down(hub.Case):
+    config = hub.CONFIG
+
+    def test_a_hub_that_does_not_answer_gets_a_signal(self):
+        os.unlink(os.path.join(self.run_dir, "hub.sock"))
+        result = self.ok("down")
+        self.assertIn("SIGTERM", result.err)
+        self.assertEqual(hub.tagged(self.tag), {})
+
+    def test_it_takes_as_long_as_it_takes_but_is_not_waited_for(self):
+        child, fifo = self.blocking("alpha")
+        result = self.fails(124, "down", "--timeout", "300ms")
+        self.assertIn("has not ended within 300ms", result.err)
+        os.write(fifo, b"done\n")
+        self.ok("down")
+        self.assertEqual(self.end(child).code, 0)
+
+    def test_a_killed_hub_leaves_nothing_in_the_way(self):
+        with open(os.path.join(self.run_dir, "lock"), encoding="utf-8") as file:
+            pid = int(file.read())
+        os.kill(pid, signal.SIGKILL)
+        self.ok("down")
+        self.assertEqual(hub.tagged(self.tag), {})
+        self.ok("up")
+
+
+if __name__ == "__main__":
+    hub.main()
