@@ -336,8 +336,8 @@ refusal(const struct hub *hub, const struct client *c, size_t bytes)
     if (hub->payload_bytes + bytes > WIRE_PAYLOAD_BYTES_MAX) {
         return "the hub holds too many bytes of arguments and results";
     }
-    if (c->unfinished >= WIRE_WINDOW || (!c->nameless && c->call_count >= 2 * WIRE_WINDOW)) {
-        return "too many calls of this client have no outcome, or are not acknowledged";
+    if (c->unfinished >= WIRE_WINDOW) {
+        return "too many calls of this client have no outcome";
     }
     return NULL;
 }
@@ -414,6 +414,9 @@ call_take(struct hub *hub, struct slot *slot, const struct record *r)
     } else if (!c->nameless && slot->seq <= c->ack) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
                   "a call with this number was acknowledged already; numbers count up");
+    } else if (!c->nameless && slot->seq <= c->forgotten) {
+        slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
+                   "the outcome of a call so far back is no longer kept");
     } else {
         client_trim(hub, c);
         const char *why = refusal(hub, c, RECORD_FIELD(r, CALL, ARGS)->raw.len);
@@ -440,7 +443,7 @@ call_wait(struct hub *hub, struct slot *slot, const struct record *r)
     }
     struct call *call = call_find(hub, c, slot->seq);
     if (call == NULL) {
-        slot_fail(hub, slot, WIRE_ERR_NOT_FOUND, "the hub does not know this call");
+        slot_doubt(hub, slot, WIRE_ERR_NOT_FOUND, "the hub does not know this call");
     } else if (call->state == CALL_DONE) {
         slot_answer_call(hub, slot, call);
     } else {

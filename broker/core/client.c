@@ -235,13 +235,14 @@ client_trim(struct hub *hub, struct client *c)
     LIST_EACH(n, &c->calls)
     {
         struct call *call = CONTAINER(n, struct call, of_client);
-        if (c->call_count <= WIRE_WINDOW || call->state != CALL_DONE || call->replica != NULL) {
-            break;
+        if (c->call_count <= WIRE_WINDOW) {
+            return;
         }
-        if (!c->nameless && call->seq > c->ack) {
-            c->ack = call->seq;
+        /* One that takes long is passed over, so that it does not hold up those that came after it. */
+        if (call->state == CALL_DONE && call->replica == NULL) {
+            c->forgotten = call->seq > c->forgotten && !c->nameless ? call->seq : c->forgotten;
+            call_drop(hub, call);
         }
-        call_drop(hub, call);
     }
 }
 

@@ -118,7 +118,7 @@ expire(struct hub *hub, struct deadline *d)
     case DEADLINE_KINDS:
         break;
     }
-    assert(!"a deadline of no kind");
+    assert(false && "a deadline of no kind");
 }
 
 static void

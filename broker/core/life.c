@@ -463,7 +463,7 @@ act(struct hub *hub, struct replica *r, enum action action, enum life next)
     case ACT_IMPOSSIBLE:
         break;
     }
-    assert(!"a cell of the life table that cannot be reached");
+    assert(false && "a cell of the life table that cannot be reached");
     return next;
 }
 

@@ -116,7 +116,7 @@ struct client {
     int32_t pid;
     uint32_t present; /* connections that spoke for it and live */
     uint64_t ack;     /* every call up to this has its outcome there */
-    uint64_t top;     /* highest seq seen */
+    uint64_t forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
     uint64_t emit_seq, emit_number; /* newest event it published */
     struct node calls; /* all of its calls, oldest first */
     uint32_t call_count, unfinished;
@@ -282,6 +282,8 @@ struct buf *slot_begin(struct slot *slot); /* where to encode the answer */
 void slot_end(struct hub *hub, struct slot *slot);
 void slot_park(struct hub *hub, struct slot *slot, struct node *list);
 void slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
+/* The same where nobody can say any more whether the method began. */
+void slot_doubt(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
 void ticket_expired(struct hub *hub, struct ticket *ticket);
 void ticket_free(struct hub *hub, struct ticket *ticket);
 void tickets_deinit(struct hub *hub); /* the spare ones */

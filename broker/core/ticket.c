@@ -239,12 +239,23 @@ slot_park(struct hub *hub, struct slot *slot, struct node *list)
     }
 }
 
+static void
+fail(struct hub *hub, struct slot *slot, const struct write_error *e)
+{
+    write_error(slot_begin(slot), e);
+    slot_end(hub, slot);
+}
+
 void
 slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text)
 {
-    write_error(slot_begin(slot), &(struct write_error){
-                                      .seq = slot->seq, .code = code, .message = span_text(text)});
-    slot_end(hub, slot);
+    fail(hub, slot, &(struct write_error){slot->seq, code, WIRE_BEGAN_NO, span_text(text), {0}});
+}
+
+void
+slot_doubt(struct hub *hub, struct slot *slot, enum wire_error code, const char *text)
+{
+    fail(hub, slot, &(struct write_error){slot->seq, code, WIRE_BEGAN_MAYBE, span_text(text), {0}});
 }
 
 void
