@@ -27,10 +27,11 @@ buf_reserve(struct buf *b, size_t len)
         b->failed = true;
         return false;
     }
-    size_t cap = b->cap > 0 ? b->cap : BUF_FIRST_BYTES;
-    while (cap - b->w < len) {
-        cap *= 2;
-    }
+    /* At least doubled, so that many small writes stay cheap; but one large write gets what it
+     * needs, because most buffers hold one payload: twice a megabyte is a megabyte of page faults.
+     */
+    const size_t need = (b->w + len + BUF_FIRST_BYTES - 1) / BUF_FIRST_BYTES * BUF_FIRST_BYTES;
+    const size_t cap = need > 2 * b->cap ? need : 2 * b->cap;
     uint8_t *data = realloc(b->data, cap);
     if (data == NULL) {
         b->failed = true;
@@ -78,6 +79,12 @@ buf_reset(struct buf *b, size_t keep_bytes)
     }
     b->r = b->w = 0;
     b->failed = false;
+}
+
+void
+buf_recycle(struct buf *b, size_t keep_bytes)
+{
+    buf_reset(b, b->w >= b->cap / 4 ? b->cap : keep_bytes);
 }
 
 void

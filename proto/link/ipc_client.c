@@ -44,13 +44,11 @@ flush(struct link_client *base, struct link_error *error)
         if (n < 0 && errno != EAGAIN) {
             return link_fail(error, errno, "cannot write: %s", strerror(errno));
         }
-        if (n > 0) {
-            buf_skip(out, (size_t)n);
-        }
         if (n != (ssize_t)len) {
+            buf_skip(out, n > 0 ? (size_t)n : 0);
             return 0; /* the socket is full */
         }
-        buf_reset(out, REQ_KEEP_BYTES);
+        buf_recycle(out, REQ_KEEP_BYTES);
     }
     return 0;
 }

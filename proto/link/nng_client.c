@@ -7,6 +7,7 @@
 #include "proto/link/req.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -227,15 +228,36 @@ configure(struct stream_client *c, const char *url, const struct link_client_opt
     return code != 0 ? link_nng_fail(error, code, url) : 0;
 }
 
-static int
-dial(struct stream_client *c, const char *url, int timeout_ms, struct link_error *error)
+/* On libnng's thread. */
+static void
+dial_done(void *arg)
 {
-    nng_aio_set_timeout(c->dial_aio, timeout_ms > 0 ? timeout_ms : 1);
+    struct stream_client *c = arg;
+    pthread_mutex_lock(&c->lock);
+    wake(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* The limit is our own, because libnng's cancels an operation in a way that may get lost (#2208), and it
+ * runs on the clock that people set. Closing the dialer always brings the operation back. */
+static int
+dial(struct stream_client *c, const char *url, int64_t end_ms, struct link_error *error)
+{
+    nng_aio_set_timeout(c->dial_aio, NNG_DURATION_INFINITE);
     nng_stream_dialer_dial(c->dialer, c->dial_aio);
+    const int64_t left_ms = end_ms - req_now_ms();
+    struct pollfd pollfd = {.fd = c->event_fd, .events = POLLIN};
+    int ready;
+    do {
+        ready = poll(&pollfd, 1, left_ms > 0 ? (int)left_ms : 0);
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0) {
+        nng_stream_dialer_close(c->dialer);
+    }
     nng_aio_wait(c->dial_aio);
     const int code = nng_aio_result(c->dial_aio);
     if (code != 0) {
-        return link_nng_fail(error, code, url);
+        return link_nng_fail(error, ready == 0 ? NNG_ETIMEDOUT : code, url);
     }
     c->stream = nng_aio_get_output(c->dial_aio, 0);
     return 0;
@@ -250,7 +272,7 @@ start(struct stream_client *c, const char *url, const struct link_client_options
     if (c->event_fd < 0) {
         return link_fail(error, errno, "eventfd: %s", strerror(errno));
     }
-    int code = nng_aio_alloc(&c->dial_aio, NULL, NULL);
+    int code = nng_aio_alloc(&c->dial_aio, dial_done, c);
     if (code == 0) {
         code = nng_aio_alloc(&c->recv_aio, recv_done, c);
     }
@@ -263,7 +285,7 @@ start(struct stream_client *c, const char *url, const struct link_client_options
     if (code != 0) {
         return link_nng_fail(error, code, url);
     }
-    if (configure(c, url, options, error) < 0 || dial(c, url, timeout_ms, error) < 0) {
+    if (configure(c, url, options, error) < 0 || dial(c, url, end_ms, error) < 0) {
         return -1;
     }
     return req_greet(&c->req, url, end_ms, error);

@@ -31,7 +31,7 @@ bool
 req_room(struct req *r)
 {
     if (r->in.r == r->in.w) {
-        buf_reset(&r->in, REQ_KEEP_BYTES);
+        buf_recycle(&r->in, REQ_KEEP_BYTES);
     }
     const size_t have = r->in.w - r->in.r;
     return buf_reserve(&r->in, have > REQ_READ_BYTES ? have : REQ_READ_BYTES);
