@@ -139,12 +139,27 @@ find_param(enum admin_method method, const struct mp_item *name, uint32_t place)
     return PARAM_COUNT;
 }
 
+/* What a peer sent, as it may stand in a message: printable ASCII and not too long, because the message
+ * is a text on the wire again, which must be UTF-8, and may end on a terminal. */
+struct shown {
+    char text[81];
+};
+
+static struct shown
+show(struct span bytes)
+{
+    struct shown s = {0};
+    for (size_t i = 0; i < bytes.len && i < sizeof s.text - 1; i++) {
+        s.text[i] = (char) (bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
+    }
+    return s;
+}
+
 static bool
 refuse_argument(struct request *q, enum admin_method method, const char *what, struct span name)
 {
     char text[400];
-    int n = snprintf(text, sizeof text, "%s '%.*s'; allowed:", what, name.len > 60 ? 60 : (int) name.len,
-                     (const char *) name.data);
+    int n = snprintf(text, sizeof text, "%s '%s'; allowed:", what, show(name).text);
     for (enum admin_param p = 0; p < PARAM_COUNT && n < (int) sizeof text - 80; p++) {
         if (params[p].method == method) {
             n += snprintf(text + n, sizeof text - (size_t) n, " %s (%s%s)", params[p].name,
@@ -196,8 +211,8 @@ find_worker(struct request *q, enum admin_param p, int64_t *only)
     *only = -1;
     if (w == NULL || (t.one && t.index >= w->replica_count)) {
         char text[160];
-        (void) snprintf(text, sizeof text, "there is no %s '%.*s'", w == NULL ? "worker" : "replica",
-                        name.len > 80 ? 80 : (int) name.len, (const char *) name.data);
+        (void) snprintf(text, sizeof text, "there is no %s '%s'", w == NULL ? "worker" : "replica",
+                        show(name).text);
         fail(q, WIRE_ERR_NOT_FOUND, text);
         return NULL;
     }
@@ -362,8 +377,8 @@ static void
 do_logs(struct request *q)
 {
     int64_t only;
-    struct worker *w = find_worker(q, PARAM_logs_worker, &only);
     const uint64_t lines = uint_of(q, PARAM_logs_lines, LOG_LINES);
+    struct worker *w = find_worker(q, PARAM_logs_worker, &only);
     struct hub_effect *e = w == NULL ? NULL : effect_add(q->hub, HUB_OUT_LOGS);
     if (e != NULL) {
         e->call = q->call->number;
@@ -453,8 +468,9 @@ static void
 do_scale(struct request *q)
 {
     int64_t only;
-    struct worker *w = find_worker(q, PARAM_scale_worker, &only);
+    /* The arguments are gone once the call has failed, so they are read first. */
     const uint64_t replicas = uint_of(q, PARAM_scale_replicas, 0);
+    struct worker *w = find_worker(q, PARAM_scale_worker, &only);
     if (w == NULL) {
         return;
     }
@@ -495,10 +511,11 @@ static const char *
 read_words(const struct request *q, struct worker_spec *spec)
 {
     const struct span restart = text_of(q, PARAM_run_restart), ready = text_of(q, PARAM_run_ready);
-    spec->replicas = (uint32_t) uint_of(q, PARAM_run_replicas, 1);
-    if (spec->replicas == 0 || spec->replicas > WIRE_REPLICAS_MAX) {
+    const uint64_t replicas = uint_of(q, PARAM_run_replicas, 1);
+    if (replicas == 0 || replicas > WIRE_REPLICAS_MAX) {
         return "replicas must be from 1 to 256";
     }
+    spec->replicas = (uint32_t) replicas;
     if (restart.len > 0 && !span_is(restart, "no") && !span_is(restart, "on-failure") &&
         !span_is(restart, "always")) {
         return "restart must be no, on-failure or always";
@@ -576,6 +593,10 @@ do_remove(struct request *q)
     int64_t only;
     struct worker *w = find_worker(q, PARAM_remove_worker, &only);
     if (w == NULL) {
+        return;
+    }
+    if (only >= 0) {
+        fail(q, WIRE_ERR_INVALID_ARGUMENT, "remove takes the name of a worker, not of a replica");
         return;
     }
     for (uint32_t i = 0; i < w->replica_count; i++) {

@@ -189,6 +189,9 @@ client_of(struct hub *hub, struct slot *slot, const struct field *id)
     if (!bind(hub, peer, c)) {
         slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
                   "too many client ids of this connection wait for an outcome");
+        if (c->present == 0 && list_is_empty(&c->idle)) {
+            client_free(hub, c); /* it was made for this request, and nobody would ever forget it */
+        }
         return NULL;
     }
     return c;
@@ -200,6 +203,10 @@ client_call_key(const struct hub *hub, const struct slot *slot, const struct cli
     struct ticket *t = slot->ticket;
     if (!client->nameless) {
         return seq;
+    }
+    if (!t->peer->local) {
+        /* On a network a repeat cannot be told from a new request: a key that no other call has. */
+        return hub->last_call + 1;
     }
     /* A stock REQ socket repeats the same bytes under the same id after a reconnect. The place in the
      * message tells the records of a batch apart. */

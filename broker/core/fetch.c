@@ -254,10 +254,14 @@ fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
     }
     if (!look(hub, slot) && wait_ms == 0) {
         fetch_answer_empty(hub, slot);
-    } else if (slot->state == SLOT_PARKED && wait_ms < WIRE_PARK_MS &&
-               !deadline_set(&hub->deadlines, &slot->ticket->deadline, DEADLINE_TICKET,
-                             hub->now_ns + (int64_t) wait_ms * NS_PER_MS)) {
-        hub->failed = true;
+    } else if (slot->state == SLOT_PARKED && wait_ms < WIRE_PARK_MS) {
+        struct deadline *d = &slot->ticket->deadline;
+        const int64_t at_ns = hub->now_ns + (int64_t) wait_ms * NS_PER_MS;
+        /* Another FETCH of the same message may have less patience. */
+        if ((d->place == 0 || at_ns < d->at_ns) &&
+            !deadline_set(&hub->deadlines, d, DEADLINE_TICKET, at_ns)) {
+            hub->failed = true;
+        }
     }
 }
 

@@ -72,6 +72,7 @@ struct hub_input {
             int32_t pid;
             int32_t status; /* EXITED: as waitpid gives it */
             const char *step, *error; /* START_FAILED: where, and the text of the errno */
+            bool never; /* START_FAILED: it would not go better another time */
             const char *name; /* ALIVE: "detector/0" */
         } process;
         struct {

@@ -249,18 +249,22 @@ drain(struct hub *hub, struct replica *r)
 }
 
 static void
-terminate(struct hub *hub, struct replica *r)
-{
-    send_signal(hub, r, r->worker->spec->stop_signal, false);
-    set_deadline(hub, r, r->worker->spec->stop_timeout_ms);
-}
-
-static void
 kill_group(struct hub *hub, struct replica *r)
 {
     r->killed = true;
     send_signal(hub, r, 9, true);
     set_deadline(hub, r, WIRE_KILL_MS);
+}
+
+static void
+terminate(struct hub *hub, struct replica *r)
+{
+    if (r->killed) {
+        kill_group(hub, r); /* the first one came before there was a process */
+        return;
+    }
+    send_signal(hub, r, r->worker->spec->stop_signal, false);
+    set_deadline(hub, r, r->worker->spec->stop_timeout_ms);
 }
 
 static enum life
@@ -388,9 +392,7 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why)
         r->running_count--;
         call->replica = NULL;
         if (call->state == CALL_GIVEN && call->policy != POLICY_ONCE && call->runs < 2) {
-            call->state = CALL_QUEUED;
-            list_append(call->only < 0 ? r->worker->queue.next : r->queue.next, &call->queued);
-            r->worker->queued++;
+            route_again(call);
             continue;
         }
         call_failure(hub, call,
@@ -528,9 +530,7 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
         return;
     }
     /* What cannot be executed will not be executable by itself: as 126 and 127 of a shell. */
-    const bool never = strcmp(in->process.step, "exec") == 0 || strcmp(in->process.step, "folder") == 0 ||
-                       strcmp(in->process.step, "record") == 0;
-    r->last_status = never ? 127 << 8 : 0;
+    r->last_status = in->process.never ? 127 << 8 : 0;
     r->has_last = true;
     (void) snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: %s", in->process.step,
                     in->process.error);
@@ -561,8 +561,8 @@ life_alive(struct hub *hub, const struct hub_input *in)
 {
     struct target target;
     struct replica *r = name_target(span_text(in->process.name), &target) ? replica_find(hub, &target) : NULL;
-    if (r == NULL || r->process != 0) {
-        /* A worker of an earlier broker that this one does not know. */
+    if (r == NULL || r->process != 0 || hub->stopping) {
+        /* A worker of an earlier broker that this one does not know, or has no use for. */
         struct hub_effect *e = effect_add(hub, HUB_OUT_SIGNAL);
         if (e != NULL) {
             e->process = in->process.id;
@@ -575,6 +575,8 @@ life_alive(struct hub *hub, const struct hub_input *in)
         hub->failed = true;
     }
     r->wanted = true;
+    r->killed = r->overdue = false;
+    r->attach = 0;
     r->pid = in->process.pid;
     r->started_ns = hub->now_ns;
     r->life = LIFE_STARTING;

@@ -30,7 +30,7 @@ peer_opened(struct hub *hub, const struct hub_input *in)
     p->id = in->peer;
     p->local = p->trusted = in->opened.local;
     p->uid = p->local ? in->opened.uid : UINT32_MAX; /* nobody's: never equal to a local one */
-    p->pid = in->opened.pid;
+    p->pid = p->local ? in->opened.pid : 0; /* of another machine it would say nothing */
     p->start_ticks = in->opened.start_ticks;
     p->admin = p->local && (p->uid == 0 || p->uid == hub->options.uid);
     list_init(&p->tickets);

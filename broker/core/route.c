@@ -94,6 +94,21 @@ route_pump(struct hub *hub, struct worker *w)
     }
 }
 
+void
+route_again(struct call *call)
+{
+    struct worker *w = call->worker;
+    struct node *queue = call->only < 0 ? &w->queue : &w->replicas[call->only]->queue;
+    struct node *at = queue->next;
+    while (at != queue && CONTAINER(at, struct call, queued)->number < call->number) {
+        at = at->next;
+    }
+    call->replica = NULL;
+    call->state = CALL_QUEUED;
+    list_append(at, &call->queued);
+    w->queued++;
+}
+
 /* NULL when it can be served, else why not; *code says how. */
 static const char *
 refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
@@ -159,10 +174,13 @@ sweep_queue(struct hub *hub, const struct worker *w, struct node *queue)
     LIST_EACH(n, queue)
     {
         struct call *call = CONTAINER(n, struct call, queued);
+        const struct method *method = worker_method(w, call->method, call->method_len);
         if (!route_has_hope(w, call->only)) {
             refuse(hub, call, WIRE_ERR_UNAVAILABLE, "the worker has stopped or failed");
-        } else if (w->methods_known && worker_method(w, call->method, call->method_len) == NULL) {
+        } else if (w->methods_known && method == NULL) {
             refuse(hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");
+        } else if (method != NULL && call->runs == 0) {
+            call->policy = method->policy; /* it may have come before the methods were told */
         }
     }
 }

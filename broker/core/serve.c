@@ -97,7 +97,6 @@ reconcile(struct hub *hub, struct replica *r, const struct field *about)
     struct field running, done;
     const bool has_running = record_key(about, WIRE_KEY_ATTACH_running, &running);
     const bool has_done = record_key(about, WIRE_KEY_ATTACH_done, &done);
-    struct worker *w = r->worker;
     if (!has_running && !has_done) {
         /* It keeps no inventory, so nobody knows what became of them, and `once` is a promise. */
         life_end_calls(hub, r, "the worker attached anew without saying what became of the call");
@@ -119,10 +118,7 @@ reconcile(struct hub *hub, struct replica *r, const struct field *about)
             continue;
         }
         call->runs--;
-        call->state = CALL_QUEUED;
-        struct node *queue = call->only < 0 ? &w->queue : &r->queue;
-        list_append(queue->next, &call->queued); /* before the first: it has waited longest */
-        w->queued++;
+        route_again(call);
     }
 }
 

@@ -342,6 +342,9 @@ void slot_answer_call(struct hub *hub, struct slot *slot, struct call *call);
 /* route.c */
 /* Queue it for its worker, or give it out at once, or end it. */
 void route_call(struct hub *hub, struct call *call);
+/* A call that was given to a replica and is to be given again: back into the queue, before those that
+ * came after it. */
+void route_again(struct call *call);
 /* Give waiting calls to replicas that have room. */
 void route_pump(struct hub *hub, struct worker *worker);
 /* Whether calls may wait for this worker (or one replica): somebody serves or will. */

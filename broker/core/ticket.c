@@ -33,17 +33,17 @@ struct request_row {
 };
 
 static const struct request_row requests[WIRE_REC_COUNT] = {
-    [WIRE_REC_HELLO] = {hello_take, .open = true, .waits = true},
-    [WIRE_REC_CALL] = {call_take},
-    [WIRE_REC_WAIT] = {call_wait},
-    [WIRE_REC_CANCEL] = {call_cancel},
-    [WIRE_REC_EMIT] = {emit_take},
-    [WIRE_REC_FETCH] = {fetch_take},
-    [WIRE_REC_PING] = {ping_take, .open = true},
-    [WIRE_REC_ATTACH] = {serve_attach},
-    [WIRE_REC_POLL] = {serve_poll},
-    [WIRE_REC_REPORT] = {serve_report, .waits = true},
-    [WIRE_REC_CONTROL] = {serve_control},
+    [WIRE_REC_HELLO] = {.take = hello_take, .open = true, .waits = true},
+    [WIRE_REC_CALL] = {.take = call_take},
+    [WIRE_REC_WAIT] = {.take = call_wait},
+    [WIRE_REC_CANCEL] = {.take = call_cancel},
+    [WIRE_REC_EMIT] = {.take = emit_take},
+    [WIRE_REC_FETCH] = {.take = fetch_take},
+    [WIRE_REC_PING] = {.take = ping_take, .open = true},
+    [WIRE_REC_ATTACH] = {.take = serve_attach},
+    [WIRE_REC_POLL] = {.take = serve_poll},
+    [WIRE_REC_REPORT] = {.take = serve_report, .waits = true},
+    [WIRE_REC_CONTROL] = {.take = serve_control},
 };
 
 static struct ticket *
@@ -336,6 +336,12 @@ tickets_send(struct hub *hub)
         struct ticket *t = CONTAINER(n, struct ticket, due);
         if (t->parked > 0 && must_wait(t)) {
             list_remove(&t->due);
+            /* It may have been due because its time was up, as that of a FETCH in the same message. */
+            if (t->deadline.place == 0 &&
+                !deadline_set(&hub->deadlines, &t->deadline, DEADLINE_TICKET,
+                              hub->now_ns + (int64_t) WIRE_PARK_MS * NS_PER_MS)) {
+                hub->failed = true;
+            }
         } else {
             ticket_send(hub, t);
         }

@@ -71,6 +71,7 @@ start(struct broker *b, const struct hub_effect *e)
             f->input.process.id = e->process;
             f->input.process.step = spawn_step_text(SPAWN_STEP_RECORD);
             f->input.process.error = strerror(E2BIG);
+            f->input.process.never = true;
         }
     }
     free(text);
@@ -262,6 +263,7 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.status = r->status;
     in.process.error = strerror(r->error);
     in.process.step = spawn_step_text((enum spawn_step) r->step);
+    in.process.never = launch_never((enum spawn_step) r->step);
     in.process.name = r->name;
     broker_feed(b, &in);
 }

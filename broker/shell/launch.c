@@ -59,6 +59,9 @@ struct texts {
     bool failed;
 };
 
+/* As a replica's number: %i stays what it is, in texts that are not of the configuration. */
+enum { AS_IS = -1 };
+
 /* Add a copy of `text` with %i put in. */
 static void
 texts_add(struct texts *t, const char *text, uint32_t replica)
@@ -67,7 +70,7 @@ texts_add(struct texts *t, const char *text, uint32_t replica)
     char number[16];
     const int digits = snprintf(number, sizeof number, "%u", (unsigned) replica);
     for (const char *p = text; *p != '\0'; p++) {
-        if (p[0] == '%' && p[1] == 'i') {
+        if (p[0] == '%' && p[1] == 'i' && replica != (uint32_t) AS_IS) {
             buf_put(&b, number, (size_t) digits);
             p++;
         } else {
@@ -126,7 +129,7 @@ texts_setf(struct texts *t, const char *format, ...)
     va_start(args, format);
     (void) vsnprintf(setting, sizeof setting, format, args);
     va_end(args);
-    texts_set(t, setting, 0);
+    texts_set(t, setting, (uint32_t) AS_IS);
 }
 
 static void
@@ -135,7 +138,7 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     for (char **e = environ; *e != NULL; e++) {
         /* What the spawner told this broker is not for workers. */
         if (strncmp(*e, "PRONG_EPOCH=", 12) != 0 && strncmp(*e, "PRONG_KEEPER_PID=", 17) != 0) {
-            texts_add(env, *e, start->replica);
+            texts_add(env, *e, (uint32_t) AS_IS);
         }
     }
     texts_set(env, "PYTHONUNBUFFERED=1", 0);
@@ -170,4 +173,10 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
     texts_free(&env);
     texts_free(&dir);
     return ok;
+}
+
+bool
+launch_never(enum spawn_step step)
+{
+    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
 }

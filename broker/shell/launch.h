@@ -16,4 +16,8 @@ bool launch_spec(const struct config_worker *worker, struct worker_spec *spec, s
  * has SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
 bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record, char *text);
 
+/* Whether a start that failed at this step would fail again: what cannot be executed will not become
+ * executable by itself, as with 126 and 127 of a shell. */
+bool launch_never(enum spawn_step step);
+
 #endif

@@ -81,6 +81,7 @@ main(int argc, char *argv[])
     };
     struct arguments a = {0};
     (void) signal(SIGPIPE, SIG_IGN);
+    (void) signal(SIGXFSZ, SIG_IGN); /* a log file at a limit of the system is a write that fails */
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'r':

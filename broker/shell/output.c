@@ -14,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES_MAX = 8192, KEPT_LINES = 1000, KEPT_BYTES_MAX = 128 * 1024, READS_PER_TURN = 4 };
+/* A read is small because each line of it costs a write: who writes short lines without end may not hold
+ * up the calls of others for long. */
+enum { LINE_BYTES_MAX = 8192, KEPT_LINES = 1000, KEPT_BYTES_MAX = 128 * 1024, READ_BYTES_MAX = 1024 };
 
 struct line {
     uint64_t number; /* over all replicas, so that lines can be told in the order in which they came */
@@ -136,6 +138,9 @@ file_put(const struct output *o, struct stream *s, const char *bytes, size_t len
         file_open(o, s);
     }
     const ssize_t n = s->fd < 0 ? -1 : write(s->fd, bytes, len);
+    if (n > 0 && n != (ssize_t) len && ftruncate(s->fd, (off_t) s->file_bytes) != 0) {
+        s->file_bytes += (size_t) n; /* the piece of a line stays */
+    }
     if (n != (ssize_t) len) {
         /* Told with the first line that is lost and again when lines go through. */
         if (s->dropped++ == 0) {
@@ -244,7 +249,8 @@ static bool
 pipe_read(struct pipe *p, int reads)
 {
     for (int i = 0; i < reads && p->fd >= 0; i++) {
-        const ssize_t n = read(p->fd, p->text + p->len, sizeof p->text - p->len);
+        const size_t room = sizeof p->text - p->len;
+        const ssize_t n = read(p->fd, p->text + p->len, room < READ_BYTES_MAX ? room : READ_BYTES_MAX);
         if (n > 0) {
             p->len += (size_t) n;
             take_text(p);
@@ -264,7 +270,7 @@ static void
 pipe_ready(struct source *source, uint32_t events)
 {
     (void) events;
-    (void) pipe_read((struct pipe *) source, READS_PER_TURN);
+    (void) pipe_read((struct pipe *) source, 1);
 }
 
 void
@@ -302,7 +308,7 @@ void
 output_end(struct output *o, uint64_t process)
 {
     /* As much as a pipe can hold; who still writes into it (a grandchild) is not waited for. */
-    enum { ALL = 64 };
+    enum { ALL = (1 << 20) / READ_BYTES_MAX };
     for (struct pipe *p = o->pipes; p != NULL; p = p->next) {
         if (p->process == process && p->fd >= 0) {
             (void) pipe_read(p, ALL);

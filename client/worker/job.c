@@ -11,7 +11,7 @@
 #include "proto/record.h"
 #include "proto/write.h"
 
-enum { KEEP_BYTES = 262144, TEST_MS = 30000, LOOK_MS = 1 };
+enum { KEEP_BYTES = 65536, TEST_MS = 30000, LOOK_MS = 1 };
 
 bool
 job_init(prong_job *job, prong_worker *w)
@@ -104,9 +104,9 @@ write_failure(prong_job *job, prong_err code)
     write_raw(b, (struct span){details.data, details.len});
 }
 
-/* The outcome in job->scratch. Whether it is an error. */
+/* The outcome: a value where the method wrote it, an error in job->scratch. Whether it is one. */
 static bool
-write_outcome(prong_job *job, prong_err code)
+write_outcome(prong_job *job, prong_err code, struct span *outcome)
 {
     prong_value value;
     const char *problem;
@@ -117,10 +117,10 @@ write_outcome(prong_job *job, prong_err code)
     }
     if (code != PRONG_OK) {
         write_failure(job, code);
+        *outcome = buf_span(&job->scratch);
         return true;
     }
-    buf_reset(&job->scratch, KEEP_BYTES);
-    buf_put(&job->scratch, value.data, value.len);
+    *outcome = (struct span){value.data, value.len};
     return false;
 }
 
@@ -131,8 +131,9 @@ prong_job_end(prong_job *job, prong_err code)
         return;
     }
     job->open = false;
-    const bool is_error = write_outcome(job, code);
-    if (job->scratch.failed || !pull_end(job->worker->pull, is_error, buf_span(&job->scratch))) {
+    struct span outcome;
+    const bool is_error = write_outcome(job, code, &outcome);
+    if ((is_error && job->scratch.failed) || !pull_end(job->worker->pull, is_error, outcome)) {
         worker_say(job->worker, true, "out of memory for the outcome of a call");
         run_abandon(job->worker, 71);
     }
@@ -278,8 +279,8 @@ prong_worker_test_call(prong_worker *w, const char *method, const prong_value *a
         code = job_run(job);
     }
     job->open = false;
-    const bool is_error = write_outcome(job, code);
-    const struct span outcome = buf_span(&job->scratch);
+    struct span outcome;
+    const bool is_error = write_outcome(job, code, &outcome);
     if (out != NULL) {
         prong_writer_reset(out);
     }

@@ -10,10 +10,10 @@
 #define SP_ID_BIT (UINT32_C(1) << 31)
 
 enum {
-    /* What an emptied buffer may hold on to: memory that is given back and taken again for each
-     * call costs its page faults each time, 60 us for a call of 64 KiB. Outcomes are many, so only
-     * the first ones may hold so much. */
-    KEEP_BYTES = 262144,
+    /* What an emptied buffer may hold on to, beside what it needed last (buf_recycle): memory that
+     * is taken anew for each call costs its page faults each time, 60 us for a call of 64 KiB.
+     * Outcomes are many, so only the first ones may hold so much. */
+    KEEP_BYTES = 65536,
     KEEP_BYTES_EACH = 4096,
     KEEP_LARGE = 4,
     ITEM_BYTES = 16,
@@ -72,7 +72,7 @@ struct pull {
 static void
 copy(struct buf *b, struct span s)
 {
-    buf_reset(b, KEEP_BYTES);
+    buf_recycle(b, KEEP_BYTES);
     buf_put(b, s.data, s.len);
 }
 
@@ -361,7 +361,7 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct span *body)
     if (!p->connected || p->dead || p->refusal != 0) {
         return false;
     }
-    buf_reset(&p->out, KEEP_BYTES);
+    buf_recycle(&p->out, KEEP_BYTES);
     *id = p->welcome && !p->attach_due ? write_next(p) : 0;
     if (p->attach_due) {
         write_attach(p);
@@ -386,8 +386,11 @@ forget(struct pull *p, uint64_t call)
             p->kept_bytes -= gone.payload.w - gone.payload.r;
             p->kept[i] = p->kept[--p->kept_count];
             p->kept[p->kept_count] = gone; /* its memory is for the next one */
-            buf_reset(&p->kept[p->kept_count].payload,
-                      p->kept_count < KEEP_LARGE ? KEEP_BYTES : KEEP_BYTES_EACH);
+            if (p->kept_count < KEEP_LARGE) {
+                buf_recycle(&p->kept[p->kept_count].payload, KEEP_BYTES);
+            } else {
+                buf_reset(&p->kept[p->kept_count].payload, KEEP_BYTES_EACH);
+            }
             return;
         }
     }

@@ -413,7 +413,7 @@ wait_once(prong_worker *w, int64_t until_ns)
 {
     enum { LINK, STOP, CLIENT, EXTRAS };
     struct pollfd fds[EXTRAS + EXTRAS_MAX];
-    const bool stopping = prong_worker_is_stopping(w);
+    const bool stopping = w->stop_until_ns != 0; /* not a SIGTERM that was not acted on yet */
     const uint32_t count = stopping ? 0 : w->extra_count;
     bool has_events = false;
     for (uint32_t i = 0; i < count; i++) {
@@ -451,7 +451,7 @@ wait_once(prong_worker *w, int64_t until_ns)
 static bool
 is_over(prong_worker *w)
 {
-    if (w->over || !prong_worker_is_stopping(w)) {
+    if (w->over || w->stop_until_ns == 0) {
         return w->over;
     }
     return pull_is_over(w->pull) || (w->link == NULL && !pull_has_untold(w->pull)) ||

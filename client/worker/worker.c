@@ -178,6 +178,14 @@ prong_worker_on(prong_worker *w, const char *filter,
 {
     struct extra e = {.kind = EXTRA_ON, .run.on = function, .context = context};
     const bool is_valid = filter != NULL && name_is_filter(span_text(filter));
+    uint32_t others = 0;
+    for (uint32_t i = 0; w != NULL && i < w->extra_count; i++) {
+        others += w->extras[i]->kind == EXTRA_ON;
+    }
+    if (others >= SESSION_FETCHES_MAX) {
+        return mistake(w, PRONG_RESOURCE_EXHAUSTED, "on: more than %d filters",
+                       SESSION_FETCHES_MAX);
+    }
     if (is_valid) {
         memcpy(e.filter, filter, strlen(filter));
     }

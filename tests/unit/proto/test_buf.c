@@ -136,3 +136,35 @@ Test(buf, deinit_may_run_twice_and_leaves_a_usable_buffer)
     cr_assert_eq(buf_span(&b).len, 1);
     buf_deinit(&b);
 }
+
+Test(buf, a_large_write_takes_what_it_needs_and_small_ones_double)
+{
+    struct buf b = {0};
+    cr_assert(buf_reserve(&b, 100000));
+    cr_assert_leq(b.cap, 100000 + 4096);
+    const size_t cap = b.cap;
+    b.w = cap;
+    buf_put(&b, "x", 1);
+    cr_assert_geq(b.cap, 2 * cap);
+    buf_deinit(&b);
+}
+
+Test(buf, recycle_keeps_what_was_needed_last_and_gives_the_rest_back)
+{
+    struct buf b = {0};
+    cr_assert(buf_reserve(&b, 100000));
+    const size_t cap = b.cap;
+    b.w = 100000;
+    buf_recycle(&b, 1000);
+    cr_assert_eq(b.cap, cap);
+    cr_assert_eq(buf_span(&b).len, 0);
+    buf_put(&b, "x", 1);
+    buf_recycle(&b, 1000);
+    cr_assert_eq(b.cap, 0);
+    buf_put(&b, "x", 1);
+    buf_recycle(&b, 1000);
+    cr_assert_neq(b.cap, 0, "up to what may always be kept");
+    buf_deinit(&b);
+    buf_recycle(&b, 0);
+    cr_assert_eq(b.cap, 0);
+}
