@@ -228,6 +228,17 @@ done(const struct request *q)
     call_result(q->hub, q->call, (struct span){0});
 }
 
+/* What was built in hub->scratch is the result. */
+static void
+give_scratch(const struct request *q)
+{
+    if (q->hub->scratch.failed) {
+        fail(q, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
+    } else {
+        call_result(q->hub, q->call, buf_span(&q->hub->scratch));
+    }
+}
+
 /* ---- what can be asked ------------------------------------------------------------------------ */
 
 static void
@@ -317,7 +328,7 @@ do_status(struct request *q)
         write_text(b, w->spec->name);
         write_worker(hub, b, w);
     }
-    call_result(hub, q->call, buf_span(b));
+    give_scratch(q);
 }
 
 static const struct {
@@ -353,7 +364,7 @@ describe_hub(struct request *q)
             }
         }
     }
-    call_result(q->hub, q->call, buf_span(b));
+    give_scratch(q);
 }
 
 static void

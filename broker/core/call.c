@@ -299,6 +299,7 @@ call_expired(struct hub *hub, struct call *call)
     write_uint(&call->outcome, WIRE_BEGAN_YES);
     write_text(&call->outcome, "the outcome was not fetched in time and is no longer kept");
     write_nil(&call->outcome);
+    hub->failed |= call->outcome.failed;
     charge(hub, call);
 }
 

@@ -81,6 +81,26 @@ replica_of_pid(const struct hub *hub, const struct peer *peer)
     return NULL;
 }
 
+static void
+know(struct client *c, const struct replica *replica)
+{
+    if (replica != NULL) {
+        replica_name(replica, c->source);
+        (void) snprintf(c->who, sizeof c->who, "%s", c->source);
+    }
+}
+
+void
+clients_know(struct hub *hub, const struct replica *replica)
+{
+    for (struct table_entry *e = hub->clients.head; e != NULL; e = e->hh.next) {
+        struct client *c = CONTAINER(e, struct client, entry);
+        if (c->pid == replica->pid && c->source[0] == '\0') {
+            know(c, replica);
+        }
+    }
+}
+
 static struct client *
 client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
 {
@@ -95,11 +115,7 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     c->pid = peer->pid;
     (void) snprintf(c->who, sizeof c->who, peer->local ? "pid %d uid %u" : "network", (int) peer->pid,
                     (unsigned) peer->uid);
-    const struct replica *replica = replica_of_pid(hub, peer);
-    if (replica != NULL) {
-        replica_name(replica, c->source);
-        (void) snprintf(c->who, sizeof c->who, "%s", c->source);
-    }
+    know(c, replica_of_pid(hub, peer));
     list_init(&c->calls);
     list_init(&c->idle);
     if (!table_add(&hub->clients, &c->entry, c->key, sizeof c->key)) {

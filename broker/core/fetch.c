@@ -102,6 +102,10 @@ hub_event(struct hub *hub, const char *topic, struct span payload)
         .source = span_text("hub"),
         .payload = payload,
     };
+    if (hub->scratch.failed) {
+        hub->failed = true; /* half an event is none */
+        return;
+    }
     struct hub_effect *e = ring_add(hub, &event) != 0 ? effect_add(hub, HUB_OUT_EVENT) : NULL;
     if (e != NULL) {
         e->topic = span_text(topic); /* a constant */
@@ -156,6 +160,10 @@ answer(struct hub *hub, struct slot *slot, uint32_t count)
 {
     const struct fetch *f = slot->fetch;
     const struct span items = buf_span(&hub->scratch);
+    if (hub->scratch.failed) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
+        return;
+    }
     struct buf *b = slot_begin(slot);
     (void) buf_reserve(b, items.len + 64);
     write_op(b, WIRE_EVENTS);

@@ -398,7 +398,7 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why)
         call_failure(hub, call,
                      &(struct failure){WIRE_ERR_ABORTED, WIRE_BEGAN_MAYBE,
                                        span_text(why),
-                                       buf_span(&details)});
+                                       details.failed ? (struct span){0} : buf_span(&details)});
         call_settle(hub, call);
     }
     buf_deinit(&details);
@@ -519,6 +519,7 @@ life_started(struct hub *hub, const struct hub_input *in)
         return;
     }
     r->pid = in->process.pid;
+    clients_know(hub, r); /* a quick one may have spoken already */
     life_step(hub, r, LIFE_IN_STARTED);
 }
 

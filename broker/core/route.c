@@ -26,8 +26,11 @@ least_busy(const struct worker *w)
 }
 
 bool
-route_has_hope(const struct worker *w, int64_t only)
+route_has_hope(const struct hub *hub, const struct worker *w, int64_t only)
 {
+    if (!hub->configured && w->spec->autostart) {
+        return true; /* it is about to be started */
+    }
     for (uint32_t i = 0; i < w->replica_count; i++) {
         if ((only < 0 || w->replicas[i]->index == only) && life_has_hope(w->replicas[i])) {
             return true;
@@ -125,7 +128,7 @@ refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
     if (hub->stopping) {
         return "the hub is stopping";
     }
-    if (!route_has_hope(w, call->only)) {
+    if (!route_has_hope(hub, w, call->only)) {
         return "no replica runs and none will start by itself (see prong status)";
     }
     *code = WIRE_ERR_UNIMPLEMENTED;
@@ -133,7 +136,9 @@ refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
         return "the worker has no such method";
     }
     *code = WIRE_ERR_RESOURCE_EXHAUSTED;
-    return w->queued >= w->spec->queue_max ? "too many calls wait for this worker" : NULL;
+    /* A call that somebody is free for does not wait, whatever the queue may hold. */
+    const bool goes = call->only < 0 ? least_busy(w) != NULL : has_room(w->replicas[call->only]);
+    return !goes && w->queued >= w->spec->queue_max ? "too many calls wait for this worker" : NULL;
 }
 
 static void
@@ -146,7 +151,8 @@ refuse(struct hub *hub, struct call *call, enum wire_error code, const char *tex
         write_text(details, "retry_after_ms");
         write_uint(details, 1000);
     }
-    call_failure(hub, call, &(struct failure){code, WIRE_BEGAN_NO, span_text(text), buf_span(details)});
+    const struct span told = details->failed ? (struct span){0} : buf_span(details);
+    call_failure(hub, call, &(struct failure){code, WIRE_BEGAN_NO, span_text(text), told});
 }
 
 void
@@ -175,7 +181,7 @@ sweep_queue(struct hub *hub, const struct worker *w, struct node *queue)
     {
         struct call *call = CONTAINER(n, struct call, queued);
         const struct method *method = worker_method(w, call->method, call->method_len);
-        if (!route_has_hope(w, call->only)) {
+        if (!route_has_hope(hub, w, call->only)) {
             refuse(hub, call, WIRE_ERR_UNAVAILABLE, "the worker has stopped or failed");
         } else if (w->methods_known && method == NULL) {
             refuse(hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");

@@ -74,7 +74,7 @@ keep_methods(struct worker *w, const struct field *methods)
     w->methods_known = true;
     buf_reset(&w->described, SIZE_MAX);
     buf_put(&w->described, methods->raw.data, methods->raw.len);
-    return true;
+    return !w->described.failed;
 }
 
 static bool
@@ -358,8 +358,8 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
     if (current) {
         struct buf *b = slot_begin(slot);
         write_op(b, WIRE_ACK);
-        write_array(b, count);
-        buf_put(b, buf_span(&forget).data, buf_span(&forget).len);
+        write_array(b, forget.failed ? 0 : count);
+        buf_put(b, buf_span(&forget).data, forget.failed ? 0 : buf_span(&forget).len);
         write_uint(b, 0);
         slot_end(hub, slot);
     } else {
@@ -392,6 +392,7 @@ serve_command(struct hub *hub, struct replica *r, const char *verb, uint64_t cal
         slot_end(hub, r->control);
     } else if (verb[0] != '\0' && r->session != 0 && r->command_count < COMMANDS_MAX) {
         write_command(&r->commands, verb, call);
+        hub->failed |= r->commands.failed;
         r->command_count++;
     }
 }

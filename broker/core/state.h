@@ -303,6 +303,8 @@ struct client *client_of(struct hub *hub, struct slot *slot, const struct field 
 struct client *client_find(struct hub *hub, struct peer *peer, const struct field *id);
 void client_ack(struct hub *hub, struct client *client, uint64_t ack);
 void client_leave(struct hub *hub, struct client *client);
+/* The process of a replica is known now: clients that it made before are told from others. */
+void clients_know(struct hub *hub, const struct replica *replica);
 void client_expired(struct hub *hub, struct client *client);
 void client_free(struct hub *hub, struct client *client);
 /* The key of a call: its seq, or for the nameless what makes a repeat known. */
@@ -348,7 +350,7 @@ void route_again(struct call *call);
 /* Give waiting calls to replicas that have room. */
 void route_pump(struct hub *hub, struct worker *worker);
 /* Whether calls may wait for this worker (or one replica): somebody serves or will. */
-bool route_has_hope(const struct worker *worker, int64_t only);
+bool route_has_hope(const struct hub *hub, const struct worker *worker, int64_t only);
 /* End every waiting call that nobody will serve. */
 void route_sweep(struct hub *hub, struct worker *worker);
 

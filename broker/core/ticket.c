@@ -109,7 +109,8 @@ ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_er
 {
     struct buf b = {0};
     write_error(&b, &(struct write_error){.code = code, .message = span_text(text)});
-    struct hub_effect *e = effect_add(hub, HUB_OUT_REPLY);
+    hub->failed |= b.failed;
+    struct hub_effect *e = b.failed ? NULL : effect_add(hub, HUB_OUT_REPLY);
     if (e != NULL) {
         e->peer = peer->id;
         e->request = request;
@@ -312,8 +313,8 @@ ticket_send(struct hub *hub, struct ticket *t)
             answer_waiting(hub, &t->slots[i]);
         }
     }
-    struct hub_effect *e = effect_add(hub, HUB_OUT_REPLY);
-    if (e == NULL || t->out.failed) {
+    struct hub_effect *e = t->out.failed ? NULL : effect_add(hub, HUB_OUT_REPLY);
+    if (e == NULL) {
         hub->failed = true;
         return;
     }

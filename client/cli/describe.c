@@ -146,7 +146,11 @@ describe_all(struct cli *cli)
     }
     struct described *list = calloc(status.worker_count + 1, sizeof *list);
     size_t count = 0;
-    code = list != NULL ? ask_or_note(cli, "hub", list, &count) : output_no_memory(cli);
+    if (list == NULL) {
+        status_deinit(&status);
+        return output_no_memory(cli);
+    }
+    code = ask_or_note(cli, "hub", list, &count);
     for (size_t i = 0; code == CLI_OK && i < status.worker_count; i++) {
         code = ask_or_note(cli, status.workers[i].name, list, &count);
     }

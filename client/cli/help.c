@@ -90,35 +90,55 @@ print_wrapped(FILE *out, const char *text, int used, int from)
     (void)fputc('\n', out);
 }
 
+static bool
+is_hidden(const struct option_row *row, const struct option_row *by)
+{
+    for (; by != NULL && by->name != NULL; by++) {
+        if (strcmp(by->name, row->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `timeout` is what to say of the default of --timeout. */
 static void
-print_options(FILE *out, const char *heading, const struct option_row *rows, int64_t timeout_ms)
+print_option(FILE *out, const struct option_row *row, const char *timeout)
+{
+    const bool is_long = row->name[1] == '-', has_letter = row->letter != 0;
+    char left[80], help[300];
+    int n = snprintf(left, sizeof left, "  %c%c%s %s%s%s", has_letter ? '-' : ' ',
+                     has_letter ? row->letter : ' ', is_long && has_letter ? "," : " ",
+                     is_long ? row->name : "", row->value != NULL ? " " : "",
+                     row->value != NULL ? row->value : "");
+    (void)fputs(left, out);
+    if (n > COLUMN - 2) {
+        (void)fputc('\n', out);
+        n = 0;
+    }
+    const bool is_timeout = row->offset == OPTION_FIELD(timeout_ms);
+    (void)snprintf(help, sizeof help, "%s%s%s", row->help, is_timeout ? "; default: " : "",
+                   is_timeout ? timeout : "");
+    print_wrapped(out, help, n, COLUMN);
+}
+
+/* `hidden_by` has options that take the place of some of these; or NULL. */
+static void
+print_options(FILE *out, const char *heading, const struct option_row *rows,
+              const struct option_row *hidden_by, const char *timeout)
 {
     (void)fprintf(out, "\n%s:\n", heading);
     for (; rows->name != NULL; rows++) {
-        const bool is_long = rows->name[1] == '-';
-        char left[80], span[UNIT_SPAN_BYTES], help[300];
-        int n = snprintf(left, sizeof left, "  %c%c%s %s%s%s", rows->letter != 0 ? '-' : ' ',
-                         rows->letter != 0 ? rows->letter : ' ',
-                         is_long && rows->letter != 0 ? "," : " ", is_long ? rows->name : "",
-                         rows->value != NULL ? " " : "", rows->value != NULL ? rows->value : "");
-        (void)fputs(left, out);
-        if (n > COLUMN - 2) {
-            (void)fputc('\n', out);
-            n = 0;
+        if (!is_hidden(rows, hidden_by)) {
+            print_option(out, rows, timeout);
         }
-        (void)snprintf(help, sizeof help, "%s", rows->help);
-        if (rows->offset == OPTION_FIELD(timeout_ms)) {
-            unit_span(timeout_ms, span);
-            (void)snprintf(help, sizeof help, "%s; default: %s", rows->help,
-                           timeout_ms > 0 ? span : "never");
-        }
-        print_wrapped(out, help, n, COLUMN);
     }
 }
 
 void
 help_print_verb(FILE *out, const struct verb *verb)
 {
+    char span[UNIT_SPAN_BYTES];
     (void)fprintf(out, "usage: prong %s %s\n", verb->name, verb->arguments);
     print_wrapped(out, verb->summary, 0, 0);
     if (verb->aliases != NULL) {
@@ -129,9 +149,11 @@ help_print_verb(FILE *out, const struct verb *verb)
         print_wrapped(out, verb->help, 0, 0);
     }
     if (verb->options != NULL) {
-        print_options(out, "Options", verb->options, 0);
+        print_options(out, "Options", verb->options, NULL, "");
     }
-    print_options(out, "Options of every verb", common, verb->timeout_ms);
+    unit_span(verb->timeout_ms, span);
+    print_options(out, "Options of every verb", common, verb->options,
+                  verb->timeout_ms > 0 ? span : "never");
 }
 
 static void
@@ -156,7 +178,7 @@ help_print_all(FILE *out)
         print_verb_line(out, &rows[i]);
     }
     (void)fputs("\nprong help VERB tells more of one.\n", out);
-    print_options(out, "Options of every verb", common, 0);
+    print_options(out, "Options of every verb", common, NULL, "as the verb says");
     (void)fputs("\nExit codes:\n", out);
     for (size_t i = 0; i < sizeof exit_codes / sizeof exit_codes[0]; i++) {
         (void)fprintf(out, "  %3d  %s\n", exit_codes[i].code, exit_codes[i].meaning);

@@ -25,27 +25,27 @@ enum {
 
 /* ---- connection ----------------------------------------------------------------------------- */
 
-/* The token of a network endpoint: the file's first line. */
-static int
-read_token(const struct cli *cli, char token[TOKEN_BYTES_MAX + 1], size_t *len)
+/* The token of a network endpoint: the file's first line. False with errno. */
+static bool
+read_token(const char *file, char token[TOKEN_BYTES_MAX + 2], size_t *len)
 {
-    const char *file = cli->options.token_file;
     const int fd = file != NULL ? open(file, O_RDONLY | O_CLOEXEC) : -1;
     *len = 0;
     if (file == NULL) {
-        return CLI_OK;
+        return true;
     }
+    /* One byte more than is allowed, so that the library can refuse what is too long. */
     const ssize_t n = fd < 0 ? -1 : read(fd, token, TOKEN_BYTES_MAX + 1);
-    if (n < 0) {
-        output_say(cli, "--token-file %s: %s", file, strerror(errno));
-    } else {
-        token[n] = '\0';
-        *len = strcspn(token, "\r\n");
-    }
+    const int error = errno;
     if (fd >= 0) {
         close(fd);
     }
-    return n < 0 ? CLI_USAGE : CLI_OK;
+    if (n >= 0) {
+        token[n] = '\0';
+        *len = strcspn(token, "\r\n");
+    }
+    errno = error;
+    return n >= 0;
 }
 
 prong_err
@@ -54,9 +54,10 @@ hub_try(struct cli *cli, const char *url, char *why, size_t why_size)
     char name[PRONG_NAME_BYTES_MAX], token[TOKEN_BYTES_MAX + 2];
     prong_options o = {.size_bytes = sizeof o, .name = name, .tls_ca_file = cli->options.ca_file};
     (void)snprintf(name, sizeof name, "prong %s", cli->verb->name);
-    if (read_token(cli, token, &o.token_len) != CLI_OK) {
-        (void)snprintf(why, why_size, "without its token");
-        return PRONG_UNAUTHENTICATED;
+    if (!read_token(cli->options.token_file, token, &o.token_len)) {
+        (void)snprintf(why, why_size, "--token-file %s: %s", cli->options.token_file,
+                       strerror(errno));
+        return PRONG_INVALID_ARGUMENT;
     }
     o.token = token;
     o.connect_timeout_ms = unit_left_ms(cli->deadline_ms, CONNECT_MS_MAX);

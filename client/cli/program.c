@@ -15,8 +15,6 @@
 
 #include "client/cli/cli.h"
 
-extern char **environ;
-
 static bool
 is_program(const char *path)
 {

@@ -107,7 +107,7 @@ status_get(struct cli *cli, struct status *status)
     if (code == CLI_OK && !make_room(&workers, &s)) {
         code = output_no_memory(cli);
     }
-    if (code != CLI_OK) {
+    if (code != CLI_OK || s.workers == NULL || s.replicas == NULL) {
         status_deinit(&s);
         return code;
     }

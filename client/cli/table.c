@@ -116,15 +116,30 @@ width_of(const char *text)
 }
 
 static void
-print_cell(const struct table_cell *cell, size_t width, bool has_color, FILE *out)
+print_cell(const struct table_cell *cell, bool has_color, FILE *out)
 {
     const bool colored = has_color && cell->color != TABLE_PLAIN;
     const char *text = cell->text != NULL ? cell->text : "?";
     (void)fprintf(out, "%s%s%s", colored ? colors[cell->color] : "", text,
                   colored ? "\033[0m" : "");
-    for (size_t n = width_of(text); n < width; n++) {
-        (void)fputc(' ', out);
+}
+
+/* The gap before a cell is written with it, so that no line ends with blanks. */
+static void
+print_row(const struct table_cell *cells, const size_t *widths, size_t columns, FILE *out,
+          bool has_color)
+{
+    size_t gap = 0;
+    for (size_t c = 0; c < columns; c++) {
+        const size_t width = width_of(cells[c].text);
+        for (size_t n = 0; width > 0 && n < gap; n++) {
+            (void)fputc(' ', out);
+        }
+        gap = width > 0 ? 0 : gap;
+        print_cell(&cells[c], has_color, out);
+        gap += widths[c] + 2 - width;
     }
+    (void)fputc('\n', out);
 }
 
 void
@@ -139,10 +154,6 @@ table_print(const struct table *table, FILE *out, bool has_color)
         }
     }
     for (size_t row = 0; row + columns <= table->count; row += columns) {
-        for (size_t c = 0; c + 1 < columns; c++) {
-            print_cell(&table->cells[row + c], widths[c] + 2, has_color, out);
-        }
-        print_cell(&table->cells[row + columns - 1], 0, has_color, out);
-        (void)fputc('\n', out);
+        print_row(&table->cells[row], widths, columns, out, has_color);
     }
 }

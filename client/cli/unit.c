@@ -98,7 +98,7 @@ unit_span(int64_t ms, char out[UNIT_SPAN_BYTES])
     const long long s = ms / 1000, m = s / 60, h = m / 60, d = h / 24;
     if (s == 0) {
         (void)snprintf(out, UNIT_SPAN_BYTES, "%dms", (int)ms);
-    } else if (m == 0) {
+    } else if (s < 120) {
         (void)snprintf(out, UNIT_SPAN_BYTES, "%llds", s);
     } else if (h == 0) {
         (void)snprintf(out, UNIT_SPAN_BYTES, "%lldm%02llds", m, s % 60);

@@ -15,7 +15,7 @@ bool unit_count(const char *text, int64_t *count);
 void unit_time(int64_t time_us, char out[UNIT_TIME_BYTES]);
 /* "12:00:00.123456" of the local day. */
 void unit_time_local(int64_t time_us, char out[UNIT_TIME_BYTES]);
-/* "250ms", "3s", "2m05s", "3h02m", "5d03h". */
+/* "250ms", "90s", "2m05s", "3h02m", "5d03h". */
 void unit_span(int64_t ms, char out[UNIT_SPAN_BYTES]);
 /* Monotonic. */
 int64_t unit_now_ms(void);

@@ -57,7 +57,7 @@ list_arguments(const struct up *up, const char *argv[PROGRAM_ARGS_MAX])
 /* The hub's log: in its directory, for its owner alone. One that has grown is put aside. Where it
  * cannot be made a piece of memory takes its place: prongd will not start either, and says why. */
 static bool
-open_log(struct up *up)
+open_log(struct up *up, bool has_dir)
 {
     char path[PATH_MAX + 16], aside[PATH_MAX + 24];
     struct stat status;
@@ -71,6 +71,11 @@ open_log(struct up *up)
     if (up->log_fd >= 0 && (fstat(up->log_fd, &status) != 0 || !S_ISREG(status.st_mode))) {
         close(up->log_fd);
         up->log_fd = -1;
+        errno = EEXIST;
+    }
+    if (up->log_fd < 0 && has_dir) {
+        output_say(up->cli, "cannot write %s, what the hub says will be lost: %s", path,
+                   strerror(errno));
     }
     if (up->log_fd < 0) {
         up->log_fd = memfd_create(HUBDIR_LOG, MFD_CLOEXEC);
@@ -85,7 +90,7 @@ start(struct up *up)
     struct cli *cli = up->cli;
     const char *argv[PROGRAM_ARGS_MAX];
     const bool has_dir = hubdir_make(cli, up->dir); /* prongd says what is wrong with it */
-    if (!open_log(up)) {
+    if (!open_log(up, has_dir)) {
         output_say(cli, "out of descriptors");
         return CLI_FAILED;
     }

@@ -127,7 +127,7 @@ prong_worker_method(prong_worker *w, const char *name, prong_method_fn function,
     }
     struct method *m = &more[w->method_count++];
     *m = (struct method){.function = function, .policy = policy, .help = copy, .context = context};
-    memcpy(m->name, name, text.len);
+    memcpy(m->name, text.data, text.len);
     return PRONG_OK;
 }
 

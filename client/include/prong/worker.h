@@ -40,7 +40,8 @@
  * End. SIGTERM, prong_worker_stop or the hub's wish to stop: the running method ends and its
  * outcome is told, loop functions return, teardown runs, and prong_worker_run returns 0. SIGTERM is
  * handled only if the program left it as it was (SIG_DFL); a program with a handler of its own
- * calls prong_worker_stop in it.
+ * calls prong_worker_stop in it. It is as it was again after prong_worker_free. A child that a
+ * method forks uses nothing of the worker; SIGTERM ends it as usual.
  *
  * Setting up (everything named prong_worker_new, _method, _on, _setup... up to prong_worker_run) is
  * done before prong_worker_run, by one thread. What is wrong there is returned, and kept as well:
@@ -112,9 +113,11 @@ PRONG_API prong_err prong_worker_reconnect(prong_worker *worker, int32_t budget_
 
 /* ---- beside the calls ----------------------------------------------------------------------- */
 
+/* At most 128 of these in all. None of them runs any more once the worker is to end, but loops. */
+
 /* Handle events of a topic in the worker's thread, between calls. `filter` is a topic in which a
  * token may be * and the last one >. The events begin with the first one after the worker got
- * ready; a reconnect loses none (`lost` and `reset` of the event say so if the hub did). At most 32
+ * ready; a reconnect loses none (`lost` and `reset` of the event say so if the hub did). At most 64
  * filters. `event` is valid until the function returns. */
 PRONG_API prong_err prong_worker_on(prong_worker *worker, const char *filter,
                                     void (*function)(prong_worker *worker, const prong_event *event,
@@ -132,7 +135,7 @@ PRONG_API prong_err prong_worker_every(prong_worker *worker, int32_t period_ms,
  *   events  POLLIN, POLLOUT... of <poll.h>; a further call for the same fd replaces the first, and
  *           0 ends it. `revents` has what is ready, POLLERR and POLLHUP too
  *
- * May also be called later, by anything that runs in the worker's thread. At most 64. */
+ * May also be called later, by anything that runs in the worker's thread. */
 PRONG_API prong_err prong_worker_watch(prong_worker *worker, int fd, short events,
                                        void (*function)(prong_worker *worker, int fd, short revents,
                                                         void *context),
@@ -140,7 +143,7 @@ PRONG_API prong_err prong_worker_watch(prong_worker *worker, int fd, short event
 /* Run a function in a thread of its own, beside the calls: a blocking grab from a camera, say. It
  * is started after setup, when the worker is attached, and returns when prong_worker_is_stopping:
  * the end of the worker waits for it. It uses prong_worker_emit, prong_worker_client and the
- * functions below that say "any"; what it shares with methods it locks. At most 16. */
+ * functions below that say "any"; what it shares with methods it locks. */
 PRONG_API prong_err prong_worker_loop(prong_worker *worker,
                                       void (*function)(prong_worker *worker, void *context),
                                       void *context);
@@ -192,9 +195,9 @@ PRONG_API int prong_worker_finish(prong_worker *worker);
  * worker is freed; not to be freed by the program. NULL when the hub cannot be reached, or without
  * a hub (prong_worker_test_call): the text is in prong_worker_error_text. Threads: any. */
 PRONG_API prong_client *prong_worker_client(prong_worker *worker);
-/* Publish an event and wait until the hub has stored it; prong_emit of the worker's client. For
- * many small ones there is prong_post. Errors: as prong_emit, and PRONG_UNAVAILABLE when there is
- * no client. Threads: any. */
+/* Publish an event and wait until the hub has stored it, at most 5 s; prong_emit of the worker's
+ * client. For many small ones there is prong_post. Errors: as prong_emit, and PRONG_UNAVAILABLE
+ * when there is no client. Threads: any. */
 PRONG_API prong_err prong_worker_emit(prong_worker *worker, const char *topic,
                                       const prong_value *payload);
 /* Copy the last failure of the functions of the worker, NUL-terminated and cut to `size` bytes; ""

@@ -3,6 +3,7 @@ look at what is left afterwards. Python 3 standard library only."""
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -51,6 +52,19 @@ def is_alive(pid):
         return False
 
 
+def remaining(tag):
+    """The tagged processes that do not end by themselves within a moment. `prong down` returns when the
+    hub's lock is free, and whoever gave it up is then about to exit."""
+    for pid in tagged(tag):
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            continue
+        select.select([fd], [], [], 2 * SLOW)
+        os.close(fd)
+    return tagged(tag)
+
+
 class Result:
     def __init__(self, code, out, err):
         self.code, self.out, self.err = code, out, err
@@ -82,21 +96,39 @@ class Case(unittest.TestCase):
         self.run_dir = os.path.join(self.dir, "run")
         self.children = []
         self.addCleanup(self.clean)
+        # Whatever hangs is cut off before ctest would do it, which cannot clean up.
+        signal.signal(signal.SIGALRM, self.late)
+        signal.alarm(2 * DEADLINE)
         if self.config is not None:
             self.up(self.config)
 
+    def late(self, _number, _frame):
+        self.fail("the test took too long")
+
     def clean(self):
+        signal.alarm(2 * DEADLINE)
         if os.path.exists(os.path.join(self.run_dir, "lock")):
             self.prong("down", "-q")
         for child in self.children:
             if child.poll() is None:
                 child.kill()
             child.communicate()
-        left = tagged(self.tag)
+        faults = self.faults()
+        left = remaining(self.tag)
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.dir, ignore_errors=True)
         self.assertEqual(left, {}, "these were left running")
+        self.assertEqual(faults, [], "in hub.log")
+
+    def faults(self):
+        """What a hub logged that no hub may log: one that crashes is started anew, and hides it."""
+        found = []
+        for folder, _, names in os.walk(self.dir):
+            if "hub.log" in names:
+                with open(os.path.join(folder, "hub.log"), encoding="utf-8", errors="replace") as file:
+                    found += [x for x in file if re.search(r"Sanitizer|runtime error:|Assertion|panic", x)]
+        return found
 
     # ---- running prong ----------------------------------------------------------------------------
 

@@ -142,6 +142,15 @@ class Failures(hub.Case):
         for other in (child, *(c for c in calls if c is not refused)):
             self.assertEqual(self.end(other).code, 0)
 
+    def test_the_hub_dies(self):
+        child, _ = self.blocking("alpha")
+        for pid, command in hub.tagged(self.tag).items():
+            if "prongd" in command:
+                os.kill(pid, signal.SIGKILL)
+        result = self.end(child)
+        self.assertEqual(result.code, 7, result)
+        self.assertIn("may have begun", result.err)
+
     def test_an_interrupt_cancels_the_call(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             child, fifo = self.blocking("alpha")

@@ -1,6 +1,7 @@
 """prong up and down: from nothing to a hub and back, and everything that can be in the way."""
 import fcntl
 import os
+import re
 import signal
 import stat
 
@@ -114,7 +115,7 @@ class Up(hub.Case):
         result = self.fails(6, "up")
         self.assertRegex(result.err, r"prong\.yaml:2:\d+: ")
         self.assertIn("command", result.err)
-        self.assertEqual(hub.tagged(self.tag), {})
+        self.assertEqual(hub.remaining(self.tag), {})
         self.fails(6, "up", "--config", self.dir + "/none.yaml")
         self.fails(3, "status")
 
@@ -164,6 +165,25 @@ class Up(hub.Case):
         self.ok("status")
 
 
+class Network(hub.Case):
+    config = 'hub: {listen: ["tcp://127.0.0.1:0"]}' + hub.CONFIG
+
+    def test_a_hub_is_reached_over_the_network_with_its_token(self):
+        with open(os.path.join(self.run_dir, "hub.log"), encoding="utf-8") as file:
+            url = re.search(r"tcp://127\.0\.0\.1:[1-9]\d*", file.read()).group(0)
+        token = os.path.join(self.run_dir, "token")
+        there = ["-e", url, "--token-file", token]
+        self.assertEqual(self.ok("call", "alpha.add", "a:=1", *there, where=False).out, "1\n")
+        self.ok("wait", "alpha", *there, where=False)
+        self.assertIn("UNAUTHENTICATED", self.fails(4, "status", "-e", url, where=False).err)
+        with open(token + ".wrong", "w", encoding="utf-8") as file:
+            file.write("0" * 64)
+        self.fails(4, "status", "-e", url, "--token-file", token + ".wrong", where=False)
+        self.fails(2, "status", "-e", url, "--token-file", token + ".none", where=False)
+        self.ok("down", *there, where=False)
+        self.fails(7, "call", "alpha.add", *there, where=False)
+
+
 class Down(hub.Case):
     config = hub.CONFIG
 
@@ -171,7 +191,7 @@ class Down(hub.Case):
         os.unlink(os.path.join(self.run_dir, "hub.sock"))
         result = self.ok("down")
         self.assertIn("SIGTERM", result.err)
-        self.assertEqual(hub.tagged(self.tag), {})
+        self.assertEqual(hub.remaining(self.tag), {})
 
     def test_it_takes_as_long_as_it_takes_but_is_not_waited_for(self):
         child, fifo = self.blocking("alpha")
@@ -186,7 +206,7 @@ class Down(hub.Case):
             pid = int(file.read())
         os.kill(pid, signal.SIGKILL)
         self.ok("down")
-        self.assertEqual(hub.tagged(self.tag), {})
+        self.assertEqual(hub.remaining(self.tag), {})
         self.ok("up")
 
 

@@ -41,8 +41,8 @@ class Workers(hub.Case):
         text = self.ok("status", "-o", "table").out
         self.assertEqual(text.split("\n", maxsplit=1)[0].split(),
                          "WORKER STATE PID UPTIME RESTARTS CALLS QUEUED REASON".split())
-        self.assertRegex(text, r"(?m)^alpha/0 +ready +\d+ +\d+m?s +0 +0 +0 *$")
-        self.assertRegex(text, r"(?m)^beta/1 +stopped +- +- +0 +0 *$")
+        self.assertRegex(text, r"(?m)^alpha/0 +ready +\d+ +\d+m?s +0 +0 +0$")
+        self.assertRegex(text, r"(?m)^beta/1 +stopped +- +- +0 +0$")
         self.assertNotIn("\x1b", text)
         self.assertIn("\x1b[32mready\x1b[0m", self.on_terminal("status")[1])
         self.assertNotIn("\x1b", self.on_terminal("status", env={"NO_COLOR": "1"})[1])
@@ -121,6 +121,7 @@ class Workers(hub.Case):
                          r"^\d\d:\d\d:\d\d\.\d{6} bad/0 no \?\[31mcamera")
         self.assertEqual(len(self.ok("logs", "bad", "alpha").lines()), 3)
         self.fails(5, "logs", "omega")
+        self.fails(5, "logs", "-n", "5", "omega")
 
     def test_describe(self):
         found = self.ok("describe", "alpha").json()

@@ -32,7 +32,7 @@ Test(cli_table, columns_are_as_wide_as_their_widest_cell)
     char *text = printed(&t, false);
     cr_expect_str_eq(text, "A          LONGER  C\n"
                            "wide cell  x       5\n"
-                           "\xc3\xa4\xc3\xb6         y       \n");
+                           "\xc3\xa4\xc3\xb6         y\n");
     free(text);
     text = printed(&t, true);
     cr_expect(strstr(text, "\033[32mx\033[0m       5") != NULL, "%s", text);

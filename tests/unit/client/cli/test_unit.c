@@ -69,9 +69,10 @@ Test(cli_unit, spans_are_short)
     static const struct {
         int64_t ms;
         const char *text;
-    } rows[] = {{0, "0ms"},           {999, "999ms"},      {1000, "1s"},
-                {59999, "59s"},       {60000, "1m00s"},    {3600000, "1h00m"},
-                {86399000, "23h59m"}, {90000000, "1d01h"}, {8640000000, "100d00h"}};
+    } rows[] = {
+        {0, "0ms"},          {999, "999ms"},         {1000, "1s"},       {59999, "59s"},
+        {119999, "119s"},    {120000, "2m00s"},      {3600000, "1h00m"}, {86399000, "23h59m"},
+        {90000000, "1d01h"}, {8640000000, "100d00h"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[UNIT_SPAN_BYTES];
         unit_span(rows[i].ms, text);

@@ -256,7 +256,10 @@ Test(direct, refuses_what_cannot_be)
     cr_expect(prong_worker_on(w, "a.>.b", on, NULL) == wrong);
     cr_expect(prong_worker_on(w, NULL, on, NULL) == wrong);
     cr_expect(prong_worker_on(w, "a.>", NULL, NULL) == wrong);
-    cr_expect(prong_worker_on(w, "a.>", on, NULL) == PRONG_OK);
+    for (int i = 0; i < 64; i++) {
+        cr_expect(prong_worker_on(w, "a.>", on, NULL) == PRONG_OK);
+    }
+    cr_expect(prong_worker_on(w, "a.>", on, NULL) == PRONG_RESOURCE_EXHAUSTED);
     cr_expect(prong_worker_every(w, 0, plain, NULL) == wrong);
     cr_expect(prong_worker_every(w, 86400001, plain, NULL) == wrong);
     cr_expect(prong_worker_every(w, 86400000, plain, NULL) == PRONG_OK);

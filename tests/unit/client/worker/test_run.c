@@ -188,7 +188,9 @@ Test(run, costs_one_message_for_a_call_and_has_one_thread, .init = stage_enter, 
     char comm[32];
     procs_comm(worker, comm);
     cr_expect(strcmp(comm, "detector/1") == 0, "%s", comm);
-    cr_expect(procs_thread_count(worker) == 1);
+    /* As many as this process, which has none but its first either: ThreadSanitizer adds one to
+     * both. */
+    cr_expect(procs_thread_count(worker) <= procs_thread_count(getpid()));
     stage_control();
     end_idle(3, worker);
 }
@@ -330,7 +332,9 @@ Test(run, runs_what_the_hub_gave_while_it_stopped, .init = stage_enter, .fini = 
     expect_poll(0, 0);
     stage_give(&poll, 1, 9, "one", 1000);
     struct request *r = stage_expect(WIRE_REC_REPORT);
-    cr_expect(r->count == 1 && stage_reported(r, &is_error) == 9 && !is_error);
+    cr_expect(r->count == 1, "%zu records", r->count);
+    cr_expect(stage_reported(r, &is_error) == 9);
+    cr_expect(!is_error);
     acknowledge(r);
     cr_expect(stage_exit() == 0);
 }

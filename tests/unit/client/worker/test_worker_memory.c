@@ -1,0 +1,272 @@
+/* Memory: the n-th allocation fails, for each n, and a call in the usual way needs none. */
+#include <prong/worker.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/worker/pull.h"
+#include "proto/name.h"
+#include "proto/record.h"
+#include "proto/write.h"
+#include "tests/support/test.h"
+
+static int countdown, allocations;
+static bool failed;
+
+static bool
+fails(void)
+{
+    allocations++;
+    if (countdown > 0 && --countdown == 0) {
+        failed = true;
+        return true;
+    }
+    return false;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
+
+void *
+__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
+
+char *
+__wrap_strdup(const char *s)
+{
+    return fails() ? NULL : __real_strdup(s);
+}
+
+/* Run it with the first, second, ... allocation failing, until one run needs fewer than that. */
+static void
+with_each_failure(void (*run)(void))
+{
+    int n = 0;
+    do {
+        failed = false;
+        countdown = ++n;
+        run();
+        countdown = 0;
+        cr_assert(n < 1000, "there is no end of allocations");
+    } while (failed);
+    cr_expect(n > 3, "only %d allocations", n);
+}
+
+/* ---- the worker ------------------------------------------------------------------------------ */
+
+static prong_err
+answers(prong_job *job, const prong_value *args, void *context)
+{
+    (void)args;
+    (void)context;
+    prong_job_progress(job, 0.5, "half");
+    prong_writer_string(prong_job_result(job), "a text that needs some memory");
+    return PRONG_OK;
+}
+
+static void
+plain(prong_worker *worker, void *context)
+{
+    (void)worker;
+    (void)context;
+}
+
+static void
+use_worker(void)
+{
+    static const prong_method table[] = {{"answers", answers, PRONG_SHARED, "some help", NULL}};
+    prong_worker *w = prong_worker_new(table, 1);
+    if (w == NULL) {
+        cr_expect(failed);
+        return;
+    }
+    const bool is_whole = !failed;
+    const prong_err added = prong_worker_every(w, 10, plain, NULL);
+    cr_expect(added == PRONG_OK || (failed && added == PRONG_RESOURCE_EXHAUSTED));
+    const prong_err code = prong_worker_test_call(w, "answers", NULL, NULL);
+    cr_expect(code == PRONG_OK || (failed && (code == PRONG_RESOURCE_EXHAUSTED ||
+                                              code == PRONG_INTERNAL || !is_whole)),
+              "%s", prong_err_name(code));
+    prong_worker_free(w);
+}
+
+Test(worker_memory, setting_up_and_a_call_survive_each_failure)
+{
+    with_each_failure(use_worker);
+}
+
+/* ---- the link -------------------------------------------------------------------------------- */
+
+static struct buf welcome, work, ack;
+
+static void
+write_answers(void)
+{
+    write_op(&welcome, WIRE_WELCOME);
+    write_map(&welcome, 2);
+    write_text(&welcome, "replica");
+    write_text(&welcome, "detector/1");
+    write_text(&welcome, "session");
+    write_uint(&welcome, 5);
+    write_op(&ack, WIRE_ACK);
+    write_array(&ack, 1);
+    write_uint(&ack, 9);
+    write_uint(&ack, 0);
+}
+
+static void
+write_work(uint64_t number, uint32_t count)
+{
+    buf_reset(&work, SIZE_MAX);
+    write_op(&work, WIRE_WORK);
+    write_uint(&work, number);
+    write_array(&work, count);
+    for (uint32_t i = 0; i < count; i++) {
+        write_array(&work, 6);
+        write_uint(&work, 9 + i);
+        write_text(&work, "detect");
+        write_uint(&work, i == 0 ? 1000 : 0); /* the others are late */
+        write_text(&work, "camera/0");
+        write_nil(&work);
+        write_array(&work, 0);
+    }
+}
+
+/* What a hub does that gives call 9 and two late ones once, and sees them all reported. */
+struct hub {
+    struct pull *pull;
+    unsigned runs;
+    bool reported[3];
+};
+
+static void
+note(struct hub *hub, const struct record *report)
+{
+    struct record item;
+    struct span inside = RECORD_FIELD(report, REPORT, ITEMS)->inside;
+    while (record_item(&inside, WIRE_REC_REPORT_ITEM, &item)) {
+        if (RECORD_FIELD(&item, REPORT_ITEM, KIND)->item.uint != WIRE_REPORT_PROGRESS) {
+            hub->reported[RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint - 9] = true;
+        }
+    }
+}
+
+static void
+serve(struct hub *hub, uint32_t id, struct span body)
+{
+    struct record r;
+    struct wire_diag diag;
+    while (body.len > 0) {
+        cr_assert(record_next(&body, &r, &diag), "%s", diag.text);
+        if (r.record == WIRE_REC_ATTACH) {
+            pull_answer(hub->pull, 0, id, buf_span(&welcome));
+        } else if (r.record == WIRE_REC_REPORT) {
+            note(hub, &r);
+        } else if (r.record == WIRE_REC_POLL && hub->runs == 0) {
+            pull_answer(hub->pull, 0, id, buf_span(&work));
+        }
+    }
+}
+
+static void
+run_calls(struct hub *hub)
+{
+    static const uint8_t value[] = {0x92, 1, 2};
+    const struct pull_job *job;
+    while (pull_begin(hub->pull, 0, &job)) {
+        cr_assert(job->call == 9);
+        hub->runs++;
+        pull_progress(hub->pull, (struct span){value, 3});
+        if (!pull_end(hub->pull, false, (struct span){value, 3})) {
+            cr_expect(failed);
+            cr_assert(pull_end(hub->pull, false, (struct span){value, 3}), "only one fails");
+        }
+    }
+}
+
+static void
+use_pull(void)
+{
+    static const uint8_t methods = 0x80;
+    struct hub hub = {.pull = pull_new(&(struct pull_options){.worker = span_text("detector"),
+                                                              .token = span_text("7.secret"),
+                                                              .methods = {&methods, 1}})};
+    if (hub.pull == NULL) {
+        cr_expect(failed);
+        return;
+    }
+    for (int turn = 0; turn < 20; turn++) {
+        uint32_t id;
+        struct span body;
+        if (turn == 0 || pull_is_dead(hub.pull, 0)) {
+            cr_expect(turn == 0 || failed);
+            pull_lost(hub.pull);
+            pull_connected(hub.pull, 0);
+        }
+        while (pull_send(hub.pull, 0, &id, &body)) {
+            serve(&hub, id, body);
+        }
+        run_calls(&hub);
+    }
+    cr_expect(hub.runs == 1, "%u runs", hub.runs);
+    cr_expect(hub.reported[0] && hub.reported[1] && hub.reported[2], "an outcome is lost");
+    pull_free(hub.pull);
+}
+
+Test(worker_memory, no_outcome_is_lost_by_a_failure)
+{
+    write_answers();
+    write_work(1, 3);
+    with_each_failure(use_pull);
+    buf_deinit(&welcome);
+    buf_deinit(&work);
+    buf_deinit(&ack);
+}
+
+Test(worker_memory, a_call_allocates_nothing)
+{
+    static const uint8_t methods = 0x80, value = 7;
+    const struct pull_job *job;
+    uint32_t id;
+    struct span body;
+    write_answers();
+    struct pull *p = pull_new(&(struct pull_options){
+        .worker = span_text("detector"), .token = span_text("7.secret"), .methods = {&methods, 1}});
+    pull_connected(p, 0);
+    cr_assert(pull_send(p, 0, &id, &body));
+    pull_answer(p, 0, id, buf_span(&welcome));
+    for (uint64_t i = 1; i <= 200; i++) {
+        allocations = i == 101 ? 0 : allocations;
+        cr_assert(pull_send(p, 0, &id, &body)); /* POLL, with REPORT before it */
+        write_work(i, 1);
+        buf_put(&work, buf_span(&ack).data, buf_span(&ack).len);
+        pull_answer(p, 0, id, buf_span(&work));
+        cr_assert(pull_begin(p, 0, &job), "call %d", (int)i);
+        cr_assert(pull_end(p, false, (struct span){&value, 1}));
+    }
+    cr_expect(allocations == 0, "%d allocations in 100 calls", allocations);
+    pull_free(p);
+    buf_deinit(&welcome);
+    buf_deinit(&work);
+    buf_deinit(&ack);
+}
