@@ -34,6 +34,7 @@ struct broker {
     int exit_code;
     int64_t now_ns, stop_by_ns;
     uint64_t wall_us;
+    int stop_level; /* how often the spawner was asked to stop, as far as the core knows */
     int hurries; /* how often a stop that takes too long was made faster */
 };
 

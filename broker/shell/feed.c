@@ -268,11 +268,12 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     broker_feed(b, &in);
 }
 
+/* `level` counts up, and a new broker is told all of it at once. */
 static void
-ask_to_stop(struct broker *b, int times)
+ask_to_stop(struct broker *b, int level)
 {
     struct hub_input in = {.kind = HUB_IN_STOP};
-    for (int i = 0; i < times; i++) {
+    for (; b->stop_level < level; b->stop_level++) {
         broker_feed(b, &in);
     }
 }

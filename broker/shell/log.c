@@ -90,7 +90,8 @@ log_event(const struct log *log, struct span topic, struct span map)
             if (!mp_next(&map, &name) || name.kind != MP_STR || !mp_next(&map, &value)) {
                 break;
             }
-            n += (size_t) snprintf(text + n, sizeof text - n, " %.*s=", (int) name.bytes.len,
+            n += (size_t) snprintf(text + n, sizeof text - n, " %.*s=",
+                                   name.bytes.len > 64 ? 64 : (int) name.bytes.len,
                                    (const char *) name.bytes.data);
             n += (size_t) put_value(text + n, sizeof text - n, &value);
         }

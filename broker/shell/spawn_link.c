@@ -75,6 +75,10 @@ spawn_link_open(struct spawn_link *l, int epoll_fd, int fd)
 void
 spawn_link_send(struct spawn_link *l, const struct spawn_record *r, const char *text)
 {
+    if (!buf_reserve(&l->queue, sizeof *r + r->text_bytes)) {
+        l->gone(l->context); /* what it was to do is lost, so this broker is worth nothing any more */
+        return;
+    }
     buf_put(&l->queue, r, sizeof *r);
     buf_put(&l->queue, text, r->text_bytes);
     send_queued(l);

@@ -1,7 +1,7 @@
 /* What the engines of this folder share behind link.h: their tables of functions and error text.
  *
- * Private to proto/link. An engine's server or client struct begins with the struct below, and link.c
- * passes every call on through the table. */
+ * Private to proto/link. An engine's server or client struct begins with the struct below, and
+ * link.c passes every call on through the table. */
 #ifndef PRONG_LINK_ENGINE_H
 #define PRONG_LINK_ENGINE_H
 
@@ -44,14 +44,14 @@ int link_fail(struct link_error *error, int code, const char *format, ...)
 
 /* The engines. Each takes the whole URL; see link.h for the rest. */
 int link_ipc_server_open(const char *url, const struct link_server_options *options,
-                    const struct link_handler *handler, struct link_server **out,
-                    struct link_error *error);
+                         const struct link_handler *handler, struct link_server **out,
+                         struct link_error *error);
 int link_ipc_client_open(const char *url, const struct link_client_options *options, int timeout_ms,
-                    struct link_client **out, struct link_error *error);
+                         struct link_client **out, struct link_error *error);
 int link_nng_server_open(const char *url, const struct link_server_options *options,
-                    const struct link_handler *handler, struct link_server **out,
-                    struct link_error *error);
+                         const struct link_handler *handler, struct link_server **out,
+                         struct link_error *error);
 int link_nng_client_open(const char *url, const struct link_client_options *options, int timeout_ms,
-                    struct link_client **out, struct link_error *error);
+                         struct link_client **out, struct link_error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* Numbers for things: a table that gives each pointer a 64-bit handle never used twice.
  *
- * Owns the table, not what its entries point to. A handle is an index and a generation, so a stale one
- * finds nothing instead of a stranger. One thread per table. */
+ * Owns the table, not what its entries point to. A handle is an index and a generation, so a stale
+ * one finds nothing instead of a stranger. One thread per table. */
 #ifndef PRONG_LINK_HANDLES_H
 #define PRONG_LINK_HANDLES_H
 
@@ -17,7 +17,8 @@ struct handle_table {
     uint32_t count;          /* handles that are valid now */
 };
 
-/* A new handle for `item` (not NULL); 0, which is never valid, when memory or the 2^20 places are out. */
+/* A new handle for `item` (not NULL); 0, which is never valid, when memory or the 2^20 places are
+ * out. */
 uint64_t handle_add(struct handle_table *t, void *item);
 /* What was added under this handle, or NULL when it is gone. */
 void *handle_find(const struct handle_table *t, uint64_t handle);

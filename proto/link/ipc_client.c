@@ -110,7 +110,8 @@ connect_until(struct ipc_client *c, const struct sockaddr_un *address, int64_t e
             continue;
         }
         const int code = errno == EAGAIN || errno == EINTR ? ETIMEDOUT : errno;
-        return link_fail(error, code, "cannot connect to %s: %s", address->sun_path, strerror(code));
+        return link_fail(error, code, "cannot connect to %s: %s", address->sun_path,
+                         strerror(code));
     }
     if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0) {
         return link_fail(error, errno, "fcntl: %s", strerror(errno));

@@ -68,8 +68,8 @@ peer_of(struct rep_peer *rep)
 
 /* ---- one connection ------------------------------------------------------------------------- */
 
-/* EPOLLOUT is asked for only after the socket took no more: in the usual case a peer's epoll entry is
- * never touched again after it was made. */
+/* EPOLLOUT is asked for only after the socket took no more: in the usual case a peer's epoll entry
+ * is never touched again after it was made. */
 static void
 set_blocked(struct ipc_peer *peer, bool blocked)
 {
@@ -109,9 +109,9 @@ write_peer(struct rep_peer *rep)
     }
 }
 
-/* Bounded, so that one peer cannot hold the loop: epoll is level-triggered and brings the rest in the
- * next turn. A read that does not fill its room has emptied the socket; asking once more would cost a
- * system call per message only to hear EAGAIN. */
+/* Bounded, so that one peer cannot hold the loop: epoll is level-triggered and brings the rest in
+ * the next turn. A read that does not fill its room has emptied the socket; asking once more would
+ * cost a system call per message only to hear EAGAIN. */
 static void
 read_peer(struct ipc_peer *peer)
 {
@@ -165,8 +165,8 @@ static void
 close_peer(struct rep_peer *rep)
 {
     struct ipc_peer *peer = peer_of(rep);
-    /* Not left to close(): a descriptor that a forked child still holds would keep its epoll entry. The
-     * call can only fail when the entry is gone, which is what we want. */
+    /* Not left to close(): a descriptor that a forked child still holds would keep its epoll entry.
+     * The call can only fail when the entry is gone, which is what we want. */
     (void)epoll_ctl(rep->rep->options.epoll_fd, EPOLL_CTL_DEL, peer->fd, NULL);
     close(peer->fd);
     peer->fd = -1;
@@ -197,7 +197,8 @@ new_peer(struct ipc_server *s, int fd)
     }
     uint8_t greeting[SP_GREETING_BYTES];
     sp_greeting(greeting, SP_REP);
-    /* A fresh socket takes eight bytes; when it does not, its peer has gone, perhaps after a message. */
+    /* A fresh socket takes eight bytes; when it does not, its peer has gone, perhaps after a
+     * message. */
     if (send(fd, greeting, sizeof greeting, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof greeting) {
         rep_mute(&peer->rep);
     }
@@ -213,9 +214,9 @@ listen_to(struct ipc_server *s, uint32_t events)
     (void)epoll_ctl(s->rep.options.epoll_fd, EPOLL_CTL_MOD, s->listener.fd, &event);
 }
 
-/* Without descriptors the waiting connection stays readable for ever, and a level-triggered loop would
- * spin on it. It waits in the backlog instead until the timer fires; a peer that is hung up on would
- * come back at once. */
+/* Without descriptors the waiting connection stays readable for ever, and a level-triggered loop
+ * would spin on it. It waits in the backlog instead until the timer fires; a peer that is hung up
+ * on would come back at once. */
 static void
 pause_accepting(struct ipc_server *s)
 {

@@ -11,8 +11,8 @@
 typedef int (*server_open)(const char *url, const struct link_server_options *options,
                            const struct link_handler *handler, struct link_server **out,
                            struct link_error *error);
-typedef int (*client_open)(const char *url, const struct link_client_options *options, int timeout_ms,
-                           struct link_client **out, struct link_error *error);
+typedef int (*client_open)(const char *url, const struct link_client_options *options,
+                           int timeout_ms, struct link_client **out, struct link_error *error);
 
 struct scheme {
     const char *prefix;
@@ -44,7 +44,8 @@ find_scheme(const char *url, struct link_error *error)
         }
     }
     (void)link_fail(error, EPROTONOSUPPORT,
-                    "'%.80s' is not a URL of ipc://PATH, tcp://HOST:PORT or tls+tcp://HOST:PORT", url);
+                    "'%.80s' is not a URL of ipc://PATH, tcp://HOST:PORT or tls+tcp://HOST:PORT",
+                    url);
     return NULL;
 }
 

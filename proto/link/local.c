@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* "~" and seven letters: as long as "hub.sock", so that a path which fits has a temporary name which
- * fits too. */
+/* "~" and seven letters: as long as "hub.sock", so that a path which fits has a temporary name
+ * which fits too. */
 enum { TEMP_LETTERS = 7, TEMP_NAME_BYTES = 1 + TEMP_LETTERS };
 
 static const char *
@@ -32,8 +32,9 @@ local_address(struct sockaddr_un *out, const char *url, struct link_error *error
         return link_fail(error, EINVAL, "%s: no path after ipc://", url);
     }
     if (len >= sizeof out->sun_path) {
-        return link_fail(error, ENAMETOOLONG, "socket path of %zu bytes, at most %zu are possible: %s",
-                         len, sizeof out->sun_path - 1, path);
+        return link_fail(error, ENAMETOOLONG,
+                         "socket path of %zu bytes, at most %zu are possible: %s", len,
+                         sizeof out->sun_path - 1, path);
     }
     memcpy(out->sun_path, path, len + 1);
     return 0;
@@ -120,7 +121,8 @@ void
 local_path_unlink(struct local_path *p)
 {
     if (local_path_is_ours(p)) {
-        /* Nothing can be done about a failure at this point, and the next server replaces the file. */
+        /* Nothing can be done about a failure at this point, and the next server replaces the file.
+         */
         (void)unlink(p->path);
     }
     p->published = false;
@@ -162,8 +164,8 @@ local_start_ticks(int32_t pid)
     return len > 0 ? local_start_ticks_parse((struct span){text, (size_t)len}) : 0;
 }
 
-/* The second field is the name in brackets, which may hold spaces and brackets itself: count from the
- * last one. The field behind it is the third, the start time is the twenty-second. */
+/* The second field is the name in brackets, which may hold spaces and brackets itself: count from
+ * the last one. The field behind it is the third, the start time is the twenty-second. */
 uint64_t
 local_start_ticks_parse(struct span text)
 {

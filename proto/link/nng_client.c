@@ -1,8 +1,8 @@
 /* The client over libnng: bytes of the REQ side by one of its streams (tcp and tls+tcp).
  *
- * Owns the stream and an eventfd that is readable while there is something to do. At most one read and
- * one write are under way; libnng's threads run the callbacks marked so, and what they share with the
- * caller is under `lock`. One thread at a time for all else. */
+ * Owns the stream and an eventfd that is readable while there is something to do. At most one read
+ * and one write are under way; libnng's threads run the callbacks marked so, and what they share
+ * with the caller is under `lock`. One thread at a time for all else. */
 #include "proto/link/nng_common.h"
 #include "proto/link/req.h"
 
@@ -48,8 +48,8 @@ send_flying(struct stream_client *c)
     nng_stream_send(c->stream, c->send_aio);
 }
 
-/* Let libnng have what was queued; what is queued next collects in the other buffer. True when there is
- * something to send. Under the lock. */
+/* Let libnng have what was queued; what is queued next collects in the other buffer. True when
+ * there is something to send. Under the lock. */
 static bool
 swap_buffers(struct stream_client *c)
 {
@@ -66,7 +66,7 @@ swap_buffers(struct stream_client *c)
     return true;
 }
 
-/* On libnng's thread, which goes on alone until all is sent: the caller is woken by answers only. */
+/* On libnng's thread, which goes on alone until all is sent: only answers wake the caller. */
 static void
 send_done(void *arg)
 {
@@ -164,8 +164,8 @@ fill(struct req *r, struct link_error *error)
     if (code == 0) {
         uint64_t count;
         c->received = false;
-        /* Under the lock, so that a signal for what comes later is not swept away. Nothing to read is
-         * fine too. */
+        /* Under the lock, so that a signal for what comes later is not swept away. Nothing to read
+         * is fine too. */
         (void)!read(c->event_fd, &count, sizeof count);
     }
     pthread_mutex_unlock(&c->lock);
@@ -238,8 +238,8 @@ dial_done(void *arg)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* The limit is our own, because libnng's cancels an operation in a way that may get lost (#2208), and it
- * runs on the clock that people set. Closing the dialer always brings the operation back. */
+/* The limit is our own, because libnng's cancels an operation in a way that may get lost (#2208),
+ * and it runs on the clock that people set. Closing the dialer always brings the operation back. */
 static int
 dial(struct stream_client *c, const char *url, int64_t end_ms, struct link_error *error)
 {

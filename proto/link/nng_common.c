@@ -88,7 +88,7 @@ forget(char *text)
 
 int
 link_nng_tls_server(nng_tls_config **out, const char *cert_file, const char *key_file,
-               struct link_error *error)
+                    struct link_error *error)
 {
     int result = -1;
     nng_tls_config *config = NULL;
@@ -118,7 +118,8 @@ out:
 }
 
 int
-link_nng_tls_client(nng_tls_config **out, const char *ca_file, const char *name, struct link_error *error)
+link_nng_tls_client(nng_tls_config **out, const char *ca_file, const char *name,
+                    struct link_error *error)
 {
     /* libnng has no list of its own; this is where Debian, Alpine and Arch keep the system's. */
     const char *file = ca_file != NULL ? ca_file : "/etc/ssl/certs/ca-certificates.crt";
@@ -151,7 +152,7 @@ mailbox_ready(struct source *self, uint32_t events)
     (void)events;
     struct link_mailbox *m = (struct link_mailbox *)self;
     uint64_t count;
-    /* Emptied before the list is taken: who posts in between finds the list filled or writes again. */
+    /* Emptied before the list is taken: a later post finds the list filled or writes again. */
     if (read(m->event_fd, &count, sizeof count) == sizeof count) {
         link_mailbox_deliver(m);
     }
@@ -191,8 +192,8 @@ link_mailbox_post(struct link_mailbox *m, struct link_mail *mail)
     STAILQ_INSERT_TAIL(&m->list, mail, next);
     if (was_empty) {
         const uint64_t one = 1;
-        /* Cannot fail: the counter is at most 1. Under the lock, so that the loop is not woken for mail
-         * that it has already taken. */
+        /* Cannot fail: the counter is at most 1. Under the lock, so that the loop is not woken for
+         * mail that it has already taken. */
         (void)!write(m->event_fd, &one, sizeof one);
     }
     pthread_mutex_unlock(&m->lock);

@@ -1,21 +1,23 @@
 /* What the server and the client over libnng share: its headers, its errors, TLS, the mailbox.
  *
- * Private to proto/link. libnng is used for what it transports: tcp, tls+tcp and ipc streams of bytes
- * (nng_stream). Its SP sockets are not used, because those of Debian 12 (1.5.2) cannot be kept alive:
+ * Private to proto/link. libnng is used for what it transports: tcp, tls+tcp and ipc streams of
+ * bytes (nng_stream). Its SP sockets are not used, because those of Debian 12 (1.5.2) cannot be
+ * kept alive:
  *
- *   - a connection that is closed while a part of a message is being read hangs libnng's only reaper
- *     thread for ever (nanomsg/nng #1813, fixed in 1.9): no end of a connection is reported any more
- *     and nng_close() never returns; seen in 1 of 60 runs of a test that stops a TLS server;
- *   - an ipc listener dies for ever with the first peer that connects and leaves (#1518, fixed in 1.6);
- *     a watchdog that replaces it loses the descriptors of those that waited;
- *   - a message above the limit cannot be answered, an unread answer cannot be counted, and the id of a
- *     request is not told.
+ *   - a connection that is closed while a part of a message is being read hangs libnng's only
+ * reaper thread for ever (nanomsg/nng #1813, fixed in 1.9): no end of a connection is reported any
+ * more and nng_close() never returns; seen in 1 of 60 runs of a test that stops a TLS server;
+ *   - an ipc listener dies for ever with the first peer that connects and leaves (#1518, fixed
+ * in 1.6); a watchdog that replaces it loses the descriptors of those that waited;
+ *   - a message above the limit cannot be answered, an unread answer cannot be counted, and the id
+ * of a request is not told.
  *
- * With streams every operation is started and closed by one thread, so the race cannot happen, and the
- * rest is our own code, the same as for native sockets. Peers see no difference: SP on both sides.
+ * With streams every operation is started and closed by one thread, so the race cannot happen, and
+ * the rest is our own code, the same as for native sockets. Peers see no difference: SP on both
+ * sides.
  *
- * Written against nng 1.5 and 1.10: only functions that both have, options by their typed setters. What
- * libnng calls runs on one of its threads and does no more than to post. */
+ * Written against nng 1.5 and 1.10: only functions that both have, options by their typed setters.
+ * What libnng calls runs on one of its threads and does no more than to post. */
 #ifndef PRONG_LINK_NNG_COMMON_H
 #define PRONG_LINK_NNG_COMMON_H
 
@@ -32,14 +34,14 @@
 
 /* link_fail() with one of libnng's codes, as errno and text. */
 int link_nng_fail(struct link_error *error, int code, const char *what);
-/* Make a TLS configuration: of a server from its two files, or of a client from the file of who signed
- * (NULL: the usual places) and the name to expect. *out is owned, nng_tls_config_free(). */
+/* Make a TLS configuration: of a server from its two files, or of a client from the file of who
+ * signed (NULL: the usual places) and the name to expect. *out is owned, nng_tls_config_free(). */
 int link_nng_tls_server(nng_tls_config **out, const char *cert_file, const char *key_file,
-                   struct link_error *error);
+                        struct link_error *error);
 int link_nng_tls_client(nng_tls_config **out, const char *ca_file, const char *name,
-                   struct link_error *error);
+                        struct link_error *error);
 
-/* ---- the mailbox: from libnng's threads to the loop ------------------------------------------- */
+/* ---- the mailbox: from libnng's threads to the loop ----------------------------------------- */
 
 /* Something that happened, embedded in what it happened to; in a mailbox at most once at a time. */
 struct link_mail {

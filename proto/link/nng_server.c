@@ -1,9 +1,9 @@
 /* The server over libnng: bytes of REP peers by its streams (tcp, tls+tcp and, when asked, ipc).
  *
- * Owns the listener and the streams; rep.c does the rest. libnng's threads run the callbacks marked so,
- * which post to the mailbox; all else is the loop thread, in particular the start of every operation
- * and every close. A stream has at most one read and one write under way; it is freed when both have
- * come back. */
+ * Owns the listener and the streams; rep.c does the rest. libnng's threads run the callbacks marked
+ * so, which post to the mailbox; all else is the loop thread, in particular the start of every
+ * operation and every close. A stream has at most one read and one write under way; it is freed
+ * when both have come back. */
 #include "proto/link/local.h"
 #include "proto/link/nng_common.h"
 #include "proto/link/rep.h"
@@ -154,7 +154,7 @@ take_received(struct link_mail *mail)
     }
 }
 
-/* The limit is for each piece that the stream takes, so who reads slowly but reads is not cut off. */
+/* The limit is for each piece that the stream takes, so a slow reader is not cut off. */
 static void
 send_flying(struct stream_peer *peer)
 {
@@ -304,9 +304,9 @@ url_of(const struct link_server *base)
     return ((const struct stream_server *)base)->url;
 }
 
-/* Accepting first, while all that the mailbox holds is still there; then the streams, whose operations
- * come back at once when they are closed. What is in the mailbox after that belongs to what has been
- * freed, and is not looked at. */
+/* Accepting first, while all that the mailbox holds is still there; then the streams, whose
+ * operations come back at once when they are closed. What is in the mailbox after that belongs to
+ * what has been freed, and is not looked at. */
 static void
 free_server(struct link_server *base)
 {
@@ -398,8 +398,8 @@ configure(struct stream_server *s, const char *url)
     return code;
 }
 
-/* On ipc libnng never sees the public name: it would delete whatever stands there, and probe it by a
- * connection that kills a server of its own kind. */
+/* On ipc libnng never sees the public name: it would delete whatever stands there, and probe it by
+ * a connection that kills a server of its own kind. */
 static int
 listen_on(struct stream_server *s, const char *url, struct link_error *error)
 {

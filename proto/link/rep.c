@@ -162,8 +162,8 @@ rep_mute(struct rep_peer *peer)
     buf_reset(&peer->out, 0);
 }
 
-/* The limit is on what the peer leaves unread, so the transport is tried before the peer is given up,
- * and an answer that is alone in the queue may be of any size. */
+/* The limit is on what the peer leaves unread, so the transport is tried before the peer is given
+ * up, and an answer that is alone in the queue may be of any size. */
 static bool
 out_has_room(struct rep_peer *peer, size_t len)
 {
@@ -314,8 +314,8 @@ rep_close_peer(struct link_server *base, uint64_t id)
     }
 }
 
-/* closed() may answer other peers, and a write may doom a peer: go on until both lists are empty. It
- * ends, because a peer ends once and is dirty again only after such a call. */
+/* closed() may answer other peers, and a write may doom a peer: go on until both lists are empty.
+ * It ends, because a peer ends once and is dirty again only after such a call. */
 void
 rep_turn(struct link_server *base)
 {

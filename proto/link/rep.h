@@ -1,12 +1,12 @@
 /* The REP side without its transport: peers, their requests, their bytes in and out, their limits.
  *
- * Private to proto/link. ipc_server.c (sockets in the caller's epoll) and nng_server.c (libnng's byte
- * streams) are its transports: they bring bytes with rep_room() and rep_took(), and carry away what is
- * in `out`. All on the loop thread.
+ * Private to proto/link. ipc_server.c (sockets in the caller's epoll) and nng_server.c (libnng's
+ * byte streams) are its transports: they bring bytes with rep_room() and rep_took(), and carry away
+ * what is in `out`. All on the loop thread.
  *
- * Life of a peer: added (silent) -> greeted (opened() was called) -> doomed, by itself, by us or by the
- * caller -> ended in the next turn (closed() is called, its transport is closed) -> freed by its
- * transport, because the batch of events that is being worked off may still point to it. */
+ * Life of a peer: added (silent) -> greeted (opened() was called) -> doomed, by itself, by us or by
+ * the caller -> ended in the next turn (closed() is called, its transport is closed) -> freed by
+ * its transport, because the batch of events that is being worked off may still point to it. */
 #ifndef PRONG_LINK_REP_H
 #define PRONG_LINK_REP_H
 
@@ -19,8 +19,8 @@
 struct rep;
 struct rep_peer;
 
-/* A request that is neither answered nor dropped. Kept on a free list, so that a server in its steady
- * state allocates nothing. */
+/* A request that is neither answered nor dropped. Kept on a free list, so that a server in its
+ * steady state allocates nothing. */
 struct rep_request {
     LIST_ENTRY(rep_request) of_peer; /* or on the free list */
     struct rep_peer *peer;
@@ -52,7 +52,7 @@ TAILQ_HEAD(rep_peer_list, rep_peer);
 
 struct rep_transport {
     enum sp_framing framing;
-    /* Write what is in `out`, as far as it goes: set `blocked`, call rep_mute() when nobody reads. */
+    /* Write what is in `out`, as far as it goes: set `blocked`, rep_mute() when nobody reads. */
     void (*write)(struct rep_peer *peer);
     /* The peer has ended: stop, close, and free it when nothing points to it any more. */
     void (*close)(struct rep_peer *peer);
@@ -71,8 +71,8 @@ struct rep {
 };
 
 enum {
-    REP_SCRATCH_BYTES = 128 * 1024, /* the least room for a read that begins no known message */
-    REP_TURN_BYTES_MAX = 512 * 1024, /* what one peer may bring in one turn */
+    REP_SCRATCH_BYTES = 128 * 1024,    /* the least room for a read that begins no known message */
+    REP_TURN_BYTES_MAX = 512 * 1024,   /* what one peer may bring in one turn */
     REP_BUFFER_KEEP_BYTES = 64 * 1024, /* what an emptied buffer may hold on to */
 };
 
@@ -81,29 +81,30 @@ void rep_init(struct rep *r, const struct link_server_options *options,
 /* End every peer without calling the handler, and free what the core owns. */
 void rep_deinit(struct rep *r);
 
-/* Whether one more connection may be taken. The oldest that said nothing yet makes room: whoever opens
- * connections and is silent must not lock others out. A greeted peer is never sacrificed. */
+/* Whether one more connection may be taken. The oldest that said nothing yet makes room: whoever
+ * opens connections and is silent must not lock others out. A greeted peer is never sacrificed. */
 bool rep_make_room(struct rep *r);
 /* A new connection, all zero but for the transport's own. False when memory is out. */
 bool rep_add(struct rep *r, struct rep_peer *peer, const struct link_cred *cred);
 /* Let the peer's life end with the next turn. */
 void rep_doom(struct rep_peer *peer);
-/* Nobody reads what we write. A peer that sends its last report and exits must be heard all the same:
- * closing here would throw away what is still unread on our side. The end of file will follow. */
+/* Nobody reads what we write. A peer that sends its last report and exits must be heard all the
+ * same: closing here would throw away what is still unread on our side. The end of file will
+ * follow. */
 void rep_mute(struct rep_peer *peer);
 
-/* Where the next bytes of a peer go: into the scratch memory given (REP_SCRATCH_BYTES) while no message
- * is unfinished, so that an idle peer costs no buffer; else behind the unfinished message. That buffer
- * grows with what really came (at most doubling) and never by what a header merely announces. False
- * when memory is out. */
+/* Where the next bytes of a peer go: into the scratch memory given (REP_SCRATCH_BYTES) while no
+ * message is unfinished, so that an idle peer costs no buffer; else behind the unfinished message.
+ * That buffer grows with what really came (at most doubling) and never by what a header merely
+ * announces. False when memory is out. */
 bool rep_room(struct rep_peer *peer, uint8_t *scratch, uint8_t **at, size_t *room);
 /* `len` bytes stand at the place that rep_room() named: work off what is complete. */
 void rep_took(struct rep_peer *peer, uint8_t *at, size_t len);
 
 /* The functions of the link_server_ops that need nothing of the transport. */
-void rep_reply(struct link_server *base, uint64_t request, struct span body);
-void rep_drop(struct link_server *base, uint64_t request);
-void rep_close_peer(struct link_server *base, uint64_t peer);
+void rep_reply(struct link_server *base, uint64_t handle, struct span body);
+void rep_drop(struct link_server *base, uint64_t handle);
+void rep_close_peer(struct link_server *base, uint64_t id);
 void rep_turn(struct link_server *base);
 
 #endif

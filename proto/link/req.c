@@ -41,14 +41,15 @@ int
 req_send(struct link_client *base, uint32_t id, struct span body, struct link_error *error)
 {
     struct req *r = (struct req *)base;
-    const uint8_t stack[SP_WORD_BYTES] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
-                                          (uint8_t)id};
+    const uint8_t stack[SP_WORD_BYTES] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16),
+                                          (uint8_t)(id >> 8), (uint8_t)id};
     if ((id & SP_ID_BIT) == 0) {
         return link_fail(error, EINVAL, "request id without bit 31");
     }
     sp_put_message(&r->out, r->framing, (struct span){stack, sizeof stack}, body);
     if (r->out.failed) {
-        r->out.failed = false; /* nothing of this message was queued, what was there before still is */
+        r->out.failed =
+            false; /* nothing of this message was queued, what was there before still is */
         return link_fail(error, ENOMEM, "out of memory");
     }
     return 0;

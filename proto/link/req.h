@@ -1,7 +1,7 @@
 /* The REQ side without its transport: bytes in and out, answers out of bytes.
  *
- * Private to proto/link. ipc_client.c (a socket) and nng_client.c (a stream of libnng) bring the bytes.
- * One thread at a time. */
+ * Private to proto/link. ipc_client.c (a socket) and nng_client.c (a stream of libnng) bring the
+ * bytes. One thread at a time. */
 #ifndef PRONG_LINK_REQ_H
 #define PRONG_LINK_REQ_H
 
@@ -21,7 +21,7 @@ struct req {
 };
 
 enum {
-    REQ_READ_BYTES = 64 * 1024, /* the least room for a read */
+    REQ_READ_BYTES = 64 * 1024,  /* the least room for a read */
     REQ_KEEP_BYTES = 256 * 1024, /* what an emptied buffer may hold on to */
 };
 

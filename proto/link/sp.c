@@ -78,7 +78,7 @@ refuse(struct sp_parser *p, enum sp_fault fault)
     return SP_CLOSE;
 }
 
-/* A wrong greeting is refused at its first wrong byte: who speaks HTTP to us may never send eight. */
+/* A wrong greeting is refused at its first wrong byte: who speaks HTTP may never send eight. */
 static enum sp_event
 parse_greeting(struct sp_parser *p, struct span *input)
 {

@@ -1,6 +1,6 @@
 /* The Scalability Protocols' REQ/REP on a stream of bytes: the wire format and nothing else.
  *
- * Owns no bytes and no descriptor; pure, so that it can be fuzzed and used by both ends. On the wire:
+ * Owns no bytes and no descriptor; pure, so that it can be fuzzed and used by both ends:
  *
  *   greeting   00 'S' 'P' 00 | u16be protocol | 00 00, once, from both ends
  *   message    01 | u64be length | header stack | body, `length` counts stack and body; the first
@@ -22,7 +22,7 @@ enum {
     SP_WORD_BYTES = 4,
     SP_STACK_WORDS_MAX = 8, /* what nng's time to live allows: seven hops and the id */
     SP_STACK_BYTES_MAX = SP_STACK_WORDS_MAX * SP_WORD_BYTES,
-    /* A peer that announces more is not answered but closed: nobody waits for such a body to pass. */
+    /* A peer that announces more is closed without an answer: nobody waits for such a body. */
     SP_LENGTH_MAX = 1 << 30,
 };
 
@@ -57,14 +57,14 @@ struct sp_parser {
     enum sp_fault fault;
     size_t body_bytes_max;
     uint64_t discard_bytes; /* of an oversized body, still to come */
-    uint64_t want_bytes;    /* after SP_WAIT: how many bytes, the unread ones included, are worth a read */
+    uint64_t want_bytes;    /* after SP_WAIT: how many, the unread included, are worth a read */
 };
 
 /* Begin: expect the greeting of `peer`, and bodies of at most `body_bytes_max` bytes. */
 void sp_parser_init(struct sp_parser *p, enum sp_role peer, enum sp_framing framing,
                     size_t body_bytes_max);
-/* Take one event from the front of *input, which then begins behind it. The spans in *out point into
- * the input; *out is filled by SP_MESSAGE and SP_OVERSIZED only. */
+/* Take one event from the front of *input, which then begins behind it. The spans in *out point
+ * into the input; *out is filled by SP_MESSAGE and SP_OVERSIZED only. */
 enum sp_event sp_parse(struct sp_parser *p, struct span *input, struct sp_message *out);
 /* Text for people, static. */
 const char *sp_fault_text(enum sp_fault fault);

@@ -320,7 +320,9 @@ act_process(struct run *r, uint8_t what)
     }
     in.process.id = p->id;
     in.process.pid = 100;
-    in.process.step = what % 16 == 7 ? "exec" : "fork";
+    in.process.step = "fork";
+    in.process.error = "no luck";
+    in.process.never = what % 16 == 7;
     in.process.error = "No such file or directory";
     in.process.name = p->name;
     in.process.status = take(r) << 8 | (what & 8);

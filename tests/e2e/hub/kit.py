@@ -134,24 +134,33 @@ class Peer:
         self.seconds = SECONDS if seconds is None else seconds
         scheme, rest = url.split("://", 1)
         self.framed = b"\1" if scheme == "ipc" else b""
-        if scheme == "ipc":
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(self.seconds)
-            try:
-                self.socket.connect(rest)
-            except OSError:
-                self.socket.close()
-                raise
-        else:
-            host, port = rest.rsplit(":", 1)
-            self.socket = socket.create_connection((host.strip("[]"), int(port)), self.seconds)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if context is not None:
-                self.socket = context.wrap_socket(self.socket, server_hostname=host.strip("[]"))
+        self.socket = self.connect_local(rest) if scheme == "ipc" else self.connect_network(rest, context)
         self.ids = itertools.count(0x80000001)
         self.greeted = False
         if greet:
-            self.write(GREETING)
+            try:
+                self.write(GREETING)
+            except Closed:
+                self.close()
+                raise
+
+    def connect_local(self, path):
+        """Not with settimeout: then a full backlog would be an error instead of being waited for."""
+        s = socket.socket(socket.AF_UNIX)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(self.seconds), 0))
+        try:
+            s.connect(path)
+        except OSError:
+            s.close()
+            raise
+        s.settimeout(self.seconds)
+        return s
+
+    def connect_network(self, address, context):
+        host, port = address.rsplit(":", 1)
+        s = socket.create_connection((host.strip("[]"), int(port)), self.seconds)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s if context is None else context.wrap_socket(s, server_hostname=host.strip("[]"))
 
     def __enter__(self):
         return self
@@ -192,8 +201,8 @@ class Peer:
     def send(self, *records, request=None):
         return self.send_body(b"".join(map(msgpack.packb, records)), request)
 
-    def receive(self):
-        """(request, records) of the next answer."""
+    def receive_bytes(self):
+        """(request, body) of the next answer."""
         if not self.greeted:
             greeting = self.read(8)
             if greeting != HUB_GREETING:
@@ -203,9 +212,14 @@ class Peer:
         if head[:-8] != self.framed:
             raise AssertionError(f"framing {head.hex()}")
         body = self.read(int.from_bytes(head[-8:], "big"))
+        return int.from_bytes(body[:4], "big"), body[4:]
+
+    def receive(self):
+        """(request, records) of the next answer."""
+        request, body = self.receive_bytes()
         answer = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
-        answer.feed(body[4:])
-        return int.from_bytes(body[:4], "big"), list(answer)
+        answer.feed(body)
+        return request, list(answer)
 
     def ask(self, *records):
         """The records of the answer."""
@@ -504,7 +518,12 @@ class Hub:
             return client.admin("status")
 
     def replicas(self, worker):
-        return self.status()["workers"][worker]["replicas"]
+        """As status tells them. A process may attach before the spawner has told its pid: not before that,
+        because a 0 for os.kill would be ourselves."""
+        def found():
+            replicas = self.status()["workers"][worker]["replicas"]
+            return all(r["pid"] > 0 for r in replicas if r["state"] in ("ready", "busy")) and replicas
+        return until(found, f"the pids of {worker}")
 
     def wait_replica(self, worker, state="ready", number=0, other_than=None):
         """The replica in this state, and not the process `other_than`."""

@@ -2,13 +2,10 @@
 served all the time."""
 import contextlib
 import glob
-import itertools
 import os
 import random
-import select
-import socket
+import resource
 import struct
-import threading
 
 import msgpack
 
@@ -118,16 +115,18 @@ class Messages(Hostile):
             if n % 2:
                 body = bytes([0x90 | self.random.randrange(16), self.random.choice(list(OP.values()))]) + body
             request = peer.send_body(body)
-            answered, replies = peer.receive()
+            answered, answer = peer.receive_bytes()
             self.assertEqual(answered, request)
-            self.assertIn(replies[0][0], (OP["ERROR"], OP["PONG"]), f"seed {SEED}: {body.hex()}")
+            self.assertIn(answer[1], (OP["ERROR"], OP["PONG"]), f"seed {SEED}: {body.hex()}")
         peer.ping()
         self.still_well(16)
 
     def test_mutated_requests_are_answered(self):
         """Good messages with a few bytes changed; what turns out good is carried out."""
         client = self.server.client()
-        good = [[OP["CALL"], client.id, 1, 0, "echo", "echo", 100, None, {"a": 1}], [OP["WAIT"], client.id, 1, 0],
+        # To the hub itself: what is no text inside of arguments is passed on, and Python's msgpack refuses it.
+        good = [[OP["CALL"], client.id, 1, 0, "hub", "describe", 100, None, {"worker": "echo"}],
+                [OP["CALL"], client.id, 3, 0, "hub", "logs", 100, None, ["echo", 5]], [OP["WAIT"], client.id, 1, 0],
                 [OP["CANCEL"], client.id, 1], [OP["EMIT"], client.id, 2, "a.b", None, {"x": [1, 2.5, None]}],
                 [OP["FETCH"], client.id, ["a.*", ">"], "oldest", 10, 1000, 0], [OP["PING"], [1, b"2"]],
                 [OP["HELLO"], {"proto": 1, "role": "client", "name": "x"}],
@@ -141,22 +140,17 @@ class Messages(Hostile):
             if n % 5 == 0:
                 del body[self.random.randrange(len(body)):]
             request = client.send_body(bytes(body))
-            answered, replies = client.receive()
+            # A payload comes back as it went, so not every answer is what msgpack for Python can read.
+            answered, answer = client.receive_bytes()
             self.assertEqual(answered, request, f"seed {SEED}: {body.hex()}")
-            self.assertTrue(replies)
+            self.assertGreater(len(answer), 1, f"seed {SEED}: {body.hex()}")
         self.still_well(16)
 
     def test_a_nest_of_a_mebibyte_is_passed_on_without_recursion(self):
         peer = self.server.peer()
-        depth = MIB
-        body = bytes([0x92, OP["PING"]]) + b"\x91" * depth + b"\xc0"
+        body = bytes([0x92, OP["PING"]]) + b"\x91" * MIB + b"\xc0"
         request = peer.send_body(body)
-        peer.receive_raw = None
-        self.assertEqual(peer.read(8), kit.HUB_GREETING)
-        peer.greeted = True
-        head = peer.read(len(peer.framed) + 8)
-        got = peer.read(int.from_bytes(head[-8:], "big"))
-        self.assertEqual(got, struct.pack(">I", request) + bytes([0x92, OP["PONG"]]) + body[2:])
+        self.assertTrue(peer.receive_bytes() == (request, bytes([0x92, OP["PONG"]]) + body[2:]))
         self.still_well(16)
 
     def test_what_is_larger_than_the_limit_is_refused_at_once_and_read_to_its_end(self):
@@ -237,7 +231,7 @@ class Frames(Hostile):
     def test_byte_by_byte_and_all_at_once(self):
         peer = self.server.peer(greet=False)
         one = peer.frame(msgpack.packb([OP["PING"], 1]), 0x80000001)
-        for byte in GREETED(one):
+        for byte in kit.GREETING + one:
             peer.write(bytes([byte]))
         self.assertEqual(peer.receive(), (0x80000001, [[OP["PONG"], 1]]))
         # Bad and good ones in one write: each good one is answered.
@@ -270,12 +264,15 @@ class Frames(Hostile):
         self.still_well(16)
 
 
-def GREETED(frame):
-    return kit.GREETING + frame
-
-
 @kit.with_nng
 class Hogs(Hostile):
+    def allow_many_descriptors(self):
+        """Room for many connections in this process."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if hard < 4096:
+            self.skipTest(f"only {hard} descriptors are allowed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
     def test_half_sent_headers_and_bodies_may_be_held_open(self):
         peers = []
         frame = b"\1" + struct.pack(">QI", LIMIT["MESSAGE_BYTES"] - 100, 0x80000001)
@@ -304,9 +301,7 @@ class Hogs(Hostile):
         self.still_well(3 * LIMIT["OUT_BYTES_MAX"] // MIB)
 
     def test_connections_above_the_bound_are_refused_and_room_comes_back(self):
-        soft, hard = kit_limits()
-        if hard < 4096:
-            self.skipTest(f"only {hard} descriptors are allowed")
+        self.allow_many_descriptors()
         count = LIMIT["PEERS_MAX"] + 100
         open_peers, closed = [], 0
         for _ in range(count):
@@ -328,9 +323,7 @@ class Hogs(Hostile):
 
     def test_silent_connections_make_room_for_those_who_speak(self):
         """Who connects and says nothing cannot lock others out."""
-        soft, hard = kit_limits()
-        if hard < 4096:
-            self.skipTest(f"only {hard} descriptors are allowed")
+        self.allow_many_descriptors()
         silent = [self.server.peer(greet=False) for _ in range(LIMIT["PEERS_MAX"] + 50)]
         self.assertEqual(self.server.client().call("echo", "echo", n=1), {"n": 1})
         for peer in silent:
@@ -354,8 +347,7 @@ class Hogs(Hostile):
         records = [client.record("echo", "echo", {"n": n}, ttl_ms=20000) for n in range(LIMIT["WINDOW"] + 20)]
         client.send(*records[:200])
         client.send(*records[200:])
-        answered = [r for _ in range(1) for r in client.receive()[1]]
-        full = [r for r in answered if r[0] == OP["ERROR"]]
+        full = [r for r in client.receive()[1] if r[0] == OP["ERROR"]]
         self.assertEqual({r[2] for r in full}, {ERR["RESOURCE_EXHAUSTED"]})
         self.assertEqual(len(full), 20)
         met.go()
@@ -372,24 +364,23 @@ class Hogs(Hostile):
         seq = holder.begin("echo", "hold", ttl_ms=60000 * kit.SLOW)
         met = self.meet.next("hold")
         self.other.stopping.set()                       # its calls would wait for the one that is held
-        clients, refused, taken = [], 0, 0
+        clients, refused = [], 0
         blob = b"b" * (LIMIT["MESSAGE_BYTES"] - 1000)
         for _ in range(LIMIT["PAYLOAD_BYTES_MAX"] // len(blob) + 4):
             client = self.server.client()
             client.send([OP["CALL"], client.id, 1, 0, "echo", "big", 60000, None, {"size": 1, "pad": blob}])
-            client.ping_later = client.send([OP["PING"], 1])
+            client.send([OP["PING"], 1])
             while True:
-                request, replies = client.receive()
+                replies = client.receive()[1]
                 if replies[0][0] == OP["ERROR"]:
                     self.assertEqual((replies[0][2], replies[0][3]), (ERR["RESOURCE_EXHAUSTED"], NO))
                     refused += 1
                 elif replies[0][0] == OP["PONG"]:
                     break
             clients.append(client)
-        taken = len(clients) - refused
         self.assertGreater(refused, 0)
-        self.assertGreater(taken, 5)
-        self.assertEqual(self.server.status()["hub"]["calls"] > 0, True)
+        self.assertGreater(len(clients) - refused, 5)
+        self.assertGreater(self.server.status()["hub"]["calls"], 5)      # which is a call itself
         for client in clients:
             client.close()
         met.go()
@@ -458,7 +449,7 @@ GOOD = {"UINT": 1, "CLIENT": bytes(range(16)), "TARGET": "echo/0", "NAME": "echo
 # One value of each msgpack type, and which field types may be of that type.
 SAMPLES = [(None, {"CLIENT", "OPTIONS"}), (True, {"BOOL"}), (7, {"UINT", "FROM", "SEQ_OR_CALLS"}), (-1, set()),
            (1.0, set()), (2**53, set()), (2**64 - 1, set()),
-           ("\ud83d\ude00?".encode("utf-16", "surrogatepass").decode("utf-16"), {"TEXT", "BYTES"}),
+           ("no name!", {"TEXT", "BYTES"}),
            (b"\xff" * 15, {"BYTES"}), ([None], {"LIST", "ARGS"}), ({1: 2}, set()),
            (msgpack.ExtType(5, b"x"), set()), ([[[]]], {"LIST", "ARGS"})]
 
@@ -469,14 +460,6 @@ def good_value(type_name):
 
 def wrong_values(field):
     return [] if field["type"] == "PAYLOAD" else [v for v, fits in SAMPLES if field["type"] not in fits]
-
-
-def kit_limits():
-    """Room for many connections in this process."""
-    import resource
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    return soft, hard
 
 
 if __name__ == "__main__":

@@ -44,6 +44,11 @@ def daemon():
     return pid
 
 
+def hold_deaf():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return meet("hold")
+
+
 def write(lines, size=100, first=0):
     for n in range(first, first + lines):
         sys.stdout.write(f"line {n:08} {'x' * (size - 14)}\n")
@@ -61,6 +66,7 @@ METHODS = {
     "pid": ("idempotent", os.getpid),
     "hold": ("once", lambda what="hold": meet(what)),
     "hold_again": ("idempotent", lambda what="hold": meet(what)),
+    "hold_deaf": ("once", hold_deaf),
     "end": ("once", lambda code=1: os._exit(code)),
     "daemon": ("once", daemon),
     "write": ("once", write),

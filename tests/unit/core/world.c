@@ -11,7 +11,7 @@ const uint8_t world_nil[1] = {0};
 static void
 die(const char *what)
 {
-    (void) fprintf(stderr, "world: %s\n", what);
+    (void)fprintf(stderr, "world: %s\n", what);
     abort();
 }
 
@@ -67,9 +67,9 @@ keep_process(struct world *w, const struct hub_effect *e)
         die("too many processes");
     }
     struct process *p = &w->process[w->process_count++];
-    *p = (struct process){.id = e->process};
-    (void) snprintf(p->name, sizeof p->name, "%s/%u", e->spec->name, (unsigned) e->replica);
-    (void) snprintf(p->token, sizeof p->token, "%s", e->token);
+    *p = (struct process){.id = e->process}; /* its number tells its pid */
+    (void)snprintf(p->name, sizeof p->name, "%s/%u", e->spec->name, (unsigned)e->replica);
+    (void)snprintf(p->token, sizeof p->token, "%s", e->token);
 }
 
 static void
@@ -97,8 +97,8 @@ keep_event(struct world *w, const struct hub_effect *e)
         die("an event of the hub is not a map");
     }
     if (n + e->topic.len + 2 < sizeof w->events) {
-        (void) snprintf(w->events + n, sizeof w->events - n, "%.*s ", (int) e->topic.len,
-                        (const char *) e->topic.data);
+        (void)snprintf(w->events + n, sizeof w->events - n, "%.*s ", (int)e->topic.len,
+                       (const char *)e->topic.data);
     }
 }
 
@@ -120,7 +120,7 @@ keep(struct world *w, const struct hub_effect *e)
         return;
     case HUB_OUT_LOGS:
         w->logs = *e;
-        (void) snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
+        (void)snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
         return;
     case HUB_OUT_READY:
         w->ready = true;
@@ -142,7 +142,7 @@ world_step(struct world *w, struct hub_input *in)
 {
     struct hub_effects out;
     in->now_ns = w->now_ns;
-    in->wall_us = (uint64_t) w->now_ns / 1000;
+    in->wall_us = (uint64_t)w->now_ns / 1000;
     if (w->inside != NULL) {
         w->inside(true);
     }
@@ -171,7 +171,7 @@ world_options(struct hub_options *options)
         .events_bytes = 65536,
         .message_bytes = 1 << 20,
         .drain_ms = 30000,
-        .token = {(const uint8_t *) "a token of the network", 22},
+        .token = {(const uint8_t *)"a token of the network", 22},
     };
 }
 
@@ -231,13 +231,21 @@ world_stop(struct world *w)
     world_step(w, &(struct hub_input){.kind = HUB_IN_STOP});
 }
 
+/* The buffer in which the next message is written. */
+static struct buf *
+begin(struct world *w)
+{
+    buf_reset(&w->message, SIZE_MAX);
+    return &w->message;
+}
+
 static void
 open_peer(struct world *w, uint64_t peer, bool local)
 {
     struct hub_input in = {.kind = HUB_IN_OPENED, .peer = peer};
     in.opened.local = local;
     in.opened.uid = peer >= 900 && peer < 1000 ? 1000 : 0;
-    in.opened.pid = (int32_t) (100 + peer % 10);
+    in.opened.pid = (int32_t)(100 + peer % 10);
     in.opened.start_ticks = 7;
     world_step(w, &in);
 }
@@ -279,8 +287,219 @@ world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body)
 uint64_t
 world_send(struct world *w, uint64_t peer, struct span body)
 {
-    return world_send_as(w, peer, 0x80000000u | (uint32_t) w->next_request, body);
+    return world_send_as(w, peer, 0x80000000u | (uint32_t)w->next_request, body);
 }
+
+/* ---- a notation for records ------------------------------------------------------------------ */
+
+static const char *
+write_quoted(struct buf *b, const char *p, bool is_bin)
+{
+    const size_t len = strcspn(p, "'");
+    const struct span bytes = {(const uint8_t *)p, len};
+    if (is_bin) {
+        write_bin(b, bytes);
+    } else {
+        write_str(b, bytes);
+    }
+    return p + len + 1;
+}
+
+static const char *
+write_word(struct buf *b, const char *p)
+{
+    const size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyz");
+    const struct span word = {(const uint8_t *)p, len};
+    if (span_is(word, "null")) {
+        write_nil(b);
+    } else if (span_is(word, "true") || span_is(word, "false")) {
+        write_bool(b, *p == 't');
+    } else {
+        die(p);
+    }
+    return p + len;
+}
+
+static const char *
+write_number(struct buf *b, const char *p)
+{
+    char *end;
+    if (*p == '-') {
+        write_int(b, strtoll(p, &end, 10));
+    } else {
+        write_uint(b, strtoull(p, &end, 10));
+    }
+    if (end == p) {
+        die(p);
+    }
+    return end;
+}
+
+static const char *
+write_zeros(struct buf *b, const char *p)
+{
+    char *end;
+    const size_t len = strtoul(p, &end, 10);
+    uint8_t *zeros = calloc(1, len + 1);
+    if (zeros == NULL) {
+        die("out of memory");
+    }
+    write_bin(b, (struct span){zeros, len});
+    free(zeros);
+    return end + 1;
+}
+
+static const char *
+write_value(struct buf *b, const char *p)
+{
+    p += strspn(p, " ,:");
+    if (*p == '[' || *p == '{') {
+        /* A head with two bytes of count, filled in at the end. */
+        const uint8_t close = *p == '[' ? ']' : '}', map = close == '}';
+        const size_t head = b->w;
+        uint32_t count = 0;
+        buf_put(b, &(uint8_t[]){map ? 0xde : 0xdc, 0, 0}, 3);
+        for (p++; p += strspn(p, " ,:"), *p != close; count++) {
+            p = write_value(b, p);
+        }
+        count /= map ? 2 : 1;
+        b->data[head + 1] = (uint8_t)(count >> 8);
+        b->data[head + 2] = (uint8_t)count;
+        return p + 1;
+    }
+    return *p == '\''                  ? write_quoted(b, p + 1, false)
+           : *p == 'b' && p[1] == '\'' ? write_quoted(b, p + 2, true)
+           : *p == '<'                 ? write_zeros(b, p + 1)
+           : *p >= 'a' && *p <= 'z'    ? write_word(b, p)
+                                       : write_number(b, p);
+}
+
+void
+world_write(struct buf *b, const char *text)
+{
+    while (text += strspn(text, " ,:"), *text != '\0') {
+        text = write_value(b, text);
+    }
+}
+
+static uint64_t
+say(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, va_list args)
+{
+    struct buf *b = begin(w);
+    const int n = vsnprintf(w->text, sizeof w->text, format, args);
+    if (n < 0 || (size_t)n >= sizeof w->text) {
+        die("what is to be said is too long");
+    }
+    world_write(b, w->text);
+    return world_send_as(w, peer, sp_id, buf_span(b));
+}
+
+uint64_t
+world_say(struct world *w, uint64_t peer, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const uint64_t request = say(w, peer, 0x80000000u | (uint32_t)w->next_request, format, args);
+    va_end(args);
+    return request;
+}
+
+uint64_t
+world_say_as(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const uint64_t request = say(w, peer, sp_id, format, args);
+    va_end(args);
+    return request;
+}
+
+/* Text that grows up to a limit. */
+struct shown {
+    char *text;
+    size_t len, cap;
+};
+
+__attribute__((format(printf, 2, 3))) static void
+show(struct shown *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(s->text + s->len, s->cap - s->len, format, args);
+    va_end(args);
+    s->len = n >= 0 && (size_t)n < s->cap - s->len ? s->len + (size_t)n : s->cap - 1;
+}
+
+static void
+show_value(struct shown *s, struct span *from)
+{
+    struct mp_item v;
+    if (!mp_next(from, &v)) {
+        die("not msgpack");
+    }
+    switch (v.kind) {
+    case MP_NIL:
+        show(s, "null");
+        return;
+    case MP_BOOL:
+        show(s, v.boolean ? "true" : "false");
+        return;
+    case MP_UINT:
+        show(s, "%llu", (unsigned long long)v.uint);
+        return;
+    case MP_NEGATIVE:
+        show(s, "%lld", (long long)v.negative);
+        return;
+    case MP_FLOAT:
+        show(s, "%g", v.number);
+        return;
+    case MP_STR:
+        show(s, "'%.*s'", (int)v.bytes.len, (const char *)v.bytes.data);
+        return;
+    case MP_BIN:
+    case MP_EXT:
+        show(s, "<%zu>", v.bytes.len);
+        return;
+    case MP_ARRAY:
+    case MP_MAP:
+        break;
+    }
+    show(s, v.kind == MP_MAP ? "{" : "[");
+    for (uint32_t i = 0; i < v.count * (v.kind == MP_MAP ? 2 : 1); i++) {
+        show(s, "%s", i == 0 ? "" : v.kind == MP_MAP && i % 2 == 1 ? ": " : ", ");
+        show_value(s, from);
+    }
+    show(s, v.kind == MP_MAP ? "}" : "]");
+}
+
+const char *
+world_text(struct world *w, uint64_t request)
+{
+    const struct reply *r = world_reply(w, request);
+    struct shown s = {w->text, 0, sizeof w->text};
+    struct span rest = r == NULL ? (struct span){0} : buf_span(&r->bytes);
+    w->text[0] = '\0';
+    for (size_t i = 0; rest.len > 0; i++) {
+        struct mp_item head, op;
+        if (!mp_next(&rest, &head) || !mp_next(&rest, &op)) {
+            die("not a record");
+        }
+        show(&s, "%s%s", i > 0 ? "; " : "", wire_record_row(r->record[i].record)->name);
+        for (uint32_t k = 1; k < head.count; k++) {
+            show(&s, " ");
+            show_value(&s, &rest);
+        }
+    }
+    return w->text;
+}
+
+bool
+world_says(struct world *w, uint64_t request, const char *part)
+{
+    return strstr(world_text(w, request), part) != NULL;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
 
 void
 world_pass_ms(struct world *w, int64_t ms)
@@ -295,7 +514,7 @@ world_pass_ms(struct world *w, int64_t ms)
     world_step(w, &(struct hub_input){.kind = HUB_IN_TIME});
 }
 
-/* ---- replies ---------------------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 struct reply *
 world_reply(struct world *w, uint64_t request)
@@ -313,17 +532,19 @@ world_expect(struct world *w, uint64_t request, size_t n, enum wire_record recor
 {
     const struct reply *r = world_reply(w, request);
     if (r == NULL || n >= r->count) {
-        die("there is no such reply");
+        disappoint(w, "there is no such reply");
     }
     if (r->record[n].record != record) {
-        (void) fprintf(stderr, "got %s, wanted %s\n", wire_record_row(r->record[n].record)->name,
-                       wire_record_row(record)->name);
-        die("another reply than expected");
+        if (w->out == NULL) {
+            (void)fprintf(stderr, "wanted %s, got %s\n", wire_record_row(record)->name,
+                          world_text(w, request));
+        }
+        disappoint(w, "another reply than expected");
     }
     return &r->record[n];
 }
 
-/* ---- clients ---------------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static void
 write_client(struct world *w, struct buf *b, const uint8_t *client)
@@ -341,15 +562,14 @@ world_call(struct world *w, uint64_t peer, const struct world_call *c)
     struct buf *b = begin(w);
     write_op(b, WIRE_CALL);
     write_client(w, b, c->client);
-    write_uint(&b, c->seq);
-    write_uint(&b, c->ack);
-    write_text(&b, c->worker);
-    write_text(&b, c->method);
-    write_uint(&b, c->ttl_ms);
-    write_nil(&b);
-    write_map(&b, 0);
-    const uint64_t request = world_send(w, peer, buf_span(&b));
-    buf_deinit(&b);
+    write_uint(b, c->seq);
+    write_uint(b, c->ack);
+    write_text(b, c->worker);
+    write_text(b, c->method);
+    write_uint(b, c->ttl_ms);
+    write_nil(b);
+    write_map(b, 0);
+    const uint64_t request = world_send(w, peer, buf_span(b));
     return request;
 }
 
@@ -365,32 +585,31 @@ world_outcome(struct world *w, uint64_t request, unsigned *began)
     }
     const struct record *e = world_expect(w, request, 0, WIRE_REC_ERROR);
     if (began != NULL) {
-        *began = (unsigned) RECORD_FIELD(e, ERROR, BEGAN)->item.uint;
+        *began = (unsigned)RECORD_FIELD(e, ERROR, BEGAN)->item.uint;
     }
-    return (int) RECORD_FIELD(e, ERROR, CODE)->item.uint;
+    return (int)RECORD_FIELD(e, ERROR, CODE)->item.uint;
 }
 
 static uint64_t
 ask_hub(struct world *w, const char *method, const char *name, const char *value)
 {
     static const uint8_t admin[16] = "the admin client";
-    struct buf b = {0};
+    struct buf *b = begin(w);
     world_open(w, 800);
-    write_op(&b, WIRE_CALL);
-    write_bin(&b, (struct span){admin, 16});
-    write_uint(&b, w->next_request);
-    write_uint(&b, w->next_request - 1);
-    write_text(&b, "hub");
-    write_text(&b, method);
-    write_uint(&b, 1000);
-    write_nil(&b);
-    write_map(&b, name != NULL ? 1 : 0);
+    write_op(b, WIRE_CALL);
+    write_bin(b, (struct span){admin, 16});
+    write_uint(b, w->next_request);
+    write_uint(b, w->next_request - 1);
+    write_text(b, "hub");
+    write_text(b, method);
+    write_uint(b, 1000);
+    write_nil(b);
+    write_map(b, name != NULL ? 1 : 0);
     if (name != NULL) {
-        write_text(&b, name);
-        write_text(&b, value);
+        write_text(b, name);
+        write_text(b, value);
     }
-    const uint64_t request = world_send(w, 800, buf_span(&b));
-    buf_deinit(&b);
+    const uint64_t request = world_send(w, 800, buf_span(b));
     world_close(w, 800);
     return request;
 }
@@ -423,13 +642,13 @@ world_state(struct world *w, const char *name, char out[32])
     struct mp_item state;
     s = value_behind(s, "state");
     if (s.len == 0 || !mp_next(&s, &state)) {
-        (void) snprintf(out, 32, "none");
+        (void)snprintf(out, 32, "none");
         return;
     }
-    (void) snprintf(out, 32, "%.*s", (int) state.bytes.len, (const char *) state.bytes.data);
+    (void)snprintf(out, 32, "%.*s", (int)state.bytes.len, (const char *)state.bytes.data);
 }
 
-/* ---- processes -------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 struct process *
 world_process(struct world *w, const char *name)
@@ -439,14 +658,14 @@ world_process(struct world *w, const char *name)
             return &w->process[i - 1];
         }
     }
-    die("there is no such process");
+    disappoint(w, "there is no such process");
     return NULL;
 }
 
 static int32_t
 pid_of(const struct world *w, const struct process *p)
 {
-    return (int32_t) (1000 + (p - w->process));
+    return (int32_t)(1000 + (p - w->process));
 }
 
 void
@@ -477,6 +696,27 @@ world_exited(struct world *w, const char *name, int status)
     world_step(w, &in);
 }
 
+void
+world_start_failed(struct world *w, const char *name, bool never)
+{
+    struct hub_input in = {.kind = HUB_IN_START_FAILED};
+    in.process.id = world_process(w, name)->id;
+    in.process.step = never ? "exec" : "fork";
+    in.process.never = never;
+    in.process.error = "no luck";
+    world_step(w, &in);
+}
+
+void
+world_alive(struct world *w, uint64_t id, const char *name)
+{
+    struct hub_input in = {.kind = HUB_IN_ALIVE};
+    in.process.id = id;
+    in.process.pid = 4711;
+    in.process.name = name;
+    world_step(w, &in);
+}
+
 static void
 write_method(struct buf *b, const char *name, const char *policy)
 {
@@ -490,26 +730,25 @@ void
 world_attach(struct world *w, const char *name)
 {
     struct process *p = world_process(w, name);
-    struct buf b = {0};
-    p->peer = 100 + (uint64_t) (p - w->process) * 10 + w->next_request * 10000;
+    struct buf *b = begin(w);
+    p->peer = 100 + (uint64_t)(p - w->process) * 10 + w->next_request * 10000;
     world_open(w, p->peer);
-    write_op(&b, WIRE_ATTACH);
-    write_map(&b, 2);
-    write_text(&b, "token");
-    write_text(&b, p->token);
-    write_text(&b, "methods");
-    write_map(&b, 2);
-    write_method(&b, "echo", "once");
-    write_method(&b, "again", "idempotent");
-    const uint64_t request = world_send(w, p->peer, buf_span(&b));
+    write_op(b, WIRE_ATTACH);
+    write_map(b, 2);
+    write_text(b, "token");
+    write_text(b, p->token);
+    write_text(b, "methods");
+    write_map(b, 2);
+    write_method(b, "echo", "once");
+    write_method(b, "again", "idempotent");
+    const uint64_t request = world_send(w, p->peer, buf_span(b));
     const struct record *r = world_expect(w, request, 0, WIRE_REC_WELCOME);
     struct field session;
     if (!record_key(RECORD_FIELD(r, WELCOME, ABOUT), WIRE_KEY_WELCOME_session, &session)) {
-        die("WELCOME without a session");
+        disappoint(w, "WELCOME without a session");
     }
     p->session = session.item.uint;
     p->taken = 0;
-    buf_deinit(&b);
 }
 
 static void
@@ -526,10 +765,9 @@ void
 world_poll(struct world *w, const char *name, uint64_t capacity)
 {
     struct process *p = world_process(w, name);
-    struct buf b = {0};
-    write_poll(p, &b, capacity);
-    p->request = world_send(w, p->peer, buf_span(&b));
-    buf_deinit(&b);
+    struct buf *b = begin(w);
+    write_poll(p, b, capacity);
+    p->request = world_send(w, p->peer, buf_span(b));
 }
 
 uint64_t
@@ -555,18 +793,17 @@ void
 world_done(struct world *w, const char *name, uint64_t call)
 {
     struct process *p = world_process(w, name);
-    struct buf b = {0};
-    write_op(&b, WIRE_REPORT);
-    write_text(&b, p->name);
-    write_uint(&b, p->session);
-    write_array(&b, 1);
-    write_array(&b, 3);
-    write_uint(&b, call);
-    write_uint(&b, WIRE_REPORT_RESULT);
-    write_text(&b, "done");
-    write_poll(p, &b, 1);
-    p->request = world_send(w, p->peer, buf_span(&b));
-    buf_deinit(&b);
+    struct buf *b = begin(w);
+    write_op(b, WIRE_REPORT);
+    write_text(b, p->name);
+    write_uint(b, p->session);
+    write_array(b, 1);
+    write_array(b, 3);
+    write_uint(b, call);
+    write_uint(b, WIRE_REPORT_RESULT);
+    write_text(b, "done");
+    write_poll(p, b, 1);
+    p->request = world_send(w, p->peer, buf_span(b));
 }
 
 void

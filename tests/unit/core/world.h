@@ -1,6 +1,6 @@
-/* A hub and the world around it, for tests of the core: a clock, peers that send records, workers that
- * start when they are told to, and everything the hub said, taken apart. hub_check() runs after every
- * step, and a reply to a request that is not open aborts the test. */
+/* A hub and the world around it, for tests of the core: a clock, peers that send records, workers
+ * that start when they are told to, and everything the hub said, taken apart. hub_check() runs
+ * after every step, and a reply to a request that is not open aborts the test. */
 #ifndef PRONG_TESTS_CORE_WORLD_H
 #define PRONG_TESTS_CORE_WORLD_H
 
@@ -79,13 +79,13 @@ void world_close(struct world *w, uint64_t peer);
 /* Send bytes as one message; its request. */
 uint64_t world_send(struct world *w, uint64_t peer, struct span body);
 uint64_t world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body);
-/* Records in a notation for tests, "[7,'x'] [4,b'0123456789abcdef',1]": 'text', b'bytes', numbers, true,
- * false, null, [lists], {maps}, <n> for n zero bytes; commas and colons count as spaces. */
+/* Records in a notation for tests, "[7,'x'] [4,b'0123456789abcdef',1]": 'text', b'bytes', numbers,
+ * true, false, null, [lists], {maps}, <n> for n zero bytes; commas and colons count as spaces. */
 __attribute__((format(printf, 3, 4))) uint64_t world_say(struct world *w, uint64_t peer,
                                                          const char *format, ...);
 /* Under a given SP id. */
-__attribute__((format(printf, 4, 5))) uint64_t world_say_as(struct world *w, uint64_t peer,
-                                                            uint32_t sp_id, const char *format, ...);
+__attribute__((format(printf, 4, 5))) uint64_t
+world_say_as(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, ...);
 /* The same without sending: appended to `b`. */
 void world_write(struct buf *b, const char *text);
 /* Any input: the time is filled in. */
@@ -97,10 +97,11 @@ void world_stop(struct world *w);
 /* The reply to a request, NULL while there is none. */
 struct reply *world_reply(struct world *w, uint64_t request);
 /* Its only or n-th record, of a type; aborts when it is another. */
-const struct record *world_expect(struct world *w, uint64_t request, size_t n, enum wire_record record);
+const struct record *world_expect(struct world *w, uint64_t request, size_t n,
+                                  enum wire_record record);
 
-/* A reply as text: "ERROR 0 9 0 'attach first' null; WORK 3 []". "" while there is none. Valid until the
- * next call. */
+/* A reply as text: "ERROR 0 9 0 'attach first' null; WORK 3 []". "" while there is none. Valid
+ * until the next call. */
 const char *world_text(struct world *w, uint64_t request);
 /* Whether that text contains another one. */
 bool world_says(struct world *w, uint64_t request, const char *part);
@@ -113,7 +114,8 @@ struct world_call {
 };
 extern const uint8_t world_nil[1];
 uint64_t world_call(struct world *w, uint64_t peer, const struct world_call *call);
-/* The outcome of a call's request: 0 for RESULT, else the code; *began when not NULL. -1: none yet. */
+/* The outcome of a call's request: 0 for RESULT, else the code; *began when not NULL. -1: none yet.
+ */
 int world_outcome(struct world *w, uint64_t request, unsigned *began);
 /* A call of one of the hub's own methods with one text argument (or none); the outcome. */
 int world_admin(struct world *w, const char *method, const char *name, const char *value);

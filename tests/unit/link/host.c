@@ -82,7 +82,8 @@ static void
 answer_size(struct link_server *s, uint64_t request, struct span body)
 {
     char number[16] = {0};
-    memcpy(number, body.data + 1, body.len - 1 < sizeof number - 1 ? body.len - 1 : sizeof number - 1);
+    memcpy(number, body.data + 1,
+           body.len - 1 < sizeof number - 1 ? body.len - 1 : sizeof number - 1);
     const size_t len = strtoul(number, NULL, 10);
     uint8_t *bytes = pattern(len);
     link_server_reply(s, request, (struct span){bytes, len});
@@ -157,7 +158,8 @@ on_message(void *context, struct link_server *s, uint64_t peer, uint64_t request
 }
 
 static void
-on_oversized(void *context, struct link_server *s, uint64_t peer, uint64_t request, uint64_t size_bytes)
+on_oversized(void *context, struct link_server *s, uint64_t peer, uint64_t request,
+             uint64_t size_bytes)
 {
     (void)peer;
     struct host *h = context;
@@ -213,10 +215,10 @@ host_init(struct host *h, enum host_kind kind)
 static void
 make_certificate(void)
 {
-    const pid_t pid = fork();
+    const pid_t parent = getpid(), pid = fork();
     cr_assert(pid >= 0);
     if (pid == 0) {
-        procs_die_with(getppid());
+        procs_die_with(parent);
         freopen("/dev/null", "w", stderr);
         execlp("openssl", "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
                "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost", "-addext",

@@ -4,11 +4,10 @@
  *   e        echo: the whole body comes back
  *   b<n>     a body of n bytes comes back
  *   p        park: no answer yet
- *   r        release: all that is parked is answered, the last first, each with its own body; then this
- *   d        drop: never answered
- *   c        the peer is closed, and then answered all the same
- *   i        who asks, as text: "known=1 local=1 uid=0 pid=1 start=1 sp=80000001"
- * A message above the limit is answered with "oversized <bytes>". */
+ *   r        release: all that is parked is answered, the last first, each with its own body; then
+ * this d        drop: never answered c        the peer is closed, and then answered all the same i
+ * who asks, as text: "known=1 local=1 uid=0 pid=1 start=1 sp=80000001" A message above the limit is
+ * answered with "oversized <bytes>". */
 #ifndef PRONG_TESTS_UNIT_LINK_HOST_H
 #define PRONG_TESTS_UNIT_LINK_HOST_H
 
@@ -62,7 +61,8 @@ struct link_client_options host_client_options(const struct host *h);
 
 /* Send and flush. */
 void client_say(struct link_client *c, uint32_t id, struct span body);
-/* Wait for the next answer; false when the connection broke (or `timeout_ms` passed, which fails). */
+/* Wait for the next answer; false when the connection broke (or `timeout_ms` passed, which fails).
+ */
 bool client_hear(struct link_client *c, uint32_t *id, struct span *body, int64_t timeout_ms);
 /* One request, one answer, compared by length and content with `expected`. */
 void client_call(struct link_client *c, uint32_t id, struct span body, struct span expected);
@@ -87,14 +87,15 @@ struct raw raw_connect(const struct host *h);
 /* Connect, send the greeting of REQ and read the server's. */
 struct raw raw_open(const struct host *h);
 void raw_close(struct raw *r);
-/* Write everything, at most `chunk` bytes at a time (0: all at once); false when the peer is gone. */
+/* Write everything, at most `chunk` bytes at a time (0: all at once); false when the peer is gone.
+ */
 bool raw_write(struct raw *r, const void *data, size_t len, size_t chunk);
 /* The head of a message of `length` bytes: as many bytes as come back. */
 size_t raw_frame(const struct raw *r, uint8_t out[9], uint64_t length);
 /* A message with this stack of words (host byte order) and body. */
 bool raw_send(struct raw *r, const uint32_t *words, int count, struct span body, size_t chunk);
-/* Read one message: its content (stack and body) into *out, replacing what was there. False at end of
- * file. */
+/* Read one message: its content (stack and body) into *out, replacing what was there. False at end
+ * of file. */
 bool raw_recv(struct raw *r, struct buf *out);
 /* Wait until the other end closes; false when it does not within the time. */
 bool raw_is_closed(struct raw *r, int64_t timeout_ms);

@@ -60,10 +60,10 @@ NATIVE_TEST(never_starts_libnng)
 {
     char url[DIR_FILE_BYTES_MAX + 8];
     snprintf(url, sizeof url, "ipc://%s/s", dir_path());
-    const pid_t pid = fork();
+    const pid_t parent = getpid(), pid = fork();
     cr_assert(pid >= 0);
     if (pid == 0) {
-        procs_die_with(getppid());
+        procs_die_with(parent);
         _exit(count_threads(url) == 0 ? 0 : 1);
     }
     int status;
@@ -243,7 +243,8 @@ NATIVE_TEST(serves_others_while_one_peer_floods)
     raw_close(&flood);
 }
 
-/* ---- without descriptors: the loop by hand, to see how often it wakes ------------------------- */
+/* ---- without descriptors: the loop by hand, to see how often it wakes -------------------------
+ */
 
 static int
 turns(struct link_server *s, int epoll_fd, int64_t for_ms)

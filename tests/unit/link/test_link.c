@@ -63,8 +63,8 @@ serve(enum host_kind kind)
         name(kind);                                                                                \
     }
 #define LOCAL_TESTS(name) KIND_TEST(name, ipc, HOST_IPC) KIND_TEST(name, ipc_nng, HOST_IPC_NNG)
-#define RAW_TESTS(name) LOCAL_TESTS(name) KIND_TEST(name, tcp, HOST_TCP)
-#define ALL_TESTS(name) RAW_TESTS(name) KIND_TEST(name, tls, HOST_TLS)
+#define RAW_TESTS(name)   LOCAL_TESTS(name) KIND_TEST(name, tcp, HOST_TCP)
+#define ALL_TESTS(name)   RAW_TESTS(name) KIND_TEST(name, tls, HOST_TLS)
 
 /* ---- through our client --------------------------------------------------------------------- */
 
@@ -201,8 +201,8 @@ tells_who_is_at_the_other_end(enum host_kind kind)
     int known, local, uid, pid;
     unsigned long long start;
     unsigned sp;
-    cr_assert_eq(sscanf(line, "known=%d local=%d uid=%d pid=%d start=%llu sp=%x", &known, &local, &uid,
-                        &pid, &start, &sp),
+    cr_assert_eq(sscanf(line, "known=%d local=%d uid=%d pid=%d start=%llu sp=%x", &known, &local,
+                        &uid, &pid, &start, &sp),
                  6);
     const bool is_local = kind == HOST_IPC || kind == HOST_IPC_NNG;
     cr_assert_eq(known, is_local);
@@ -326,7 +326,8 @@ raw_call(struct raw *r, const uint32_t *words, int count, struct span body, size
     cr_assert_eq(got.w, (size_t)count * 4 + body.len);
     for (int i = 0; i < count; i++) {
         const uint8_t *w = got.data + (size_t)i * 4;
-        const uint32_t word = (uint32_t)w[0] << 24 | (uint32_t)w[1] << 16 | (uint32_t)w[2] << 8 | w[3];
+        const uint32_t word =
+            (uint32_t)w[0] << 24 | (uint32_t)w[1] << 16 | (uint32_t)w[2] << 8 | w[3];
         cr_assert_eq(word, words[i], "word %d changed", i);
     }
     cr_assert(body.len == 0 || memcmp(got.data + (size_t)count * 4, body.data, body.len) == 0);
@@ -380,7 +381,9 @@ closes_who_speaks_otherwise(enum host_kind kind)
         {"\0SP\1\0\x30\0\0", 8, false},
         {"\0SP\0\0\x10\0\0", 8, false}, /* PAIR */
         {"\0SP\0\0\x31\0\0", 8, false}, /* REP to REP */
-        {"\x01\0\0\0\0\0\0\0\x03" "abc", 12, true},   /* shorter than an id */
+        {"\x01\0\0\0\0\0\0\0\x03"
+         "abc",
+         12, true}, /* shorter than an id */
         {"\x01\0\0\0\0\0\0\0\x00", 9, true},
         {"\x01\0\0\0\0\0\0\0\x08\0\0\0\1\0\0\0\2", 17, true}, /* hops and no id */
         {"\x01\x40\0\0\0\0\0\0\0\x80\0\0\1", 13, true},       /* 2^62 */
@@ -434,7 +437,8 @@ survives_garbage(enum host_kind kind)
             bytes[k] = (uint8_t)(seed >> 24);
         }
         if (i % 4 == 3) {
-            memcpy(bytes, "\x01\0\0\0\0\0\0", 7); /* a plausible head */
+            memset(bytes, 0, 7); /* a plausible head */
+            bytes[0] = 1;
         }
         (void)raw_write(&r, bytes, sizeof bytes, 0);
         raw_close(&r);

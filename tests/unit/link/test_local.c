@@ -32,7 +32,8 @@ Test(local, finds_the_start_time_behind_any_name)
         {"", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        cr_assert_eq(local_start_ticks_parse(span_of(cases[i].text)), cases[i].ticks, "case %zu", i);
+        cr_assert_eq(local_start_ticks_parse(span_of(cases[i].text)), cases[i].ticks, "case %zu",
+                     i);
     }
     cr_assert_gt(local_start_ticks(getpid()), 0);
     cr_assert_eq(local_start_ticks(0), 0);
@@ -75,7 +76,8 @@ Test(local, unlinks_only_its_own_file, .init = dir_enter, .fini = dir_leave)
     cr_assert_eq(local_path_publish(&a, NULL), 0);
     cr_assert(local_path_is_ours(&a));
     /* Another takes the name over. (A real one is a socket, which local_path_init looks at.) */
-    const int hold = open("s", O_RDONLY | O_CLOEXEC); /* keeps the inode, as a listening socket does */
+    const int hold =
+        open("s", O_RDONLY | O_CLOEXEC); /* keeps the inode, as a listening socket does */
     b = a;
     local_path_renew(&b);
     cr_assert_str_neq(a.temp, b.temp);

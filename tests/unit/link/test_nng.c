@@ -1,5 +1,5 @@
-/* libnng itself as the peer: its REQ sockets and nngcat against our servers, and what is special where
- * libnng is inside our own ends. */
+/* libnng itself as the peer: its REQ sockets and nngcat against our servers, and what is special
+ * where libnng is inside our own ends. */
 #include "proto/link/link.h"
 
 #include "tests/support/dir.h"
@@ -118,7 +118,8 @@ many_contexts_at_once(enum host_kind kind)
     for (int i = 0; i < CONTEXTS; i++) {
         say(&callers[i]);
     }
-    cr_assert(until(until_scaled_ms(25000), is_zero, &left), "%d have not ended", atomic_load(&left));
+    cr_assert(until(until_scaled_ms(25000), is_zero, &left), "%d have not ended",
+              atomic_load(&left));
     for (int i = 0; i < CONTEXTS; i++) {
         cr_assert_eq(callers[i].wrong, 0);
         cr_assert_eq(callers[i].done, CALLS_EACH);
@@ -144,27 +145,49 @@ NNG_TEST(stock_contexts_are_served_on_tcp)
     many_contexts_at_once(HOST_TCP);
 }
 
-/* A stock socket whose message is too large must get its answer: hung up on, it would repeat for ever. */
-NNG_TEST(a_stock_socket_is_answered_when_its_message_is_too_large)
+/* In a child that is not cleaned up, because nng_close() of libnng 1.5.2 may hang while a large
+ * message is under way. It is forked before there are threads, or ThreadSanitizer ends it. */
+static int
+send_oversized_messages(void)
 {
-    host_init(&host, HOST_IPC);
-    host.options.message_bytes_max = 1000;
-    host_start(&host);
     nng_socket socket;
-    cr_assert_eq(nng_req0_open(&socket), 0);
-    cr_assert_eq(nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO, 10000), 0);
-    cr_assert_eq(nng_dial(socket, host.url, NULL, 0), 0);
+    if (!until_path(host.url + strlen("ipc://"), until_scaled_ms(10000)) ||
+        nng_req0_open(&socket) != 0 || nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO, 10000) != 0 ||
+        nng_dial(socket, host.url, NULL, 0) != 0) {
+        return 1;
+    }
     uint8_t *body = pattern(3 * 1024 * 1024);
     for (int i = 0; i < 5; i++) {
         char answer[64] = {0};
         size_t len = sizeof answer - 1;
-        cr_assert_eq(nng_send(socket, body, 3 * 1024 * 1024, 0), 0);
-        cr_assert_eq(nng_recv(socket, answer, &len, 0), 0);
-        cr_assert_str_eq(answer, "oversized 3145728");
+        if (nng_send(socket, body, 3 * 1024 * 1024, 0) != 0 ||
+            nng_recv(socket, answer, &len, 0) != 0 || strcmp(answer, "oversized 3145728") != 0) {
+            return 2;
+        }
     }
-    free(body);
-    nng_close(socket);
-    cr_assert_eq(atomic_load(&host.opened), 1);
+    return 0;
+}
+
+/* A stock socket whose message is too large must get its answer: hung up on, it would repeat for
+ * ever. */
+NNG_TEST(a_stock_socket_is_answered_when_its_message_is_too_large)
+{
+    host_init(&host, HOST_IPC);
+    host.options.message_bytes_max = 1000;
+    char url[DIR_FILE_BYTES_MAX + 8];
+    snprintf(url, sizeof url, "ipc://%s/s", dir_path());
+    memcpy(host.url, url, sizeof host.url);
+    const pid_t parent = getpid(), pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        procs_die_with(parent);
+        _exit(send_oversized_messages());
+    }
+    host_start_at(&host, url);
+    int status;
+    cr_assert(until_exit(pid, &status, until_scaled_ms(20000)));
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+    cr_assert_eq(atomic_load(&host.opened), 1, "it connected again");
 }
 
 static void
@@ -173,13 +196,13 @@ nngcat_gets_its_answer(enum host_kind kind)
     serve(kind);
     int fds[2];
     cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
-    const pid_t pid = fork();
+    const pid_t parent = getpid(), pid = fork();
     cr_assert(pid >= 0);
     if (pid == 0) {
-        procs_die_with(getppid());
+        procs_die_with(parent);
         dup2(fds[1], STDOUT_FILENO);
-        execlp("nngcat", "nngcat", "--req", "--dial", host.url, "--data", "e from nngcat", "--ascii",
-               "--recv-timeout", "10", (char *)NULL);
+        execlp("nngcat", "nngcat", "--req", "--dial", host.url, "--data", "e from nngcat",
+               "--ascii", "--recv-timeout", "10", (char *)NULL);
         _exit(127);
     }
     close(fds[1]);
@@ -260,7 +283,8 @@ NNG_TEST(a_certificate_that_nobody_vouches_for_is_refused)
     cr_assert_eq(link_client_open(host.url, &options, 5000, &c, &error), -1, "a wrong name passed");
     options = host_client_options(&host);
     options.tls_ca_file = NULL;
-    cr_assert_eq(link_client_open(host.url, &options, 5000, &c, &error), -1, "an unknown CA passed");
+    cr_assert_eq(link_client_open(host.url, &options, 5000, &c, &error), -1,
+                 "an unknown CA passed");
     options.tls_ca_file = "missing.pem";
     cr_assert_eq(link_client_open(host.url, &options, 5000, &c, &error), -1);
     cr_assert_not_null(strstr(error.text, "missing.pem"), "%s", error.text);
@@ -274,15 +298,19 @@ NNG_TEST(a_server_without_its_certificate_says_so)
     struct link_error error = {0};
     const struct link_handler handler = {0};
     host.options.epoll_fd = -1;
-    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error), -1);
+    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error),
+                 -1);
     host.options.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error), -1);
+    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error),
+                 -1);
     host.options.tls_cert_file = host.options.tls_key_file = "missing.pem";
-    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error), -1);
+    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error),
+                 -1);
     cr_assert_not_null(strstr(error.text, "missing.pem"), "%s", error.text);
     dir_write("wrong.pem", "not a certificate", 0600);
     host.options.tls_cert_file = host.options.tls_key_file = "wrong.pem";
-    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error), -1);
+    cr_assert_eq(link_server_open("tls+tcp://127.0.0.1:0", &host.options, &handler, &s, &error),
+                 -1);
     cr_assert_null(s);
     close(host.options.epoll_fd);
 }

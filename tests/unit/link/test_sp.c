@@ -81,7 +81,8 @@ Test(sp, yields_the_same_for_every_way_to_cut_the_bytes)
     uint8_t body[BODY_MAX + 50] = {0};
     const uint8_t id[] = {0x80, 0, 0, 9};
     sp_put_message(&whole, SP_IPC, (struct span){id, 4}, (struct span){body, 30});
-    sp_put_message(&whole, SP_IPC, (struct span){id, 4}, (struct span){body, sizeof body}); /* oversized */
+    sp_put_message(&whole, SP_IPC, (struct span){id, 4},
+                   (struct span){body, sizeof body}); /* oversized */
     sp_put_message(&whole, SP_IPC, (struct span){id, 4}, (struct span){body, BODY_MAX});
     for (size_t piece = 1; piece <= whole.w; piece++) {
         sp_parser_init(&p, SP_REQ, SP_IPC, BODY_MAX);

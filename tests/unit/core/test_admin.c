@@ -1,0 +1,557 @@
+/* The hub's own methods: their arguments, who may call them, and what they answer. */
+#include "tests/support/test.h"
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ROOT = 1, USER = 900, OTHER_USER = 901, NETWORK = 30 };
+
+static void
+begin(struct world *w)
+{
+    world_init(w);
+    world_worker(w, "echo", NULL);
+    world_configured(w);
+    world_open(w, ROOT);
+}
+
+static uint64_t
+ask(struct world *w, uint64_t peer, const char *method, const char *args)
+{
+    return world_say(w, peer, "[2,null,1,0,'hub','%s',0,null,%s]", method, args);
+}
+
+/* What is asked as root, and a part of the answer. */
+struct asked {
+    const char *method, *args, *answer;
+};
+
+static const struct asked asked[] = {
+    /* by name, by position, left out */
+    {"status", "{}", "RESULT 1 {'hub': {"},
+    {"status", "[]", "RESULT 1 {'hub': {"},
+    {"describe", "{}", "'status': {'help': "},
+    {"describe", "['hub']", "'scale': {'help': "},
+    {"start", "['echo']", "RESULT 1 null"},
+    {"start", "{'worker':'echo/0'}", "RESULT 1 null"},
+    {"scale", "{'replicas':2,'worker':'echo'}", "RESULT 1 null"},
+    {"scale", "['echo',2]", "RESULT 1 null"},
+    /* names and types that are not known */
+    {"nonsense", "{}", "ERROR 1 12 0 'the hub has no such method"},
+    {"status", "{'now':1}", "ERROR 1 3 0 'there is no argument 'now'; allowed:"},
+    {"stop", "{'name':'echo'}",
+     "there is no argument 'name'; allowed: worker (a text, needed)' null"},
+    {"stop", "{}", "missing argument 'worker'; allowed: worker (a text, needed)' null"},
+    {"stop", "[]", "missing argument 'worker'"},
+    {"stop", "[7]", "wrong type of argument 'worker'; allowed: worker (a text, needed)' null"},
+    {"stop", "['echo','echo']", "there is no argument 'one too many'"},
+    {"scale", "['echo']",
+     "missing argument 'replicas'; allowed: worker (a text, needed) replicas (a whole number, "
+     "needed)"},
+    {"scale", "['echo','2']", "wrong type of argument 'replicas'"},
+    {"scale", "['echo',-2]", "wrong type of argument 'replicas'"},
+    {"scale", "['echo',9007199254740992]", "wrong type of argument 'replicas'"},
+    {"logs", "['echo',true]",
+     "wrong type of argument 'lines'; allowed: worker (a text, needed) lines (a whole number)"},
+    {"run", "{'command':'true'}",
+     "wrong type of argument 'command'; allowed: name (a text, needed) "
+     "command (a list of texts, needed)"},
+    {"run", "{'command':['true',1]}", "wrong type of argument 'command'"},
+    {"run", "{'command':{}}", "wrong type of argument 'command'"},
+    {"run", "{'environment':['A']}", "wrong type of argument 'environment'"},
+    {"run", "{'environment':{'A':1}}", "wrong type of argument 'environment'"},
+    /* values that cannot be */
+    {"stop", "['nobody']", "ERROR 1 5 0 'there is no worker 'nobody'"},
+    {"stop", "['echo/9']", "ERROR 1 5 0 'there is no replica 'echo/9'"},
+    {"stop", "['not a name']", "ERROR 1 5 0 'there is no worker 'not a name'"},
+    {"scale", "['nobody',1]", "ERROR 1 5 0"},
+    {"scale", "['echo',257]", "ERROR 1 3 0 'scale takes the name of a worker and 0 to 256"},
+    {"scale", "['echo/0',1]", "ERROR 1 3 0 'scale takes"},
+    {"logs", "['nobody']", "ERROR 1 5 0"},
+    {"describe", "['nobody']", "ERROR 1 5 0"},
+    {"describe", "['echo']", "ERROR 1 9 0 'the worker has not told its methods"},
+    {"remove", "['nobody']", "ERROR 1 5 0"},
+    {"remove", "['echo']", "ERROR 1 9 0 'stop the worker first"},
+    {"run", "['hub',['true'],'/']",
+     "ERROR 1 3 0 'name must be 1 to 64 of a-z 0-9 _ -, and not hub"},
+    {"run", "['Upper',['true'],'/']", "ERROR 1 3 0 'name must be"},
+    {"run", "['a/0',['true'],'/']", "ERROR 1 3 0 'name must be"},
+    {"run", "['',['true'],'/']", "ERROR 1 3 0 'name must be"},
+    {"run", "['new',[],'/']", "ERROR 1 3 0 'command must name a program"},
+    {"run", "['new',['true'],'here']", "ERROR 1 3 0 'working_dir must be an absolute path"},
+    {"run", "['new',['true'],'']", "ERROR 1 3 0 'working_dir must be an absolute path"},
+    {"run", "['new',['true'],'/',{},0]", "ERROR 1 3 0 'replicas must be from 1 to 256"},
+    {"run", "['new',['true'],'/',{},257]", "ERROR 1 3 0 'replicas must be"},
+    {"run", "['new',['true'],'/',{},4294967297]", "ERROR 1 3 0 'replicas must be"},
+    {"run", "['new',['true'],'/',{},1,'maybe']",
+     "ERROR 1 3 0 'restart must be no, on-failure or always"},
+    {"run", "['new',['true'],'/',{},1,'no','soon']",
+     "ERROR 1 3 0 'ready must be attach or started"},
+    {"run", "['echo',['true'],'/']", "ERROR 1 6 0 'there is a worker of this name already"},
+};
+
+Test(admin, arguments_go_by_name_or_position_and_a_wrong_one_is_told_what_is_allowed)
+{
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct world w;
+        begin(&w);
+        const uint64_t r = ask(&w, ROOT, asked[i].method, asked[i].args);
+        cr_assert(world_says(&w, r, asked[i].answer), "%s %s: %s", asked[i].method, asked[i].args,
+                  world_text(&w, r));
+        world_deinit(&w);
+    }
+}
+
+/* The hub's own text goes through the world's decoder, which refuses what is not UTF-8. */
+Test(admin, what_a_peer_sent_cannot_spoil_the_text_about_it)
+{
+    static const char *const names[] = {
+        "x\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+        "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+        "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+        "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
+        "\xff\xfe", "tab\tand\x1b[31m"};
+    struct world w;
+    begin(&w);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        uint64_t r = world_say(&w, ROOT, "[2,null,1,0,'hub','stop',0,null,{'%s':1}]", names[i]);
+        cr_assert(world_outcome(&w, r, NULL) == WIRE_ERR_INVALID_ARGUMENT, "name %zu", i);
+        cr_assert(strchr(world_text(&w, r), '\x1b') == NULL, "a terminal would obey it");
+        r = world_say(&w, ROOT, "[2,null,1,0,'hub','stop',0,null,['%s']]", names[i]);
+        cr_assert(world_outcome(&w, r, NULL) ==
+                      (i == 1 ? WIRE_ERR_INVALID_ARGUMENT : WIRE_ERR_NOT_FOUND),
+                  "value %zu: %s", i, world_text(&w, r));
+        cr_assert(strchr(world_text(&w, r), '\x1b') == NULL, "a terminal would obey it");
+    }
+    world_deinit(&w);
+}
+
+Test(admin, a_text_with_a_zero_byte_is_no_text)
+{
+    struct world w;
+    struct buf b = {0};
+    begin(&w);
+    world_write(&b, "[2,null,1,0,'hub','stop',0,null,['echo0x']]");
+    *(uint8_t *)memchr(b.data + b.w - 3, '0', 2) = 0;
+    const uint64_t r = world_send(&w, ROOT, buf_span(&b));
+    cr_assert(world_says(&w, r, "wrong type of argument 'worker'"), "%s", world_text(&w, r));
+    buf_deinit(&b);
+    world_deinit(&w);
+}
+
+/* ---- who may -----------------------------------------------------------------------------------
+ */
+
+static const struct asked changes[] = {
+    {"start", "['echo']", ""},
+    {"stop", "['echo']", ""},
+    {"restart", "['echo']", ""},
+    {"scale", "['echo',2]", ""},
+    {"run", "['new',['true'],'/']", ""},
+    {"remove", "['new']", ""},
+    {"down", "{}", ""},
+};
+
+static const struct asked looks[] = {{"status", "{}", ""}, {"describe", "{}", ""}};
+
+static void
+expect_may(struct world *w, uint64_t peer, bool look, bool change)
+{
+    for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++) {
+        const int code = world_outcome(w, ask(w, peer, looks[i].method, looks[i].args), NULL);
+        cr_assert((code == 0) == look, "%s: %d", looks[i].method, code);
+    }
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        const int code = world_outcome(w, ask(w, peer, changes[i].method, changes[i].args), NULL);
+        const bool denied = code == WIRE_ERR_PERMISSION_DENIED || code == WIRE_ERR_UNAUTHENTICATED;
+        cr_assert(denied != change, "%s: %d", changes[i].method, code);
+    }
+}
+
+Test(admin, root_may_everything)
+{
+    struct world w;
+    begin(&w);
+    expect_may(&w, ROOT, true, true);
+    world_deinit(&w);
+}
+
+Test(admin, another_user_may_look_but_change_nothing)
+{
+    struct world w;
+    begin(&w);
+    world_open(&w, USER);
+    expect_may(&w, USER, true, false);
+    cr_assert(strstr(w.events, "hub.admin") == NULL, "what was refused is no event");
+    world_deinit(&w);
+}
+
+Test(admin, the_user_of_the_hub_may_everything)
+{
+    struct world w;
+    struct hub_options options;
+    world_options(&options);
+    options.uid = 1000;
+    cr_assert(world_init_with(&w, &options), "no hub");
+    world_worker(&w, "echo", NULL);
+    world_configured(&w);
+    world_open(&w, USER);
+    expect_may(&w, USER, true, true);
+    world_deinit(&w);
+}
+
+Test(admin, from_a_network_the_token_comes_first)
+{
+    struct world w;
+    begin(&w);
+    world_open_network(&w, NETWORK);
+    expect_may(&w, NETWORK, false, false);
+    uint64_t r = world_say(&w, NETWORK, "[7,'anyone']");
+    cr_assert_str_eq(world_text(&w, r), "PONG 'anyone'", "%s", world_text(&w, r));
+    static const char *const wrong[] = {"{}", "{'token':'no token of the net'}", "{'token':''}",
+                                        "{'token':'a token of the networ'}",
+                                        "{'token':'a token of the network '}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        r = world_say(&w, NETWORK, "[1,%s]", wrong[i]);
+        cr_assert(world_says(&w, r, "ERROR 0 16 0 'HELLO did not hold"), "%s: %s", wrong[i],
+                  world_text(&w, r));
+    }
+    expect_may(&w, NETWORK, false, false);
+    r = world_say(&w, NETWORK, "[1,{'token':b'a token of the network'}]");
+    cr_assert(world_says(&w, r, "WELCOME {'hub': 'test'"), "%s", world_text(&w, r));
+    expect_may(&w, NETWORK, true, true);
+    /* What is trusted stays so. */
+    r = world_say(&w, NETWORK, "[1,{}]");
+    cr_assert(world_says(&w, r, "WELCOME"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(admin, a_hub_without_a_token_lets_nobody_in_from_a_network)
+{
+    struct world w;
+    struct hub_options options;
+    world_options(&options);
+    options.token = (struct span){0};
+    cr_assert(world_init_with(&w, &options), "no hub");
+    world_configured(&w);
+    world_open_network(&w, NETWORK);
+    const uint64_t r = world_say(&w, NETWORK, "[1,{'token':''}]");
+    cr_assert(world_says(&w, r, "ERROR 0 16"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(admin, a_change_is_an_event_with_who_asked_for_it)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "stop", "['echo']");
+    const uint64_t r = world_say(&w, ROOT, "[6,null,['hub.admin'],'oldest',10,10000,0]");
+    cr_assert(world_says(&w, r,
+                         "'hub.admin', 'hub', {'method': 'stop', 'worker': 'echo', 'who': "
+                         "'pid 101 uid 0'}"),
+              "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* ---- status -----------------------------------------------------------------------------------
+ */
+
+Test(admin, status_tells_the_hub_its_workers_and_their_replicas)
+{
+    struct world w;
+    begin(&w);
+    world_serve(&w, "echo/0");
+    const uint64_t waits =
+        world_say(&w, ROOT, "[2,b'sixteen bytes id',1,0,'echo','echo',60000,null,{}]");
+    (void)world_say(&w, ROOT, "[2,b'sixteen bytes id',2,0,'echo','echo',60000,null,{}]");
+    (void)world_say(&w, ROOT, "[2,b'sixteen bytes id',3,0,'echo','nope',60000,null,{}]");
+    world_pass_ms(&w, 1500);
+    const uint64_t r = ask(&w, ROOT, "status", "{}");
+    cr_assert(world_outcome(&w, waits, NULL) == -1, "it runs");
+    static const char *const parts[] = {
+        "'hub': {'name': 'test', 'version': '1', 'epoch': 1, 'uptime_ms': 1500, 'stopping': false, "
+        "'connections': 2, 'calls': 3, ",
+        "'events': 2}",
+        "'workers': {'echo': {'autostart': true, 'queued': 1, 'calls': 1, 'errors': 1, "
+        "'replicas': ",
+        "[{'replica': 'echo/0', 'state': 'busy', 'pid': 1000, 'uptime_ms': 1500, 'incarnation': 1, "
+        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': ''}]"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
+    }
+    world_deinit(&w);
+}
+
+Test(admin, status_tells_why_the_last_process_ended)
+{
+    struct world w;
+    begin(&w);
+    world_serve(&w, "echo/0");
+    world_exited(&w, "echo/0", 3 << 8);
+    const uint64_t r = ask(&w, ROOT, "status", "{}");
+    cr_assert(world_says(&w, r,
+                         "'state': 'backoff', 'pid': 0, 'uptime_ms': 0, 'incarnation': 1, "
+                         "'restarts': 1, 'running': 0, 'calls': 0, 'reason': 'exited with 3'"),
+              "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(admin, status_lists_workers_in_the_order_of_the_configuration)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "zebra", NULL);
+    world_worker(&w, "ant", NULL);
+    world_configured(&w);
+    world_open(&w, ROOT);
+    const uint64_t r = ask(&w, ROOT, "status", "{}");
+    const char *const text = world_text(&w, r);
+    cr_assert(strstr(text, "'zebra'") < strstr(text, "'ant'"), "%s", text);
+    world_deinit(&w);
+}
+
+Test(admin, describe_gives_the_methods_as_the_worker_told_them)
+{
+    struct world w;
+    begin(&w);
+    world_serve(&w, "echo/0");
+    static const char *const names[] = {"['echo']", "{'worker':'echo/0'}"};
+    for (size_t i = 0; i < 2; i++) {
+        const uint64_t r = ask(&w, ROOT, "describe", names[i]);
+        cr_assert_str_eq(world_text(&w, r),
+                         "RESULT 1 {'echo': {'policy': 'once'}, 'again': {'policy': 'idempotent'}}",
+                         "%s", world_text(&w, r));
+    }
+    world_deinit(&w);
+}
+
+Test(admin, describe_of_the_hub_names_every_method_and_argument)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t r = ask(&w, ROOT, "describe", "{}");
+    static const char *const parts[] = {"'status'",  "'logs'",  "'start'",
+                                        "'stop'",    "'scale'", "'run'",
+                                        "'remove'",  "'down'",  "'replicas': 'how many, 0 to 256'",
+                                        "'args': {}"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
+    }
+    world_deinit(&w);
+}
+
+/* ---- logs --------------------------------------------------------------------------------------
+ */
+
+static void
+give_logs(struct world *w, const char *lines)
+{
+    struct buf b = {0};
+    struct hub_input in = {.kind = HUB_IN_LOGS};
+    world_write(&b, lines);
+    in.logs.call = w->logs.call;
+    in.logs.payload = buf_span(&b);
+    world_step(w, &in);
+    buf_deinit(&b);
+}
+
+Test(admin, logs_are_asked_of_the_shell_and_answered_when_they_come)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t r = ask(&w, ROOT, "logs", "['echo']");
+    cr_assert(world_outcome(&w, r, NULL) == -1, "it waits");
+    cr_assert_str_eq(w.logs_worker, "echo", "worker");
+    cr_assert(w.logs.only == -1 && w.logs.lines == 20, "all replicas, 20 lines");
+    give_logs(&w, "[{'line':'hello'}]");
+    cr_assert_str_eq(world_text(&w, r), "RESULT 1 [{'line': 'hello'}]", "%s", world_text(&w, r));
+    /* A second answer is nobody's. */
+    give_logs(&w, "[]");
+    world_deinit(&w);
+}
+
+Test(admin, logs_of_one_replica_and_at_most_a_thousand_lines)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "logs", "['echo/0',7]");
+    cr_assert(w.logs.only == 0 && w.logs.lines == 7, "replica %d, %u lines", (int)w.logs.only,
+              w.logs.lines);
+    (void)ask(&w, ROOT, "logs", "['echo',9007199254740991]");
+    cr_assert(w.logs.only == -1 && w.logs.lines == 1000, "%u lines", w.logs.lines);
+    world_deinit(&w);
+}
+
+Test(admin, logs_that_never_come_end_with_the_deadline)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t r =
+        world_say(&w, ROOT, "[2,b'sixteen bytes id',1,0,'hub','logs',500,null,['echo']]");
+    world_pass_ms(&w, 500);
+    cr_assert(world_outcome(&w, r, NULL) == WIRE_ERR_DEADLINE_EXCEEDED, "%s", world_text(&w, r));
+    give_logs(&w, "[]");
+    world_deinit(&w);
+}
+
+Test(admin, logs_that_come_after_the_caller_has_left_are_dropped)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "logs", "['echo']");
+    world_close(&w, ROOT);
+    world_pass_ms(&w, 200000);
+    give_logs(&w, "[]");
+    cr_assert(hub_counts(w.hub).calls == 0, "something was kept");
+    world_deinit(&w);
+}
+
+/* ---- run and remove ----------------------------------------------------------------------------
+ */
+
+Test(admin, run_adds_a_worker_and_starts_it)
+{
+    struct world w;
+    begin(&w);
+    uint64_t r = ask(&w, ROOT, "run",
+                     "{'name':'new','command':['sh','-c','true'],'working_dir':'/tmp','replicas':2,"
+                     "'environment':{'A':'1','B':'x=y'},'restart':'always','ready':'started'}");
+    cr_assert(world_outcome(&w, r, NULL) == 0, "%s", world_text(&w, r));
+    cr_assert(w.process_count == 3, "%zu processes", w.process_count);
+    world_started(&w, "new/0");
+    world_started(&w, "new/1");
+    world_exited(&w, "new/1", 0);
+    r = ask(&w, ROOT, "status", "{}");
+    cr_assert(world_says(&w, r,
+                         "'new': {'autostart': false, 'queued': 0, 'calls': 0, 'errors': 0, "
+                         "'replicas': [{'replica': 'new/0', 'state': 'ready'"),
+              "%s", world_text(&w, r));
+    cr_assert(world_says(&w, r, "'replica': 'new/1', 'state': 'backoff'"), "restart: always");
+    world_deinit(&w);
+}
+
+/* What the shell is told: folder, arguments, settings, one after another. */
+Test(admin, run_passes_folder_command_and_environment_on)
+{
+    static const char want[] = "/tmp\0sh\0-c\0true\0A=1\0B=x=y";
+    struct world w;
+    struct hub_effects out;
+    struct buf b = {0};
+    begin(&w);
+    world_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['sh','-c','true'],"
+                    "'working_dir':'/tmp','environment':{'A':'1','B':'x=y'}}]");
+    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w.now_ns};
+    in.message.request = 1;
+    in.message.body = buf_span(&b);
+    cr_assert(hub_step(w.hub, &in, &out), "step");
+    const struct worker_spec *spec = NULL;
+    for (size_t i = 0; i < out.count; i++) {
+        spec = out.list[i].kind == HUB_OUT_START ? out.list[i].spec : spec;
+    }
+    cr_assert(spec != NULL && spec->launch.argc == 3 && spec->launch.envc == 2, "counts");
+    cr_assert(spec->launch.text_bytes == sizeof want, "%zu bytes", spec->launch.text_bytes);
+    cr_assert_arr_eq(spec->launch.text, want, sizeof want, "text");
+    cr_assert(spec->restart == SPEC_RESTART_ON_FAILURE && spec->ready == SPEC_READY_ATTACH &&
+                  !spec->autostart && spec->replicas == 1,
+              "defaults");
+    buf_deinit(&b);
+    world_deinit(&w);
+}
+
+Test(admin, only_a_stopped_worker_that_was_run_is_removed)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "run", "['new',['true'],'/']");
+    cr_assert(world_says(&w, ask(&w, ROOT, "remove", "['new']"), "stop the worker first"),
+              "it runs");
+    world_started(&w, "new/0");
+    (void)ask(&w, ROOT, "stop", "['new']");
+    cr_assert(world_says(&w, ask(&w, ROOT, "remove", "['new']"), "stop the worker first"), "still");
+    world_exited(&w, "new/0", 15);
+    const uint64_t one = ask(&w, ROOT, "remove", "['new/0']");
+    cr_assert(world_says(&w, one, "ERROR 1 3 0"), "a replica is no worker: %s",
+              world_text(&w, one));
+    cr_assert(world_outcome(&w, ask(&w, ROOT, "remove", "['new']"), NULL) == 0, "now it may go");
+    cr_assert(world_says(&w, ask(&w, ROOT, "stop", "['new']"), "there is no worker"), "it is gone");
+    (void)ask(&w, ROOT, "stop", "['echo']");
+    world_exited(&w, "echo/0", 15);
+    cr_assert(world_says(&w, ask(&w, ROOT, "remove", "['echo']"), "belongs to the configuration"),
+              "echo");
+    world_deinit(&w);
+}
+
+Test(admin, outcomes_of_a_removed_worker_are_still_kept)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "run", "['new',['true'],'/']");
+    world_serve(&w, "new/0");
+    (void)world_say(&w, ROOT, "[2,b'sixteen bytes id',1,0,'new','echo',0,null,{}]");
+    world_done(&w, "new/0", world_given(&w, "new/0"));
+    (void)ask(&w, ROOT, "stop", "['new']");
+    world_exited(&w, "new/0", 15);
+    cr_assert(world_outcome(&w, ask(&w, ROOT, "remove", "['new']"), NULL) == 0, "remove");
+    const uint64_t r = world_say(&w, ROOT, "[3,b'sixteen bytes id',1,0]");
+    cr_assert_str_eq(world_text(&w, r), "RESULT 1 'done'", "%s", world_text(&w, r));
+    world_pass_ms(&w, 200000);
+    world_deinit(&w);
+}
+
+Test(admin, a_hub_that_stops_takes_no_changes)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "run", "['new',['true'],'/']");
+    world_stop(&w);
+    static const struct asked late[] = {{"start", "['echo']", ""},
+                                        {"restart", "['echo']", ""},
+                                        {"stop", "['echo']", ""},
+                                        {"scale", "['echo',3]", ""},
+                                        {"run", "['third',['true'],'/']", ""}};
+    for (size_t i = 0; i < sizeof late / sizeof late[0]; i++) {
+        const uint64_t r = ask(&w, ROOT, late[i].method, late[i].args);
+        cr_assert(world_says(&w, r, "ERROR 1 14 0 'the hub is stopping'"), "%s: %s", late[i].method,
+                  world_text(&w, r));
+    }
+    cr_assert(world_says(&w, ask(&w, ROOT, "status", "{}"), "'stopping': true"), "status");
+    world_deinit(&w);
+}
+
+Test(admin, there_are_at_most_256_workers)
+{
+    struct world w;
+    world_init(&w);
+    world_open(&w, ROOT);
+    for (int i = 0; i < WIRE_WORKERS_MAX; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "w%d", i);
+        world_worker(&w, name, NULL);
+    }
+    const uint64_t r = ask(&w, ROOT, "run", "['new',['true'],'/']");
+    cr_assert(world_says(&w, r, "ERROR 1 8 0 'the hub has too many workers'"), "%s",
+              world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(admin, one_replica_is_started_stopped_and_restarted_alone)
+{
+    struct world w;
+    char state[32];
+    begin(&w);
+    (void)ask(&w, ROOT, "scale", "['echo',2]");
+    world_serve(&w, "echo/0");
+    world_serve(&w, "echo/1");
+    (void)ask(&w, ROOT, "stop", "['echo/1']");
+    world_state(&w, "echo/0", state);
+    cr_assert_str_eq(state, "ready", "echo/0 is %s", state);
+    world_exited(&w, "echo/1", 15);
+    (void)ask(&w, ROOT, "start", "['echo/1']");
+    world_state(&w, "echo/1", state);
+    cr_assert_str_eq(state, "starting", "echo/1 is %s", state);
+    (void)ask(&w, ROOT, "restart", "['echo/0']");
+    world_state(&w, "echo/0", state);
+    cr_assert_str_eq(state, "stopping", "echo/0 is %s", state);
+    world_deinit(&w);
+}

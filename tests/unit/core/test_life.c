@@ -1,0 +1,985 @@
+/* The life of a replica: the table of states and inputs, what an exit means under each restart
+ * policy, and the stories of starting, stopping, restarting, scaling and coming back after a
+ * broker. */
+#include "tests/support/test.h"
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CLIENT = 1, ADMIN = 2, TERM = 15, KILLED = 9, FAILING = 1 << 8 };
+
+static void
+begin(struct world *w, void (*set)(struct worker_spec *))
+{
+    world_init(w);
+    world_worker(w, "echo", set);
+    world_configured(w);
+    world_open(w, CLIENT);
+    world_open(w, ADMIN);
+}
+
+static const char *
+state(struct world *w, const char *name)
+{
+    static char text[32]; /* for one message; every test is a process */
+    world_state(w, name, text);
+    return text;
+}
+
+#define expect_state(w, name, want)                                                                \
+    cr_assert_str_eq(state(w, name), want, "%s is %s, not %s", name, state(w, name), want)
+
+static void
+tell(struct world *w, const char *method, const char *worker)
+{
+    cr_assert(world_admin(w, method, "worker", worker) == 0, "%s %s was refused", method, worker);
+}
+
+static uint64_t
+call(struct world *w, uint64_t seq)
+{
+    return world_call(w, CLIENT,
+                      &(struct world_call){"echo", "echo", seq, 0, WIRE_TTL_MS_MAX, NULL});
+}
+
+/* Attached and polling, before the spawner has said that it runs. */
+static void
+serve_early(struct world *w)
+{
+    world_attach(w, "echo/0");
+    world_poll(w, "echo/0", 1);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static void
+reach_stopped(struct world *w)
+{
+    tell(w, "stop", "echo");
+    world_exited(w, "echo/0", 0);
+}
+
+static void
+reach_starting(struct world *w)
+{
+    (void)w;
+}
+
+static void
+reach_busy(struct world *w)
+{
+    serve_early(w);
+    (void)call(w, 1);
+    cr_assert(world_given(w, "echo/0") != 0, "no call was given");
+}
+
+static void
+reach_draining(struct world *w)
+{
+    reach_busy(w);
+    tell(w, "stop", "echo");
+}
+
+static void
+reach_stopping(struct world *w)
+{
+    serve_early(w);
+    tell(w, "stop", "echo");
+}
+
+static void
+reach_backoff(struct world *w)
+{
+    world_started(w, "echo/0");
+    world_exited(w, "echo/0", FAILING);
+}
+
+static void
+reach_failed(struct world *w)
+{
+    world_started(w, "echo/0");
+    world_exited(w, "echo/0", 78 << 8);
+}
+
+static void
+reach_stuck(struct world *w)
+{
+    reach_stopping(w);
+    world_pass_ms(w, 5000);
+    cr_assert(world_process(w, "echo/0")->killed, "it was not killed");
+    world_pass_ms(w, WIRE_KILL_MS);
+}
+
+static void
+put_start(struct world *w)
+{
+    tell(w, "start", "echo");
+}
+
+static void
+put_stop(struct world *w)
+{
+    tell(w, "stop", "echo");
+}
+
+static void
+put_started(struct world *w)
+{
+    world_started(w, "echo/0");
+}
+
+static void
+put_not_started(struct world *w)
+{
+    world_start_failed(w, "echo/0", false);
+}
+
+static void
+put_attached(struct world *w)
+{
+    world_attach(w, "echo/0");
+}
+
+static void
+put_given(struct world *w)
+{
+    world_poll(w, "echo/0", 1);
+    (void)call(w, 2);
+}
+
+/* In states without a call, the REPORT of one that lost its session. */
+static void
+put_idle(struct world *w)
+{
+    const uint64_t given = world_given(w, "echo/0");
+    if (given != 0) {
+        world_done(w, "echo/0", given);
+    } else {
+        (void)world_say(w, ADMIN, "[18,'echo/0',1,[]]");
+    }
+}
+
+static void
+put_exited(struct world *w)
+{
+    world_exited(w, "echo/0", FAILING);
+}
+
+static void
+put_timeout(struct world *w)
+{
+    char before[32];
+    world_state(w, "echo/0", before);
+    const int64_t ms = strcmp(before, "starting") == 0   ? 120000
+                       : strcmp(before, "draining") == 0 ? 30000
+                       : strcmp(before, "backoff") == 0  ? 150
+                                                         : 5000;
+    world_pass_ms(w, ms);
+}
+
+struct input {
+    const char *name;
+    void (*put)(struct world *w);
+};
+
+enum { START, STOP, STARTED, NOT_STARTED, ATTACHED, GIVEN, IDLE, EXITED, TIMEOUT, INPUTS };
+
+static const struct input inputs[INPUTS] = {
+    [START] = {"start", put_start},
+    [STOP] = {"stop", put_stop},
+    [STARTED] = {"started", put_started},
+    [NOT_STARTED] = {"not started", put_not_started},
+    [ATTACHED] = {"attached", put_attached},
+    [GIVEN] = {"given", put_given},
+    [IDLE] = {"idle", put_idle},
+    [EXITED] = {"exited", put_exited},
+    [TIMEOUT] = {"timeout", put_timeout},
+};
+
+/* next[input] is NULL where no input of the hub leads there. */
+struct row {
+    const char *name;
+    void (*reach)(struct world *w);
+    const char *next[INPUTS];
+};
+
+static const struct row rows[] = {
+    {"stopped", reach_stopped, {[START] = "starting", [STOP] = "stopped", [IDLE] = "stopped"}},
+    {"starting",
+     reach_starting,
+     {"starting", "stopping", "starting", "backoff", "ready", NULL, "starting", "backoff",
+      "stopping"}},
+    {"ready",
+     serve_early,
+     {"ready", "stopping", "ready", "backoff", "ready", "busy", "ready", "backoff", "ready"}},
+    {"busy",
+     reach_busy,
+     /* ATTACH without an inventory ends its call. */
+     {"busy", "draining", "busy", "backoff", "ready", "busy", "ready", "backoff", "busy"}},
+    {"draining",
+     reach_draining,
+     {"draining", "draining", "draining", "stopped", "stopping", NULL, "stopping", "stopped",
+      "stopping"}},
+    {"stopping",
+     reach_stopping,
+     {"stopping", "stopping", "stopping", "stopped", "stopping", NULL, "stopping", "stopped",
+      "stopping"}},
+    {"backoff",
+     reach_backoff,
+     {[START] = "starting", [STOP] = "stopped", [IDLE] = "backoff", [TIMEOUT] = "starting"}},
+    {"failed", reach_failed, {[START] = "starting", [STOP] = "stopped", [IDLE] = "failed"}},
+    {"stuck",
+     reach_stuck,
+     {"stuck", "stuck", "stuck", "stopped", "stuck", NULL, "stuck", "stopped", "stuck"}},
+};
+
+Test(life, every_state_follows_every_input_that_can_reach_it)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t k = 0; k < INPUTS; k++) {
+            struct world w;
+            if (rows[i].next[k] == NULL) {
+                continue;
+            }
+            begin(&w, NULL);
+            rows[i].reach(&w);
+            expect_state(&w, "echo/0", rows[i].name);
+            inputs[k].put(&w);
+            cr_assert_str_eq(state(&w, "echo/0"), rows[i].next[k], "%s, %s: it is %s, not %s",
+                             rows[i].name, inputs[k].name, state(&w, "echo/0"), rows[i].next[k]);
+            world_deinit(&w);
+        }
+    }
+}
+
+/* ---- what an exit means ---------------------------------------------------------------------- */
+
+static void
+never(struct worker_spec *spec)
+{
+    spec->restart = SPEC_RESTART_NO;
+}
+
+static void
+always(struct worker_spec *spec)
+{
+    spec->restart = SPEC_RESTART_ALWAYS;
+}
+
+struct exits {
+    int status;
+    const char *never, *on_failure, *always;
+};
+
+static const struct exits exits[] = {
+    {0, "stopped", "stopped", "backoff"},       {1 << 8, "failed", "backoff", "backoff"},
+    {75 << 8, "failed", "backoff", "backoff"},  {78 << 8, "failed", "failed", "failed"},
+    {125 << 8, "failed", "failed", "failed"},   {126 << 8, "failed", "failed", "failed"},
+    {127 << 8, "failed", "failed", "failed"},   {TERM, "failed", "backoff", "backoff"},
+    {KILLED, "failed", "backoff", "backoff"},   {11 | 0x80, "failed", "backoff", "backoff"},
+    {255 << 8, "failed", "backoff", "backoff"},
+};
+
+Test(life, the_exit_status_and_the_policy_decide_what_follows)
+{
+    void (*const policies[])(struct worker_spec *) = {never, NULL, always};
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
+        const char *const wants[] = {exits[i].never, exits[i].on_failure, exits[i].always};
+        for (size_t k = 0; k < 3; k++) {
+            struct world w;
+            begin(&w, policies[k]);
+            world_serve(&w, "echo/0");
+            world_exited(&w, "echo/0", exits[i].status);
+            cr_assert_str_eq(state(&w, "echo/0"), wants[k], "status %d, policy %zu: %s, not %s",
+                             exits[i].status, k, state(&w, "echo/0"), wants[k]);
+            world_deinit(&w);
+        }
+    }
+}
+
+Test(life, what_cannot_be_executed_fails_at_once_and_says_why)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_start_failed(&w, "echo/0", true);
+    expect_state(&w, "echo/0", "failed");
+    const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "could not start: exec: no luck"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* Let it die at once and wait for the next START: how long that took. */
+static int64_t
+die_and_return_ms(struct world *w, int status)
+{
+    const size_t before = w->process_count;
+    world_started(w, "echo/0");
+    world_exited(w, "echo/0", status);
+    const int64_t from = w->now_ns;
+    for (int i = 0; i < 100000 && w->process_count == before; i++) {
+        world_pass_ms(w, 1);
+    }
+    cr_assert(w->process_count == before + 1, "it was not started again");
+    return (w->now_ns - from) / 1000000;
+}
+
+static void
+many_deaths(struct worker_spec *spec)
+{
+    spec->restarts_max = 1000;
+    spec->restart_delay_ms_max = 5000;
+    spec->restart_window_ms = 60000;
+}
+
+Test(life, backoff_doubles_up_to_its_limit_with_half_of_it_either_way)
+{
+    struct world w;
+    int64_t wanted = 100, shortest = INT64_MAX, longest = 0;
+    begin(&w, many_deaths);
+    for (int i = 0; i < 20; i++) {
+        const int64_t ms = die_and_return_ms(&w, FAILING);
+        cr_assert(ms >= wanted / 2 && ms <= wanted + wanted / 2 + 1,
+                  "death %d: %d ms, about %d wanted", i, (int)ms, (int)wanted);
+        wanted = wanted * 2 < 5000 ? wanted * 2 : 5000;
+        shortest = i > 8 && ms < shortest ? ms : shortest;
+        longest = i > 8 && ms > longest ? ms : longest;
+    }
+    cr_assert(longest - shortest > 1000, "no jitter: %d to %d ms", (int)shortest, (int)longest);
+    world_deinit(&w);
+}
+
+Test(life, backoff_begins_anew_after_a_quiet_window)
+{
+    struct world w;
+    begin(&w, many_deaths);
+    for (int i = 0; i < 6; i++) {
+        (void)die_and_return_ms(&w, FAILING);
+    }
+    world_serve(&w, "echo/0");
+    world_pass_ms(&w, 60001);
+    const int64_t ms = die_and_return_ms(&w, FAILING);
+    cr_assert(ms <= 151, "after a quiet minute it took %d ms", (int)ms);
+    world_deinit(&w);
+}
+
+Test(life, too_many_deaths_in_the_window_are_a_crash_loop)
+{
+    struct world w;
+    begin(&w, NULL);
+    for (int i = 0; i < 5; i++) {
+        (void)die_and_return_ms(&w, FAILING);
+    }
+    const uint64_t waits = call(&w, 1);
+    cr_assert(world_outcome(&w, waits, NULL) == -1, "it still had hope");
+    world_started(&w, "echo/0");
+    world_exited(&w, "echo/0", FAILING);
+    expect_state(&w, "echo/0", "failed");
+    cr_assert(world_outcome(&w, waits, NULL) == WIRE_ERR_UNAVAILABLE, "who waited was not told");
+    cr_assert(strstr(w.events, "hub.worker.failed") != NULL, "no event: %s", w.events);
+    /* A start by hand forgets what was. */
+    tell(&w, "start", "echo");
+    for (int i = 0; i < 5; i++) {
+        (void)die_and_return_ms(&w, FAILING);
+    }
+    world_deinit(&w);
+}
+
+Test(life, deaths_that_are_far_apart_are_no_crash_loop)
+{
+    struct world w;
+    begin(&w, NULL);
+    for (int i = 0; i < 12; i++) {
+        (void)die_and_return_ms(&w, FAILING);
+        world_pass_ms(&w, 15000);
+    }
+    expect_state(&w, "echo/0", "starting");
+    world_deinit(&w);
+}
+
+Test(life, exit_75_is_started_again_without_blame)
+{
+    struct world w;
+    begin(&w, NULL);
+    for (int i = 0; i < 20; i++) {
+        (void)die_and_return_ms(&w, 75 << 8);
+    }
+    expect_state(&w, "echo/0", "starting");
+    world_deinit(&w);
+}
+
+static void
+no_second_chance(struct worker_spec *spec)
+{
+    spec->restarts_max = 0;
+    spec->restart_delay_ms = 0;
+}
+
+Test(life, with_no_restarts_allowed_the_first_death_fails)
+{
+    struct world w;
+    begin(&w, no_second_chance);
+    world_started(&w, "echo/0");
+    world_exited(&w, "echo/0", FAILING);
+    expect_state(&w, "echo/0", "failed");
+    world_deinit(&w);
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+Test(life, who_does_not_get_ready_in_time_is_killed_and_told)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_started(&w, "echo/0");
+    world_pass_ms(&w, 119999);
+    cr_assert(!world_process(&w, "echo/0")->signalled, "too early");
+    world_pass_ms(&w, 1);
+    cr_assert(world_process(&w, "echo/0")->killed, "its group was not killed");
+    world_exited(&w, "echo/0", KILLED);
+    expect_state(&w, "echo/0", "backoff");
+    const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "killed by signal 9 after it did not get ready in time"), "%s",
+              world_text(&w, r));
+    world_deinit(&w);
+}
+
+static void
+ready_when_started(struct worker_spec *spec)
+{
+    spec->ready = SPEC_READY_STARTED;
+}
+
+Test(life, a_program_that_speaks_nothing_is_ready_when_it_runs)
+{
+    struct world w;
+    begin(&w, ready_when_started);
+    cr_assert(!w.ready, "before it runs");
+    world_started(&w, "echo/0");
+    expect_state(&w, "echo/0", "ready");
+    cr_assert(w.ready, "the hub is not ready");
+    world_pass_ms(&w, 200000);
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(life, the_hub_is_ready_once_when_all_that_start_by_themselves_are)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "echo", NULL);
+    world_worker(&w, "other", NULL);
+    world_configured(&w);
+    world_serve(&w, "echo/0");
+    cr_assert(!w.ready, "one is missing");
+    world_serve(&w, "other/0");
+    cr_assert(w.ready, "all are there");
+    w.ready = false;
+    world_exited(&w, "echo/0", KILLED);
+    world_pass_ms(&w, 200);
+    world_serve(&w, "echo/0");
+    cr_assert(!w.ready, "it was told again");
+    world_deinit(&w);
+}
+
+Test(life, a_hub_without_workers_is_ready_when_it_is_configured)
+{
+    struct world w;
+    world_init(&w);
+    cr_assert(!w.ready, "too early");
+    world_configured(&w);
+    cr_assert(w.ready, "not ready");
+    world_deinit(&w);
+}
+
+Test(life, started_may_come_after_attach)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_attach(&w, "echo/0");
+    world_poll(&w, "echo/0", 1);
+    expect_state(&w, "echo/0", "ready");
+    world_started(&w, "echo/0");
+    expect_state(&w, "echo/0", "ready");
+    (void)call(&w, 1);
+    cr_assert(world_given(&w, "echo/0") != 0, "it serves");
+    cr_assert_str_eq(w.events, "hub.worker.ready hub.worker.started ", "%s", w.events);
+    world_deinit(&w);
+}
+
+Test(life, a_repeated_worker_of_the_configuration_is_one)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "echo", NULL);
+    world_worker(&w, "echo", NULL);
+    world_configured(&w);
+    cr_assert(w.process_count == 1 && hub_counts(w.hub).workers == 1, "two of them");
+    world_deinit(&w);
+}
+
+/* ---- stopping -------------------------------------------------------------------------------- */
+
+Test(life, a_stop_drains_then_asks_then_kills_then_gives_up)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    struct process *p = world_process(&w, "echo/0");
+    const uint64_t control =
+        world_say(&w, p->peer, "[19,'echo/0',%llu]", (unsigned long long)p->session);
+    (void)call(&w, 1);
+    cr_assert(world_given(&w, "echo/0") != 0, "a call");
+    tell(&w, "stop", "echo");
+    cr_assert_str_eq(world_text(&w, control), "COMMAND 'stop' {}", "%s", world_text(&w, control));
+    world_pass_ms(&w, 29999);
+    cr_assert(!p->signalled, "it may still finish its call");
+    world_pass_ms(&w, 1);
+    cr_assert(p->signal == TERM && !p->killed, "asked");
+    world_pass_ms(&w, 4999);
+    cr_assert(!p->killed, "too early");
+    world_pass_ms(&w, 1);
+    cr_assert(p->killed, "killed");
+    world_pass_ms(&w, WIRE_KILL_MS - 1);
+    expect_state(&w, "echo/0", "stopping");
+    world_pass_ms(&w, 1);
+    expect_state(&w, "echo/0", "stuck");
+    const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "survived SIGKILL for 5 s"), "%s", world_text(&w, r));
+    cr_assert(strstr(w.events, "hub.worker.stuck") != NULL, "no event: %s", w.events);
+    /* At last it goes. */
+    world_exited(&w, "echo/0", KILLED);
+    expect_state(&w, "echo/0", "stopped");
+    tell(&w, "start", "echo");
+    expect_state(&w, "echo/0", "starting");
+    world_deinit(&w);
+}
+
+Test(life, an_idle_one_is_asked_to_end_at_once_and_what_runs_may_finish)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    const uint64_t r = call(&w, 1);
+    tell(&w, "stop", "echo");
+    struct process *p = world_process(&w, "echo/0");
+    cr_assert(!p->signalled, "a call still runs");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    cr_assert(world_outcome(&w, r, NULL) == 0, "its result counts");
+    cr_assert(p->signal == TERM, "now it is asked");
+    world_deinit(&w);
+}
+
+static void
+own_signal(struct worker_spec *spec)
+{
+    spec->stop_signal = 2;
+    spec->stop_timeout_ms = 700;
+}
+
+Test(life, signal_and_patience_are_the_workers_own)
+{
+    struct world w;
+    begin(&w, own_signal);
+    world_serve(&w, "echo/0");
+    tell(&w, "stop", "echo");
+    struct process *p = world_process(&w, "echo/0");
+    cr_assert(p->signal == 2, "signal %d", p->signal);
+    world_pass_ms(&w, 699);
+    cr_assert(!p->killed, "too early");
+    world_pass_ms(&w, 1);
+    cr_assert(p->killed, "not killed");
+    world_deinit(&w);
+}
+
+Test(life, one_that_was_stopped_before_it_ran_is_asked_again_when_it_does)
+{
+    struct world w;
+    begin(&w, NULL);
+    tell(&w, "stop", "echo");
+    struct process *p = world_process(&w, "echo/0");
+    cr_assert(p->signals == 1, "the first may have come too early");
+    world_started(&w, "echo/0");
+    cr_assert(p->signals == 2 && p->signal == TERM, "%zu signals", p->signals);
+    world_deinit(&w);
+}
+
+Test(life, one_that_was_killed_before_it_ran_is_killed_when_it_does)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_pass_ms(&w, 120000);
+    struct process *p = world_process(&w, "echo/0");
+    cr_assert(p->killed && p->signals == 1, "its time was up");
+    world_started(&w, "echo/0");
+    cr_assert(p->signals == 2 && p->signal == KILLED, "signal %d after %zu", p->signal, p->signals);
+    world_deinit(&w);
+}
+
+/* ---- restarting ------------------------------------------------------------------------------ */
+
+Test(life, a_restart_keeps_the_calls_that_wait)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    const uint64_t first = call(&w, 1), second = call(&w, 2);
+    tell(&w, "restart", "echo");
+    expect_state(&w, "echo/0", "draining");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    cr_assert(world_outcome(&w, first, NULL) == 0, "the running one finished");
+    world_exited(&w, "echo/0", TERM);
+    expect_state(&w, "echo/0", "starting");
+    cr_assert(world_outcome(&w, second, NULL) == -1, "who waits goes on waiting");
+    world_serve(&w, "echo/0");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    cr_assert(world_outcome(&w, second, NULL) == 0, "served by the new process");
+    world_deinit(&w);
+}
+
+Test(life, a_restart_ends_where_the_program_says_that_it_cannot_run)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    tell(&w, "restart", "echo");
+    world_exited(&w, "echo/0", 78 << 8);
+    expect_state(&w, "echo/0", "failed");
+    world_deinit(&w);
+}
+
+Test(life, a_stop_after_a_restart_wins)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    tell(&w, "restart", "echo");
+    tell(&w, "stop", "echo");
+    world_exited(&w, "echo/0", TERM);
+    expect_state(&w, "echo/0", "stopped");
+    world_deinit(&w);
+}
+
+Test(life, the_policy_of_a_method_holds_for_calls_that_came_before_it_was_known)
+{
+    struct world w;
+    begin(&w, NULL);
+    const uint64_t r =
+        world_call(&w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 60000, NULL});
+    world_serve(&w, "echo/0");
+    cr_assert(world_given(&w, "echo/0") != 0, "given");
+    world_exited(&w, "echo/0", KILLED);
+    world_pass_ms(&w, 200);
+    world_serve(&w, "echo/0");
+    cr_assert(world_given(&w, "echo/0") != 0, "an idempotent call was not given again");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    cr_assert(world_outcome(&w, r, NULL) == 0, "no result");
+    world_deinit(&w);
+}
+
+/* ---- scaling --------------------------------------------------------------------------------- */
+
+static void
+scale(struct world *w, unsigned replicas)
+{
+    const uint64_t r =
+        world_say(w, ADMIN, "[2,null,1,0,'hub','scale',0,null,['echo',%u]]", replicas);
+    cr_assert(world_outcome(w, r, NULL) == 0, "%s", world_text(w, r));
+}
+
+static void
+three(struct worker_spec *spec)
+{
+    spec->replicas = 3;
+}
+
+Test(life, scaling_up_starts_more)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    scale(&w, 3);
+    expect_state(&w, "echo/2", "starting");
+    world_serve(&w, "echo/2");
+    (void)call(&w, 1);
+    (void)call(&w, 2);
+    cr_assert(world_given(&w, "echo/0") != 0 && world_given(&w, "echo/2") != 0, "both serve");
+    world_deinit(&w);
+}
+
+Test(life, scaling_down_lets_the_upper_ones_finish_and_forgets_them)
+{
+    struct world w;
+    begin(&w, three);
+    world_serve(&w, "echo/0");
+    world_serve(&w, "echo/1");
+    world_serve(&w, "echo/2");
+    const uint64_t r =
+        world_call(&w, CLIENT, &(struct world_call){"echo/2", "echo", 1, 0, 60000, NULL});
+    scale(&w, 1);
+    expect_state(&w, "echo/2", "draining");
+    expect_state(&w, "echo/1", "stopping");
+    world_exited(&w, "echo/1", TERM);
+    world_done(&w, "echo/2", world_given(&w, "echo/2"));
+    cr_assert(world_outcome(&w, r, NULL) == 0, "it may finish");
+    world_exited(&w, "echo/2", TERM);
+    expect_state(&w, "echo/1", "none");
+    expect_state(&w, "echo/2", "none");
+    const uint64_t late =
+        world_call(&w, CLIENT, &(struct world_call){"echo/2", "echo", 2, 0, 60000, NULL});
+    cr_assert(world_outcome(&w, late, NULL) == WIRE_ERR_NOT_FOUND, "it is gone");
+    world_deinit(&w);
+}
+
+Test(life, scaling_to_none_and_back_is_a_stop_and_a_start)
+{
+    struct world w;
+    begin(&w, three);
+    world_serve(&w, "echo/0");
+    scale(&w, 0);
+    cr_assert(world_outcome(&w, call(&w, 1), NULL) == WIRE_ERR_UNAVAILABLE, "nobody serves");
+    scale(&w, 2);
+    expect_state(&w, "echo/0", "stopping");
+    world_exited(&w, "echo/0", TERM);
+    expect_state(&w, "echo/0", "starting");
+    world_deinit(&w);
+}
+
+Test(life, a_call_for_one_replica_ends_when_that_is_scaled_away)
+{
+    struct world w;
+    begin(&w, three);
+    const uint64_t r =
+        world_call(&w, CLIENT, &(struct world_call){"echo/2", "echo", 1, 0, 60000, NULL});
+    cr_assert(world_outcome(&w, r, NULL) == -1, "it waits for the start");
+    scale(&w, 2);
+    cr_assert(world_outcome(&w, r, NULL) == WIRE_ERR_UNAVAILABLE, "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* ---- the end of the hub ---------------------------------------------------------------------- */
+
+static void
+two(struct worker_spec *spec)
+{
+    spec->replicas = 2;
+}
+
+Test(life, the_hub_ends_only_when_everything_is_gone)
+{
+    struct world w;
+    begin(&w, two);
+    world_worker(&w, "other", NULL);
+    tell(&w, "start", "other");
+    world_serve(&w, "echo/0");
+    world_serve(&w, "echo/1");
+    world_serve(&w, "other/0");
+    const uint64_t r = call(&w, 1);
+    world_stop(&w);
+    cr_assert(w.stopping && !w.ended, "it has begun");
+    cr_assert(world_outcome(&w, call(&w, 2), NULL) == WIRE_ERR_UNAVAILABLE, "nothing new comes in");
+    cr_assert(world_process(&w, "other/0")->signal == TERM, "idle ones are asked at once");
+    world_exited(&w, "other/0", TERM);
+    const char *const busy = world_given(&w, "echo/0") != 0 ? "echo/0" : "echo/1";
+    const char *const idle = strcmp(busy, "echo/0") == 0 ? "echo/1" : "echo/0";
+    cr_assert(!world_process(&w, busy)->signalled, "who has a call finishes it");
+    world_exited(&w, idle, TERM);
+    cr_assert(!w.ended, "one is left");
+    world_done(&w, busy, world_given(&w, busy));
+    cr_assert(world_outcome(&w, r, NULL) == 0, "a result");
+    world_exited(&w, busy, 0);
+    cr_assert(w.ended, "the end was not told");
+    world_deinit(&w);
+}
+
+Test(life, a_second_stop_is_faster_and_a_third_gives_up)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    (void)call(&w, 1);
+    world_stop(&w);
+    struct process *p = world_process(&w, "echo/0");
+    cr_assert(!p->signalled, "it drains");
+    world_stop(&w);
+    cr_assert(p->signal == TERM, "it is asked at once");
+    world_stop(&w);
+    cr_assert(p->killed && !w.ended, "it is killed");
+    world_stop(&w);
+    cr_assert(w.ended, "who survives that is left to the spawner");
+    w.ended = false;
+    world_exited(&w, "echo/0", KILLED);
+    cr_assert(!w.ended, "the end is told once");
+    world_deinit(&w);
+}
+
+Test(life, down_is_the_same_stop_by_a_call)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    cr_assert(world_admin(&w, "down", NULL, NULL) == 0, "refused");
+    cr_assert(w.stopping && !w.ended, "it has begun");
+    cr_assert(world_admin(&w, "down", NULL, NULL) == 0, "again");
+    cr_assert(!world_process(&w, "echo/0")->killed, "a repeat is not faster");
+    world_exited(&w, "echo/0", TERM);
+    cr_assert(w.ended, "the end was not told");
+    world_deinit(&w);
+}
+
+Test(life, a_hub_that_runs_nothing_ends_at_once)
+{
+    struct world w;
+    begin(&w, never);
+    world_started(&w, "echo/0");
+    world_exited(&w, "echo/0", FAILING);
+    world_stop(&w);
+    cr_assert(w.ended, "a failed worker keeps nobody waiting");
+    world_deinit(&w);
+}
+
+Test(life, backoff_ends_with_the_hub)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_started(&w, "echo/0");
+    world_exited(&w, "echo/0", FAILING);
+    world_stop(&w);
+    cr_assert(w.ended, "it waited for a restart that never comes");
+    world_pass_ms(&w, 60000);
+    cr_assert(w.process_count == 1, "it was started all the same");
+    world_deinit(&w);
+}
+
+/* ---- after another broker -------------------------------------------------------------------- */
+
+static void
+secrets_of(struct world *w, uint64_t epoch)
+{
+    struct hub_options options;
+    world_options(&options);
+    options.epoch = epoch;
+    cr_assert(world_init_with(w, &options), "no hub");
+    world_worker(w, "echo", NULL);
+}
+
+/* The second broker of a hub, whose first one had started echo/0; its process as the world knows
+ * it. */
+static struct process
+after_a_broker(struct world *w)
+{
+    secrets_of(w, 1);
+    world_configured(w);
+    world_started(w, "echo/0");
+    const struct process p = *world_process(w, "echo/0");
+    world_deinit(w);
+    secrets_of(w, 2);
+    return p;
+}
+
+Test(life, a_process_of_an_earlier_broker_is_taken_over_when_its_token_attaches)
+{
+    struct world w;
+    const struct process old = after_a_broker(&w);
+    world_alive(&w, old.id, "echo/0");
+    world_configured(&w);
+    cr_assert(w.process_count == 0, "it was started a second time");
+    expect_state(&w, "echo/0", "starting");
+    world_open(&w, 50);
+    const uint64_t r =
+        world_say(&w, 50, "[16,{'token':'%s','attach':7,'running':[],'done':[]}]", old.token);
+    cr_assert(world_says(&w, r, "'replica': 'echo/0'"), "%s", world_text(&w, r));
+    expect_state(&w, "echo/0", "ready");
+    cr_assert(w.ready && w.strangers == 0, "ready, and nobody was killed");
+    world_deinit(&w);
+}
+
+Test(life, one_that_speaks_nothing_is_ready_as_soon_as_it_is_found)
+{
+    struct world w;
+    struct hub_options options;
+    world_options(&options);
+    options.epoch = 2;
+    cr_assert(world_init_with(&w, &options), "no hub");
+    world_worker(&w, "echo", ready_when_started);
+    world_alive(&w, 77, "echo/0");
+    world_configured(&w);
+    expect_state(&w, "echo/0", "ready");
+    cr_assert(w.ready && w.process_count == 0, "it runs already");
+    world_deinit(&w);
+}
+
+Test(life, processes_that_nobody_knows_are_killed)
+{
+    static const char *const names[] = {"gone/0", "echo/9", "nonsense name", "echo"};
+    struct world w;
+    secrets_of(&w, 2);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        world_alive(&w, 70 + i, names[i]);
+        cr_assert(w.strangers == i + 1, "%s lives on", names[i]);
+    }
+    /* Two of one name: the second is no longer known. */
+    world_alive(&w, 80, "echo/0");
+    cr_assert(w.strangers == 4, "the first is ours");
+    world_alive(&w, 81, "echo/0");
+    cr_assert(w.strangers == 5, "the second is not");
+    world_deinit(&w);
+}
+
+Test(life, one_that_was_being_born_while_brokers_changed_is_taken_over)
+{
+    struct world w;
+    secrets_of(&w, 2);
+    struct hub_input in = {.kind = HUB_IN_STARTED};
+    in.process.id = 91;
+    in.process.pid = 4711;
+    in.process.name = "echo/0";
+    world_step(&w, &in);
+    expect_state(&w, "echo/0", "starting");
+    world_configured(&w);
+    cr_assert(w.process_count == 0 && w.strangers == 0, "it is ours");
+    world_deinit(&w);
+}
+
+Test(life, a_hub_that_stops_takes_nobody_over)
+{
+    struct world w;
+    secrets_of(&w, 2);
+    world_configured(&w);
+    world_started(&w, "echo/0");
+    world_stop(&w);
+    world_exited(&w, "echo/0", TERM);
+    cr_assert(w.ended, "all is gone");
+    world_alive(&w, 80, "echo/0");
+    cr_assert(w.strangers == 1, "it was not killed");
+    expect_state(&w, "echo/0", "stopped");
+    world_deinit(&w);
+}
+
+Test(life, one_taken_over_is_stopped_as_gently_as_any)
+{
+    struct world w;
+    secrets_of(&w, 2);
+    world_configured(&w);
+    world_pass_ms(&w, 120000); /* its start timed out: killed */
+    world_exited(&w, "echo/0", KILLED);
+    world_alive(&w, 80, "echo/0"); /* instead of the next start, one of the earlier broker */
+    const size_t before = w.strangers;
+    tell(&w, "stop", "echo");
+    world_pass_ms(&w, 5000);
+    expect_state(&w, "echo/0", "stopping");
+    cr_assert(w.strangers == before + 2, "asked, then killed, before it counts as stuck");
+    world_deinit(&w);
+}
+
+Test(life, news_of_processes_that_are_gone_are_no_news)
+{
+    struct world w;
+    begin(&w, NULL);
+    world_started(&w, "echo/0");
+    world_exited(&w, "echo/0", FAILING);
+    world_exited(&w, "echo/0", FAILING);
+    world_start_failed(&w, "echo/0", false);
+    expect_state(&w, "echo/0", "backoff");
+    world_deinit(&w);
+}

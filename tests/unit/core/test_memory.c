@@ -1,0 +1,225 @@
+/* Memory runs out inside the hub: the n-th allocation of a story fails, for each n. Nothing
+ * crashes, nothing leaks, what the hub says is well formed, and either its invariants hold
+ * afterwards or hub_step has said that it failed. */
+#include "broker/core/spec.h"
+#include "tests/support/test.h"
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ONE = 1, OTHER = 2, USER = 900, NETWORK = 30 };
+
+#define ID "sixteen bytes id"
+
+static int countdown; /* 0: nothing fails */
+static bool failed, inside;
+
+static bool
+fails(void)
+{
+    if (inside && countdown > 0 && --countdown == 0) {
+        failed = true;
+        return true;
+    }
+    return false;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+void *
+__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
+
+static void
+set_inside(bool now)
+{
+    inside = now;
+}
+
+/* ---- stories
+ * ------------------------------------------------------------------------------------- */
+
+static void
+two(struct worker_spec *spec)
+{
+    spec->replicas = 2;
+}
+
+static void
+calls(struct world *w)
+{
+    world_open(w, ONE);
+    world_serve(w, "echo/0");
+    uint64_t r =
+        world_say(w, ONE, "[2,b'" ID "',1,0,'echo','echo',60000,{'progress':true},[<600>]]");
+    const uint64_t given = world_given(w, "echo/0");
+    const struct process *p = world_process(w, "echo/0");
+    (void)world_say(w, p->peer, "[18,'echo/0',%llu,[[%llu,3,[1,'half']]]]",
+                    (unsigned long long)p->session, (unsigned long long)given);
+    r = world_say(w, ONE, "[3,b'" ID "',1,0]");
+    (void)world_say(w, ONE, "[2,b'" ID "',2,0,'echo/1','again',60000,null,{}]");
+    world_done(w, "echo/0", given);
+    (void)world_expect(w, r, 0, WIRE_REC_RESULT);
+    world_serve(w, "echo/1");
+    (void)world_given(w, "echo/1");
+    world_exited(w, "echo/1", 9);
+    world_pass_ms(w, 1000);
+    world_serve(w, "echo/1");
+    (void)world_say(w, ONE,
+                    "[2,null,1,0,'echo/1','again',0,null,{}] [2,null,2,0,'echo','nope',0,null,{}] "
+                    "[7,<2000>]");
+    (void)world_say(w, ONE, "[4,b'" ID "',2]");
+    (void)world_say(w, p->peer, "[19,'echo/1',%llu]",
+                    (unsigned long long)world_process(w, "echo/1")->session);
+    (void)world_say(w, ONE, "[3,b'nobody knows thi',2,0]");
+    world_close(w, ONE);
+    world_pass_ms(w, 200000);
+}
+
+static void
+events(struct world *w)
+{
+    world_open(w, ONE);
+    world_open(w, OTHER);
+    const uint64_t waits = world_say(w, OTHER, "[6,null,['a.>','b'],'new',10,100000,20000]");
+    for (int i = 1; i < 60; i++) {
+        (void)world_say(w, ONE, "[5,b'" ID "',%d,'a.t%d',null,<2000>]", i, i % 7);
+    }
+    (void)world_expect(w, waits, 0, WIRE_REC_EVENTS);
+    (void)world_say(w, ONE, "[5,null,1,'b',null,<2000>]");
+    (void)world_say(w, OTHER, "[6,null,['>'],'last',100,100000,0]");
+    (void)world_say(w, OTHER, "[6,null,['>'],'oldest',100,100000,0]");
+    (void)world_say(w, OTHER, "[6,b'" ID "',['b'],'new',100,100000,0]");
+    world_pass_ms(w, 30000);
+}
+
+static void
+administration(struct world *w)
+{
+    static const char *const asked[] = {
+        "'status',0,null,{}",
+        "'describe',0,null,['hub']",
+        "'describe',0,null,['echo']",
+        "'run',0,null,{'name':'new','command':['sh','-c','true'],'working_dir':'/',"
+        "'environment':{'A':'1'},'replicas':3}",
+        "'scale',0,null,['new',5]",
+        "'scale',0,null,['new',1]",
+        "'stop',0,null,['new']",
+        "'logs',0,null,['echo']",
+        "'stop',0,null,['nobody']",
+        "'nonsense',0,null,[]"};
+    world_open(w, ONE);
+    world_open_network(w, NETWORK);
+    (void)world_say(w, NETWORK, "[1,{'token':'a token of the network'}]");
+    world_serve(w, "echo/0");
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        (void)world_say(w, i % 2 == 0 ? ONE : NETWORK, "[2,null,1,0,'hub',%s]", asked[i]);
+    }
+    struct hub_input in = {.kind = HUB_IN_LOGS};
+    in.logs.call = w->logs.call;
+    in.logs.payload = (struct span){(const uint8_t *)"\xc0", 1};
+    world_step(w, &in);
+    in = (struct hub_input){.kind = HUB_IN_OVERSIZED, .peer = ONE};
+    in.message.request = w->open[w->open_count++] = 4242;
+    world_step(w, &in);
+    world_alive(w, 99, "nobody/0");
+    world_stop(w);
+    world_pass_ms(w, 100000);
+}
+
+static void
+many(struct world *w)
+{
+    for (unsigned i = 0; i < 80; i++) {
+        world_open(w, 1000 + i);
+        (void)world_say(w, 1000 + i, "[2,b'client number%3x',1,0,'echo','echo',60000,null,{}]", i);
+    }
+    world_stop(w);
+    for (unsigned i = 0; i < 80; i++) {
+        world_close(w, 1000 + i);
+    }
+    world_pass_ms(w, 100000);
+}
+
+/* One story with one failure; how it ends does not matter, that it ends does. */
+static void
+tell(void (*story)(struct world *w))
+{
+    static struct world w; /* survives the jump */
+    static jmp_buf out;
+    struct hub_options options;
+    world_options(&options);
+    inside = true;
+    const bool begun = world_init_with(&w, &options);
+    inside = false;
+    if (!begun) {
+        return;
+    }
+    w.inside = set_inside;
+    w.out = &out;
+    if (setjmp(out) == 0) {
+        world_worker(&w, "echo", two);
+        world_configured(&w);
+        story(&w);
+    } else if (setjmp(out) == 0) {
+        /* Somebody was told that there is no memory: there is again, and the hub goes on. */
+        w.out = &out;
+        world_pass_ms(&w, 300000);
+    }
+    inside = false;
+    world_deinit(&w);
+}
+
+static void
+with_each_failure(void (*story)(struct world *w))
+{
+    int n = 0;
+    do {
+        failed = false;
+        countdown = ++n;
+        tell(story);
+        cr_assert_lt(n, 5000, "there is no end of allocations");
+    } while (failed);
+    cr_assert_gt(n, 50, "only %d allocations", n);
+}
+
+Test(memory, runs_out_while_calls_are_made)
+{
+    with_each_failure(calls);
+}
+
+Test(memory, runs_out_while_events_are_told)
+{
+    with_each_failure(events);
+}
+
+Test(memory, runs_out_while_the_hub_is_administered)
+{
+    with_each_failure(administration);
+}
+
+Test(memory, runs_out_while_many_come_and_go)
+{
+    with_each_failure(many);
+}

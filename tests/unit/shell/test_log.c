@@ -1,0 +1,155 @@
+/* The broker's own log: one line each, with a time, a level and, for the journal, a priority. */
+#include "broker/shell/log.h"
+#include "tests/support/dir.h"
+#include "tests/support/test.h"
+#include "tests/unit/shell/capture.h"
+
+#include "proto/write.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char text[CAPTURE_TEXT];
+
+Test(log, times_are_utc_with_microseconds)
+{
+    char out[LOG_TIME_BYTES];
+    log_time(0, out);
+    cr_assert_str_eq(out, "1970-01-01T00:00:00.000000Z", "%s", out);
+    log_time(1769860800123456u, out);
+    cr_assert_str_eq(out, "2026-01-31T12:00:00.123456Z", "%s", out);
+    log_time(4102444799999999u, out);
+    cr_assert_str_eq(out, "2099-12-31T23:59:59.999999Z", "%s", out);
+}
+
+Test(log, a_line_has_time_level_process_and_text, .init = dir_enter, .fini = dir_leave)
+{
+    const struct log log = {LOG_DEBUG, false};
+    const int saved = capture_begin();
+    log_write(&log, LOG_INFO, "listening on %s", "ipc:///x");
+    capture_end(saved);
+    char want[80];
+    (void)snprintf(want, sizeof want, "Z INFO broker[%d] listening on ipc:///x\n", (int)getpid());
+    const char *line = capture_file(text, "stderr");
+    cr_assert(strlen(line) == 26 + strlen(want) && strcmp(line + 26, want) == 0, "%s", line);
+    cr_assert(line[4] == '-' && line[10] == 'T' && line[19] == '.', "%s", line);
+}
+
+Test(log, less_important_lines_than_the_level_are_not_written, .init = dir_enter, .fini = dir_leave)
+{
+    static const char *const names[] = {" ERROR ", " WARN ", " INFO ", " DEBUG "};
+    for (int level = LOG_ERROR; level <= LOG_DEBUG; level++) {
+        const struct log log = {(enum log_level)level, false};
+        const int saved = capture_begin();
+        for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
+            log_write(&log, (enum log_level)i, "text");
+        }
+        capture_end(saved);
+        (void)capture_file(text, "stderr");
+        for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
+            cr_assert((strstr(text, names[i]) != NULL) == (i <= level), "level %d: %s", level,
+                      text);
+        }
+    }
+}
+
+Test(log, for_the_journal_a_priority_stands_in_front, .init = dir_enter, .fini = dir_leave)
+{
+    static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+    const struct log log = {LOG_DEBUG, true};
+    for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
+        const int saved = capture_begin();
+        log_write(&log, (enum log_level)i, "text");
+        capture_end(saved);
+        cr_assert(strncmp(capture_file(text, "stderr"), priorities[i], 3) == 0, "%s", text);
+    }
+}
+
+Test(log, the_journal_is_known_by_its_stream)
+{
+    cr_assert(unsetenv("JOURNAL_STREAM") == 0, "unsetenv");
+    cr_assert(!log_start().journal && log_start().level == LOG_INFO, "a terminal");
+    cr_assert(setenv("JOURNAL_STREAM", "8:12345", 1) == 0, "setenv");
+    cr_assert(log_start().journal, "the journal");
+}
+
+Test(log, a_line_that_is_too_long_is_cut, .init = dir_enter, .fini = dir_leave)
+{
+    const struct log log = {LOG_INFO, false};
+    static char longest[5000];
+    memset(longest, 'x', sizeof longest - 1);
+    const int saved = capture_begin();
+    log_write(&log, LOG_INFO, "%s", longest);
+    capture_end(saved);
+    (void)capture_file(text, "stderr");
+    const size_t len = strlen(text);
+    cr_assert(len > 1000 && len < 1200 && text[len - 1] == '\n', "%zu bytes", len);
+}
+
+/* What log_event makes of a map. */
+static const char *
+event(const struct buf *map)
+{
+    const struct log log = {LOG_INFO, false};
+    const int saved = capture_begin();
+    log_event(&log, (struct span){(const uint8_t *)"hub.worker.exited", 17}, buf_span(map));
+    capture_end(saved);
+    const char *line = strstr(capture_file(text, "stderr"), "] ");
+    return line != NULL ? line + 2 : text;
+}
+
+Test(log, an_event_is_its_topic_and_its_flat_map, .init = dir_enter, .fini = dir_leave)
+{
+    struct buf b = {0};
+    write_map(&b, 6);
+    write_text(&b, "worker");
+    write_text(&b, "echo");
+    write_text(&b, "pid");
+    write_uint(&b, 12);
+    write_text(&b, "code");
+    write_int(&b, -3);
+    write_text(&b, "stopping");
+    write_bool(&b, true);
+    write_text(&b, "ready");
+    write_bool(&b, false);
+    write_text(&b, "nothing");
+    write_nil(&b);
+    cr_assert_str_eq(
+        event(&b),
+        "hub.worker.exited worker='echo' pid=12 code=-3 stopping=true ready=false nothing=...\n",
+        "%s", text);
+    buf_deinit(&b);
+}
+
+Test(log, an_event_that_is_no_map_is_its_topic, .init = dir_enter, .fini = dir_leave)
+{
+    struct buf b = {0};
+    cr_assert_str_eq(event(&b), "hub.worker.exited\n", "%s", text);
+    write_text(&b, "text");
+    cr_assert_str_eq(event(&b), "hub.worker.exited\n", "%s", text);
+    buf_reset(&b, 0);
+    write_map(&b, 1);
+    write_uint(&b, 1);
+    write_uint(&b, 2);
+    cr_assert_str_eq(event(&b), "hub.worker.exited\n", "%s", text);
+    buf_deinit(&b);
+}
+
+Test(log, an_event_with_long_names_and_texts_is_cut, .init = dir_enter, .fini = dir_leave)
+{
+    static char longest[3001], name[701];
+    memset(longest, 'x', sizeof longest - 1);
+    memset(name, 'n', sizeof name - 1);
+    for (int with_names = 0; with_names < 2; with_names++) {
+        struct buf b = {0};
+        write_map(&b, 40);
+        for (int i = 0; i < 40; i++) {
+            write_text(&b, i > 0 && with_names ? name : "short");
+            write_text(&b, longest);
+        }
+        const size_t len = strlen(event(&b));
+        cr_assert(len > 300 && len < 1100 && text[strlen(text) - 1] == '\n', "%zu bytes", len);
+        buf_deinit(&b);
+    }
+}
