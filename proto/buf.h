@@ -34,9 +34,10 @@ struct span buf_span(const struct buf *b);
 void buf_skip(struct buf *b, size_t len);
 /* Forget the content and the failure, keep the memory when it is not above `keep_bytes`. */
 void buf_reset(struct buf *b, size_t keep_bytes);
-/* As buf_reset, but memory above `keep_bytes` goes only when the content that is forgotten needed less
- * than a quarter of it: a program that sends a megabyte again and again does not take fresh memory, and
- * its page faults, each time; one that stops gives it back with its second smaller message. */
+/* As buf_reset, but memory above `keep_bytes` goes only when the content that is forgotten needed
+ * less than a quarter of it: a program that sends a megabyte again and again does not take fresh
+ * memory, and its page faults, each time; one that stops gives it back with its second smaller
+ * message. */
 void buf_recycle(struct buf *b, size_t keep_bytes);
 /* Give the memory back; the buffer is empty again and may be used. */
 void buf_deinit(struct buf *b);

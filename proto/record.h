@@ -24,7 +24,8 @@ struct record {
     struct field field[RECORD_FIELDS_MAX];
 };
 
-/* The field of a decoded record, by its name in fields.def: RECORD_FIELD(r, CALL, SEQ)->item.uint. */
+/* The field of a decoded record, by its name in fields.def: RECORD_FIELD(r, CALL, SEQ)->item.uint.
+ */
 #define RECORD_FIELD(r, op, name) (&(r)->field[WIRE_FIELD_##op##_##name - WIRE_FIRST_##op])
 
 /* Why something was refused, for people: what was wrong and what is allowed. */
@@ -38,8 +39,8 @@ bool record_next(struct span *rest, struct record *out, struct wire_diag *diag);
 /* Take a whole message apart: 1 to `max` records, nothing between or after them. Their number, or 0
  * with *diag. */
 size_t record_message(struct span body, struct record *out, size_t max, struct wire_diag *diag);
-/* Take the next element of a list whose elements are `record` (REPORT_ITEM, ...). The list was checked
- * when its record was decoded, so this fails only at its end. */
+/* Take the next element of a list whose elements are `record` (REPORT_ITEM, ...). The list was
+ * checked when its record was decoded, so this fails only at its end. */
 bool record_item(struct span *inside, enum wire_record record, struct record *out);
 /* Take the next number from a checked list of calls. */
 bool record_number(struct span *inside, uint64_t *number);

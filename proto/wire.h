@@ -41,7 +41,12 @@ enum wire_error {
 /* Whether the method may have begun, in every error. NO is a guarantee. */
 enum wire_began { WIRE_BEGAN_NO, WIRE_BEGAN_MAYBE, WIRE_BEGAN_YES };
 
-enum wire_report_kind { WIRE_REPORT_RESULT, WIRE_REPORT_ERROR, WIRE_REPORT_PARTIAL, WIRE_REPORT_PROGRESS };
+enum wire_report_kind {
+    WIRE_REPORT_RESULT,
+    WIRE_REPORT_ERROR,
+    WIRE_REPORT_PARTIAL,
+    WIRE_REPORT_PROGRESS
+};
 
 enum wire_type {
 #define TYPE(name, help) WIRE_TYPE_##name,
@@ -62,12 +67,12 @@ enum wire_record {
     WIRE_REC_COUNT,
 };
 
-/* All fields of all records in one row. WIRE_FIRST_x is the first field of record x and WIRE_END_x the
- * one after its last, so WIRE_FIELD_x_y - WIRE_FIRST_x is y's place in x. */
+/* All fields of all records in one row. WIRE_FIRST_x is the first field of record x and WIRE_END_x
+ * the one after its last, so WIRE_FIELD_x_y - WIRE_FIRST_x is y's place in x. */
 enum wire_field {
-#define RECORD(record) WIRE_FIRST_##record, WIRE_FIRST_AGAIN_##record = WIRE_FIRST_##record - 1,
+#define RECORD(record)                            WIRE_FIRST_##record, WIRE_FIRST_AGAIN_##record = WIRE_FIRST_##record - 1,
 #define FIELD(record, name, type, min, max, help) WIRE_FIELD_##record##_##name,
-#define END(record) WIRE_END_##record, WIRE_END_AGAIN_##record = WIRE_END_##record - 1,
+#define END(record)                               WIRE_END_##record, WIRE_END_AGAIN_##record = WIRE_END_##record - 1,
 #include "proto/tbl/fields.def"
 #undef RECORD
 #undef FIELD

@@ -1,7 +1,8 @@
 #include <prong/prong.h>
 #include <stdio.h>
 
-int main(void)
+int
+main(void)
 {
     prong_client *hub;
     char error[300] = "", *json = NULL;

@@ -1,7 +1,8 @@
 /* The worker `detector`: knows what is usual for each series of the sensor, and scores values.
  *
- * Every replica listens to sensor.> and keeps all the models, so any of them can answer any call. One
- * that is started anew reads what the hub still has of the past first, and is useful at once. */
+ * Every replica listens to sensor.> and keeps all the models, so any of them can answer any call.
+ * One that is started anew reads what the hub still has of the past first, and is useful at once.
+ */
 #include "model.h"
 
 #include <prong/worker.h>
@@ -54,7 +55,7 @@ learn(struct detector *d, const char *name, double value)
     struct series *s = find(d, name);
     if (s == NULL && d->count < SERIES_MAX) {
         s = &d->series[d->count++];
-        (void) snprintf(s->name, sizeof s->name, "%s", name);
+        (void)snprintf(s->name, sizeof s->name, "%s", name);
         model_init(&s->model, floor_of(name));
     }
     if (s != NULL) {
@@ -68,14 +69,15 @@ learn_event(struct detector *d, const prong_event *event)
 {
     prong_iter it;
     prong_value key, value;
-    (void) prong_iter_begin(&it, &event->payload);
+    (void)prong_iter_begin(&it, &event->payload);
     while (prong_iter_next(&it, &key, &value)) {
         char name[NAME_MAX_BYTES];
         const char *text;
         size_t len;
         double number;
         if (prong_value_text(&key, &text, &len) && prong_value_double(&value, &number)) {
-            (void) snprintf(name, sizeof name, "%s.%.*s", event->topic + strlen("sensor."), (int) len, text);
+            (void)snprintf(name, sizeof name, "%s.%.*s", event->topic + strlen("sensor."), (int)len,
+                           text);
             learn(d, name, number);
         }
     }
@@ -84,7 +86,7 @@ learn_event(struct detector *d, const prong_event *event)
 static void
 on_sample(prong_worker *worker, const prong_event *event, void *context)
 {
-    (void) worker;
+    (void)worker;
     learn_event(context, event);
 }
 
@@ -101,7 +103,7 @@ setup(prong_worker *worker, void *context)
     if (client == NULL || prong_subscribe(client, &filter, 1, &from, &past) != PRONG_OK) {
         char text[200];
         prong_worker_error_text(worker, text, sizeof text);
-        (void) fprintf(stderr, "cannot read the past: %s\n", text);
+        (void)fprintf(stderr, "cannot read the past: %s\n", text);
         return PRONG_UNAVAILABLE;
     }
     /* Samples come every 100 ms; a pause of 50 says that the present is reached. */
@@ -110,7 +112,7 @@ setup(prong_worker *worker, void *context)
         count++;
     }
     prong_subscription_free(past);
-    (void) printf("%s learned from %zu events of the past\n", prong_worker_name(worker), count);
+    (void)printf("%s learned from %zu events of the past\n", prong_worker_name(worker), count);
     return PRONG_OK;
 }
 
@@ -121,7 +123,8 @@ score(prong_job *job, const prong_value *args, void *context)
     double value;
     char *name = prong_value_find(args, "series", &v) ? prong_value_string(&v) : NULL;
     if (name == NULL) {
-        return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "score needs series, a text such as cpu.cpu");
+        return prong_job_fail(job, PRONG_INVALID_ARGUMENT,
+                              "score needs series, a text such as cpu.cpu");
     }
     const struct series *s = find(context, name);
     prong_free(name);
@@ -154,8 +157,8 @@ series(prong_job *job, const prong_value *args, void *context)
 {
     const struct detector *d = context;
     prong_writer *w = prong_job_result(job);
-    (void) args;
-    prong_writer_array(w, (uint32_t) d->count);
+    (void)args;
+    prong_writer_array(w, (uint32_t)d->count);
     for (size_t i = 0; i < d->count; i++) {
         prong_writer_string(w, d->series[i].name);
     }
@@ -175,8 +178,8 @@ main(void)
         return 71;
     }
     /* What is wrong with these is told by prong_worker_run. */
-    (void) prong_worker_setup(worker, setup, NULL, &detector);
-    (void) prong_worker_on(worker, "sensor.>", on_sample, &detector);
+    (void)prong_worker_setup(worker, setup, NULL, &detector);
+    (void)prong_worker_on(worker, "sensor.>", on_sample, &detector);
     const int code = prong_worker_run(worker);
     prong_worker_free(worker);
     return code;

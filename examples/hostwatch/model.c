@@ -30,7 +30,7 @@ model_add(struct model *m, double value)
 static int
 ascending(const void *a, const void *b)
 {
-    const double x = *(const double *) a, y = *(const double *) b;
+    const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 

@@ -2,8 +2,8 @@
  *
  * The score is the modified z-score of Iglewicz and Hoaglin ("How to detect and handle outliers",
  * 1993): the distance from the median of a window in units of the median absolute deviation. Median
- * and MAD hardly move while up to half of the window is unusual, so a disturbance of some seconds does
- * not teach the model that it is normal, as it would a mean and a variance. */
+ * and MAD hardly move while up to half of the window is unusual, so a disturbance of some seconds
+ * does not teach the model that it is normal, as it would a mean and a variance. */
 #ifndef HOSTWATCH_MODEL_H
 #define HOSTWATCH_MODEL_H
 

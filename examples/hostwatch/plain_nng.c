@@ -56,13 +56,13 @@ main(void)
         rv = nng_recv(s, &reply, &len, NNG_FLAG_ALLOC);
     }
     if (rv != 0) {
-        (void) fprintf(stderr, "plain_nng: %s\n", nng_strerror(rv));
+        (void)fprintf(stderr, "plain_nng: %s\n", nng_strerror(rv));
         return 1;
     }
     msgpack_unpacked_init(&answer);
     if (msgpack_unpack_next(&answer, reply, len, NULL) == MSGPACK_UNPACK_SUCCESS) {
         msgpack_object_print(stdout, answer.data);
-        (void) putchar('\n');
+        (void)putchar('\n');
     }
     msgpack_unpacked_destroy(&answer);
     msgpack_sbuffer_destroy(&out);

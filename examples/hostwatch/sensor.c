@@ -51,7 +51,7 @@ tell(struct sensor *s, prong_worker *worker, const char *topic)
     prong_value payload;
     prong_client *client = prong_worker_client(worker);
     if (client != NULL && s->has_looked && prong_writer_finish(s->writer, &payload) == PRONG_OK) {
-        (void) prong_post(client, topic, &payload); /* a lost sample is replaced in 100 ms */
+        (void)prong_post(client, topic, &payload); /* a lost sample is replaced in 100 ms */
     }
     prong_writer_reset(s->writer);
 }
@@ -65,8 +65,8 @@ look_at_cpu(struct sensor *s, prong_worker *worker)
     FILE *f = fopen("/proc/stat", "re");
     while (f != NULL && count <= CORES_MAX && fgets(line, sizeof line, f) != NULL) {
         double user, nice, system, idle, iowait = 0, irq = 0, softirq = 0, steal = 0;
-        if (sscanf(line, "%15s %lf %lf %lf %lf %lf %lf %lf %lf", name[count], &user, &nice, &system, &idle,
-                   &iowait, &irq, &softirq, &steal) < 5 ||
+        if (sscanf(line, "%15s %lf %lf %lf %lf %lf %lf %lf %lf", name[count], &user, &nice, &system,
+                   &idle, &iowait, &irq, &softirq, &steal) < 5 ||
             strncmp(name[count], "cpu", 3) != 0) {
             break;
         }
@@ -77,7 +77,7 @@ look_at_cpu(struct sensor *s, prong_worker *worker)
         count++;
     }
     if (f != NULL) {
-        (void) fclose(f);
+        (void)fclose(f);
     }
     prong_writer_map(s->writer, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -93,11 +93,11 @@ look_at_memory(struct sensor *s, prong_worker *worker)
     double total = 0, available = 0;
     FILE *f = fopen("/proc/meminfo", "re");
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        (void) sscanf(line, "MemTotal: %lf", &total);
-        (void) sscanf(line, "MemAvailable: %lf", &available);
+        (void)sscanf(line, "MemTotal: %lf", &total);
+        (void)sscanf(line, "MemAvailable: %lf", &available);
     }
     if (f != NULL) {
-        (void) fclose(f);
+        (void)fclose(f);
     }
     prong_writer_map(s->writer, 1);
     pair(s->writer, "used", total > 0 ? 1 - available / total : 0);
@@ -126,20 +126,21 @@ look_at_disk(struct sensor *s, prong_worker *worker)
         double sectors_read, sectors_written;
         char path[96];
         FILE *whole;
-        if (sscanf(line, "%*d %*d %63s %*f %*f %lf %*f %*f %*f %lf", name, &sectors_read, &sectors_written) != 3) {
+        if (sscanf(line, "%*d %*d %63s %*f %*f %lf %*f %*f %*f %lf", name, &sectors_read,
+                   &sectors_written) != 3) {
             continue;
         }
         /* Partitions are counted in their disk; only whole disks stand in /sys/block. */
-        (void) snprintf(path, sizeof path, "/sys/block/%s/size", name);
+        (void)snprintf(path, sizeof path, "/sys/block/%s/size", name);
         whole = fopen(path, "re");
         if (whole != NULL) {
-            (void) fclose(whole);
+            (void)fclose(whole);
             now[0] += sectors_read * SECTOR_BYTES;
             now[1] += sectors_written * SECTOR_BYTES;
         }
     }
     if (f != NULL) {
-        (void) fclose(f);
+        (void)fclose(f);
     }
     tell_rates(s, keys, s->disk, now);
     tell(s, worker, "sensor.disk");
@@ -154,14 +155,15 @@ look_at_net(struct sensor *s, prong_worker *worker)
     FILE *f = fopen("/proc/net/dev", "re");
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
         double received, sent;
-        if (sscanf(line, " %63[^:]: %lf %*f %*f %*f %*f %*f %*f %*f %lf", name, &received, &sent) == 3 &&
+        if (sscanf(line, " %63[^:]: %lf %*f %*f %*f %*f %*f %*f %*f %lf", name, &received, &sent) ==
+                3 &&
             strcmp(name, "lo") != 0) {
             now[0] += received;
             now[1] += sent;
         }
     }
     if (f != NULL) {
-        (void) fclose(f);
+        (void)fclose(f);
     }
     tell_rates(s, keys, s->net, now);
     tell(s, worker, "sensor.net");
@@ -172,8 +174,9 @@ look(prong_worker *worker, void *context)
 {
     struct sensor *s = context;
     struct timespec now;
-    (void) clock_gettime(CLOCK_MONOTONIC, &now);
-    s->seconds = (double) (now.tv_sec - s->looked.tv_sec) + (double) (now.tv_nsec - s->looked.tv_nsec) / 1e9;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    s->seconds =
+        (double)(now.tv_sec - s->looked.tv_sec) + (double)(now.tv_nsec - s->looked.tv_nsec) / 1e9;
     s->looked = now;
     look_at_cpu(s, worker);
     look_at_memory(s, worker);
@@ -187,8 +190,8 @@ topics(prong_job *job, const prong_value *args, void *context)
 {
     static const char *const all[] = {"sensor.cpu", "sensor.memory", "sensor.disk", "sensor.net"};
     prong_writer *w = prong_job_result(job);
-    (void) args;
-    (void) context;
+    (void)args;
+    (void)context;
     prong_writer_array(w, 4);
     for (int i = 0; i < 4; i++) {
         prong_writer_string(w, all[i]);
@@ -208,7 +211,7 @@ main(void)
     if (sensor.writer == NULL || worker == NULL) {
         return 71;
     }
-    (void) prong_worker_every(worker, PERIOD_MS, look, &sensor); /* a mistake here is told by run */
+    (void)prong_worker_every(worker, PERIOD_MS, look, &sensor); /* a mistake here is told by run */
     const int code = prong_worker_run(worker);
     prong_worker_free(worker);
     prong_writer_free(sensor.writer);

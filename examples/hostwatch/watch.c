@@ -1,4 +1,5 @@
-/* The frontend `watch`: lets the detector score every sample, and prints what is unusual as it happens.
+/* The frontend `watch`: lets the detector score every sample, and prints what is unusual as it
+ * happens.
  *
  *   watch [--seconds N]      ends then, or at SIGINT or SIGTERM, with a summary on stdout
  *
@@ -35,7 +36,7 @@ static volatile sig_atomic_t interrupted;
 static void
 interrupt(int signal)
 {
-    (void) signal;
+    (void)signal;
     interrupted = 1;
 }
 
@@ -43,7 +44,7 @@ static bool
 start(struct watch *w, struct asked *a)
 {
     const prong_call_options options = {
-        .size_bytes = sizeof options, .timeout_ms = CALL_MS, .tag = (uint64_t) (a - w->asked)};
+        .size_bytes = sizeof options, .timeout_ms = CALL_MS, .tag = (uint64_t)(a - w->asked)};
     prong_value args;
     prong_writer_reset(w->writer);
     prong_writer_map(w->writer, 2);
@@ -69,14 +70,15 @@ print_anomaly(const struct asked *a, const prong_value *answer)
 {
     char when[32];
     struct tm tm;
-    const time_t seconds = (time_t) (a->time_us / 1000000);
+    const time_t seconds = (time_t)(a->time_us / 1000000);
     prong_value v;
     char *replica = prong_value_find(answer, "replica", &v) ? prong_value_string(&v) : NULL;
-    (void) strftime(when, sizeof when, "%H:%M:%S", gmtime_r(&seconds, &tm));
-    (void) printf("%s.%03d  %-14s %8.3f  usually %.3f +- %.3f  score %6.1f  (%s)\n", when,
-                  (int) (a->time_us / 1000 % 1000), a->series, a->value, number(answer, "expected"),
-                  number(answer, "spread"), number(answer, "score"), replica != NULL ? replica : "?");
-    (void) fflush(stdout);
+    (void)strftime(when, sizeof when, "%H:%M:%S", gmtime_r(&seconds, &tm));
+    (void)printf("%s.%03d  %-14s %8.3f  usually %.3f +- %.3f  score %6.1f  (%s)\n", when,
+                 (int)(a->time_us / 1000 % 1000), a->series, a->value, number(answer, "expected"),
+                 number(answer, "spread"), number(answer, "score"),
+                 replica != NULL ? replica : "?");
+    (void)fflush(stdout);
     prong_free(replica);
 }
 
@@ -94,7 +96,7 @@ emit_anomaly(struct watch *w, const struct asked *a, const prong_value *answer)
     prong_writer_key(w->writer, "score");
     prong_writer_double(w->writer, number(answer, "score"));
     if (prong_writer_finish(w->writer, &payload) == PRONG_OK) {
-        (void) prong_post(w->hub, "watch.anomaly", &payload); /* it was printed already */
+        (void)prong_post(w->hub, "watch.anomaly", &payload); /* it was printed already */
     }
 }
 
@@ -125,9 +127,12 @@ take(struct watch *w, struct asked *a)
         a->reply = NULL;
     } else {
         w->failures++;
-        (void) fprintf(stderr, "score of %s failed: %s, began %s: %s\n", a->series, prong_err_name(code),
-                       began == PRONG_BEGAN_NO ? "no" : began == PRONG_BEGAN_MAYBE ? "maybe" : "yes",
-                       prong_reply_message(a->reply));
+        (void)fprintf(stderr, "score of %s failed: %s, began %s: %s\n", a->series,
+                      prong_err_name(code),
+                      began == PRONG_BEGAN_NO      ? "no"
+                      : began == PRONG_BEGAN_MAYBE ? "maybe"
+                                                   : "yes",
+                      prong_reply_message(a->reply));
     }
     prong_reply_free(a->reply);
     a->reply = NULL;
@@ -164,7 +169,7 @@ ask(struct watch *w, const prong_event *event)
     prong_iter it;
     prong_value key, value;
     w->events++;
-    (void) prong_iter_begin(&it, &event->payload);
+    (void)prong_iter_begin(&it, &event->payload);
     while (prong_iter_next(&it, &key, &value)) {
         const char *text;
         size_t len;
@@ -174,7 +179,8 @@ ask(struct watch *w, const prong_event *event)
         }
         struct asked *a = room(w);
         *a = (struct asked){.value = v, .time_us = event->time_us};
-        (void) snprintf(a->series, sizeof a->series, "%s.%.*s", event->topic + strlen("sensor."), (int) len, text);
+        (void)snprintf(a->series, sizeof a->series, "%s.%.*s", event->topic + strlen("sensor."),
+                       (int)len, text);
         if (!start(w, a)) {
             w->failures++;
             a->reply = NULL;
@@ -188,7 +194,7 @@ watch(struct watch *w, time_t end)
     static const char *const filter = "sensor.>";
     prong_subscription *events = NULL;
     if (prong_subscribe(w->hub, &filter, 1, NULL, &events) != PRONG_OK) {
-        (void) fprintf(stderr, "watch: cannot subscribe\n");
+        (void)fprintf(stderr, "watch: cannot subscribe\n");
         return 1;
     }
     while (!interrupted && (end == 0 || time(NULL) < end)) {
@@ -198,17 +204,18 @@ watch(struct watch *w, time_t end)
         }
         collect(w, 0);
     }
-    const unsigned long lost = (unsigned long) prong_subscription_lost(events);
+    const unsigned long lost = (unsigned long)prong_subscription_lost(events);
     prong_subscription_free(events);
     for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
         while (w->asked[i].reply != NULL) {
-            (void) prong_reply_wait(w->asked[i].reply, PRONG_FOREVER); /* each has a deadline */
+            (void)prong_reply_wait(w->asked[i].reply, PRONG_FOREVER); /* each has a deadline */
             take(w, &w->asked[i]);
         }
     }
-    (void) printf("watch: %lu events, %lu lost, %lu calls, %lu answers, %lu asked again, %lu failed, "
-                  "%lu anomalies\n",
-                  w->events, lost, w->calls, w->answers, w->repeated, w->failures, w->anomalies);
+    (void)printf(
+        "watch: %lu events, %lu lost, %lu calls, %lu answers, %lu asked again, %lu failed, "
+        "%lu anomalies\n",
+        w->events, lost, w->calls, w->answers, w->repeated, w->failures, w->anomalies);
     return 0;
 }
 
@@ -221,14 +228,14 @@ main(int argc, char *argv[])
     if (argc == 3 && strcmp(argv[1], "--seconds") == 0) {
         end = time(NULL) + strtol(argv[2], NULL, 10);
     } else if (argc != 1) {
-        (void) fprintf(stderr, "usage: watch [--seconds N]\n");
+        (void)fprintf(stderr, "usage: watch [--seconds N]\n");
         return 2;
     }
-    (void) signal(SIGINT, interrupt);
-    (void) signal(SIGTERM, interrupt);
+    (void)signal(SIGINT, interrupt);
+    (void)signal(SIGTERM, interrupt);
     w.writer = prong_writer_new();
     if (w.writer == NULL || prong_connect(NULL, NULL, &w.hub, error, sizeof error) != PRONG_OK) {
-        (void) fprintf(stderr, "watch: %s\n", w.writer == NULL ? "out of memory" : error);
+        (void)fprintf(stderr, "watch: %s\n", w.writer == NULL ? "out of memory" : error);
         return 7;
     }
     const int code = watch(&w, end);

@@ -1,6 +1,6 @@
-/* The hub under arbitrary input: bytes become connections, messages (raw or well formed), processes that
- * start, attach, poll, report and die, and time that passes. After each step every invariant must hold,
- * and every reply must be to a request that is open and be well formed itself. */
+/* The hub under arbitrary input: bytes become connections, messages (raw or well formed), processes
+ * that start, attach, poll, report and die, and time that passes. After each step every invariant
+ * must hold, and every reply must be to a request that is open and be well formed itself. */
 #include "broker/core/hub.h"
 #include "proto/record.h"
 #include "proto/write.h"
@@ -92,7 +92,8 @@ learn_reply(struct run *r, const struct hub_effect *e)
         abort(); /* the hub does not speak its own protocol */
     }
     for (size_t k = 0; k < n; k++) {
-        learn_record(r, r->asked[i].proc < PROCESSES ? &r->proc[r->asked[i].proc] : NULL, &records[k]);
+        learn_record(r, r->asked[i].proc < PROCESSES ? &r->proc[r->asked[i].proc] : NULL,
+                     &records[k]);
     }
     r->asked[i] = r->asked[--r->asked_count];
 }
@@ -102,7 +103,7 @@ learn_start(struct run *r, const struct hub_effect *e)
 {
     struct proc *p = NULL;
     char name[80];
-    (void) snprintf(name, sizeof name, "%s/%u", e->spec->name, (unsigned) e->replica);
+    (void)snprintf(name, sizeof name, "%s/%u", e->spec->name, (unsigned)e->replica);
     for (size_t i = 0; i < r->proc_count; i++) {
         p = strcmp(r->proc[i].name, name) == 0 ? &r->proc[i] : p;
     }
@@ -111,8 +112,8 @@ learn_start(struct run *r, const struct hub_effect *e)
     }
     if (p != NULL) {
         *p = (struct proc){.id = e->process};
-        (void) snprintf(p->name, sizeof p->name, "%s", name);
-        (void) snprintf(p->token, sizeof p->token, "%s", e->token);
+        (void)snprintf(p->name, sizeof p->name, "%s", name);
+        (void)snprintf(p->token, sizeof p->token, "%s", e->token);
     }
 }
 
@@ -133,7 +134,7 @@ step(struct run *r, struct hub_input *in)
 {
     struct hub_effects out;
     in->now_ns = r->now_ns;
-    in->wall_us = (uint64_t) r->now_ns / 1000;
+    in->wall_us = (uint64_t)r->now_ns / 1000;
     if (!hub_step(r->hub, in, &out)) {
         abort();
     }
@@ -156,7 +157,7 @@ send_bytes(struct run *r, uint8_t peer, size_t proc, struct span body)
     }
     struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = r->peer_id[p]};
     in.message.request = ++r->next_request;
-    in.message.sp_id = 0x80000000u | (uint32_t) (body.len & 3);
+    in.message.sp_id = 0x80000000u | (uint32_t)(body.len & 3);
     in.message.body = body;
     r->asked[r->asked_count].request = in.message.request;
     r->asked[r->asked_count].peer = in.peer;
@@ -180,7 +181,8 @@ static void
 write_call(struct run *r, struct buf *b)
 {
     static const char *const targets[] = {"w", "w/0", "w/1", "hub", "x"};
-    static const char *const methods[] = {"echo", "again", "status", "restart", "stop", "start", "scale", "logs", "describe"};
+    static const char *const methods[] = {"echo",  "again", "status", "restart", "stop",
+                                          "start", "scale", "logs",   "describe"};
     static const uint16_t ttls[] = {0, 1, 50, 30000};
     write_op(b, WIRE_CALL);
     write_client(b, take(r));
@@ -344,7 +346,7 @@ act(struct run *r)
         act_process(r, what);
         break;
     case 2:
-        r->now_ns += (int64_t) take(r) * take(r) * 1000000;
+        r->now_ns += (int64_t)take(r) * take(r) * 1000000;
         step(r, &(struct hub_input){.kind = HUB_IN_TIME});
         break;
     case 3: {
@@ -370,7 +372,7 @@ act(struct run *r)
         p = proc_of(r, take(r));
         if (p != NULL) {
             write_worker(r, &b, p, what);
-            send_bytes(r, peer % 4, (size_t) (p - r->proc), buf_span(&b));
+            send_bytes(r, peer % 4, (size_t)(p - r->proc), buf_span(&b));
         }
         break;
     default:
@@ -384,8 +386,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static struct run run; /* large, and zero is its beginning */
     struct worker_spec spec;
-    const struct hub_options options = {.secret = "sixteen secrets", .name = "fuzz", .version = "1", .epoch = 1,
-                                        .events_bytes = 8192, .message_bytes = 1 << 20, .drain_ms = 3000};
+    const struct hub_options options = {.secret = "sixteen secrets",
+                                        .name = "fuzz",
+                                        .version = "1",
+                                        .epoch = 1,
+                                        .events_bytes = 8192,
+                                        .message_bytes = 1 << 20,
+                                        .drain_ms = 3000};
     run = (struct run){.data = data, .len = len, .now_ns = 1, .hub = hub_new(&options)};
     if (run.hub == NULL) {
         return 0;

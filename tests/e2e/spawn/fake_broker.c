@@ -67,10 +67,10 @@ main(int argc, char *argv[])
     const char *code = getenv("FAKE_BROKER_EXIT");
     const char *number = getenv("FAKE_BROKER_SIGNAL");
     if (number) {
-        raise((int) strtol(number, NULL, 10));
+        raise((int)strtol(number, NULL, 10));
     }
     if (code || !path) {
-        return code ? (int) strtol(code, NULL, 10) : 97;
+        return code ? (int)strtol(code, NULL, 10) : 97;
     }
     const int test = connect_to_test(path);
     say_hello(test, argc, argv);

@@ -42,7 +42,7 @@ report(void)
     }
     DIR *fds = opendir("/proc/self/fd");
     for (struct dirent *entry; fds && (entry = readdir(fds));) {
-        const int fd = (int) strtol(entry->d_name, NULL, 10);
+        const int fd = (int)strtol(entry->d_name, NULL, 10);
         snprintf(line, sizeof line, "/proc/self/fd/%s", entry->d_name);
         char link[256] = "";
         if (entry->d_name[0] != '.' && fd != dirfd(fds) &&
@@ -180,9 +180,9 @@ main(int argc, char *argv[])
     if (strcmp(mode, "report") == 0) {
         return report();
     } else if (strcmp(mode, "exit") == 0) {
-        return (int) strtol(tag, NULL, 10);
+        return (int)strtol(tag, NULL, 10);
     } else if (strcmp(mode, "signal") == 0) {
-        raise((int) strtol(tag, NULL, 10));
+        raise((int)strtol(tag, NULL, 10));
     } else if (strcmp(mode, "speak") == 0) {
         say("to stdout\n");
         return write(STDERR_FILENO, "to stderr\n", 10) == 10 ? 0 : 1;

@@ -181,11 +181,11 @@ Test(config_reader, variables_are_put_into_numbers_and_words_too)
 Test(config_reader, relative_paths_begin_at_the_directory_of_the_file)
 {
     static const char *const rows[][2] = {
-        {"token", "/etc/prong/token"}, {"./token", "/etc/prong/token"},
-        {".//a/b", "/etc/prong/a/b"},  {"../token", "/etc/prong/../token"},
-        {"/token", "/token"},          {".", "/etc/prong"},
-        {"./", "/etc/prong"},          {"a/", "/etc/prong/a/"},
-        {"${HOME}/t", "/people/ada/t"},  {"${EMPTY}t", "/etc/prong/t"},
+        {"token", "/etc/prong/token"},  {"./token", "/etc/prong/token"},
+        {".//a/b", "/etc/prong/a/b"},   {"../token", "/etc/prong/../token"},
+        {"/token", "/token"},           {".", "/etc/prong"},
+        {"./", "/etc/prong"},           {"a/", "/etc/prong/a/"},
+        {"${HOME}/t", "/people/ada/t"}, {"${EMPTY}t", "/etc/prong/t"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[200];
