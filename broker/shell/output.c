@@ -132,10 +132,11 @@ file_rotate(const struct output *o, struct stream *s)
 static void
 file_put(const struct output *o, struct stream *s, const char *bytes, size_t len)
 {
+    if (s->fd < 0) {
+        file_open(o, s);
+    }
     if (s->fd >= 0 && s->file_bytes + len > s->file_bytes_max && s->file_bytes > 0) {
         file_rotate(o, s);
-    } else if (s->fd < 0) {
-        file_open(o, s);
     }
     const ssize_t n = s->fd < 0 ? -1 : write(s->fd, bytes, len);
     if (n > 0 && n != (ssize_t) len && ftruncate(s->fd, (off_t) s->file_bytes) != 0) {

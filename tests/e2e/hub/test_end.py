@@ -3,7 +3,6 @@ import grp
 import os
 import pwd
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -350,7 +349,8 @@ class Group(kit.Case):
             def administer(method=method, args=args):
                 with kit.Client(url) as client:
                     return client.admin(method, **args)
-            self.assertRegex(self.as_other(administer, [self.group.gr_gid]), "^Failure: PERMISSION_DENIED began 0", method)
+            said = self.as_other(administer, [self.group.gr_gid])
+            self.assertRegex(said, "^Failure: PERMISSION_DENIED began 0", method)
         self.assertEqual(self.server.replicas("echo")[0]["pid"], pid)
 
     def test_nor_be_a_worker_or_speak_for_others(self):

@@ -242,7 +242,8 @@ class Watch(kit.Case):
         folder = os.path.join(os.environ.get("PRONG_BUILD_DIR", ""), "examples", "hostwatch")
         if not os.access(f"{folder}/watch", os.X_OK):
             self.skipTest("this build has no examples")
-        hub = self.hub(f"sensor: {{command: [{folder}/sensor]}}\ndetector: {{command: [{folder}/detector], replicas: 2}}")
+        hub = self.hub(f"sensor: {{command: [{folder}/sensor]}}\n"
+                       f"detector: {{command: [{folder}/detector], replicas: 2}}")
         pids = [r["pid"] for w in ("sensor", "detector") for r in hub.replicas(w)]
         watch = subprocess.Popen([f"{folder}/watch"], env={**self.env, "PRONG_URL": hub.url}, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,0 +1,204 @@
+/* From the configuration to what the spawner is told: folder, arguments and environment of a
+ * replica. */
+#include "broker/shell/launch.h"
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A worker of a configuration, its specification and the record of one start. */
+struct rig {
+    struct config *config;
+    struct worker_spec spec;
+    struct buf text;
+    struct spawn_record record;
+    char out[SPAWN_TEXT_BYTES_MAX];
+};
+
+static struct rig rig; /* too large for a stack */
+
+static bool
+launch(const char *yaml, uint32_t replica)
+{
+    struct config_diag diag;
+    const struct config_source source = {"test.yaml", "/srv", yaml, strlen(yaml)};
+    cr_assert(config_load_text(&source, NULL, &rig.config, &diag) == 0, "%s", diag.text);
+    cr_assert(launch_spec(&rig.config->workers[0], &rig.spec, &rig.text), "no memory");
+    struct hub_effect start = {
+        .kind = HUB_OUT_START, .process = 4711, .spec = &rig.spec, .replica = replica};
+    memcpy(start.token, "4711.secret", 12);
+    return launch_record(&start, "ipc:///run/prong/hub.sock", &rig.record, rig.out);
+}
+
+static void
+forget(void)
+{
+    config_free(rig.config);
+    buf_deinit(&rig.text);
+}
+
+/* The n-th text of the record: the folder, then the arguments, then the environment. */
+static const char *
+text_at(uint32_t n)
+{
+    const char *p = rig.out;
+    for (uint32_t i = 0; i < n; i++) {
+        p += strlen(p) + 1;
+    }
+    return p;
+}
+
+/* The value of a setting; NULL when there is none, and the test ends when there are two. */
+static const char *
+setting(const char *name)
+{
+    const char *found = NULL;
+    const size_t len = strlen(name);
+    for (uint32_t i = 0; i < rig.record.envc; i++) {
+        const char *p = text_at(1 + rig.record.argc + i);
+        if (strncmp(p, name, len) == 0 && p[len] == '=') {
+            cr_assert_null(found, "%s is there twice", name);
+            found = p + len + 1;
+        }
+    }
+    return found;
+}
+
+#define expect_setting(name, want)                                                                 \
+    cr_assert(setting(name) != NULL && strcmp(setting(name), want) == 0, "%s=%s", name,            \
+              setting(name) != NULL ? setting(name) : "(not set)")
+
+Test(launch, folder_and_arguments_are_those_of_the_configuration)
+{
+    cr_assert(
+        launch("workers: {echo: {command: [python3, -u], args: [a b, ''], working_dir: sub}}", 0),
+        "refused");
+    cr_assert(spawn_start_check(&rig.record, rig.out), "the spawner would refuse it");
+    cr_assert_str_eq(rig.record.name, "echo/0", "name");
+    cr_assert(rig.record.id == 4711 && rig.record.op == SPAWN_START && rig.record.argc == 4,
+              "numbers");
+    static const char *const want[] = {"/srv/sub", "python3", "-u", "a b", ""};
+    for (uint32_t i = 0; i < 5; i++) {
+        cr_assert_str_eq(text_at(i), want[i], "text %u", i);
+    }
+    forget();
+}
+
+Test(launch, percent_i_is_the_number_of_the_replica_in_everything_that_is_configured)
+{
+    cr_assert(setenv("INHERITED", "%i of the hub", 1) == 0, "setenv");
+    cr_assert(
+        launch("workers: {echo: {command: [./run, --gpu=%i, '%i%i%', 100%], working_dir: /data/%i,"
+               " environment: {CUDA_VISIBLE_DEVICES: '%i'}, replicas: 20}}",
+               13),
+        "refused");
+    cr_assert_str_eq(rig.record.name, "echo/13", "name");
+    static const char *const want[] = {"/data/13", "./run", "--gpu=13", "1313%", "100%"};
+    for (uint32_t i = 0; i < 5; i++) {
+        cr_assert_str_eq(text_at(i), want[i], "text %u", i);
+    }
+    expect_setting("CUDA_VISIBLE_DEVICES", "13");
+    expect_setting("INHERITED", "%i of the hub");
+    forget();
+}
+
+Test(launch, the_hubs_settings_win_over_the_workers_and_those_over_the_inherited)
+{
+    cr_assert(setenv("FROM_HUB", "hub", 1) == 0 && setenv("BOTH", "hub", 1) == 0 &&
+                  setenv("PRONG_TOKEN", "of the hub's own caller", 1) == 0 &&
+                  setenv("PRONG_URL", "nowhere", 1) == 0,
+              "setenv");
+    cr_assert(launch("workers: {echo: {command: [x], environment: {BOTH: worker, OWN: '1', "
+                     "PRONG_WORKER: forged}}}",
+                     2),
+              "refused");
+    expect_setting("FROM_HUB", "hub");
+    expect_setting("BOTH", "worker");
+    expect_setting("OWN", "1");
+    expect_setting("PRONG_URL", "ipc:///run/prong/hub.sock");
+    expect_setting("PRONG_WORKER", "echo");
+    expect_setting("PRONG_REPLICA", "2");
+    expect_setting("PRONG_INCARNATION", "4711");
+    expect_setting("PRONG_TOKEN", "4711.secret");
+    forget();
+}
+
+Test(launch, python_does_not_buffer_unless_the_worker_wants_it)
+{
+    cr_assert(setenv("PYTHONUNBUFFERED", "", 1) == 0, "setenv");
+    cr_assert(launch("workers: {echo: {command: [x]}}", 0), "refused");
+    expect_setting("PYTHONUNBUFFERED", "1");
+    forget();
+    rig = (struct rig){0};
+    cr_assert(launch("workers: {echo: {command: [x], environment: {PYTHONUNBUFFERED: ''}}}", 0),
+              "refused");
+    expect_setting("PYTHONUNBUFFERED", "");
+    forget();
+}
+
+Test(launch, what_the_spawner_told_the_broker_is_not_for_workers)
+{
+    cr_assert(setenv("PRONG_EPOCH", "3", 1) == 0 && setenv("PRONG_KEEPER_PID", "1", 1) == 0 &&
+                  setenv("PRONG_EPOCHS", "mine", 1) == 0,
+              "setenv");
+    cr_assert(launch("workers: {echo: {command: [x]}}", 0), "refused");
+    cr_assert_null(setting("PRONG_EPOCH"), "epoch");
+    cr_assert_null(setting("PRONG_KEEPER_PID"), "keeper");
+    expect_setting("PRONG_EPOCHS", "mine");
+    forget();
+}
+
+Test(launch, what_is_too_large_for_a_start_is_refused)
+{
+    static char large[30001], name[20];
+    memset(large, 'x', sizeof large - 1);
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(name, sizeof name, "LARGE%d", i);
+        cr_assert(setenv(name, large, 1) == 0, "setenv");
+    }
+    cr_assert(!launch("workers: {echo: {command: [x]}}", 0), "it was packed");
+    forget();
+}
+
+Test(launch, the_specification_has_what_was_configured)
+{
+    cr_assert(
+        launch("workers: {echo: {command: [x], replicas: 3, autostart: false, ready: started, "
+               "restart: always,"
+               " start_timeout: 7s, restart_delay: 200ms, max_restart_delay: 9s, max_restarts: 4,"
+               " restart_window: 30s, stop_signal: INT, stop_timeout: 3s}}",
+               0),
+        "refused");
+    const struct worker_spec *s = &rig.spec;
+    cr_assert(s->replicas == 3 && !s->autostart, "replicas");
+    cr_assert(s->ready == SPEC_READY_STARTED && s->restart == SPEC_RESTART_ALWAYS, "words");
+    cr_assert(s->start_timeout_ms == 7000 && s->restart_delay_ms == 200 &&
+                  s->restart_delay_ms_max == 9000,
+              "delays");
+    cr_assert(s->restarts_max == 4 && s->restart_window_ms == 30000, "restarts");
+    cr_assert(s->stop_signal == 2 && s->stop_timeout_ms == 3000, "stop");
+    forget();
+    static const struct {
+        const char *yaml;
+        enum spec_restart restart;
+    } words[] = {{"workers: {echo: {command: [x], restart: no}}", SPEC_RESTART_NO},
+                 {"workers: {echo: {command: [x], restart: on-failure}}", SPEC_RESTART_ON_FAILURE},
+                 {"workers: {echo: {command: [x]}}", SPEC_RESTART_ON_FAILURE}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        rig = (struct rig){0};
+        cr_assert(launch(words[i].yaml, 0), "refused");
+        cr_assert(rig.spec.restart == words[i].restart && rig.spec.ready == SPEC_READY_ATTACH, "%s",
+                  words[i].yaml);
+        forget();
+    }
+}
+
+Test(launch, only_what_cannot_be_executed_is_never_tried_again)
+{
+    for (int step = SPAWN_STEP_NONE; step < SPAWN_STEP_COUNT; step++) {
+        const bool never =
+            step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
+        cr_assert(launch_never((enum spawn_step)step) == never, "%s",
+                  spawn_step_text((enum spawn_step)step));
+    }
+}

@@ -1,0 +1,471 @@
+/* What workers write: lines out of pipes into files and into the short memory. */
+#include "broker/shell/output.h"
+#include "tests/support/dir.h"
+#include "tests/support/test.h"
+#include "tests/unit/shell/capture.h"
+
+#include "proto/mp.h"
+#include "proto/name.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PLENTY = 1 << 20 };
+
+static const struct log quiet = {LOG_ERROR, false}, loud = {LOG_WARN, false};
+static char text[CAPTURE_TEXT];
+
+struct rig {
+    int epoll_fd;
+    char dir[DIR_FILE_BYTES_MAX];
+    struct output *output;
+};
+
+static void
+rig_open(struct rig *r, const struct log *log)
+{
+    r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    (void)dir_file(r->dir, "log");
+    r->output = output_new(&(struct output_options){r->epoll_fd, r->dir, log});
+    cr_assert_not_null(r->output, "no memory");
+}
+
+static void
+rig_close(struct rig *r)
+{
+    output_free(r->output);
+    (void)close(r->epoll_fd);
+}
+
+/* The end that a process of this number writes into; its pid is the same. */
+static int
+add(struct rig *r, const char *worker, uint32_t replica, int32_t process, size_t file_bytes_max)
+{
+    int ends[2];
+    cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+    output_add(r->output, (uint64_t)process, ends[0],
+               &(struct output_target){worker, replica, process, file_bytes_max, 2});
+    return ends[1];
+}
+
+static void
+put(struct rig *r, int fd, const char *bytes, size_t len)
+{
+    struct epoll_event events[8];
+    cr_assert(write(fd, bytes, len) == (ssize_t)len, "write");
+    for (int n; (n = epoll_wait(r->epoll_fd, events, 8, 0)) > 0;) {
+        for (int i = 0; i < n; i++) {
+            struct source *source = events[i].data.ptr;
+            source->ready(source, events[i].events);
+        }
+        output_turn(r->output);
+    }
+}
+
+static void
+say(struct rig *r, int fd, const char *lines)
+{
+    put(r, fd, lines, strlen(lines));
+}
+
+static void
+end(struct rig *r, int32_t process, int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    output_end(r->output, (uint64_t)process);
+    output_turn(r->output);
+}
+
+/* The lines of a file without their times: "echo/0[7] hello\n". */
+static const char *
+lines_of(const char *name)
+{
+    static char out[CAPTURE_TEXT];
+    size_t n = 0;
+    const char *p = capture_file(text, name);
+    while (*p != '\0') {
+        const size_t len = strcspn(p, "\n") + 1;
+        cr_assert(len > LOG_TIME_BYTES - 5 && p[10] == 'T' && p[26] == 'Z' && p[27] == ' ', "%s",
+                  p);
+        memcpy(out + n, p + 28, len - 28);
+        n += len - 28;
+        p += len;
+    }
+    out[n] = '\0';
+    return out;
+}
+
+/* The last lines as "echo/0 7 hello|..."; bytes in <>. */
+static const char *
+last(struct rig *r, const char *worker, int64_t only, uint32_t count)
+{
+    static char out[CAPTURE_TEXT];
+    struct buf b = {0};
+    struct mp_item item, name = {0};
+    size_t n = 0;
+    output_last(r->output, worker, only, count, &b);
+    struct span s = buf_span(&b);
+    cr_assert(mp_next(&s, &item) && item.kind == MP_ARRAY, "no list");
+    out[0] = '\0';
+    while (s.len > 0 && mp_next(&s, &item)) {
+        const bool is_key = item.kind == MP_STR && name.kind != MP_STR;
+        if (name.kind == MP_STR && span_is(name.bytes, "line")) {
+            n +=
+                (size_t)snprintf(out + n, sizeof out - n, item.kind == MP_BIN ? "<%.*s>|" : "%.*s|",
+                                 (int)item.bytes.len, (const char *)item.bytes.data);
+        } else if (name.kind == MP_STR && span_is(name.bytes, "pid")) {
+            n += (size_t)snprintf(out + n, sizeof out - n, "%llu ", (unsigned long long)item.uint);
+        } else if (name.kind == MP_STR && span_is(name.bytes, "replica")) {
+            n += (size_t)snprintf(out + n, sizeof out - n, "%.*s ", (int)item.bytes.len,
+                                  (const char *)item.bytes.data);
+        }
+        name = is_key ? item : (struct mp_item){0};
+    }
+    buf_deinit(&b);
+    return out;
+}
+
+/* ---- lines
+ * --------------------------------------------------------------------------------------- */
+
+Test(output, whole_lines_go_into_the_file_with_time_and_identity, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 3, 77, PLENTY);
+    say(&r, fd, "hello\n\nwor");
+    cr_assert_str_eq(lines_of("log/echo.3.log"), "echo/3[77] hello\necho/3[77] \n", "%s", text);
+    say(&r, fd, "ld\n");
+    cr_assert_str_eq(lines_of("log/echo.3.log"),
+                     "echo/3[77] hello\necho/3[77] \necho/3[77] world\n", "%s", text);
+    struct stat st;
+    cr_assert(stat("log/echo.3.log", &st) == 0 && (st.st_mode & 07777) == 0600, "mode");
+    cr_assert(stat("log", &st) == 0 && (st.st_mode & 07777) == 0700, "mode of the folder");
+    end(&r, 77, fd);
+    rig_close(&r);
+}
+
+Test(output, a_last_line_without_an_end_is_a_line, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "last words");
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "", "too early");
+    end(&r, 7, fd);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] last words\n", "%s", text);
+    rig_close(&r);
+}
+
+Test(output, carriage_returns_at_the_end_of_a_line_are_dropped, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "dos\r\n\r\n10%\r20%\r\r\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 dos|echo/0 7 |echo/0 7 10%\r20%|", "%s",
+                     last(&r, "echo", -1, 9));
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+Test(output, a_line_that_is_too_long_comes_in_pieces, .init = dir_enter, .fini = dir_leave)
+{
+    static char longest[20001];
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    memset(longest, 'x', sizeof longest - 1);
+    longest[20000] = '\n';
+    put(&r, fd, longest, sizeof longest);
+    const char *lines = lines_of("log/echo.0.log");
+    size_t bytes = 0, count = 0;
+    for (const char *p = lines; *p != '\0'; p += strcspn(p, "\n") + 1) {
+        const size_t len = strcspn(p, "\n") - strlen("echo/0[7] ");
+        cr_assert(len <= 8192, "a piece of %zu bytes", len);
+        bytes += len;
+        count++;
+    }
+    cr_assert(bytes == 20000 && count == 3, "%zu bytes in %zu pieces", bytes, count);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+Test(output, what_is_not_utf_8_is_told_as_bytes, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "good \xc3\xa4\nbad \xff\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 good \xc3\xa4|echo/0 7 <bad \xff>|", "%s",
+                     last(&r, "echo", -1, 9));
+    cr_assert(strstr(lines_of("log/echo.0.log"), "bad \xff\n") != NULL,
+              "the file has it as it came");
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+Test(output, who_still_writes_after_the_end_is_not_waited_for, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    cr_assert(write(fd, "before\n", 7) == 7, "write");
+    end(&r, 7, -1); /* a grandchild holds the other end */
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 before|", "%s", last(&r, "echo", -1, 9));
+    end(&r, 7, -1); /* nothing is there any more */
+    (void)close(fd);
+    rig_close(&r);
+}
+
+Test(output, a_process_that_closes_its_output_lives_on, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY), other = add(&r, "echo", 1, 8, PLENTY);
+    say(&r, fd, "one\n");
+    (void)close(fd);
+    say(&r, other, "two\n");
+    end(&r, 7, -1);
+    end(&r, 8, other);
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/1 8 two|", "%s",
+                     last(&r, "echo", -1, 9));
+    rig_close(&r);
+}
+
+Test(output, a_descriptor_that_cannot_be_waited_for_is_closed, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = open("plain file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    output_add(r.output, 7, fd, &(struct output_target){"echo", 0, 7, PLENTY, 1});
+    cr_assert(fcntl(fd, F_GETFD) == -1, "it is open");
+    output_add(r.output, 8, 1000, &(struct output_target){"echo", 0, 8, PLENTY, 1});
+    rig_close(&r);
+    output_free(NULL);
+}
+
+Test(output, the_end_of_the_hub_keeps_what_was_half_a_line, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "half a li");
+    rig_close(&r);
+    (void)close(fd);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] half a li\n", "%s", text);
+}
+
+/* ---- files
+ * --------------------------------------------------------------------------------------- */
+
+static size_t
+size_of(const char *name)
+{
+    struct stat st;
+    return stat(name, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+Test(output, a_full_file_becomes_a_backup_and_the_oldest_goes, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    char line[40];
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, 300);
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(line, sizeof line, "line %02d\n", i);
+        say(&r, fd, line);
+        cr_assert(size_of("log/echo.0.log") <= 300, "the file has %zu bytes",
+                  size_of("log/echo.0.log"));
+    }
+    cr_assert(strstr(lines_of("log/echo.0.log"), "line 39") != NULL, "the newest: %s", text);
+    cr_assert(size_of("log/echo.0.log.1") > 200 && size_of("log/echo.0.log.2") > 200, "backups");
+    cr_assert(access("log/echo.0.log.3", F_OK) != 0, "one too many");
+    /* No line is lost between the files. */
+    const char *const newest = strstr(lines_of("log/echo.0.log"), "line ");
+    char want[20];
+    (void)snprintf(want, sizeof want, "line %02d", 10 * (newest[5] - '0') + newest[6] - '0' - 1);
+    cr_assert(strstr(lines_of("log/echo.0.log.1"), want) != NULL, "no %s in %s", want, text);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+Test(output, without_backups_a_full_file_begins_anew, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    int ends[2];
+    rig_open(&r, &quiet);
+    cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+    output_add(r.output, 7, ends[0], &(struct output_target){"echo", 0, 7, 100, 0});
+    for (int i = 0; i < 20; i++) {
+        say(&r, ends[1], "some line\n");
+    }
+    cr_assert(size_of("log/echo.0.log") <= 100, "%zu bytes", size_of("log/echo.0.log"));
+    cr_assert(access("log/echo.0.log.1", F_OK) != 0, "a backup");
+    /* A line longer than the whole file may be is written all the same. */
+    char line[301];
+    memset(line, 'y', 300);
+    line[300] = '\n';
+    put(&r, ends[1], line, sizeof line);
+    cr_assert(size_of("log/echo.0.log") > 300, "it was dropped");
+    end(&r, 7, ends[1]);
+    rig_close(&r);
+}
+
+Test(output, a_later_broker_goes_on_with_the_file, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    for (int i = 0; i < 2; i++) {
+        rig_open(&r, &quiet);
+        const int fd = add(&r, "echo", 0, 7 + i, 100);
+        say(&r, fd, "12345678901234567890\n");
+        end(&r, 7 + i, fd);
+        rig_close(&r);
+    }
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[8] 12345678901234567890\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log.1"), "echo/0[7] 12345678901234567890\n", "%s", text);
+}
+
+Test(output, lines_that_cannot_be_written_are_counted_and_told, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    dir_write("log", "a file where the folder should be", 0600);
+    rig_open(&r, &loud);
+    const int saved = capture_begin();
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "one\ntwo\nthree\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/0 7 two|echo/0 7 three|",
+                     "memory");
+    cr_assert(unlink("log") == 0, "unlink");
+    say(&r, fd, "four\n");
+    capture_end(saved);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] four\n", "%s", text);
+    (void)capture_file(text, "stderr");
+    static const char *const told[] = {"echo.0.log: Not a directory\n",
+                                       "echo/0: its log cannot be written, lines are dropped\n",
+                                       "echo/0: 3 lines of its log were dropped\n"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *first = strstr(text, told[i]);
+        cr_assert(first != NULL && strstr(first + 1, told[i]) == NULL, "not once: %s in %s",
+                  told[i], text);
+    }
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+/* A full disk takes a part of a line; a limit on the size of files does the same. */
+Test(output, a_line_that_fits_only_in_part_leaves_nothing_behind, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    struct rlimit limit;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "first\n");
+    cr_assert(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && getrlimit(RLIMIT_FSIZE, &limit) == 0, "limit");
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = size_of("log/echo.0.log") + 35;
+    cr_assert(setrlimit(RLIMIT_FSIZE, &limit) == 0, "limit");
+    say(&r, fd, "second, which is too long for the disk\n");
+    limit.rlim_cur = before;
+    cr_assert(setrlimit(RLIMIT_FSIZE, &limit) == 0, "limit");
+    say(&r, fd, "third\n");
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] first\necho/0[7] third\n", "%s", text);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+Test(output, a_symbolic_link_is_not_followed, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    dir_write("victim", "untouched", 0600);
+    cr_assert(mkdir("log", 0700) == 0 && symlink("../victim", "log/echo.0.log") == 0, "symlink");
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "one\n");
+    cr_assert_str_eq(capture_file(text, "victim"), "untouched", "%s", text);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
+/* ---- the last lines
+ * ------------------------------------------------------------------------------ */
+
+Test(output, the_last_lines_of_all_replicas_come_in_the_order_in_which_they_came, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int a = add(&r, "echo", 0, 7, PLENTY), b = add(&r, "echo", 1, 8, PLENTY);
+    const int other = add(&r, "other", 0, 9, PLENTY);
+    say(&r, a, "1\n");
+    say(&r, b, "2\n");
+    say(&r, other, "not asked for\n");
+    say(&r, b, "3\n");
+    say(&r, a, "4\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 100), "echo/0 7 1|echo/1 8 2|echo/1 8 3|echo/0 7 4|",
+                     "all");
+    cr_assert_str_eq(last(&r, "echo", -1, 3), "echo/1 8 2|echo/1 8 3|echo/0 7 4|",
+                     "the newest three");
+    cr_assert_str_eq(last(&r, "echo", 0, 100), "echo/0 7 1|echo/0 7 4|", "one replica");
+    cr_assert_str_eq(last(&r, "echo", 1, 1), "echo/1 8 3|", "its newest");
+    cr_assert_str_eq(last(&r, "echo", 2, 9), "", "nobody");
+    cr_assert_str_eq(last(&r, "nobody", -1, 9), "", "nobody");
+    cr_assert_str_eq(last(&r, "echo", -1, 0), "", "none");
+    end(&r, 7, a);
+    end(&r, 8, b);
+    end(&r, 9, other);
+    rig_close(&r);
+}
+
+Test(output, the_last_lines_outlive_the_process, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "cannot open the device\n");
+    end(&r, 7, fd);
+    fd = add(&r, "echo", 0, 8, PLENTY);
+    say(&r, fd, "again\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 cannot open the device|echo/0 8 again|",
+                     "%s", last(&r, "echo", -1, 9));
+    end(&r, 8, fd);
+    rig_close(&r);
+}
+
+Test(output, at_most_1000_lines_and_128_kib_of_a_replica_are_kept, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    char line[2001];
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    for (int i = 0; i < 1100; i++) {
+        (void)snprintf(line, sizeof line, "%d\n", i);
+        say(&r, fd, line);
+    }
+    cr_assert(strncmp(last(&r, "echo", -1, 5000), "echo/0 7 100|", 13) == 0, "%.40s",
+              last(&r, "echo", -1, 5000));
+    memset(line, 'z', 2000);
+    line[2000] = '\n';
+    for (int i = 0; i < 100; i++) {
+        put(&r, fd, line, sizeof line);
+    }
+    struct buf b = {0};
+    struct mp_item item;
+    output_last(r.output, "echo", -1, 5000, &b);
+    struct span s = buf_span(&b);
+    cr_assert(mp_next(&s, &item) && item.count == 128 * 1024 / 2000, "%u lines", item.count);
+    buf_deinit(&b);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
