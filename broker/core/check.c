@@ -60,9 +60,10 @@ check_clients(const struct hub *hub)
 static void
 check_peers(const struct hub *hub)
 {
-    size_t parked = 0;
+    size_t parked = 0, untrusted = 0;
     for (const struct table_entry *e = hub->peers.head; e != NULL; e = e->hh.next) {
         const struct peer *p = CONTAINER(e, struct peer, entry);
+        untrusted += !list_is_empty(&p->untrusted);
         HOLDS(length(&p->tickets) == p->ticket_count);
         for (const struct node *n = p->tickets.next; n != &p->tickets; n = n->next) {
             const struct ticket *t = CONTAINER(n, struct ticket, link);
@@ -81,7 +82,7 @@ check_peers(const struct hub *hub)
         }
         HOLDS(spoken <= PEER_CLIENTS_MAX);
     }
-    HOLDS(parked == hub->parked);
+    HOLDS(parked == hub->parked && untrusted == hub->untrusted_count);
 }
 
 static void

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum deadline_kind { DEADLINE_TICKET, DEADLINE_CALL, DEADLINE_REPLICA, DEADLINE_CLIENT, DEADLINE_KINDS };
+enum deadline_kind { DEADLINE_TICKET, DEADLINE_CALL, DEADLINE_REPLICA, DEADLINE_CLIENT, DEADLINE_PEER, DEADLINE_KINDS };
 
 /* All zero: not in any heap. */
 struct deadline {

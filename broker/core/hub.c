@@ -28,7 +28,7 @@ init_state(struct hub *hub, const struct hub_options *options)
                                     &hub->workers, &hub->processes, &hub->ring.topics};
     struct node *const lists[] = {&hub->worker_list, &hub->idle_clients, &hub->fetches,
                                   &hub->due,         &hub->finished,     &hub->sent,
-                                  &hub->spare_tickets.list, &hub->spare_calls.list};
+                                  &hub->spare_tickets.list, &hub->spare_calls.list, &hub->untrusted};
     memcpy(&hub->key, options->secret, sizeof hub->key);
     (void) snprintf(hub->name, sizeof hub->name, "%s", options->name);
     (void) snprintf(hub->version, sizeof hub->version, "%s", options->version);
@@ -114,6 +114,9 @@ expire(struct hub *hub, struct deadline *d)
         return;
     case DEADLINE_CLIENT:
         client_expired(hub, CONTAINER(d, struct client, deadline));
+        return;
+    case DEADLINE_PEER:
+        peer_expired(hub, CONTAINER(d, struct peer, deadline));
         return;
     case DEADLINE_KINDS:
         break;

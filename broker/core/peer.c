@@ -19,6 +19,36 @@ refuse_peer(struct hub *hub, uint64_t id)
     }
 }
 
+/* It has said who it is, or it goes. */
+static void
+not_untrusted(struct hub *hub, struct peer *p)
+{
+    if (!list_is_empty(&p->untrusted)) {
+        hub->untrusted_count--;
+        list_remove(&p->untrusted);
+        deadline_clear(&hub->deadlines, &p->deadline);
+    }
+}
+
+/* What a peer may send before it says who it is lies in memory until it is whole, so there are few of
+ * them, and not for long. The one that has waited longest makes room: whoever means it well has said
+ * who it is by then. */
+static void
+untrust(struct hub *hub, struct peer *p)
+{
+    if (hub->untrusted_count == WIRE_UNTRUSTED_MAX) {
+        struct peer *oldest = CONTAINER(hub->untrusted.next, struct peer, untrusted);
+        not_untrusted(hub, oldest);
+        refuse_peer(hub, oldest->id);
+    }
+    hub->untrusted_count++;
+    list_append(&hub->untrusted, &p->untrusted);
+    if (!deadline_set(&hub->deadlines, &p->deadline, DEADLINE_PEER,
+                      hub->now_ns + (int64_t) WIRE_UNTRUSTED_MS * NS_PER_MS)) {
+        hub->failed = true;
+    }
+}
+
 void
 peer_opened(struct hub *hub, const struct hub_input *in)
 {
@@ -34,10 +64,22 @@ peer_opened(struct hub *hub, const struct hub_input *in)
     p->start_ticks = in->opened.start_ticks;
     p->admin = p->local && (p->uid == 0 || p->uid == hub->options.uid);
     list_init(&p->tickets);
+    list_init(&p->untrusted);
     if (!table_add(&hub->peers, &p->entry, &p->id, sizeof p->id)) {
         refuse_peer(hub, in->peer);
         free(p);
+        return;
     }
+    if (!p->trusted) {
+        untrust(hub, p);
+    }
+}
+
+void
+peer_expired(struct hub *hub, struct peer *p)
+{
+    not_untrusted(hub, p);
+    refuse_peer(hub, p->id); /* its end is told as that of any other connection */
 }
 
 void
@@ -47,6 +89,7 @@ peer_closed(struct hub *hub, uint64_t id)
     if (p == NULL) {
         return;
     }
+    not_untrusted(hub, p);
     LIST_EACH(n, &p->tickets)
     {
         ticket_free(hub, CONTAINER(n, struct ticket, link));
@@ -120,6 +163,7 @@ peer_hello(struct hub *hub, struct slot *slot, const struct record *r)
             slot_fail(hub, slot, WIRE_ERR_UNAUTHENTICATED, "HELLO did not hold the hub's token");
             return;
         }
+        not_untrusted(hub, p);
         p->trusted = p->admin = true;
     }
     write_welcome(hub, slot_begin(slot), NULL, NULL);

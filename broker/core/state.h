@@ -101,6 +101,8 @@ struct peer {
     uint32_t uid;
     int32_t pid;
     uint64_t start_ticks;
+    struct deadline deadline; /* by which it has to say who it is */
+    struct node untrusted;    /* in hub->untrusted until then */
     struct node tickets;
     uint32_t ticket_count;
     struct client *clients[PEER_CLIENTS_MAX]; /* that spoke through it, newest first */
@@ -242,12 +244,13 @@ struct hub {
     uint64_t history;
     struct table peers, clients, calls, numbers, workers, processes;
     struct node worker_list, idle_clients, fetches, due;
+    struct node untrusted; /* peers, the oldest first */
     struct node finished; /* calls that may be forgotten when the step ends */
     struct spares spare_tickets, spare_calls;
     struct deadlines deadlines;
     struct ring ring;
     uint64_t last_call, last_process, last_client;
-    size_t call_count, unfinished, payload_bytes, parked;
+    size_t call_count, unfinished, payload_bytes, parked, untrusted_count;
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch; /* for what is built and copied within one step */
     struct hub_effect *effects;
@@ -292,6 +295,7 @@ void tickets_send(struct hub *hub);
 /* peer.c */
 void peer_opened(struct hub *hub, const struct hub_input *in);
 void peer_closed(struct hub *hub, uint64_t id);
+void peer_expired(struct hub *hub, struct peer *peer);
 struct peer *peer_find(struct hub *hub, uint64_t id);
 void peer_hello(struct hub *hub, struct slot *slot, const struct record *r);
 void write_welcome(struct hub *hub, struct buf *b, const struct replica *replica,

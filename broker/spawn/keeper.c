@@ -54,6 +54,7 @@ keeper_block_signals(void)
     }
     sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail with valid arguments */
     signal(SIGPIPE, SIG_IGN);           /* a closed stderr is no reason to end */
+    signal(SIGXFSZ, SIG_IGN);           /* nor one that is a file at a limit of the system */
     return set;
 }
 

@@ -3,7 +3,11 @@
  * Owns the listener and the streams; rep.c does the rest. libnng's threads run the callbacks marked
  * so, which post to the mailbox; all else is the loop thread, in particular the start of every
  * operation and every close. A stream has at most one read and one write under way; it is freed
- * when both have come back. */
+ * when both have come back.
+ *
+ * What libnng 1.5 keeps from us: on ipc, what a peer sent just before it left is lost when libnng
+ * sees the hang-up before it has read it; with TLS, a connection that breaks between two of our
+ * reads may be noticed only by the next send. Both are reasons why ipc is native by default. */
 #include "proto/link/local.h"
 #include "proto/link/nng_common.h"
 #include "proto/link/rep.h"
