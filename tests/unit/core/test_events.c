@@ -49,7 +49,8 @@ emit_as(struct world *w, uint32_t sp_id, const struct emit *e)
 static uint64_t
 emit(struct world *w, const struct emit *e)
 {
-    const struct record *ack = world_expect(w, emit_as(w, 0x80000000u | (uint32_t) w->next_request, e), 0, WIRE_REC_ACK);
+    const struct record *ack =
+        world_expect(w, emit_as(w, 0x80000000u | (uint32_t)w->next_request, e), 0, WIRE_REC_ACK);
     return RECORD_FIELD(ack, ACK, NUMBER)->item.uint;
 }
 
@@ -96,13 +97,15 @@ count_of(struct world *w, uint64_t request)
 static void
 topics_of(struct world *w, uint64_t request, char *out, size_t size)
 {
-    struct span items = RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->inside;
+    struct span items =
+        RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->inside;
     struct record item;
     size_t n = 0;
     out[0] = '\0';
     while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
         const struct span t = RECORD_FIELD(&item, EVENT_ITEM, TOPIC)->item.bytes;
-        n += (size_t) snprintf(out + n, size - n, "%s%.*s", n > 0 ? " " : "", (int) t.len, (const char *) t.data);
+        n += (size_t)snprintf(out + n, size - n, "%s%.*s", n > 0 ? " " : "", (int)t.len,
+                              (const char *)t.data);
     }
 }
 
@@ -125,12 +128,14 @@ Test(events, a_filter_gives_only_what_it_names)
     struct world w;
     char topics[100];
     begin(&w);
-    (void) emit(&w, &(struct emit){1, "a.b", 10, NULL});
-    (void) emit(&w, &(struct emit){2, "b", 10, NULL});
-    (void) emit(&w, &(struct emit){3, "a.c.d", 10, NULL});
-    topics_of(&w, fetch(&w, &(struct fetch){.filter = "a.*", .word = "oldest"}), topics, sizeof topics);
+    (void)emit(&w, &(struct emit){1, "a.b", 10, NULL});
+    (void)emit(&w, &(struct emit){2, "b", 10, NULL});
+    (void)emit(&w, &(struct emit){3, "a.c.d", 10, NULL});
+    topics_of(&w, fetch(&w, &(struct fetch){.filter = "a.*", .word = "oldest"}), topics,
+              sizeof topics);
     cr_assert_str_eq(topics, "a.b", "one token");
-    topics_of(&w, fetch(&w, &(struct fetch){.filter = "a.>", .word = "oldest"}), topics, sizeof topics);
+    topics_of(&w, fetch(&w, &(struct fetch){.filter = "a.>", .word = "oldest"}), topics,
+              sizeof topics);
     cr_assert_str_eq(topics, "a.b a.c.d", "the rest");
     world_deinit(&w);
 }
@@ -140,9 +145,9 @@ Test(events, a_fetch_waits_until_there_is_one)
     struct world w;
     begin(&w);
     const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.>", .word = "new", .wait_ms = 60000});
-    (void) emit(&w, &(struct emit){1, "b", 10, NULL});
+    (void)emit(&w, &(struct emit){1, "b", 10, NULL});
     cr_assert(world_reply(&w, r) == NULL, "an event that was not asked for");
-    (void) emit(&w, &(struct emit){2, "a.b", 10, NULL});
+    (void)emit(&w, &(struct emit){2, "a.b", 10, NULL});
     cr_assert(count_of(&w, r) == 1 && field_of(&w, r, WIRE_FIELD_EVENTS_NEXT) == 3, "one, then 3");
     world_deinit(&w);
 }
@@ -158,7 +163,8 @@ Test(events, a_fetch_that_waited_in_vain_is_answered_empty)
     cr_assert(world_reply(&w, soon) == NULL, "too early");
     world_pass_ms(&w, 1);
     cr_assert(count_of(&w, soon) == 0, "after its wait");
-    const uint64_t late = fetch(&w, &(struct fetch){.filter = ">", .word = "new", .wait_ms = 90000});
+    const uint64_t late =
+        fetch(&w, &(struct fetch){.filter = ">", .word = "new", .wait_ms = 90000});
     world_pass_ms(&w, 25000);
     cr_assert(count_of(&w, late) == 0, "after 25 s");
     world_deinit(&w);
@@ -173,9 +179,10 @@ Test(events, what_fell_out_of_the_ring_is_counted_exactly)
     }
     const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = 1, .items = 1000});
     const uint64_t lost = field_of(&w, r, WIRE_FIELD_EVENTS_LOST);
-    cr_assert(lost > 0 && lost + count_of(&w, r) == 500, "%lu lost, %u read", (unsigned long) lost,
+    cr_assert(lost > 0 && lost + count_of(&w, r) == 500, "%lu lost, %u read", (unsigned long)lost,
               count_of(&w, r));
-    cr_assert(count_of(&w, r) >= 60, "the ring of 64 KiB holds only %u events of 1 KB", count_of(&w, r));
+    cr_assert(count_of(&w, r) >= 60, "the ring of 64 KiB holds only %u events of 1 KB",
+              count_of(&w, r));
     world_deinit(&w);
 }
 
@@ -185,16 +192,18 @@ Test(events, of_any_size_wrap_without_damage)
     uint64_t next = 1, seen = 0, lost = 0;
     begin(&w);
     for (uint64_t i = 1; i <= 3000; i++) {
-        (void) emit(&w, &(struct emit){i, i % 3 == 0 ? "a.b" : "c", (size_t) (i * 7919 % 5000), NULL});
+        (void)emit(&w,
+                   &(struct emit){i, i % 3 == 0 ? "a.b" : "c", (size_t)(i * 7919 % 5000), NULL});
         if (i % 11 == 0) {
-            const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = next, .items = 1000});
+            const uint64_t r =
+                fetch(&w, &(struct fetch){.filter = ">", .from = next, .items = 1000});
             next = field_of(&w, r, WIRE_FIELD_EVENTS_NEXT);
             seen += count_of(&w, r);
             lost += field_of(&w, r, WIRE_FIELD_EVENTS_LOST);
         }
     }
-    cr_assert(seen + lost == next - 1, "%lu seen, %lu lost of %lu", (unsigned long) seen, (unsigned long) lost,
-              (unsigned long) next - 1);
+    cr_assert(seen + lost == next - 1, "%lu seen, %lu lost of %lu", (unsigned long)seen,
+              (unsigned long)lost, (unsigned long)next - 1);
     world_deinit(&w);
 }
 
@@ -213,14 +222,148 @@ Test(events, last_gives_the_newest_of_each_topic_and_then_what_follows)
     struct world w;
     char topics[100];
     begin(&w);
-    (void) emit(&w, &(struct emit){1, "a.x", 10, NULL});
-    (void) emit(&w, &(struct emit){2, "a.y", 10, NULL});
-    (void) emit(&w, &(struct emit){3, "a.x", 10, NULL});
-    (void) emit(&w, &(struct emit){4, "b", 10, NULL});
+    (void)emit(&w, &(struct emit){1, "a.x", 10, NULL});
+    (void)emit(&w, &(struct emit){2, "a.y", 10, NULL});
+    (void)emit(&w, &(struct emit){3, "a.x", 10, NULL});
+    (void)emit(&w, &(struct emit){4, "b", 10, NULL});
     const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.>", .word = "last"});
     topics_of(&w, r, topics, sizeof topics);
     cr_assert_str_eq(topics, "a.y a.x", "state");
     cr_assert(field_of(&w, r, WIRE_FIELD_EVENTS_NEXT) == 5, "position");
+    world_deinit(&w);
+}
+
+/* The numbers of the events of an answer in a row, and the position behind it. */
+static void
+numbers_of(struct world *w, uint64_t request, char *out, size_t size)
+{
+    struct span items =
+        RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->inside;
+    struct record item;
+    size_t n = 0;
+    out[0] = '\0';
+    while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
+        n += (size_t)snprintf(
+            out + n, size - n, "%llu ",
+            (unsigned long long)RECORD_FIELD(&item, EVENT_ITEM, NUMBER)->item.uint);
+    }
+    (void)snprintf(out + n, size - n, "next %llu",
+                   (unsigned long long)field_of(w, request, WIRE_FIELD_EVENTS_NEXT));
+}
+
+Test(events, last_that_does_not_fit_into_one_answer_goes_on_where_it_ended)
+{
+    static const char *const limits[] = {"2,100000", "100,250"};
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        char numbers[100];
+        begin(&w);
+        (void)emit(&w, &(struct emit){1, "a.z", 100, NULL});
+        (void)emit(&w, &(struct emit){2, "a.x", 100, NULL});
+        (void)emit(&w, &(struct emit){3, "a.z", 100, NULL});
+        (void)emit(&w, &(struct emit){4, "a.y", 100, NULL});
+        uint64_t r = world_say(&w, READER, "[6,null,['a.*'],'last',%s,0]", limits[i]);
+        numbers_of(&w, r, numbers, sizeof numbers);
+        cr_assert_str_eq(numbers, i == 0 ? "2 3 next 4" : "2 next 3", "%s", numbers);
+        r = world_say(&w, READER, "[6,null,['a.*'],%u,100,100000,0]", i == 0 ? 4 : 3);
+        numbers_of(&w, r, numbers, sizeof numbers);
+        cr_assert_str_eq(numbers, i == 0 ? "4 next 5" : "3 4 next 5", "%s", numbers);
+        world_deinit(&w);
+    }
+}
+
+Test(events, one_event_is_given_however_few_bytes_are_asked_for)
+{
+    struct world w;
+    char numbers[100];
+    begin(&w);
+    (void)emit(&w, &(struct emit){1, "a", 1000, NULL});
+    (void)emit(&w, &(struct emit){2, "b", 1000, NULL});
+    numbers_of(&w, world_say(&w, READER, "[6,null,['>'],1,100,1,0]"), numbers, sizeof numbers);
+    cr_assert_str_eq(numbers, "1 next 2", "%s", numbers);
+    numbers_of(&w, world_say(&w, READER, "[6,null,['>'],2,100,1,0]"), numbers, sizeof numbers);
+    cr_assert_str_eq(numbers, "2 next 3", "%s", numbers);
+    world_deinit(&w);
+}
+
+Test(events, of_more_topics_than_are_remembered_last_forgets_some)
+{
+    struct world w;
+    struct hub_options options;
+    world_options(&options);
+    options.events_bytes = 1 << 20;
+    cr_assert(world_init_with(&w, &options), "no hub");
+    world_open(&w, PUBLISHER);
+    world_open(&w, READER);
+    for (unsigned i = 1; i <= 4100; i++) {
+        (void)world_say(&w, PUBLISHER, "[5,b'client of a test',%u,'t.%u',null,1]", i, i);
+    }
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "last", .items = 10000});
+    cr_assert(count_of(&w, r) == 4096, "%u topics", count_of(&w, r));
+    world_deinit(&w);
+}
+
+Test(events, what_fell_out_of_the_ring_is_no_state_any_more)
+{
+    struct world w;
+    begin(&w);
+    (void)emit(&w, &(struct emit){1, "old", 10, NULL});
+    for (uint64_t i = 2; i < 100; i++) {
+        (void)emit(&w, &(struct emit){i, "new", 2000, NULL});
+    }
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "last"});
+    cr_assert(count_of(&w, r) == 1, "%u", count_of(&w, r));
+    const uint64_t old = fetch(&w, &(struct fetch){.filter = "old", .word = "last"});
+    cr_assert(count_of(&w, old) == 0, "%u", count_of(&w, old));
+    world_deinit(&w);
+}
+
+/* A ring of 4 KiB: events of every size from empty to half of it, so that every way to wrap comes
+ * up. */
+Test(events, a_small_ring_keeps_the_newest_in_order)
+{
+    for (size_t step = 1; step < 600; step += 37) {
+        struct world w;
+        struct hub_options options;
+        world_options(&options);
+        options.events_bytes = 4096;
+        cr_assert(world_init_with(&w, &options), "no hub");
+        world_open(&w, PUBLISHER);
+        world_open(&w, READER);
+        for (uint64_t i = 1; i <= 400; i++) {
+            const size_t bytes = i * step % 1990;
+            cr_assert(emit(&w, &(struct emit){i, "a", bytes, NULL}) == i, "%zu bytes", bytes);
+            const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = 1, .items = 1000});
+            const uint64_t lost = field_of(&w, r, WIRE_FIELD_EVENTS_LOST);
+            cr_assert(count_of(&w, r) > 0 && lost + count_of(&w, r) == i,
+                      "%lu lost, %u read of %lu", (unsigned long)lost, count_of(&w, r),
+                      (unsigned long)i);
+        }
+        world_deinit(&w);
+    }
+}
+
+Test(events, a_position_ahead_of_the_newest_waits_for_the_next)
+{
+    struct world w;
+    char numbers[100];
+    begin(&w);
+    (void)emit(&w, &(struct emit){1, "a", 10, NULL});
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = 99, .wait_ms = 1000});
+    (void)emit(&w, &(struct emit){2, "a", 10, NULL});
+    numbers_of(&w, r, numbers, sizeof numbers);
+    cr_assert_str_eq(numbers, "2 next 3", "%s", numbers);
+    numbers_of(&w, fetch(&w, &(struct fetch){.filter = ">", .from = 0}), numbers, sizeof numbers);
+    cr_assert_str_eq(numbers, "1 2 next 3", "%s", numbers);
+    world_deinit(&w);
+}
+
+Test(events, an_emit_older_than_the_newest_is_acknowledged_without_a_number)
+{
+    struct world w;
+    begin(&w);
+    (void)emit(&w, &(struct emit){7, "a", 10, NULL});
+    cr_assert(emit(&w, &(struct emit){5, "a", 10, NULL}) == 0, "it was stored");
     world_deinit(&w);
 }
 
@@ -253,8 +396,8 @@ Test(events, the_topics_of_the_hub_are_its_own)
 {
     struct world w;
     begin(&w);
-    const struct record *e =
-        world_expect(&w, emit_as(&w, 1, &(struct emit){1, "hub.fake", 10, NULL}), 0, WIRE_REC_ERROR);
+    const struct record *e = world_expect(
+        &w, emit_as(&w, 1, &(struct emit){1, "hub.fake", 10, NULL}), 0, WIRE_REC_ERROR);
     cr_assert(RECORD_FIELD(e, ERROR, CODE)->item.uint == WIRE_ERR_PERMISSION_DENIED, "code");
     world_deinit(&w);
 }
@@ -269,7 +412,9 @@ Test(events, the_life_of_a_worker_is_told)
     world_open(&w, READER);
     world_serve(&w, "echo/0");
     world_exited(&w, "echo/0", 9);
-    topics_of(&w, fetch(&w, &(struct fetch){.filter = "hub.worker.*", .word = "oldest"}), topics, sizeof topics);
-    cr_assert_str_eq(topics, "hub.worker.started hub.worker.ready hub.worker.exited", "got %s", topics);
+    topics_of(&w, fetch(&w, &(struct fetch){.filter = "hub.worker.*", .word = "oldest"}), topics,
+              sizeof topics);
+    cr_assert_str_eq(topics, "hub.worker.started hub.worker.ready hub.worker.exited", "got %s",
+                     topics);
     world_deinit(&w);
 }

@@ -364,7 +364,8 @@ Test(output, lines_that_cannot_be_written_are_counted_and_told, .init = dir_ente
 }
 
 /* A full disk takes a part of a line; a limit on the size of files does the same. */
-Test(output, a_line_that_fits_only_in_part_leaves_nothing_behind, .init = dir_enter, .fini = dir_leave)
+Test(output, a_line_that_fits_only_in_part_leaves_nothing_behind, .init = dir_enter,
+     .fini = dir_leave)
 {
     struct rig r;
     struct rlimit limit;
