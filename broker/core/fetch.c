@@ -144,6 +144,13 @@ is_wanted(const struct fetch *f, struct span topic)
     return false;
 }
 
+/* What it adds to an answer, about. */
+static uint64_t
+weight(const struct event_view *e)
+{
+    return e->topic.len + e->source.len + e->payload.len + EVENT_OVERHEAD_BYTES;
+}
+
 static void
 write_event(struct buf *b, const struct event_view *e)
 {
@@ -193,7 +200,7 @@ look(struct hub *hub, struct slot *slot)
             break;
         }
         if (is_wanted(f, e.topic)) {
-            bytes += e.topic.len + e.source.len + e.payload.len + EVENT_OVERHEAD_BYTES;
+            bytes += weight(&e);
             if (count > 0 && (bytes > f->bytes_max || count >= f->items_max)) {
                 break;
             }
@@ -215,25 +222,34 @@ static bool
 look_last(struct hub *hub, struct slot *slot)
 {
     struct fetch *f = slot->fetch;
-    const size_t max = f->items_max < 4096 ? (size_t) f->items_max : 4096;
-    uint64_t *numbers = malloc(max * sizeof *numbers);
-    f->from = hub->ring.next;
+    uint32_t count = 0;
+    uint64_t bytes = 0;
+    uint64_t *numbers = malloc(RING_TOPICS_MAX * sizeof *numbers);
     if (numbers == NULL) {
-        return false;
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
+        return true;
     }
-    const size_t n = ring_last(&hub->ring, f->filters, f->filter_count, numbers, max);
+    const size_t n = ring_last(&hub->ring, f->filters, f->filter_count, numbers, RING_TOPICS_MAX);
+    f->from = hub->ring.next;
     buf_reset(&hub->scratch, 1 << 20);
     for (size_t i = 0; i < n; i++) {
         struct event_view e;
-        if (ring_get(&hub->ring, numbers[i], &e)) {
-            write_event(&hub->scratch, &e);
+        if (!ring_get(&hub->ring, numbers[i], &e)) {
+            continue;
         }
+        bytes += weight(&e);
+        if (count > 0 && (bytes > f->bytes_max || count >= f->items_max)) {
+            f->from = numbers[i]; /* the rest of the state comes with what follows from there */
+            break;
+        }
+        write_event(&hub->scratch, &e);
+        count++;
     }
     free(numbers);
-    if (n > 0) {
-        answer(hub, slot, (uint32_t) n);
+    if (count > 0) {
+        answer(hub, slot, count);
     }
-    return n > 0;
+    return count > 0;
 }
 
 void

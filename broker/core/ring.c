@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENT_BYTES_MIN = 64, TOPICS_MAX = 4096 };
+enum { EVENT_BYTES_MIN = 64 };
 
 struct header {
     uint64_t number, time_us;
@@ -110,7 +110,7 @@ note_topic(struct ring *ring, struct span topic, uint64_t number)
         CONTAINER(e, struct topic_entry, entry)->newest = number;
         return;
     }
-    if (table_count(&ring->topics) >= TOPICS_MAX) {
+    if (table_count(&ring->topics) >= RING_TOPICS_MAX) {
         forget_topic(ring, CONTAINER(ring->topics.head, struct topic_entry, entry));
     }
     struct topic_entry *t = calloc(1, sizeof *t + topic.len);

@@ -14,7 +14,7 @@
 #include "proto/record.h"
 #include "proto/write.h"
 
-enum { NS_PER_MS = 1000000, PEER_CLIENTS_MAX = 64, ACKS_MAX = 64 };
+enum { NS_PER_MS = 1000000, PEER_CLIENTS_MAX = 64, ACKS_MAX = 64, RING_TOPICS_MAX = 4096 };
 
 /* Tickets and calls that ended are kept for the next ones with a little room for bytes, so that a hub
  * in its steady state allocates nothing. AddressSanitizer would not see that freed ones are used, so

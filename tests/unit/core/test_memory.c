@@ -121,8 +121,8 @@ administration(struct world *w)
         "'status',0,null,{}",
         "'describe',0,null,['hub']",
         "'describe',0,null,['echo']",
-        "'run',0,null,{'name':'new','command':['sh','-c','true'],'working_dir':'/',"
-        "'environment':{'A':'1'},'replicas':3}",
+        ("'run',0,null,{'name':'new','command':['sh','-c','true'],'working_dir':'/',"
+         "'environment':{'A':'1'},'replicas':3}"),
         "'scale',0,null,['new',5]",
         "'scale',0,null,['new',1]",
         "'stop',0,null,['new']",

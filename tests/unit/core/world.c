@@ -382,7 +382,7 @@ world_write(struct buf *b, const char *text)
     }
 }
 
-static uint64_t
+__attribute__((format(printf, 4, 0))) static uint64_t
 say(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, va_list args)
 {
     struct buf *b = begin(w);
