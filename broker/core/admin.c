@@ -1,6 +1,6 @@
-/* The hub's own methods: everything administrative is a call to the worker `hub`, so that every client
- * in every language can do it. These are the only arguments that the hub reads, with the bounded
- * reader. Each change is an event with who asked for it. */
+/* The hub's own methods: everything administrative is a call to the worker `hub`, so that every
+ * client in every language can do it. These are the only arguments that the hub reads, with the
+ * bounded reader. Each change is an event with who asked for it. */
 #include "broker/core/state.h"
 
 #include <stdio.h>
@@ -38,7 +38,8 @@ static const struct param params[PARAM_COUNT] = {
 #undef PARAM
 };
 
-/* A call that is being carried out: its arguments by the number of their row, empty when left out. */
+/* A call that is being carried out: its arguments by the number of their row, empty when left out.
+ */
 struct request {
     struct hub *hub;
     struct call *call;
@@ -52,7 +53,8 @@ fail(const struct request *q, enum wire_error code, const char *text)
     call_fail(q->hub, q->call, code, WIRE_BEGAN_NO, text);
 }
 
-/* ---- arguments -------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------------
+ */
 
 static bool
 is_text(struct span object)
@@ -139,8 +141,8 @@ find_param(enum admin_method method, const struct mp_item *name, uint32_t place)
     return PARAM_COUNT;
 }
 
-/* What a peer sent, as it may stand in a message: printable ASCII and not too long, because the message
- * is a text on the wire again, which must be UTF-8, and may end on a terminal. */
+/* What a peer sent, as it may stand in a message: printable ASCII and not too long, because the
+ * message is a text on the wire again, which must be UTF-8, and may end on a terminal. */
 struct shown {
     char text[81];
 };
@@ -150,7 +152,7 @@ show(struct span bytes)
 {
     struct shown s = {0};
     for (size_t i = 0; i < bytes.len && i < sizeof s.text - 1; i++) {
-        s.text[i] = (char) (bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
+        s.text[i] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
     }
     return s;
 }
@@ -160,9 +162,9 @@ refuse_argument(struct request *q, enum admin_method method, const char *what, s
 {
     char text[400];
     int n = snprintf(text, sizeof text, "%s '%s'; allowed:", what, show(name).text);
-    for (enum admin_param p = 0; p < PARAM_COUNT && n < (int) sizeof text - 80; p++) {
+    for (enum admin_param p = 0; p < PARAM_COUNT && n < (int)sizeof text - 80; p++) {
         if (params[p].method == method) {
-            n += snprintf(text + n, sizeof text - (size_t) n, " %s (%s%s)", params[p].name,
+            n += snprintf(text + n, sizeof text - (size_t)n, " %s (%s%s)", params[p].name,
                           kind_text(params[p].kind), params[p].required ? ", needed" : "");
         }
     }
@@ -175,11 +177,11 @@ read_arguments(struct request *q, enum admin_method method)
 {
     struct span s = buf_span(&q->call->args);
     struct mp_item head, name;
-    (void) mp_next(&s, &head); /* a map with text keys or an array: it was checked */
+    (void)mp_next(&s, &head); /* a map with text keys or an array: it was checked */
     for (uint32_t i = 0; i < head.count; i++) {
         enum admin_param p;
         if (head.kind == MP_MAP) {
-            (void) mp_next(&s, &name);
+            (void)mp_next(&s, &name);
             p = find_param(method, &name, 0);
         } else {
             name.bytes = span_text("one too many");
@@ -188,7 +190,7 @@ read_arguments(struct request *q, enum admin_method method)
         if (p == PARAM_COUNT) {
             return refuse_argument(q, method, "there is no argument", name.bytes);
         }
-        (void) mp_skip(&s, &q->value[p]);
+        (void)mp_skip(&s, &q->value[p]);
         if (!is_of_kind(q->value[p], params[p].kind)) {
             return refuse_argument(q, method, "wrong type of argument", span_text(params[p].name));
         }
@@ -211,8 +213,8 @@ find_worker(struct request *q, enum admin_param p, int64_t *only)
     *only = -1;
     if (w == NULL || (t.one && t.index >= w->replica_count)) {
         char text[160];
-        (void) snprintf(text, sizeof text, "there is no %s '%s'", w == NULL ? "worker" : "replica",
-                        show(name).text);
+        (void)snprintf(text, sizeof text, "there is no %s '%s'", w == NULL ? "worker" : "replica",
+                       show(name).text);
         fail(q, WIRE_ERR_NOT_FOUND, text);
         return NULL;
     }
@@ -239,7 +241,8 @@ give_scratch(const struct request *q)
     }
 }
 
-/* ---- what can be asked ------------------------------------------------------------------------ */
+/* ---- what can be asked ------------------------------------------------------------------------
+ */
 
 static void
 write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
@@ -253,9 +256,9 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_text(b, "state");
     write_text(b, life_text(r->life));
     write_text(b, "pid");
-    write_uint(b, r->pid > 0 ? (uint64_t) r->pid : 0);
+    write_uint(b, r->pid > 0 ? (uint64_t)r->pid : 0);
     write_text(b, "uptime_ms");
-    write_uint(b, (uint64_t) since);
+    write_uint(b, (uint64_t)since);
     write_text(b, "incarnation");
     write_uint(b, r->incarnation);
     write_text(b, "restarts");
@@ -298,7 +301,7 @@ write_hub(const struct hub *hub, struct buf *b)
     write_text(b, "epoch");
     write_uint(b, hub->options.epoch);
     write_text(b, "uptime_ms");
-    write_uint(b, (uint64_t) ((hub->now_ns - hub->born_ns) / NS_PER_MS));
+    write_uint(b, (uint64_t)((hub->now_ns - hub->born_ns) / NS_PER_MS));
     write_text(b, "stopping");
     write_bool(b, hub->stopping);
     write_text(b, "connections");
@@ -321,7 +324,7 @@ do_status(struct request *q)
     write_text(b, "hub");
     write_hub(hub, b);
     write_text(b, "workers");
-    write_map(b, (uint32_t) table_count(&hub->workers));
+    write_map(b, (uint32_t)table_count(&hub->workers));
     LIST_EACH(n, &hub->worker_list)
     {
         const struct worker *w = CONTAINER(n, struct worker, link);
@@ -395,7 +398,7 @@ do_logs(struct request *q)
         e->call = q->call->number;
         e->spec = w->spec;
         e->only = only;
-        e->lines = (uint32_t) (lines > LOG_LINES_MAX ? LOG_LINES_MAX : lines);
+        e->lines = (uint32_t)(lines > LOG_LINES_MAX ? LOG_LINES_MAX : lines);
     }
 }
 
@@ -408,7 +411,8 @@ admin_logs(struct hub *hub, const struct hub_input *in)
     }
 }
 
-/* ---- what can be changed ---------------------------------------------------------------------- */
+/* ---- what can be changed ----------------------------------------------------------------------
+ */
 
 static void
 wish(struct hub *hub, struct replica *r, bool wanted)
@@ -490,7 +494,7 @@ do_scale(struct request *q)
              "scale takes the name of a worker and 0 to 256 replicas");
     } else if (q->hub->stopping) {
         fail(q, WIRE_ERR_UNAVAILABLE, "the hub is stopping");
-    } else if (!worker_resize(q->hub, w, (uint32_t) replicas)) {
+    } else if (!worker_resize(q->hub, w, (uint32_t)replicas)) {
         fail(q, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
     } else {
         start_all(q->hub, w);
@@ -526,7 +530,7 @@ read_words(const struct request *q, struct worker_spec *spec)
     if (replicas == 0 || replicas > WIRE_REPLICAS_MAX) {
         return "replicas must be from 1 to 256";
     }
-    spec->replicas = (uint32_t) replicas;
+    spec->replicas = (uint32_t)replicas;
     if (restart.len > 0 && !span_is(restart, "no") && !span_is(restart, "on-failure") &&
         !span_is(restart, "always")) {
         return "restart must be no, on-failure or always";
@@ -552,7 +556,7 @@ add_worker(struct request *q, struct worker_spec *spec, struct span name)
     buf_put(&text, "", 1);
     spec->launch.argc = put_texts(&text, q->value[PARAM_run_command]);
     spec->launch.envc = put_texts(&text, q->value[PARAM_run_environment]);
-    spec->launch.text = (const char *) text.data;
+    spec->launch.text = (const char *)text.data;
     spec->launch.text_bytes = text.w;
     spec->name = terminated;
     struct worker *w = text.failed ? NULL : worker_add(q->hub, spec);
@@ -572,7 +576,7 @@ do_run(struct request *q)
     const struct span name = text_of(q, PARAM_run_name), dir = text_of(q, PARAM_run_working_dir);
     struct span list = q->value[PARAM_run_command];
     struct mp_item head = {0};
-    (void) mp_next(&list, &head);
+    (void)mp_next(&list, &head);
     spec_defaults(&spec);
     spec.autostart = false; /* it is not what the configuration asks for */
     const char *wrong = read_words(q, &spec);
@@ -630,13 +634,14 @@ do_down(struct request *q)
     done(q);
     if (!q->hub->stopping) {
         q->hub->stopping = true;
-        (void) effect_add(q->hub, HUB_OUT_STOPPING);
+        (void)effect_add(q->hub, HUB_OUT_STOPPING);
         worker_stop_all(q->hub, false);
     }
     worker_end_check(q->hub);
 }
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------
+ */
 
 struct method_row {
     const char *name;
@@ -676,13 +681,14 @@ void
 admin_call(struct hub *hub, struct call *call, struct peer *peer)
 {
     struct request q = {.hub = hub, .call = call, .peer = peer};
-    const struct span name = {(const uint8_t *) call->method, call->method_len};
+    const struct span name = {(const uint8_t *)call->method, call->method_len};
     enum admin_method m = 0;
     while (m < METHOD_COUNT && !span_is(name, methods[m].name)) {
         m++;
     }
     if (m == METHOD_COUNT) {
-        fail(&q, WIRE_ERR_UNIMPLEMENTED, "the hub has no such method (prong describe hub lists them)");
+        fail(&q, WIRE_ERR_UNIMPLEMENTED,
+             "the hub has no such method (prong describe hub lists them)");
         return;
     }
     if (methods[m].changes && !peer->admin) {

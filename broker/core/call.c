@@ -33,7 +33,8 @@ struct call *
 call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
 {
     struct node *spare = spares_get(&hub->spare_calls);
-    struct call *call = spare != NULL ? CONTAINER(spare, struct call, of_client) : malloc(sizeof *call);
+    struct call *call =
+        spare != NULL ? CONTAINER(spare, struct call, of_client) : malloc(sizeof *call);
     if (call == NULL) {
         return NULL;
     }
@@ -83,7 +84,7 @@ void
 slot_answer_call(struct hub *hub, struct slot *slot, struct call *call)
 {
     struct buf *b = slot_begin(slot);
-    (void) buf_reserve(b, call->outcome.w + 64);
+    (void)buf_reserve(b, call->outcome.w + 64);
     write_op(b, call->outcome_op);
     write_uint(b, slot->seq);
     const struct span outcome = buf_span(&call->outcome);
@@ -91,8 +92,8 @@ slot_answer_call(struct hub *hub, struct slot *slot, struct call *call)
     slot_end(hub, slot);
 }
 
-/* Out of the replica's hands: what it reports of this call from now on is not wanted. It may still be
- * at work on it; that it is free again is told by its next POLL. */
+/* Out of the replica's hands: what it reports of this call from now on is not wanted. It may still
+ * be at work on it; that it is free again is told by its next POLL. */
 static void
 leave_replica(struct hub *hub, struct call *call)
 {
@@ -201,7 +202,8 @@ done(struct hub *hub, struct call *call, enum wire_op op)
     const bool repeatable = !call->client->nameless || call->client->pid != 0;
     call->acked = call->acked || (told && !repeatable);
     const int64_t keep = call->client->nameless ? WIRE_DEDUP_MS_NIL_CLIENT : WIRE_KEEP_MS;
-    if (!deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL, hub->now_ns + keep * NS_PER_MS)) {
+    if (!deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL,
+                      hub->now_ns + keep * NS_PER_MS)) {
         hub->failed = true;
     }
     /* Whoever called this function goes on with the call, so it is freed when the step ends. */
@@ -292,7 +294,8 @@ call_expired(struct hub *hub, struct call *call)
         call_settle(hub, call);
         return;
     }
-    /* Its client is there and has not acknowledged it: what it was is forgotten, that it was is not. */
+    /* Its client is there and has not acknowledged it: what it was is forgotten, that it was is
+     * not. */
     buf_deinit(&call->outcome);
     call->outcome_op = WIRE_ERROR;
     write_uint(&call->outcome, WIRE_ERR_DATA_LOSS);
@@ -315,7 +318,8 @@ call_end(struct hub *hub, struct call *call, const char *why)
     }
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------
+ */
 
 static void
 park_on(struct hub *hub, struct slot *slot, struct call *call)
@@ -349,9 +353,10 @@ ttl_of(const struct client *c, uint64_t ttl_ms)
     if (ttl_ms == 0) {
         ttl_ms = WIRE_TTL_MS_DEFAULT;
     }
-    /* Below the time that a request may stay without an answer, because it cannot be asked again. */
+    /* Below the time that a request may stay without an answer, because it cannot be asked again.
+     */
     const uint64_t max = WIRE_TTL_MS_NIL_CLIENT - 500;
-    return (int64_t) (c->nameless && ttl_ms > max ? max : ttl_ms) * NS_PER_MS;
+    return (int64_t)(c->nameless && ttl_ms > max ? max : ttl_ms) * NS_PER_MS;
 }
 
 static void
@@ -367,7 +372,7 @@ fill(struct hub *hub, struct call *call, const struct record *r)
         progress.item.boolean;
     call->method_len = method->item.bytes.len;
     memcpy(call->method, method->item.bytes.data, call->method_len);
-    call->only = target->target.one ? (int64_t) target->target.index : -1;
+    call->only = target->target.one ? (int64_t)target->target.index : -1;
     call->worker = worker_find(hub, target->target.worker);
     buf_put(&call->args, args.data, args.len);
     charge(hub, call);
@@ -389,7 +394,8 @@ admit(struct hub *hub, struct slot *slot, const struct record *r, struct client 
     slot_park(hub, slot, &call->waiters);
     if (call->args.failed ||
         !deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL, hub->now_ns + ttl_ns)) {
-        call_fail(hub, call, WIRE_ERR_RESOURCE_EXHAUSTED, WIRE_BEGAN_NO, "the hub is out of memory");
+        call_fail(hub, call, WIRE_ERR_RESOURCE_EXHAUSTED, WIRE_BEGAN_NO,
+                  "the hub is out of memory");
     } else if (call->worker == NULL && span_is(target->worker, "hub")) {
         admin_call(hub, call, peer);
     } else {

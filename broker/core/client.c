@@ -1,8 +1,8 @@
 /* Clients: who calls, what it has acknowledged, when it has left.
  *
- * A client is 16 bytes that a program chose, bound to the uid that used them first, so that it can come
- * back on another connection. Whoever gives none is known by its process on the local socket, and by
- * its connection on a network. */
+ * A client is 16 bytes that a program chose, bound to the uid that used them first, so that it can
+ * come back on another connection. Whoever gives none is known by its process on the local socket,
+ * and by its connection on a network. */
 #include "broker/core/state.h"
 
 #include <stdio.h>
@@ -32,7 +32,8 @@ make_key(const struct peer *peer, const struct field *id, uint8_t key[WIRE_CLIEN
 static void
 forget_later(struct hub *hub, struct client *c, int64_t ms)
 {
-    if (!deadline_set(&hub->deadlines, &c->deadline, DEADLINE_CLIENT, hub->now_ns + ms * NS_PER_MS)) {
+    if (!deadline_set(&hub->deadlines, &c->deadline, DEADLINE_CLIENT,
+                      hub->now_ns + ms * NS_PER_MS)) {
         hub->failed = true;
     }
 }
@@ -72,7 +73,8 @@ make_room(struct hub *hub)
 static const struct replica *
 replica_of_pid(const struct hub *hub, const struct peer *peer)
 {
-    for (const struct table_entry *e = hub->processes.head; e != NULL && peer->local; e = e->hh.next) {
+    for (const struct table_entry *e = hub->processes.head; e != NULL && peer->local;
+         e = e->hh.next) {
         const struct replica *r = CONTAINER(e, struct replica, by_process);
         if (r->pid > 0 && r->pid == peer->pid) {
             return r;
@@ -86,7 +88,7 @@ know(struct client *c, const struct replica *replica)
 {
     if (replica != NULL) {
         replica_name(replica, c->source);
-        (void) snprintf(c->who, sizeof c->who, "%s", c->source);
+        (void)snprintf(c->who, sizeof c->who, "%s", c->source);
     }
 }
 
@@ -113,8 +115,8 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     c->nameless = key[WIRE_CLIENT_BYTES] != KEY_CHOSEN;
     c->uid = peer->uid;
     c->pid = peer->pid;
-    (void) snprintf(c->who, sizeof c->who, peer->local ? "pid %d uid %u" : "network", (int) peer->pid,
-                    (unsigned) peer->uid);
+    (void)snprintf(c->who, sizeof c->who, peer->local ? "pid %d uid %u" : "network", (int)peer->pid,
+                   (unsigned)peer->uid);
     know(c, replica_of_pid(hub, peer));
     list_init(&c->calls);
     list_init(&c->idle);
@@ -214,7 +216,8 @@ client_of(struct hub *hub, struct slot *slot, const struct field *id)
 }
 
 uint64_t
-client_call_key(const struct hub *hub, const struct slot *slot, const struct client *client, uint64_t seq)
+client_call_key(const struct hub *hub, const struct slot *slot, const struct client *client,
+                uint64_t seq)
 {
     struct ticket *t = slot->ticket;
     if (!client->nameless) {
@@ -224,10 +227,10 @@ client_call_key(const struct hub *hub, const struct slot *slot, const struct cli
         /* On a network a repeat cannot be told from a new request: a key that no other call has. */
         return hub->last_call + 1;
     }
-    /* A stock REQ socket repeats the same bytes under the same id after a reconnect. The place in the
-     * message tells the records of a batch apart. */
-    const uint64_t place = (uint64_t) (slot - t->slots);
-    return ((uint64_t) t->sp_id << 32 | (ticket_body_hash(hub, t) & 0xffffffff)) + place;
+    /* A stock REQ socket repeats the same bytes under the same id after a reconnect. The place in
+     * the message tells the records of a batch apart. */
+    const uint64_t place = (uint64_t)(slot - t->slots);
+    return ((uint64_t)t->sp_id << 32 | (ticket_body_hash(hub, t) & 0xffffffff)) + place;
 }
 
 void
@@ -261,7 +264,8 @@ client_trim(struct hub *hub, struct client *c)
         if (c->call_count <= WIRE_WINDOW) {
             return;
         }
-        /* One that takes long is passed over, so that it does not hold up those that came after it. */
+        /* One that takes long is passed over, so that it does not hold up those that came after it.
+         */
         if (call->state == CALL_DONE && call->replica == NULL) {
             c->forgotten = call->seq > c->forgotten && !c->nameless ? call->seq : c->forgotten;
             call_drop(hub, call);

@@ -1,5 +1,5 @@
-/* Deadlines: a binary heap whose items know their place, so that any of them is moved or taken out in
- * logarithmic time (the idea is beanstalkd's heap.c). Items stand inside their owners. */
+/* Deadlines: a binary heap whose items know their place, so that any of them is moved or taken out
+ * in logarithmic time (the idea is beanstalkd's heap.c). Items stand inside their owners. */
 #ifndef PRONG_CORE_DEADLINE_H
 #define PRONG_CORE_DEADLINE_H
 
@@ -7,7 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum deadline_kind { DEADLINE_TICKET, DEADLINE_CALL, DEADLINE_REPLICA, DEADLINE_CLIENT, DEADLINE_PEER, DEADLINE_KINDS };
+enum deadline_kind {
+    DEADLINE_TICKET,
+    DEADLINE_CALL,
+    DEADLINE_REPLICA,
+    DEADLINE_CLIENT,
+    DEADLINE_PEER,
+    DEADLINE_KINDS
+};
 
 /* All zero: not in any heap. */
 struct deadline {
@@ -22,7 +29,8 @@ struct deadlines {
 };
 
 /* Set or move. false when memory is out; a deadline that was set before stays as it was. */
-bool deadline_set(struct deadlines *all, struct deadline *d, enum deadline_kind kind, int64_t at_ns);
+bool deadline_set(struct deadlines *all, struct deadline *d, enum deadline_kind kind,
+                  int64_t at_ns);
 /* Take out; nothing happens when it is not in. */
 void deadline_clear(struct deadlines *all, struct deadline *d);
 /* The earliest, or NULL. */

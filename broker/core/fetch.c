@@ -9,7 +9,8 @@
 
 enum { SCAN_MAX = 20000, EVENT_OVERHEAD_BYTES = 32 };
 
-/* ---- EMIT ------------------------------------------------------------------------------------- */
+/* ---- EMIT -------------------------------------------------------------------------------------
+ */
 
 static void
 acknowledge(struct hub *hub, struct slot *slot, uint64_t number)
@@ -33,7 +34,8 @@ store(struct hub *hub, const struct client *c, const struct record *r)
     return ring_add(hub, &event);
 }
 
-/* A process without a client id that repeats an EMIT: the first one is kept as a call that is done. */
+/* A process without a client id that repeats an EMIT: the first one is kept as a call that is done.
+ */
 static bool
 was_emitted(struct hub *hub, struct slot *slot, struct client *c)
 {
@@ -70,7 +72,8 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
         return;
     }
     if (topic.len >= 4 && memcmp(topic.data, "hub.", 4) == 0) {
-        slot_fail(hub, slot, WIRE_ERR_PERMISSION_DENIED, "topics that begin with hub. are the hub's alone");
+        slot_fail(hub, slot, WIRE_ERR_PERMISSION_DENIED,
+                  "topics that begin with hub. are the hub's alone");
         return;
     }
     if (c->nameless ? was_emitted(hub, slot, c) : slot->seq <= c->emit_seq) {
@@ -81,7 +84,8 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
     }
     const uint64_t number = store(hub, c, r);
     if (number == 0) {
-        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "an event may not be larger than half the ring");
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
+                  "an event may not be larger than half the ring");
         return;
     }
     if (c->nameless) {
@@ -113,7 +117,8 @@ hub_event(struct hub *hub, const char *topic, struct span payload)
     }
 }
 
-/* ---- FETCH ------------------------------------------------------------------------------------ */
+/* ---- FETCH ------------------------------------------------------------------------------------
+ */
 
 static struct fetch *
 fetch_new(const struct record *r)
@@ -125,7 +130,8 @@ fetch_new(const struct record *r)
     }
     memcpy(f->text, filters->inside.data, filters->inside.len);
     struct span inside = {f->text, filters->inside.len};
-    while (f->filter_count < filters->item.count && record_text(&inside, &f->filters[f->filter_count])) {
+    while (f->filter_count < filters->item.count &&
+           record_text(&inside, &f->filters[f->filter_count])) {
         f->filter_count++;
     }
     f->items_max = RECORD_FIELD(r, FETCH, MAX_ITEMS)->item.uint;
@@ -172,7 +178,7 @@ answer(struct hub *hub, struct slot *slot, uint32_t count)
         return;
     }
     struct buf *b = slot_begin(slot);
-    (void) buf_reserve(b, items.len + 64);
+    (void)buf_reserve(b, items.len + 64);
     write_op(b, WIRE_EVENTS);
     write_uint(b, hub->history);
     write_uint(b, f->from);
@@ -280,7 +286,7 @@ fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
         fetch_answer_empty(hub, slot);
     } else if (slot->state == SLOT_PARKED && wait_ms < WIRE_PARK_MS) {
         struct deadline *d = &slot->ticket->deadline;
-        const int64_t at_ns = hub->now_ns + (int64_t) wait_ms * NS_PER_MS;
+        const int64_t at_ns = hub->now_ns + (int64_t)wait_ms * NS_PER_MS;
         /* Another FETCH of the same message may have less patience. */
         if ((d->place == 0 || at_ns < d->at_ns) &&
             !deadline_set(&hub->deadlines, d, DEADLINE_TICKET, at_ns)) {
@@ -295,7 +301,7 @@ fetch_pump(struct hub *hub)
     hub->events_new = false;
     LIST_EACH(n, &hub->fetches)
     {
-        (void) look(hub, CONTAINER(n, struct slot, link));
+        (void)look(hub, CONTAINER(n, struct slot, link));
     }
 }
 

@@ -24,14 +24,20 @@ init_table(struct hub *hub, struct table *t)
 static void
 init_state(struct hub *hub, const struct hub_options *options)
 {
-    struct table *const tables[] = {&hub->peers,   &hub->clients,   &hub->calls, &hub->numbers,
+    struct table *const tables[] = {&hub->peers,   &hub->clients,   &hub->calls,      &hub->numbers,
                                     &hub->workers, &hub->processes, &hub->ring.topics};
-    struct node *const lists[] = {&hub->worker_list, &hub->idle_clients, &hub->fetches,
-                                  &hub->due,         &hub->finished,     &hub->sent,
-                                  &hub->spare_tickets.list, &hub->spare_calls.list, &hub->untrusted};
+    struct node *const lists[] = {&hub->worker_list,
+                                  &hub->idle_clients,
+                                  &hub->fetches,
+                                  &hub->due,
+                                  &hub->finished,
+                                  &hub->sent,
+                                  &hub->spare_tickets.list,
+                                  &hub->spare_calls.list,
+                                  &hub->untrusted};
     memcpy(&hub->key, options->secret, sizeof hub->key);
-    (void) snprintf(hub->name, sizeof hub->name, "%s", options->name);
-    (void) snprintf(hub->version, sizeof hub->version, "%s", options->version);
+    (void)snprintf(hub->name, sizeof hub->name, "%s", options->name);
+    (void)snprintf(hub->version, sizeof hub->version, "%s", options->version);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         init_table(hub, tables[i]);
     }
@@ -39,8 +45,8 @@ init_state(struct hub *hub, const struct hub_options *options)
         list_init(lists[i]);
     }
     hub->history = hub_draw(hub);
-    /* Numbers of calls and processes never come again, not even with the next broker: its epoch is in
-     * their upper bits, and they stay below 2^53. */
+    /* Numbers of calls and processes never come again, not even with the next broker: its epoch is
+     * in their upper bits, and they stay below 2^53. */
     hub->last_call = hub->last_process = (options->epoch & 0x1fff) << 40;
 }
 
@@ -153,7 +159,7 @@ stop(struct hub *hub)
     const bool again = hub->stopping;
     hub->stopping = true;
     if (!again) {
-        (void) effect_add(hub, HUB_OUT_STOPPING);
+        (void)effect_add(hub, HUB_OUT_STOPPING);
     }
     worker_stop_all(hub, again);
     worker_end_check(hub);
@@ -171,10 +177,10 @@ message(struct hub *hub, const struct hub_input *in)
         return;
     }
     char text[160];
-    (void) snprintf(text, sizeof text,
-                    "the message has %llu bytes, at most %llu are allowed: use a buffer or a stream",
-                    (unsigned long long) in->message.size_bytes,
-                    (unsigned long long) hub->options.message_bytes);
+    (void)snprintf(text, sizeof text,
+                   "the message has %llu bytes, at most %llu are allowed: use a buffer or a stream",
+                   (unsigned long long)in->message.size_bytes,
+                   (unsigned long long)hub->options.message_bytes);
     ticket_refuse(hub, peer, in->message.request, WIRE_ERR_RESOURCE_EXHAUSTED, text);
 }
 
@@ -232,7 +238,8 @@ hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
     if (hub->born_ns < 0) {
         hub->born_ns = hub->now_ns;
     }
-    for (struct deadline *d; (d = deadline_first(&hub->deadlines)) != NULL && d->at_ns <= hub->now_ns;) {
+    for (struct deadline *d;
+         (d = deadline_first(&hub->deadlines)) != NULL && d->at_ns <= hub->now_ns;) {
         expire(hub, d);
     }
     take(hub, in);

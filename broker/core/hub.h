@@ -1,9 +1,9 @@
 /* The hub as a pure state machine: inputs in, effects out.
  *
- * Owns all that the broker knows: connections, clients, calls, workers and their life, events. Sees no
- * descriptor, clock, thread, environment or random source: time and the seed of randomness come with
- * the inputs, and what has to be done in the world leaves as effects, which the shell carries out in
- * order. The shape is that of cowsql/raft's raft_step. One thread. */
+ * Owns all that the broker knows: connections, clients, calls, workers and their life, events. Sees
+ * no descriptor, clock, thread, environment or random source: time and the seed of randomness come
+ * with the inputs, and what has to be done in the world leaves as effects, which the shell carries
+ * out in order. The shape is that of cowsql/raft's raft_step. One thread. */
 #ifndef PRONG_CORE_HUB_H
 #define PRONG_CORE_HUB_H
 
@@ -19,8 +19,8 @@ struct hub;
 
 /* What does not change while the hub lives. Texts are borrowed for hub_new only. */
 struct hub_options {
-    uint8_t secret[16];     /* from a good random source: tokens and sessions are made from it */
-    const char *name;       /* of this hub, for people */
+    uint8_t secret[16]; /* from a good random source: tokens and sessions are made from it */
+    const char *name;   /* of this hub, for people */
     const char *version;
     uint64_t epoch;         /* counts the brokers of this hub, from 1 */
     uint32_t uid;           /* who may administer it, beside root */
@@ -61,7 +61,7 @@ struct hub_input {
         struct {
             uint64_t request;
             uint32_t sp_id;
-            struct span body; /* borrowed for the step */
+            struct span body;    /* borrowed for the step */
             uint64_t size_bytes; /* OVERSIZED */
         } message;
         struct {
@@ -70,13 +70,13 @@ struct hub_input {
         struct {
             uint64_t id;
             int32_t pid;
-            int32_t status; /* EXITED: as waitpid gives it */
+            int32_t status;           /* EXITED: as waitpid gives it */
             const char *step, *error; /* START_FAILED: where, and the text of the errno */
-            bool never; /* START_FAILED: it would not go better another time */
-            const char *name; /* ALIVE: "detector/0" */
+            bool never;               /* START_FAILED: it would not go better another time */
+            const char *name;         /* ALIVE: "detector/0" */
         } process;
         struct {
-            uint64_t call; /* number in HUB_OUT_LOGS */
+            uint64_t call;       /* number in HUB_OUT_LOGS */
             struct span payload; /* encoded result; empty when there is nothing */
         } logs;
     };
@@ -97,8 +97,8 @@ enum hub_effect_kind {
 struct hub_effect {
     enum hub_effect_kind kind;
     uint64_t peer, request;
-    struct span body;  /* valid until the next step */
-    uint64_t process;  /* names one incarnation of one replica, never used twice */
+    struct span body;               /* valid until the next step */
+    uint64_t process;               /* names one incarnation of one replica, never used twice */
     const struct worker_spec *spec; /* valid until the next step */
     uint32_t replica;
     uint32_t incarnation;

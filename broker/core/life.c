@@ -1,7 +1,7 @@
 /* The life of a replica: one table, and what its actions do.
  *
- * A replica has a state and a wish (`wanted`): start and stop change the wish, the table says how the
- * state follows it. Nothing here waits: every state that can last too long has a deadline. */
+ * A replica has a state and a wish (`wanted`): start and stop change the wish, the table says how
+ * the state follows it. Nothing here waits: every state that can last too long has a deadline. */
 #include "broker/core/state.h"
 
 #include <assert.h>
@@ -30,91 +30,92 @@ struct cell {
 
 /* next is what follows unless the action decides. */
 #define S(state) LIFE_##state
-static const struct cell table[LIFE_COUNT][LIFE_IN_COUNT] = {
-    [S(STOPPED)] =
-        {
-            [LIFE_IN_START] = {S(STARTING), ACT_RESET},
-            [LIFE_IN_STOP] = {S(STOPPED), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(STOPPED), ACT_NONE},
-        },
-    [S(STARTING)] =
-        {
-            [LIFE_IN_START] = {S(STARTING), ACT_NONE},
-            [LIFE_IN_STOP] = {S(STOPPING), ACT_TERM},
-            [LIFE_IN_STARTED] = {S(STARTING), ACT_ALIVE},
-            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
-            [LIFE_IN_ATTACHED] = {S(READY), ACT_SERVE},
-            [LIFE_IN_IDLE] = {S(STARTING), ACT_NONE},
-            [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
-            [LIFE_IN_TIMEOUT] = {S(STOPPING), ACT_KILL},
-        },
-    [S(READY)] =
-        {
-            [LIFE_IN_START] = {S(READY), ACT_NONE},
-            [LIFE_IN_STOP] = {S(DRAINING), ACT_DRAIN},
-            [LIFE_IN_STARTED] = {S(READY), ACT_NOTED},
-            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
-            [LIFE_IN_ATTACHED] = {S(READY), ACT_NONE},
-            [LIFE_IN_GIVEN] = {S(BUSY), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(READY), ACT_NONE},
-            [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
-        },
-    [S(BUSY)] =
-        {
-            [LIFE_IN_START] = {S(BUSY), ACT_NONE},
-            [LIFE_IN_STOP] = {S(DRAINING), ACT_DRAIN},
-            [LIFE_IN_STARTED] = {S(BUSY), ACT_NOTED},
-            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
-            [LIFE_IN_ATTACHED] = {S(BUSY), ACT_NONE},
-            [LIFE_IN_GIVEN] = {S(BUSY), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(READY), ACT_NONE},
-            [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
-        },
-    [S(DRAINING)] =
-        {
-            [LIFE_IN_START] = {S(DRAINING), ACT_NONE},
-            [LIFE_IN_STOP] = {S(DRAINING), ACT_NONE},
-            [LIFE_IN_STARTED] = {S(DRAINING), ACT_NOTED},
-            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
-            [LIFE_IN_ATTACHED] = {S(DRAINING), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(STOPPING), ACT_TERM},
-            [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
-            [LIFE_IN_TIMEOUT] = {S(STOPPING), ACT_TERM},
-        },
-    [S(STOPPING)] =
-        {
-            [LIFE_IN_START] = {S(STOPPING), ACT_NONE},
-            [LIFE_IN_STOP] = {S(STOPPING), ACT_NONE},
-            [LIFE_IN_STARTED] = {S(STOPPING), ACT_TERM},
-            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
-            [LIFE_IN_ATTACHED] = {S(STOPPING), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(STOPPING), ACT_NONE},
-            [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
-            [LIFE_IN_TIMEOUT] = {S(STOPPING), ACT_HURRY},
-        },
-    [S(BACKOFF)] =
-        {
-            [LIFE_IN_START] = {S(STARTING), ACT_RESET},
-            [LIFE_IN_STOP] = {S(STOPPED), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(BACKOFF), ACT_NONE},
-            [LIFE_IN_TIMEOUT] = {S(STARTING), ACT_SPAWN},
-        },
-    [S(FAILED)] =
-        {
-            [LIFE_IN_START] = {S(STARTING), ACT_RESET},
-            [LIFE_IN_STOP] = {S(STOPPED), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(FAILED), ACT_NONE},
-        },
-    [S(STUCK)] =
-        {
-            [LIFE_IN_START] = {S(STUCK), ACT_NONE},
-            [LIFE_IN_STOP] = {S(STUCK), ACT_NONE},
-            [LIFE_IN_STARTED] = {S(STUCK), ACT_NOTED},
-            [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
-            [LIFE_IN_ATTACHED] = {S(STUCK), ACT_NONE},
-            [LIFE_IN_IDLE] = {S(STUCK), ACT_NONE},
-            [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
-        },
+static const struct cell table[LIFE_COUNT][LIFE_IN_COUNT] =
+    {
+        [S(STOPPED)] =
+            {
+                [LIFE_IN_START] = {S(STARTING), ACT_RESET},
+                [LIFE_IN_STOP] = {S(STOPPED), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(STOPPED), ACT_NONE},
+            },
+        [S(STARTING)] =
+            {
+                [LIFE_IN_START] = {S(STARTING), ACT_NONE},
+                [LIFE_IN_STOP] = {S(STOPPING), ACT_TERM},
+                [LIFE_IN_STARTED] = {S(STARTING), ACT_ALIVE},
+                [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
+                [LIFE_IN_ATTACHED] = {S(READY), ACT_SERVE},
+                [LIFE_IN_IDLE] = {S(STARTING), ACT_NONE},
+                [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
+                [LIFE_IN_TIMEOUT] = {S(STOPPING), ACT_KILL},
+            },
+        [S(READY)] =
+            {
+                [LIFE_IN_START] = {S(READY), ACT_NONE},
+                [LIFE_IN_STOP] = {S(DRAINING), ACT_DRAIN},
+                [LIFE_IN_STARTED] = {S(READY), ACT_NOTED},
+                [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
+                [LIFE_IN_ATTACHED] = {S(READY), ACT_NONE},
+                [LIFE_IN_GIVEN] = {S(BUSY), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(READY), ACT_NONE},
+                [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
+            },
+        [S(BUSY)] =
+            {
+                [LIFE_IN_START] = {S(BUSY), ACT_NONE},
+                [LIFE_IN_STOP] = {S(DRAINING), ACT_DRAIN},
+                [LIFE_IN_STARTED] = {S(BUSY), ACT_NOTED},
+                [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
+                [LIFE_IN_ATTACHED] = {S(BUSY), ACT_NONE},
+                [LIFE_IN_GIVEN] = {S(BUSY), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(READY), ACT_NONE},
+                [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
+            },
+        [S(DRAINING)] =
+            {
+                [LIFE_IN_START] = {S(DRAINING), ACT_NONE},
+                [LIFE_IN_STOP] = {S(DRAINING), ACT_NONE},
+                [LIFE_IN_STARTED] = {S(DRAINING), ACT_NOTED},
+                [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
+                [LIFE_IN_ATTACHED] = {S(DRAINING), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(STOPPING), ACT_TERM},
+                [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
+                [LIFE_IN_TIMEOUT] = {S(STOPPING), ACT_TERM},
+            },
+        [S(STOPPING)] =
+            {
+                [LIFE_IN_START] = {S(STOPPING), ACT_NONE},
+                [LIFE_IN_STOP] = {S(STOPPING), ACT_NONE},
+                [LIFE_IN_STARTED] = {S(STOPPING), ACT_TERM},
+                [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
+                [LIFE_IN_ATTACHED] = {S(STOPPING), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(STOPPING), ACT_NONE},
+                [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
+                [LIFE_IN_TIMEOUT] = {S(STOPPING), ACT_HURRY},
+            },
+        [S(BACKOFF)] =
+            {
+                [LIFE_IN_START] = {S(STARTING), ACT_RESET},
+                [LIFE_IN_STOP] = {S(STOPPED), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(BACKOFF), ACT_NONE},
+                [LIFE_IN_TIMEOUT] = {S(STARTING), ACT_SPAWN},
+            },
+        [S(FAILED)] =
+            {
+                [LIFE_IN_START] = {S(STARTING), ACT_RESET},
+                [LIFE_IN_STOP] = {S(STOPPED), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(FAILED), ACT_NONE},
+            },
+        [S(STUCK)] =
+            {
+                [LIFE_IN_START] = {S(STUCK), ACT_NONE},
+                [LIFE_IN_STOP] = {S(STUCK), ACT_NONE},
+                [LIFE_IN_STARTED] = {S(STUCK), ACT_NOTED},
+                [LIFE_IN_NOT_STARTED] = {S(STOPPED), ACT_REFUSED},
+                [LIFE_IN_ATTACHED] = {S(STUCK), ACT_NONE},
+                [LIFE_IN_IDLE] = {S(STUCK), ACT_NONE},
+                [LIFE_IN_EXITED] = {S(STOPPED), ACT_ENDED},
+            },
 };
 #undef S
 
@@ -157,7 +158,7 @@ tell(struct hub *hub, const struct replica *r, const char *topic)
     write_text(b, "state");
     write_text(b, life_text(r->life));
     write_text(b, "pid");
-    write_uint(b, (uint64_t) (r->pid > 0 ? r->pid : 0));
+    write_uint(b, (uint64_t)(r->pid > 0 ? r->pid : 0));
     write_text(b, "restarts");
     write_uint(b, r->restarts);
     write_text(b, "reason");
@@ -168,7 +169,8 @@ tell(struct hub *hub, const struct replica *r, const char *topic)
 static void
 set_deadline(struct hub *hub, struct replica *r, int64_t ms)
 {
-    if (!deadline_set(&hub->deadlines, &r->deadline, DEADLINE_REPLICA, hub->now_ns + ms * NS_PER_MS)) {
+    if (!deadline_set(&hub->deadlines, &r->deadline, DEADLINE_REPLICA,
+                      hub->now_ns + ms * NS_PER_MS)) {
         hub->failed = true;
     }
 }
@@ -184,16 +186,16 @@ send_signal(struct hub *hub, struct replica *r, int signal, bool group)
     }
 }
 
-/* The token is what only this process can know: a keyed hash of its number, so that the next broker of
- * the same hub, who has the same secret, knows it too. */
+/* The token is what only this process can know: a keyed hash of its number, so that the next broker
+ * of the same hub, who has the same secret, knows it too. */
 static void
 make_token(const struct hub *hub, struct replica *r)
 {
     const uint64_t seed[2] = {r->process, 0x746f6b656e};
     const uint64_t again[2] = {r->process, 0x6e656b6f74};
-    (void) snprintf(r->token, sizeof r->token, "%016llx%016llx",
-                    (unsigned long long) siphash24(&hub->key, seed, sizeof seed),
-                    (unsigned long long) siphash24(&hub->key, again, sizeof again));
+    (void)snprintf(r->token, sizeof r->token, "%016llx%016llx",
+                   (unsigned long long)siphash24(&hub->key, seed, sizeof seed),
+                   (unsigned long long)siphash24(&hub->key, again, sizeof again));
 }
 
 static bool
@@ -224,7 +226,7 @@ spawn(struct hub *hub, struct replica *r)
     e->spec = r->worker->spec;
     e->replica = r->index;
     e->incarnation = r->incarnation;
-    (void) snprintf(e->token, sizeof e->token, "%llu.%s", (unsigned long long) r->process, r->token);
+    (void)snprintf(e->token, sizeof e->token, "%llu.%s", (unsigned long long)r->process, r->token);
     set_deadline(hub, r, r->worker->spec->start_timeout_ms);
 }
 
@@ -274,7 +276,8 @@ hurry(struct hub *hub, struct replica *r)
         kill_group(hub, r);
         return LIFE_STOPPING;
     }
-    (void) snprintf(r->last_reason, sizeof r->last_reason, "pid %d survived SIGKILL for 5 s", (int) r->pid);
+    (void)snprintf(r->last_reason, sizeof r->last_reason, "pid %d survived SIGKILL for 5 s",
+                   (int)r->pid);
     return LIFE_STUCK;
 }
 
@@ -309,11 +312,11 @@ write_reason(struct replica *r, int32_t status)
 {
     const char *late = r->overdue ? " after it did not get ready in time" : "";
     if ((status & 0x7f) != 0) {
-        (void) snprintf(r->last_reason, sizeof r->last_reason, "killed by signal %d%s", (int) (status & 0x7f),
-                        late);
+        (void)snprintf(r->last_reason, sizeof r->last_reason, "killed by signal %d%s",
+                       (int)(status & 0x7f), late);
     } else {
-        (void) snprintf(r->last_reason, sizeof r->last_reason, "exited with %d%s",
-                        (int) (status >> 8 & 0xff), late);
+        (void)snprintf(r->last_reason, sizeof r->last_reason, "exited with %d%s",
+                       (int)(status >> 8 & 0xff), late);
     }
 }
 
@@ -332,8 +335,8 @@ static int64_t
 backoff_ms(struct hub *hub, struct replica *r)
 {
     const struct worker_spec *spec = r->worker->spec;
-    const bool lasted = r->ready_ns > 0 &&
-                        hub->now_ns - r->ready_ns > spec->restart_window_ms * NS_PER_MS;
+    const bool lasted =
+        r->ready_ns > 0 && hub->now_ns - r->ready_ns > spec->restart_window_ms * NS_PER_MS;
     r->death_row = lasted ? 0 : r->death_row;
     int64_t ms = spec->restart_delay_ms;
     for (uint32_t i = 0; i < r->death_row && ms < spec->restart_delay_ms_max; i++) {
@@ -343,8 +346,9 @@ backoff_ms(struct hub *hub, struct replica *r)
     if (ms > spec->restart_delay_ms_max) {
         ms = spec->restart_delay_ms_max;
     }
-    /* From half to one and a half, so that replicas that died together do not come back together. */
-    return ms / 2 + (int64_t) (hub_draw(hub) % (uint64_t) (ms + 1));
+    /* From half to one and a half, so that replicas that died together do not come back together.
+     */
+    return ms / 2 + (int64_t)(hub_draw(hub) % (uint64_t)(ms + 1));
 }
 
 static enum life
@@ -396,8 +400,7 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why)
             continue;
         }
         call_failure(hub, call,
-                     &(struct failure){WIRE_ERR_ABORTED, WIRE_BEGAN_MAYBE,
-                                       span_text(why),
+                     &(struct failure){WIRE_ERR_ABORTED, WIRE_BEGAN_MAYBE, span_text(why),
                                        details.failed ? (struct span){0} : buf_span(&details)});
         call_settle(hub, call);
     }
@@ -413,7 +416,7 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     buf_reset(&r->commands, 0);
     r->command_count = 0;
     life_end_calls(hub, r, "the worker died while it had the call");
-    (void) set_process(hub, r, 0);
+    (void)set_process(hub, r, 0);
     const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING
                                                                  : follow(hub, r, verdict);
@@ -423,7 +426,8 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     return r->life;
 }
 
-/* ---- the step --------------------------------------------------------------------------------- */
+/* ---- the step ---------------------------------------------------------------------------------
+ */
 
 static enum life
 act(struct hub *hub, struct replica *r, enum action action, enum life next)
@@ -483,9 +487,10 @@ changed(struct hub *hub, struct replica *r, enum life was)
     }
     if (r->life == LIFE_FAILED || r->life == LIFE_STUCK || r->life == LIFE_STOPPED) {
         deadline_clear(&hub->deadlines, &r->deadline);
-        tell(hub, r, r->life == LIFE_FAILED  ? "hub.worker.failed"
-                     : r->life == LIFE_STUCK ? "hub.worker.stuck"
-                                             : "hub.worker.stopped");
+        tell(hub, r,
+             r->life == LIFE_FAILED  ? "hub.worker.failed"
+             : r->life == LIFE_STUCK ? "hub.worker.stuck"
+                                     : "hub.worker.stopped");
     }
     if (r->life != LIFE_BUSY && !(r->life == LIFE_READY && was == LIFE_BUSY)) {
         route_sweep(hub, w);
@@ -498,9 +503,10 @@ life_step(struct hub *hub, struct replica *r, enum life_input input)
 {
     const struct cell cell = table[r->life][input];
     const enum life was = r->life;
-    enum life next = act(hub, r, (enum action) cell.action, (enum life) cell.next);
+    enum life next = act(hub, r, (enum action)cell.action, (enum life)cell.next);
     if (next == LIFE_STARTING && (cell.action == ACT_ENDED || cell.action == ACT_REFUSED)) {
-        spawn(hub, r); /* it was told to stop and then to start: the end is the middle of a restart */
+        spawn(hub,
+              r); /* it was told to stop and then to start: the end is the middle of a restart */
     }
     r->life = next;
     if (r->life != was) {
@@ -533,8 +539,8 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
     /* What cannot be executed will not be executable by itself: as 126 and 127 of a shell. */
     r->last_status = in->process.never ? 127 << 8 : 0;
     r->has_last = true;
-    (void) snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: %s", in->process.step,
-                    in->process.error);
+    (void)snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: %s",
+                   in->process.step, in->process.error);
     struct worker *w = r->worker;
     life_step(hub, r, LIFE_IN_NOT_STARTED);
     route_pump(hub, w);
@@ -561,7 +567,8 @@ void
 life_alive(struct hub *hub, const struct hub_input *in)
 {
     struct target target;
-    struct replica *r = name_target(span_text(in->process.name), &target) ? replica_find(hub, &target) : NULL;
+    struct replica *r =
+        name_target(span_text(in->process.name), &target) ? replica_find(hub, &target) : NULL;
     if (r == NULL || r->process != 0 || hub->stopping) {
         /* A worker of an earlier broker that this one does not know, or has no use for. */
         struct hub_effect *e = effect_add(hub, HUB_OUT_SIGNAL);

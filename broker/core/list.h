@@ -1,5 +1,6 @@
-/* Doubly linked lists inside their elements: nothing is allocated to link, and an element can be taken
- * out without knowing its list. A list's own node is its head; an unlinked node points to itself. */
+/* Doubly linked lists inside their elements: nothing is allocated to link, and an element can be
+ * taken out without knowing its list. A list's own node is its head; an unlinked node points to
+ * itself. */
 #ifndef PRONG_CORE_LIST_H
 #define PRONG_CORE_LIST_H
 
@@ -11,12 +12,13 @@ struct node {
     struct node *prev, *next;
 };
 
-/* Through an integer, because a const node may stand in an element that its reader holds const itself. */
-#define CONTAINER(pointer, type, member)                                                           \
-    ((type *) ((uintptr_t) (pointer) - offsetof(type, member)))
+/* Through an integer, because a const node may stand in an element that its reader holds const
+ * itself. */
+#define CONTAINER(pointer, type, member) ((type *)((uintptr_t)(pointer)-offsetof(type, member)))
 /* Walk a list whose current element may be taken out meanwhile. */
 #define LIST_EACH(n, head)                                                                         \
-    for (struct node *n = (head)->next, *n##_next = n->next; n != (head); n = n##_next, n##_next = n->next)
+    for (struct node *n = (head)->next, *n##_next = n->next; n != (head);                          \
+         n = n##_next, n##_next = n->next)
 
 static inline void
 list_init(struct node *n)

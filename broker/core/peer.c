@@ -30,9 +30,9 @@ not_untrusted(struct hub *hub, struct peer *p)
     }
 }
 
-/* What a peer may send before it says who it is lies in memory until it is whole, so there are few of
- * them, and not for long. The one that has waited longest makes room: whoever means it well has said
- * who it is by then. */
+/* What a peer may send before it says who it is lies in memory until it is whole, so there are few
+ * of them, and not for long. The one that has waited longest makes room: whoever means it well has
+ * said who it is by then. */
 static void
 untrust(struct hub *hub, struct peer *p)
 {
@@ -44,7 +44,7 @@ untrust(struct hub *hub, struct peer *p)
     hub->untrusted_count++;
     list_append(&hub->untrusted, &p->untrusted);
     if (!deadline_set(&hub->deadlines, &p->deadline, DEADLINE_PEER,
-                      hub->now_ns + (int64_t) WIRE_UNTRUSTED_MS * NS_PER_MS)) {
+                      hub->now_ns + (int64_t)WIRE_UNTRUSTED_MS * NS_PER_MS)) {
         hub->failed = true;
     }
 }
@@ -60,7 +60,7 @@ peer_opened(struct hub *hub, const struct hub_input *in)
     p->id = in->peer;
     p->local = p->trusted = in->opened.local;
     p->uid = p->local ? in->opened.uid : UINT32_MAX; /* nobody's: never equal to a local one */
-    p->pid = p->local ? in->opened.pid : 0; /* of another machine it would say nothing */
+    p->pid = p->local ? in->opened.pid : 0;          /* of another machine it would say nothing */
     p->start_ticks = in->opened.start_ticks;
     p->admin = p->local && (p->uid == 0 || p->uid == hub->options.uid);
     list_init(&p->tickets);
@@ -109,7 +109,7 @@ same_token(const struct span *want, struct span got)
 {
     uint8_t differs = want->len == 0 || want->len != got.len;
     for (size_t i = 0; i < got.len && i < want->len; i++) {
-        differs |= (uint8_t) (want->data[i] ^ got.data[i]);
+        differs |= (uint8_t)(want->data[i] ^ got.data[i]);
     }
     return differs == 0;
 }

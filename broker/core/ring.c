@@ -1,7 +1,7 @@
 /* The ring of events: each stored once, numbered, the oldest overwritten by the newest.
  *
- * An event is a header and three texts in one piece; a piece never wraps, the rest of the ring's end is
- * left empty instead. offsets[number % cap] says where an event stands. */
+ * An event is a header and three texts in one piece; a piece never wraps, the rest of the ring's
+ * end is left empty instead. offsets[number % cap] says where an event stands. */
 #include "broker/core/state.h"
 
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static size_t
 piece_bytes(const struct header *h)
 {
     const size_t n = sizeof *h + h->topic_len + h->source_len + h->payload_len;
-    return n < EVENT_BYTES_MIN ? EVENT_BYTES_MIN : (n + 7) & ~(size_t) 7;
+    return n < EVENT_BYTES_MIN ? EVENT_BYTES_MIN : (n + 7) & ~(size_t)7;
 }
 
 static struct header
@@ -132,9 +132,9 @@ ring_add(struct hub *hub, const struct event_view *event)
     const struct header h = {
         .number = ring->next,
         .time_us = event->time_us,
-        .payload_len = (uint32_t) event->payload.len,
-        .topic_len = (uint16_t) event->topic.len,
-        .source_len = (uint16_t) event->source.len,
+        .payload_len = (uint32_t)event->payload.len,
+        .topic_len = (uint16_t)event->topic.len,
+        .source_len = (uint16_t)event->source.len,
     };
     const size_t need = piece_bytes(&h);
     if (event->payload.len > ring->size / 2 || need > ring->size / 2) {
@@ -179,18 +179,18 @@ ring_get(const struct ring *ring, uint64_t number, struct event_view *out)
 static int
 by_number(const void *a, const void *b)
 {
-    const uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return x < y ? -1 : x > y;
 }
 
 size_t
-ring_last(const struct ring *ring, const struct span *filters, size_t filter_count, uint64_t *numbers,
-          size_t max)
+ring_last(const struct ring *ring, const struct span *filters, size_t filter_count,
+          uint64_t *numbers, size_t max)
 {
     size_t n = 0;
     for (struct table_entry *e = ring->topics.head; e != NULL && n < max; e = e->hh.next) {
         const struct topic_entry *t = CONTAINER(e, struct topic_entry, entry);
-        const struct span name = {(const uint8_t *) t->name, t->len};
+        const struct span name = {(const uint8_t *)t->name, t->len};
         for (size_t i = 0; i < filter_count && t->newest >= ring->first; i++) {
             if (name_matches(filters[i], name)) {
                 numbers[n++] = t->newest;

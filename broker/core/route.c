@@ -6,7 +6,8 @@
 static bool
 has_room(const struct replica *r)
 {
-    return r->poll != NULL && r->poll_capacity > 0 && (r->life == LIFE_READY || r->life == LIFE_BUSY);
+    return r->poll != NULL && r->poll_capacity > 0 &&
+           (r->life == LIFE_READY || r->life == LIFE_BUSY);
 }
 
 /* The one with the fewest calls, and of those the one that has been idle longest. */
@@ -16,9 +17,9 @@ least_busy(const struct worker *w)
     struct replica *best = NULL;
     for (uint32_t i = 0; i < w->replica_count; i++) {
         struct replica *r = w->replicas[i];
-        if (has_room(r) && (best == NULL || r->running_count < best->running_count ||
-                            (r->running_count == best->running_count &&
-                             r->idle_since_ns < best->idle_since_ns))) {
+        if (has_room(r) &&
+            (best == NULL || r->running_count < best->running_count ||
+             (r->running_count == best->running_count && r->idle_since_ns < best->idle_since_ns))) {
             best = r;
         }
     }
@@ -56,7 +57,8 @@ give(struct hub *hub, struct replica *r, struct call *call)
 static struct call *
 next_for(const struct replica *r)
 {
-    struct call *own = list_is_empty(&r->queue) ? NULL : CONTAINER(r->queue.next, struct call, queued);
+    struct call *own =
+        list_is_empty(&r->queue) ? NULL : CONTAINER(r->queue.next, struct call, queued);
     struct node *any = &r->worker->queue;
     struct call *shared = list_is_empty(any) ? NULL : CONTAINER(any->next, struct call, queued);
     if (own == NULL || shared == NULL) {
@@ -121,7 +123,7 @@ refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
     if (w == NULL) {
         return "there is no such worker";
     }
-    if (call->only >= 0 && call->only >= (int64_t) w->spec->replicas) {
+    if (call->only >= 0 && call->only >= (int64_t)w->spec->replicas) {
         return "the worker has no replica of this number";
     }
     *code = WIRE_ERR_UNAVAILABLE;

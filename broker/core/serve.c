@@ -21,7 +21,8 @@ of_session(struct hub *hub, struct slot *slot, const struct field *name, uint64_
     return r;
 }
 
-/* ---- ATTACH ----------------------------------------------------------------------------------- */
+/* ---- ATTACH -----------------------------------------------------------------------------------
+ */
 
 /* The token names its process: "<process>.<secret>". */
 static struct replica *
@@ -30,7 +31,7 @@ of_token(struct hub *hub, struct span token)
     uint64_t process = 0;
     size_t i = 0;
     while (i < token.len && i < 19 && token.data[i] >= '0' && token.data[i] <= '9') {
-        process = process * 10 + (uint64_t) (token.data[i++] - '0');
+        process = process * 10 + (uint64_t)(token.data[i++] - '0');
     }
     if (i >= token.len || token.data[i] != '.') {
         return NULL;
@@ -41,7 +42,7 @@ of_token(struct hub *hub, struct span token)
     }
     uint8_t differs = 0;
     for (size_t k = 0; r->token[k] != '\0'; k++) {
-        differs |= (uint8_t) ((uint8_t) r->token[k] ^ token.data[i + 1 + k]);
+        differs |= (uint8_t)((uint8_t)r->token[k] ^ token.data[i + 1 + k]);
     }
     return differs == 0 ? r : NULL;
 }
@@ -57,10 +58,10 @@ keep_methods(struct worker *w, const struct field *methods)
     for (uint32_t i = 0; i < methods->item.count; i++) {
         struct mp_item name;
         struct field about = {0}, policy;
-        (void) mp_next(&inside, &name);
-        (void) mp_skip(&inside, &about.raw);
+        (void)mp_next(&inside, &name);
+        (void)mp_skip(&inside, &about.raw);
         about.inside = about.raw;
-        (void) mp_next(&about.inside, &about.item);
+        (void)mp_next(&about.inside, &about.item);
         memcpy(list[i].name, name.bytes.data, name.bytes.len);
         if (record_key(&about, WIRE_KEY_METHODS_policy, &policy)) {
             list[i].policy = span_is(policy.item.bytes, "idempotent") ? POLICY_IDEMPOTENT
@@ -127,12 +128,12 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
 {
     const struct field *about = RECORD_FIELD(rec, ATTACH, ABOUT);
     struct field token, number = {0}, methods, capacity;
-    struct replica *r = record_key(about, WIRE_KEY_ATTACH_token, &token)
-                            ? of_token(hub, token.item.bytes)
-                            : NULL;
+    struct replica *r =
+        record_key(about, WIRE_KEY_ATTACH_token, &token) ? of_token(hub, token.item.bytes) : NULL;
     if (r == NULL) {
-        slot_fail(hub, slot, WIRE_ERR_PERMISSION_DENIED,
-                  "ATTACH needs the token that the hub put into PRONG_TOKEN of the process it started");
+        slot_fail(
+            hub, slot, WIRE_ERR_PERMISSION_DENIED,
+            "ATTACH needs the token that the hub put into PRONG_TOKEN of the process it started");
         return;
     }
     const bool numbered = record_key(about, WIRE_KEY_ATTACH_attach, &number);
@@ -148,7 +149,8 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
         reconcile(hub, r, about);
     }
     r->capacity = record_key(about, WIRE_KEY_ATTACH_capacity, &capacity) ? capacity.item.uint : 1;
-    if (record_key(about, WIRE_KEY_ATTACH_methods, &methods) && !keep_methods(r->worker, &methods)) {
+    if (record_key(about, WIRE_KEY_ATTACH_methods, &methods) &&
+        !keep_methods(r->worker, &methods)) {
         hub->failed = true;
     }
     if (r->running_count == 0) {
@@ -174,7 +176,8 @@ serve_detach(struct hub *hub, struct replica *r)
     r->poll_capacity = 0;
 }
 
-/* ---- POLL and WORK ---------------------------------------------------------------------------- */
+/* ---- POLL and WORK ----------------------------------------------------------------------------
+ */
 
 static void
 write_acks(struct replica *r, struct buf *b)
@@ -195,8 +198,8 @@ write_work_item(const struct hub *hub, struct buf *b, const struct call *call)
     const int64_t left = (call->deadline.at_ns - hub->now_ns) / NS_PER_MS;
     write_array(b, 6);
     write_uint(b, call->number);
-    write_str(b, (struct span){(const uint8_t *) call->method, call->method_len});
-    write_uint(b, left > 0 ? (uint64_t) left : 0);
+    write_str(b, (struct span){(const uint8_t *)call->method, call->method_len});
+    write_uint(b, left > 0 ? (uint64_t)left : 0);
     write_text(b, call->client->who);
     write_nil(b);
     write_raw(b, args);
@@ -240,11 +243,13 @@ serve_poll(struct hub *hub, struct slot *slot, const struct record *rec)
     }
     const uint64_t taken = RECORD_FIELD(rec, POLL, TAKEN)->item.uint;
     if (taken > r->work || taken < r->taken) {
-        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT, "POLL: taken is not a number of WORK it may be");
+        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT,
+                  "POLL: taken is not a number of WORK it may be");
         return;
     }
     if (r->poll != NULL) {
-        /* The newer one stands; the older one is given up by who sent it, or a repeat of the same. */
+        /* The newer one stands; the older one is given up by who sent it, or a repeat of the same.
+         */
         struct slot *old = r->poll;
         struct buf *b = slot_begin(old);
         write_op(b, WIRE_WORK);
@@ -280,7 +285,8 @@ serve_ack(struct hub *hub, struct replica *r, uint64_t call)
     }
 }
 
-/* ---- REPORT ----------------------------------------------------------------------------------- */
+/* ---- REPORT -----------------------------------------------------------------------------------
+ */
 
 static void
 report_error(struct hub *hub, struct call *call, struct span payload)
@@ -291,9 +297,9 @@ report_error(struct hub *hub, struct call *call, struct span payload)
                   "the worker reported an error that is not [code, began, message, details]");
         return;
     }
-    call_failure(hub, call,
-                 &(struct failure){(enum wire_error) f.code, (enum wire_began) f.began, f.message,
-                                   f.details});
+    call_failure(
+        hub, call,
+        &(struct failure){(enum wire_error)f.code, (enum wire_began)f.began, f.message, f.details});
 }
 
 static void
@@ -311,7 +317,7 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
     r->idle_since_ns = hub->now_ns;
     call->replica = NULL;
     call->ran_process = r->process;
-    switch ((enum wire_report_kind) kind) {
+    switch ((enum wire_report_kind)kind) {
     case WIRE_REPORT_RESULT:
         call_result(hub, call, payload);
         break;
@@ -332,8 +338,8 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
 {
     const struct field *items = RECORD_FIELD(rec, REPORT, ITEMS);
     struct replica *r = replica_find(hub, &RECORD_FIELD(rec, REPORT, REPLICA)->target);
-    const bool current = r != NULL && r->session != 0 &&
-                         r->session == RECORD_FIELD(rec, REPORT, SESSION)->item.uint;
+    const bool current =
+        r != NULL && r->session != 0 && r->session == RECORD_FIELD(rec, REPORT, SESSION)->item.uint;
     if (r == NULL || (!current && !slot->ticket->peer->admin)) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
         return;
@@ -368,7 +374,8 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
     buf_deinit(&forget);
 }
 
-/* ---- CONTROL and COMMAND ---------------------------------------------------------------------- */
+/* ---- CONTROL and COMMAND ----------------------------------------------------------------------
+ */
 
 enum { COMMANDS_MAX = 64 };
 

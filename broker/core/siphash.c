@@ -4,8 +4,9 @@
 #include <endian.h>
 #include <string.h>
 
-/* A call looks up a dozen keys of eight bytes, so the two variants are compiled apart, with their loops
- * over rounds unrolled, and whole words are read at once: 90 instead of 240 instructions for a key. */
+/* A call looks up a dozen keys of eight bytes, so the two variants are compiled apart, with their
+ * loops over rounds unrolled, and whole words are read at once: 90 instead of 240 instructions for
+ * a key. */
 #define INLINED __attribute__((always_inline)) static inline
 
 struct sip {
@@ -49,7 +50,7 @@ part_of_word(const uint8_t *p, size_t len)
 {
     uint64_t v = 0;
     for (size_t i = 0; i < len; i++) {
-        v |= (uint64_t) p[i] << (8 * i);
+        v |= (uint64_t)p[i] << (8 * i);
     }
     return v;
 }
@@ -58,7 +59,7 @@ INLINED uint64_t
 siphash(const struct siphash_key *key, const void *data, size_t len, int compress, int finish)
 {
     const uint8_t *p = data;
-    const uint64_t tail_length = (uint64_t) len << 56;
+    const uint64_t tail_length = (uint64_t)len << 56;
     struct sip s = {
         key->k[0] ^ 0x736f6d6570736575u,
         key->k[1] ^ 0x646f72616e646f6du,

@@ -1,5 +1,5 @@
-/* SipHash-1-3 and -2-4 of Aumasson and Bernstein: a keyed hash, so that a peer who chooses names cannot
- * choose collisions. 2-4 also serves as the pseudo-random function behind tokens. */
+/* SipHash-1-3 and -2-4 of Aumasson and Bernstein: a keyed hash, so that a peer who chooses names
+ * cannot choose collisions. 2-4 also serves as the pseudo-random function behind tokens. */
 #ifndef PRONG_CORE_SIPHASH_H
 #define PRONG_CORE_SIPHASH_H
 

@@ -31,7 +31,7 @@ spec_copy(const struct worker_spec *spec)
     if (copy == NULL) {
         return NULL;
     }
-    char *text = (char *) (copy + 1);
+    char *text = (char *)(copy + 1);
     *copy = *spec;
     memcpy(text, spec->name, name_bytes);
     copy->name = text;

@@ -1,8 +1,8 @@
 /* The structures of the core, shared by its files and by nobody else.
  *
  * Who owns what: the hub owns connections (peers), clients, workers and the ring. A peer owns its
- * tickets, one per request message. A client owns its calls. A replica borrows the calls that it runs,
- * a worker those that wait for it, a ticket those whose outcome it waits for. */
+ * tickets, one per request message. A client owns its calls. A replica borrows the calls that it
+ * runs, a worker those that wait for it, a ticket those whose outcome it waits for. */
 #ifndef PRONG_CORE_STATE_H
 #define PRONG_CORE_STATE_H
 
@@ -16,9 +16,9 @@
 
 enum { NS_PER_MS = 1000000, PEER_CLIENTS_MAX = 64, ACKS_MAX = 64, RING_TOPICS_MAX = 4096 };
 
-/* Tickets and calls that ended are kept for the next ones with a little room for bytes, so that a hub
- * in its steady state allocates nothing. AddressSanitizer would not see that freed ones are used, so
- * builds with it keep none (CMakeLists.txt). */
+/* Tickets and calls that ended are kept for the next ones with a little room for bytes, so that a
+ * hub in its steady state allocates nothing. AddressSanitizer would not see that freed ones are
+ * used, so builds with it keep none (CMakeLists.txt). */
 #ifndef CORE_SPARES_MAX
 #define CORE_SPARES_MAX 64
 #endif
@@ -30,7 +30,8 @@ struct spares {
     size_t count;
 };
 
-/* ---- events (ring.c) -------------------------------------------------------------------------- */
+/* ---- events (ring.c) --------------------------------------------------------------------------
+ */
 
 /* Numbers first..next-1 are in the ring. */
 struct ring {
@@ -118,18 +119,20 @@ struct client {
     int32_t pid;
     uint32_t present; /* connections that spoke for it and live */
     uint64_t ack;     /* every call up to this has its outcome there */
-    uint64_t forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
+    uint64_t
+        forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
     uint64_t emit_seq, emit_number; /* newest event it published */
-    struct node calls; /* all of its calls, oldest first */
+    struct node calls;              /* all of its calls, oldest first */
     uint32_t call_count, unfinished;
     struct deadline deadline; /* when it counts as away, then when it is forgotten */
     bool away;
     char source[WIRE_NAME_BYTES_MAX + 16]; /* the replica that it is, "" for any other program */
-    char who[WIRE_NAME_BYTES_MAX + 16];    /* for workers and people: the replica, or "pid 12 uid 0" */
-    struct node idle; /* in hub->idle_clients when nobody is present */
+    char who[WIRE_NAME_BYTES_MAX + 16]; /* for workers and people: the replica, or "pid 12 uid 0" */
+    struct node idle;                   /* in hub->idle_clients when nobody is present */
 };
 
-/* ---- calls (call.c) --------------------------------------------------------------------------- */
+/* ---- calls (call.c) ---------------------------------------------------------------------------
+ */
 
 enum call_state { CALL_QUEUED, CALL_GIVEN, CALL_DONE };
 
@@ -139,25 +142,25 @@ struct call {
         uint64_t client_number, seq;
     } key;
     struct table_entry by_number; /* in hub->numbers */
-    uint64_t number;   /* between hub and worker */
-    uint64_t seq;      /* as the peer said it */
+    uint64_t number;              /* between hub and worker */
+    uint64_t seq;                 /* as the peer said it */
     struct client *client;
     struct node of_client; /* in client->calls */
     struct node queued;    /* in worker->queue or replica->queue; when done, in hub->finished */
     struct node running;   /* in replica->running */
     struct node waiters;   /* slots */
     enum call_state state;
-    bool emitted;      /* not a call but an EMIT without a client id, kept to know its repeat */
+    bool emitted; /* not a call but an EMIT without a client id, kept to know its repeat */
     bool wants_progress, progress_new, acked;
-    uint8_t policy, runs; /* how often it was given out */
+    uint8_t policy, runs;  /* how often it was given out */
     struct worker *worker; /* NULL for the hub's own methods */
     int64_t only;          /* replica asked for, -1 for any */
     struct replica *replica;
-    uint64_t work;         /* number of the WORK that gave it out */
-    uint64_t ran_process;  /* who reported the outcome and keeps it until we say it may forget */
+    uint64_t work;        /* number of the WORK that gave it out */
+    uint64_t ran_process; /* who reported the outcome and keeps it until we say it may forget */
     struct deadline deadline;
-    struct buf args;       /* arguments; given back with the outcome */
-    struct buf outcome;    /* the encoded answer from its third element on */
+    struct buf args;         /* arguments; given back with the outcome */
+    struct buf outcome;      /* the encoded answer from its third element on */
     enum wire_op outcome_op; /* RESULT or ERROR */
     struct buf progress;
     size_t charged; /* bytes counted in hub->payload_bytes */
@@ -165,7 +168,8 @@ struct call {
     char method[WIRE_NAME_BYTES_MAX];
 };
 
-/* ---- workers (worker.c, life.c, serve.c) ------------------------------------------------------ */
+/* ---- workers (worker.c, life.c, serve.c) ------------------------------------------------------
+ */
 
 enum life {
 #define LIFE(name, text) LIFE_##name,
@@ -205,7 +209,7 @@ struct replica {
     uint64_t capacity;
     struct node running; /* calls given and not reported */
     uint32_t running_count;
-    struct node queue;   /* calls for this replica alone */
+    struct node queue;           /* calls for this replica alone */
     struct slot *poll, *control; /* parked, or NULL */
     uint64_t poll_capacity;
     uint64_t calls_done;
@@ -231,7 +235,8 @@ struct worker {
     uint64_t calls_total, errors_total;
 };
 
-/* ---- the hub ---------------------------------------------------------------------------------- */
+/* ---- the hub ----------------------------------------------------------------------------------
+ */
 
 struct hub {
     struct hub_options options;
@@ -245,7 +250,7 @@ struct hub {
     struct table peers, clients, calls, numbers, workers, processes;
     struct node worker_list, idle_clients, fetches, due;
     struct node untrusted; /* peers, the oldest first */
-    struct node finished; /* calls that may be forgotten when the step ends */
+    struct node finished;  /* calls that may be forgotten when the step ends */
     struct spares spare_tickets, spare_calls;
     struct deadlines deadlines;
     struct ring ring;
@@ -255,7 +260,7 @@ struct hub {
     struct buf scratch; /* for what is built and copied within one step */
     struct hub_effect *effects;
     size_t effect_count, effect_cap;
-    struct node sent; /* tickets whose bytes are in an effect: freed when the next step begins */
+    struct node sent;  /* tickets whose bytes are in an effect: freed when the next step begins */
     struct kept *kept; /* other bytes of effects, likewise */
     struct record records[WIRE_RECORDS_MAX];
 };
@@ -269,14 +274,15 @@ struct hub_effect *effect_add(struct hub *hub, enum hub_effect_kind kind);
 struct span effect_bytes(struct hub *hub, struct span bytes);
 void effects_begin(struct hub *hub);
 
-/* spares.c: put is false when there are enough, and the caller frees; get is NULL when there is none. */
+/* spares.c: put is false when there are enough, and the caller frees; get is NULL when there is
+ * none. */
 bool spares_put(struct spares *spares, struct node *n);
 struct node *spares_get(struct spares *spares);
 
 /* ticket.c */
 void ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in);
-/* Hash of the whole message, 0 on a network; only while it is being taken. Made when first asked for:
- * only those who give no client id need it, and it costs time in the size of the payload. */
+/* Hash of the whole message, 0 on a network; only while it is being taken. Made when first asked
+ * for: only those who give no client id need it, and it costs time in the size of the payload. */
 uint64_t ticket_body_hash(const struct hub *hub, struct ticket *ticket);
 /* A refusal of a whole message. */
 void ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_error code,
@@ -302,7 +308,8 @@ void write_welcome(struct hub *hub, struct buf *b, const struct replica *replica
                    const struct client *client);
 
 /* client.c */
-/* Who speaks: the client of a CALL, WAIT, CANCEL, EMIT or FETCH field. NULL after it was refused. */
+/* Who speaks: the client of a CALL, WAIT, CANCEL, EMIT or FETCH field. NULL after it was refused.
+ */
 struct client *client_of(struct hub *hub, struct slot *slot, const struct field *id);
 struct client *client_find(struct hub *hub, struct peer *peer, const struct field *id);
 void client_ack(struct hub *hub, struct client *client, uint64_t ack);
@@ -312,8 +319,8 @@ void clients_know(struct hub *hub, const struct replica *replica);
 void client_expired(struct hub *hub, struct client *client);
 void client_free(struct hub *hub, struct client *client);
 /* The key of a call: its seq, or for the nameless what makes a repeat known. */
-uint64_t client_call_key(const struct hub *hub, const struct slot *slot, const struct client *client,
-                         uint64_t seq);
+uint64_t client_call_key(const struct hub *hub, const struct slot *slot,
+                         const struct client *client, uint64_t seq);
 /* Room in the window of one that never acknowledges: its oldest outcomes are forgotten. */
 void client_trim(struct hub *hub, struct client *client);
 
@@ -348,8 +355,8 @@ void slot_answer_call(struct hub *hub, struct slot *slot, struct call *call);
 /* route.c */
 /* Queue it for its worker, or give it out at once, or end it. */
 void route_call(struct hub *hub, struct call *call);
-/* A call that was given to a replica and is to be given again: back into the queue, before those that
- * came after it. */
+/* A call that was given to a replica and is to be given again: back into the queue, before those
+ * that came after it. */
 void route_again(struct call *call);
 /* Give waiting calls to replicas that have room. */
 void route_pump(struct hub *hub, struct worker *worker);
@@ -395,14 +402,14 @@ enum life_input {
 };
 void life_step(struct hub *hub, struct replica *replica, enum life_input input);
 const char *life_text(enum life life);
-bool life_serves(enum life life);  /* attached and taking calls */
+bool life_serves(enum life life); /* attached and taking calls */
 bool life_has_hope(const struct replica *replica);
 void life_started(struct hub *hub, const struct hub_input *in);
 void life_start_failed(struct hub *hub, const struct hub_input *in);
 void life_exited(struct hub *hub, const struct hub_input *in);
 void life_alive(struct hub *hub, const struct hub_input *in);
-/* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its policy
- * allows that. */
+/* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its
+ * policy allows that. */
 void life_end_calls(struct hub *hub, struct replica *replica, const char *why);
 
 /* ring.c, fetch.c */

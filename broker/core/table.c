@@ -4,7 +4,7 @@
 static unsigned
 hash(const struct table *t, const void *key, size_t len)
 {
-    return (unsigned) siphash13(&t->key, key, len);
+    return (unsigned)siphash13(&t->key, key, len);
 }
 
 bool

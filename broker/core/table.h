@@ -1,7 +1,7 @@
 /* Hash tables inside their elements: uthash with a keyed hash, because peers choose names.
  *
- * Only the forms that take the hash's value are used, so the key of the hash lives with the table and
- * not in a global. Running out of memory is an answer, not an exit. */
+ * Only the forms that take the hash's value are used, so the key of the hash lives with the table
+ * and not in a global. Running out of memory is an answer, not an exit. */
 #ifndef PRONG_CORE_TABLE_H
 #define PRONG_CORE_TABLE_H
 

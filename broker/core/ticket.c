@@ -1,9 +1,9 @@
 /* Request messages: taken apart into records, each with a slot for its answer.
  *
- * A message has one answer. It is sent when nothing in it waits any more, or as soon as something that
- * waited has come: what still waits is then told PENDING, or gets an empty answer, and is asked again.
- * REPORT and HELLO alone do not make an answer due, because a worker sends REPORT and POLL together
- * and wants the answer when there is work. */
+ * A message has one answer. It is sent when nothing in it waits any more, or as soon as something
+ * that waited has come: what still waits is then told PENDING, or gets an empty answer, and is
+ * asked again. REPORT and HELLO alone do not make an answer due, because a worker sends REPORT and
+ * POLL together and wants the answer when there is work. */
 #include "broker/core/state.h"
 
 #include <assert.h>
@@ -64,7 +64,7 @@ ticket_new(struct hub *hub, struct peer *peer, const struct hub_input *in, size_
     t->peer = peer;
     t->request = in->message.request;
     t->sp_id = in->message.sp_id;
-    t->slot_count = (uint32_t) slots;
+    t->slot_count = (uint32_t)slots;
     list_init(&t->due);
     list_append(&peer->tickets, &t->link);
     peer->ticket_count++;
@@ -175,7 +175,7 @@ ticket_take(struct hub *hub, struct peer *peer, const struct hub_input *in)
         list_append(&hub->due, &t->due);
     } else if (t->parked > 0 && t->deadline.place == 0 &&
                !deadline_set(&hub->deadlines, &t->deadline, DEADLINE_TICKET,
-                             hub->now_ns + (int64_t) WIRE_PARK_MS * NS_PER_MS)) {
+                             hub->now_ns + (int64_t)WIRE_PARK_MS * NS_PER_MS)) {
         hub->failed = true;
     }
 }
@@ -337,10 +337,11 @@ tickets_send(struct hub *hub)
         struct ticket *t = CONTAINER(n, struct ticket, due);
         if (t->parked > 0 && must_wait(t)) {
             list_remove(&t->due);
-            /* It may have been due because its time was up, as that of a FETCH in the same message. */
+            /* It may have been due because its time was up, as that of a FETCH in the same message.
+             */
             if (t->deadline.place == 0 &&
                 !deadline_set(&hub->deadlines, &t->deadline, DEADLINE_TICKET,
-                              hub->now_ns + (int64_t) WIRE_PARK_MS * NS_PER_MS)) {
+                              hub->now_ns + (int64_t)WIRE_PARK_MS * NS_PER_MS)) {
                 hub->failed = true;
             }
         } else {

@@ -1,4 +1,5 @@
-/* Workers and their replicas: what there is, by name and by process. How a replica lives is life.c. */
+/* Workers and their replicas: what there is, by name and by process. How a replica lives is life.c.
+ */
 #include "broker/core/state.h"
 
 #include <stdio.h>
@@ -15,7 +16,8 @@ worker_find(struct hub *hub, struct span name)
 struct replica *
 replica_of_process(struct hub *hub, uint64_t process)
 {
-    struct table_entry *e = process == 0 ? NULL : table_find(&hub->processes, &process, sizeof process);
+    struct table_entry *e =
+        process == 0 ? NULL : table_find(&hub->processes, &process, sizeof process);
     return e == NULL ? NULL : CONTAINER(e, struct replica, by_process);
 }
 
@@ -31,7 +33,8 @@ replica_find(struct hub *hub, const struct target *target)
 void
 replica_name(const struct replica *r, char out[WIRE_NAME_BYTES_MAX + 16])
 {
-    (void) snprintf(out, WIRE_NAME_BYTES_MAX + 16, "%s/%u", r->worker->spec->name, (unsigned) r->index);
+    (void)snprintf(out, WIRE_NAME_BYTES_MAX + 16, "%s/%u", r->worker->spec->name,
+                   (unsigned)r->index);
 }
 
 const struct method *
@@ -122,7 +125,8 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
     list_init(&w->link);
     list_init(&w->queue);
     w->spec = spec_copy(spec);
-    if (w->spec == NULL || !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||
+    if (w->spec == NULL ||
+        !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||
         !worker_resize(hub, w, spec->replicas)) {
         worker_free(hub, w);
         return NULL;

@@ -19,18 +19,19 @@ static int64_t
 clock_ns(clockid_t clock)
 {
     struct timespec t;
-    (void) clock_gettime(clock, &t);
-    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+    (void)clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void
 read_clocks(struct broker *b)
 {
     b->now_ns = clock_ns(CLOCK_MONOTONIC);
-    b->wall_us = (uint64_t) clock_ns(CLOCK_REALTIME) / 1000;
+    b->wall_us = (uint64_t)clock_ns(CLOCK_REALTIME) / 1000;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static int
 fail(struct broker *b, int code, const char *text)
@@ -53,10 +54,11 @@ open_to_group(struct broker *b, const char *runtime_dir)
         log_write(&b->log, LOG_ERROR, "hub: group: there is no group '%s'", name);
         return EX_CONFIG;
     }
-    (void) snprintf(path, sizeof path, "%s/hub.sock", runtime_dir);
-    if (chown(path, (uid_t) -1, group->gr_gid) != 0 || chown(runtime_dir, (uid_t) -1, group->gr_gid) != 0 ||
-        chmod(runtime_dir, 0750) != 0) {
-        log_write(&b->log, LOG_ERROR, "cannot give %s to the group '%s': %s", runtime_dir, name, strerror(errno));
+    (void)snprintf(path, sizeof path, "%s/hub.sock", runtime_dir);
+    if (chown(path, (uid_t)-1, group->gr_gid) != 0 ||
+        chown(runtime_dir, (uid_t)-1, group->gr_gid) != 0 || chmod(runtime_dir, 0750) != 0) {
+        log_write(&b->log, LOG_ERROR, "cannot give %s to the group '%s': %s", runtime_dir, name,
+                  strerror(errno));
         return EX_NOPERM;
     }
     return EX_OK;
@@ -69,7 +71,7 @@ open_link(struct broker *b, const char *url, bool use_nng)
     const struct link_server_options options = {
         .epoll_fd = b->epoll_fd,
         .use_nng = use_nng,
-        .message_bytes_max = (size_t) hub->message_bytes_max,
+        .message_bytes_max = (size_t)hub->message_bytes_max,
         .socket_mode = hub->group != NULL ? 0660 : 0600,
         .peers_max = 1024,
         .out_bytes_max = 64 << 20,
@@ -92,7 +94,7 @@ static int
 open_links(struct broker *b, const char *runtime_dir)
 {
     const struct config_hub *hub = &b->config->hub;
-    (void) snprintf(b->url, sizeof b->url, "ipc://%s/hub.sock", runtime_dir);
+    (void)snprintf(b->url, sizeof b->url, "ipc://%s/hub.sock", runtime_dir);
     int code = open_link(b, b->url, hub->local_engine == CONFIG_ENGINE_NNG);
     if (code == EX_OK) {
         code = open_to_group(b, runtime_dir);
@@ -116,16 +118,16 @@ open_hub(struct broker *b, const char *runtime_dir)
         .version = PRONG_VERSION,
         .epoch = epoch != NULL ? strtoull(epoch, NULL, 10) : 1,
         .uid = getuid(),
-        .events_bytes = (uint64_t) c->events_size_bytes,
-        .message_bytes = (uint64_t) c->message_bytes_max,
+        .events_bytes = (uint64_t)c->events_size_bytes,
+        .message_bytes = (uint64_t)c->message_bytes_max,
         .drain_ms = c->stop_timeout_ms,
     };
     if (!secret_load(runtime_dir, options.epoch == 1, options.secret, why, sizeof why)) {
         return fail(b, EX_CANTCREAT, why);
     }
-    (void) snprintf(token_path, sizeof token_path, "%s/token", runtime_dir);
-    if (c->listen.count > 0 &&
-        !secret_token(c->token_file != NULL ? c->token_file : token_path, &token, why, sizeof why)) {
+    (void)snprintf(token_path, sizeof token_path, "%s/token", runtime_dir);
+    if (c->listen.count > 0 && !secret_token(c->token_file != NULL ? c->token_file : token_path,
+                                             &token, why, sizeof why)) {
         return fail(b, EX_CONFIG, why);
     }
     options.token = buf_span(&token);
@@ -170,10 +172,11 @@ spawner_gone(void *context)
 int
 broker_open(struct broker *b, const char *runtime_dir, struct config *config)
 {
-    *b = (struct broker){.epoll_fd = -1, .log = log_start(), .config = config, .stop_by_ns = HUB_NEVER};
+    *b = (struct broker){
+        .epoll_fd = -1, .log = log_start(), .config = config, .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
-    b->log.level = (enum log_level) config->hub.log_level;
-    (void) snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
+    b->log.level = (enum log_level)config->hub.log_level;
+    (void)snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
     b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     const struct output_options output = {
         b->epoll_fd, config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir, &b->log};
@@ -193,12 +196,14 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config)
         code = open_links(b, runtime_dir);
     }
     if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
-        code = fail(b, EX_USAGE, "descriptor 3 is not the spawner: prong-broker is started by prongd");
+        code =
+            fail(b, EX_USAGE, "descriptor 3 is not the spawner: prong-broker is started by prongd");
     }
     return code;
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 /* Milliseconds until the core or a stop that takes too long wants the time; -1 for never. */
 static int
@@ -215,7 +220,7 @@ timeout_ms(const struct broker *b)
     }
     /* Rounded up: a turn just before a deadline would do nothing and come again. */
     const int64_t left_ms = (left_ns + 999999) / 1000000;
-    return left_ms > 3600000 ? 3600000 : (int) left_ms;
+    return left_ms > 3600000 ? 3600000 : (int)left_ms;
 }
 
 static void
@@ -231,7 +236,7 @@ keep_time(struct broker *b)
         log_write(&b->log, LOG_WARN, "stopping takes too long: %s",
                   b->hurries == 0 ? "running calls are given up" : "killing what still runs");
         b->hurries++;
-        b->stop_by_ns = b->now_ns + (int64_t) HURRY_MS * 1000000;
+        b->stop_by_ns = b->now_ns + (int64_t)HURRY_MS * 1000000;
         broker_feed(b, &in);
     }
 }
@@ -274,7 +279,7 @@ broker_close(struct broker *b)
     config_free(b->config);
     free(b->follows);
     if (b->epoll_fd >= 0) {
-        (void) close(b->epoll_fd);
+        (void)close(b->epoll_fd);
     }
     *b = (struct broker){.epoll_fd = -1};
 }

@@ -35,11 +35,11 @@ struct broker {
     int64_t now_ns, stop_by_ns;
     uint64_t wall_us;
     int stop_level; /* how often the spawner was asked to stop, as far as the core knows */
-    int hurries; /* how often a stop that takes too long was made faster */
+    int hurries;    /* how often a stop that takes too long was made faster */
 };
 
-/* Build everything from a configuration; listening begins, no worker is started yet. Errors are told
- * on the log: the sysexits code of the program, 0 when all is well. */
+/* Build everything from a configuration; listening begins, no worker is started yet. Errors are
+ * told on the log: the sysexits code of the program, 0 when all is well. */
 int broker_open(struct broker *b, const char *runtime_dir, struct config *config);
 /* Serve until the hub has ended; the exit code. */
 int broker_run(struct broker *b);
@@ -50,9 +50,10 @@ void broker_feed(struct broker *b, struct hub_input *in);
 void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);
 extern const struct link_handler broker_link_handler;
 
-/* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the token
- * for network clients. Both in files of mode 0600. false with a text for people. */
-bool secret_load(const char *runtime_dir, bool first, uint8_t secret[16], char *why, size_t why_size);
+/* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the
+ * token for network clients. Both in files of mode 0600. false with a text for people. */
+bool secret_load(const char *runtime_dir, bool first, uint8_t secret[16], char *why,
+                 size_t why_size);
 bool secret_token(const char *path, struct buf *token, char *why, size_t why_size);
 
 #endif

@@ -27,7 +27,8 @@ link_of(const struct broker *b, uint64_t peer)
     return b->links[peer >> LINK_SHIFT];
 }
 
-/* ---- effects ---------------------------------------------------------------------------------- */
+/* ---- effects ----------------------------------------------------------------------------------
+ */
 
 /* Something to tell the core once its present effects are done with; NULL when memory is out, which
  * ends the broker: what it was told to do would be lost. */
@@ -54,7 +55,8 @@ follow_add(struct broker *b, enum hub_input_kind kind)
 static void
 send_simple(struct broker *b, enum spawn_op op, int status)
 {
-    const struct spawn_record r = {.version = SPAWN_RECORDS_VERSION, .op = (uint16_t) op, .status = status};
+    const struct spawn_record r = {
+        .version = SPAWN_RECORDS_VERSION, .op = (uint16_t)op, .status = status};
     spawn_link_send(&b->spawner, &r, NULL);
 }
 
@@ -155,7 +157,8 @@ step(struct broker *b, struct hub_input *in)
     in->now_ns = b->now_ns;
     in->wall_us = b->wall_us;
     if (!hub_step(b->hub, in, &effects)) {
-        /* A broker that could not tell what it decided is worth nothing: the next one starts clean. */
+        /* A broker that could not tell what it decided is worth nothing: the next one starts clean.
+         */
         log_write(&b->log, LOG_ERROR, "out of memory");
         b->ended = true;
         b->exit_code = 71;
@@ -180,7 +183,8 @@ broker_feed(struct broker *b, struct hub_input *in)
     b->follow_count = 0;
 }
 
-/* ---- links ------------------------------------------------------------------------------------ */
+/* ---- links ------------------------------------------------------------------------------------
+ */
 
 static void
 opened(void *context, struct link_server *s, uint64_t peer, const struct link_cred *cred)
@@ -207,7 +211,8 @@ message(void *context, struct link_server *s, uint64_t peer, uint64_t request, u
 }
 
 static void
-oversized(void *context, struct link_server *s, uint64_t peer, uint64_t request, uint64_t size_bytes)
+oversized(void *context, struct link_server *s, uint64_t peer, uint64_t request,
+          uint64_t size_bytes)
 {
     struct broker *b = context;
     struct hub_input in = {.kind = HUB_IN_OVERSIZED, .peer = peer_of(b, s, peer)};
@@ -227,7 +232,8 @@ closed(void *context, struct link_server *s, uint64_t peer)
 const struct link_handler broker_link_handler = {
     .opened = opened, .message = message, .oversized = oversized, .closed = closed};
 
-/* ---- the spawner ------------------------------------------------------------------------------ */
+/* ---- the spawner ------------------------------------------------------------------------------
+ */
 
 static void
 take_output(struct broker *b, const struct spawn_record *r, int fd)
@@ -240,15 +246,16 @@ take_output(struct broker *b, const struct spawn_record *r, int fd)
     worker[sizeof worker - 1] = '\0';
     char *slash = strchr(worker, '/');
     if (slash == NULL) {
-        (void) close(fd);
+        (void)close(fd);
         return;
     }
     *slash = '\0';
-    struct output_target target = {worker, (uint32_t) strtoul(slash + 1, NULL, 10), r->pid, 10 << 20, 3};
+    struct output_target target = {worker, (uint32_t)strtoul(slash + 1, NULL, 10), r->pid, 10 << 20,
+                                   3};
     for (size_t i = 0; i < b->config->worker_count; i++) {
         if (strcmp(b->config->workers[i].name, worker) == 0) {
-            target.file_bytes_max = (size_t) b->config->workers[i].log_bytes_max;
-            target.backups = (uint32_t) b->config->workers[i].log_backups;
+            target.file_bytes_max = (size_t)b->config->workers[i].log_bytes_max;
+            target.backups = (uint32_t)b->config->workers[i].log_backups;
         }
     }
     output_add(b->output, r->id, fd, &target);
@@ -262,8 +269,8 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.pid = r->pid;
     in.process.status = r->status;
     in.process.error = strerror(r->error);
-    in.process.step = spawn_step_text((enum spawn_step) r->step);
-    in.process.never = launch_never((enum spawn_step) r->step);
+    in.process.step = spawn_step_text((enum spawn_step)r->step);
+    in.process.never = launch_never((enum spawn_step)r->step);
     in.process.name = r->name;
     broker_feed(b, &in);
 }
@@ -284,9 +291,9 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     if (r->op == SPAWN_STARTED || r->op == SPAWN_ALIVE || r->op == SPAWN_EXITED) {
         take_output(b, r, fd);
     } else if (fd >= 0) {
-        (void) close(fd);
+        (void)close(fd);
     }
-    switch ((enum spawn_op) r->op) {
+    switch ((enum spawn_op)r->op) {
     case SPAWN_STARTED:
         feed_process(b, r, HUB_IN_STARTED);
         return;
@@ -299,7 +306,8 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         }
         return;
     case SPAWN_EXITED: {
-        const struct spawn_record forget = {.version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
+        const struct spawn_record forget = {
+            .version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
         output_end(b->output, r->id);
         feed_process(b, r, HUB_IN_EXITED);
         spawn_link_send(&b->spawner, &forget, NULL);
@@ -315,7 +323,8 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         ask_to_stop(b, r->status);
         return;
     case SPAWN_RELOAD:
-        log_write(&b->log, LOG_WARN, "reloading the configuration is not possible yet: SIGHUP is ignored");
+        log_write(&b->log, LOG_WARN,
+                  "reloading the configuration is not possible yet: SIGHUP is ignored");
         return;
     case SPAWN_START:
     case SPAWN_SIGNAL:
@@ -325,5 +334,6 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_FORGET:
         break;
     }
-    log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends", (int) r->op);
+    log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends",
+              (int)r->op);
 }

@@ -30,9 +30,9 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
     }
     *spec = (struct worker_spec){
         .name = w->name,
-        .launch = {(uint32_t) (w->command.count + w->args.count), (uint32_t) w->environment.count,
-                   (const char *) text->data, text->w},
-        .replicas = (uint32_t) w->replicas,
+        .launch = {(uint32_t)(w->command.count + w->args.count), (uint32_t)w->environment.count,
+                   (const char *)text->data, text->w},
+        .replicas = (uint32_t)w->replicas,
         .autostart = w->autostart,
         .ready = w->ready == CONFIG_READY_STARTED ? SPEC_READY_STARTED : SPEC_READY_ATTACH,
         .restart = w->restart == CONFIG_RESTART_NO       ? SPEC_RESTART_NO
@@ -41,16 +41,17 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         .start_timeout_ms = w->start_timeout_ms,
         .restart_delay_ms = w->restart_delay_ms,
         .restart_delay_ms_max = w->restart_delay_ms_max,
-        .restarts_max = (uint32_t) w->restarts_max,
+        .restarts_max = (uint32_t)w->restarts_max,
         .restart_window_ms = w->restart_window_ms,
         .stop_signal = w->stop_signal,
         .stop_timeout_ms = w->stop_timeout_ms,
-        .queue_max = (uint32_t) w->queue_size,
+        .queue_max = (uint32_t)w->queue_size,
     };
     return !text->failed;
 }
 
-/* ---- one process ------------------------------------------------------------------------------ */
+/* ---- one process ------------------------------------------------------------------------------
+ */
 
 /* Texts of one start: argv and environment as exec wants them, all in memory of their own. */
 struct texts {
@@ -68,10 +69,10 @@ texts_add(struct texts *t, const char *text, uint32_t replica)
 {
     struct buf b = {0};
     char number[16];
-    const int digits = snprintf(number, sizeof number, "%u", (unsigned) replica);
+    const int digits = snprintf(number, sizeof number, "%u", (unsigned)replica);
     for (const char *p = text; *p != '\0'; p++) {
-        if (p[0] == '%' && p[1] == 'i' && replica != (uint32_t) AS_IS) {
-            buf_put(&b, number, (size_t) digits);
+        if (p[0] == '%' && p[1] == 'i' && replica != (uint32_t)AS_IS) {
+            buf_put(&b, number, (size_t)digits);
             p++;
         } else {
             buf_put(&b, p, 1);
@@ -93,7 +94,7 @@ texts_add(struct texts *t, const char *text, uint32_t replica)
         buf_deinit(&b);
         return;
     }
-    t->items[t->count++] = (char *) b.data; /* moved */
+    t->items[t->count++] = (char *)b.data; /* moved */
     t->items[t->count] = NULL;
 }
 
@@ -127,18 +128,19 @@ texts_setf(struct texts *t, const char *format, ...)
     char setting[600];
     va_list args;
     va_start(args, format);
-    (void) vsnprintf(setting, sizeof setting, format, args);
+    (void)vsnprintf(setting, sizeof setting, format, args);
     va_end(args);
-    texts_set(t, setting, (uint32_t) AS_IS);
+    texts_set(t, setting, (uint32_t)AS_IS);
 }
 
 static void
-set_environment(struct texts *env, const struct hub_effect *start, const char *url, const char *text)
+set_environment(struct texts *env, const struct hub_effect *start, const char *url,
+                const char *text)
 {
     for (char **e = environ; *e != NULL; e++) {
         /* What the spawner told this broker is not for workers. */
         if (strncmp(*e, "PRONG_EPOCH=", 12) != 0 && strncmp(*e, "PRONG_KEEPER_PID=", 17) != 0) {
-            texts_add(env, *e, (uint32_t) AS_IS);
+            texts_add(env, *e, (uint32_t)AS_IS);
         }
     }
     texts_set(env, "PYTHONUNBUFFERED=1", 0);
@@ -148,13 +150,14 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     }
     texts_setf(env, "PRONG_URL=%s", url);
     texts_setf(env, "PRONG_WORKER=%s", start->spec->name);
-    texts_setf(env, "PRONG_REPLICA=%u", (unsigned) start->replica);
-    texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long) start->process);
+    texts_setf(env, "PRONG_REPLICA=%u", (unsigned)start->replica);
+    texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
     texts_setf(env, "PRONG_TOKEN=%s", start->token);
 }
 
 bool
-launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record, char *text)
+launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
+              char *text)
 {
     struct texts argv = {0}, env = {0}, dir = {0};
     const char *p = start->spec->launch.text;
@@ -165,10 +168,13 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
         p += strlen(p) + 1;
     }
     set_environment(&env, start, url, p);
-    *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
-    (void) snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name, (unsigned) start->replica);
-    const bool ok = !argv.failed && !env.failed && !dir.failed &&
-                    spawn_text_pack(record, text, SPAWN_TEXT_BYTES_MAX, dir.items[0], argv.items, env.items);
+    *record = (struct spawn_record){
+        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
+    (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
+                   (unsigned)start->replica);
+    const bool ok =
+        !argv.failed && !env.failed && !dir.failed &&
+        spawn_text_pack(record, text, SPAWN_TEXT_BYTES_MAX, dir.items[0], argv.items, env.items);
     texts_free(&argv);
     texts_free(&env);
     texts_free(&dir);

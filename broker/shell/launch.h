@@ -1,4 +1,5 @@
-/* From configuration to process: a worker's specification, and the environment that one replica gets. */
+/* From configuration to process: a worker's specification, and the environment that one replica
+ * gets. */
 #ifndef PRONG_SHELL_LAUNCH_H
 #define PRONG_SHELL_LAUNCH_H
 
@@ -11,13 +12,14 @@
  * false when memory is out. */
 bool launch_spec(const struct config_worker *worker, struct worker_spec *spec, struct buf *text);
 
-/* Fill a SPAWN_START from a HUB_OUT_START: name, folder, arguments, and the hub's own environment with
- * the worker's and the hub's settings on top; %i is the number of the replica in all of them. `text`
- * has SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
-bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record, char *text);
+/* Fill a SPAWN_START from a HUB_OUT_START: name, folder, arguments, and the hub's own environment
+ * with the worker's and the hub's settings on top; %i is the number of the replica in all of them.
+ * `text` has SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
+bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
+                   char *text);
 
-/* Whether a start that failed at this step would fail again: what cannot be executed will not become
- * executable by itself, as with 126 and 127 of a shell. */
+/* Whether a start that failed at this step would fail again: what cannot be executed will not
+ * become executable by itself, as with 126 and 127 of a shell. */
 bool launch_never(enum spawn_step step);
 
 #endif

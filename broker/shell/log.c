@@ -18,13 +18,13 @@ log_start(void)
 void
 log_time(uint64_t wall_us, char out[LOG_TIME_BYTES])
 {
-    const time_t seconds = (time_t) (wall_us / 1000000);
+    const time_t seconds = (time_t)(wall_us / 1000000);
     struct tm tm;
     char date[24] = "";
     if (gmtime_r(&seconds, &tm) != NULL) {
-        (void) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+        (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
     }
-    (void) snprintf(out, LOG_TIME_BYTES, "%s.%06uZ", date, (unsigned) (wall_us % 1000000));
+    (void)snprintf(out, LOG_TIME_BYTES, "%s.%06uZ", date, (unsigned)(wall_us % 1000000));
 }
 
 void
@@ -33,8 +33,10 @@ log_write(const struct log *log, enum log_level level, const char *format, ...)
     static const struct {
         const char *name;
         int priority; /* as sd-daemon numbers them */
-    } levels[] = {
-        [LOG_ERROR] = {"ERROR", 3}, [LOG_WARN] = {"WARN", 4}, [LOG_INFO] = {"INFO", 6}, [LOG_DEBUG] = {"DEBUG", 7}};
+    } levels[] = {[LOG_ERROR] = {"ERROR", 3},
+                  [LOG_WARN] = {"WARN", 4},
+                  [LOG_INFO] = {"INFO", 6},
+                  [LOG_DEBUG] = {"DEBUG", 7}};
     char text[1024], when[LOG_TIME_BYTES], priority[8] = "";
     struct timespec t;
     va_list args;
@@ -42,16 +44,16 @@ log_write(const struct log *log, enum log_level level, const char *format, ...)
         return;
     }
     va_start(args, format);
-    (void) vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    (void) clock_gettime(CLOCK_REALTIME, &t);
-    log_time((uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000, when);
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    log_time((uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000, when);
     if (log->journal) {
-        (void) snprintf(priority, sizeof priority, "<%d>", levels[level].priority);
+        (void)snprintf(priority, sizeof priority, "<%d>", levels[level].priority);
     }
     /* A log that cannot be written has nowhere to say so. */
-    (void) dprintf(STDERR_FILENO, "%s%s %s broker[%d] %s\n", priority, when, levels[level].name,
-                   (int) getpid(), text);
+    (void)dprintf(STDERR_FILENO, "%s%s %s broker[%d] %s\n", priority, when, levels[level].name,
+                  (int)getpid(), text);
 }
 
 static int
@@ -59,12 +61,12 @@ put_value(char *out, size_t size, const struct mp_item *v)
 {
     switch (v->kind) {
     case MP_STR:
-        return snprintf(out, size, "'%.*s'", v->bytes.len > 200 ? 200 : (int) v->bytes.len,
-                        (const char *) v->bytes.data);
+        return snprintf(out, size, "'%.*s'", v->bytes.len > 200 ? 200 : (int)v->bytes.len,
+                        (const char *)v->bytes.data);
     case MP_UINT:
-        return snprintf(out, size, "%llu", (unsigned long long) v->uint);
+        return snprintf(out, size, "%llu", (unsigned long long)v->uint);
     case MP_NEGATIVE:
-        return snprintf(out, size, "%lld", (long long) v->negative);
+        return snprintf(out, size, "%lld", (long long)v->negative);
     case MP_BOOL:
         return snprintf(out, size, v->boolean ? "true" : "false");
     case MP_NIL:
@@ -90,11 +92,11 @@ log_event(const struct log *log, struct span topic, struct span map)
             if (!mp_next(&map, &name) || name.kind != MP_STR || !mp_next(&map, &value)) {
                 break;
             }
-            n += (size_t) snprintf(text + n, sizeof text - n, " %.*s=",
-                                   name.bytes.len > 64 ? 64 : (int) name.bytes.len,
-                                   (const char *) name.bytes.data);
-            n += (size_t) put_value(text + n, sizeof text - n, &value);
+            n += (size_t)snprintf(text + n, sizeof text - n,
+                                  " %.*s=", name.bytes.len > 64 ? 64 : (int)name.bytes.len,
+                                  (const char *)name.bytes.data);
+            n += (size_t)put_value(text + n, sizeof text - n, &value);
         }
     }
-    log_write(log, LOG_INFO, "%.*s%s", (int) topic.len, (const char *) topic.data, text);
+    log_write(log, LOG_INFO, "%.*s%s", (int)topic.len, (const char *)topic.data, text);
 }

@@ -1,4 +1,5 @@
-/* prong-broker: started by prongd with the spawner at descriptor 3; or a look at a configuration. */
+/* prong-broker: started by prongd with the spawner at descriptor 3; or a look at a configuration.
+ */
 #include "broker/shell/broker.h"
 
 #include <getopt.h>
@@ -32,7 +33,7 @@ read_config(const char *file)
     if (config_load(file, &config_env_process, &config, &diag) != 0) {
         char text[CONFIG_DIAG_BYTES_MAX + 300];
         config_diag_format(&diag, text, sizeof text);
-        (void) fprintf(stderr, "%s\n", text);
+        (void)fprintf(stderr, "%s\n", text);
         return NULL;
     }
     return config;
@@ -53,7 +54,7 @@ serve(const struct arguments *a)
     struct broker broker;
     char *found = NULL;
     if (a->config == NULL && !a->no_config && config_find(&config_env_process, &found) != 0) {
-        (void) fprintf(stderr, "out of memory\n");
+        (void)fprintf(stderr, "out of memory\n");
         return EX_OSERR;
     }
     struct config *config = read_config(a->config != NULL ? a->config : found);
@@ -73,15 +74,19 @@ int
 main(int argc, char *argv[])
 {
     static const struct option options[] = {
-        {"runtime-dir", required_argument, NULL, 'r'}, {"config", required_argument, NULL, 'c'},
-        {"no-config", no_argument, NULL, 'n'},         {"check", required_argument, NULL, 'k'},
+        {"runtime-dir", required_argument, NULL, 'r'},
+        {"config", required_argument, NULL, 'c'},
+        {"no-config", no_argument, NULL, 'n'},
+        {"check", required_argument, NULL, 'k'},
         {"print-default-config", no_argument, NULL, 'd'},
-        {"print-config-manual", no_argument, NULL, 'm'}, {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},              {0},
+        {"print-config-manual", no_argument, NULL, 'm'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct arguments a = {0};
-    (void) signal(SIGPIPE, SIG_IGN);
-    (void) signal(SIGXFSZ, SIG_IGN); /* a log file at a limit of the system is a write that fails */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a log file at a limit of the system is a write that fails */
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'r':
@@ -105,7 +110,7 @@ main(int argc, char *argv[])
         case 'h':
             return fputs(usage, stdout) < 0 ? EX_IOERR : EX_OK;
         default:
-            (void) fputs(usage, stderr);
+            (void)fputs(usage, stderr);
             return EX_USAGE;
         }
     }
@@ -113,7 +118,7 @@ main(int argc, char *argv[])
         return check(a.check);
     }
     if (a.runtime_dir == NULL || optind < argc) {
-        (void) fputs(usage, stderr);
+        (void)fputs(usage, stderr);
         return EX_USAGE;
     }
     return serve(&a);

@@ -14,12 +14,18 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A read is small because each line of it costs a write: who writes short lines without end may not hold
- * up the calls of others for long. */
-enum { LINE_BYTES_MAX = 8192, KEPT_LINES = 1000, KEPT_BYTES_MAX = 128 * 1024, READ_BYTES_MAX = 1024 };
+/* A read is small because each line of it costs a write: who writes short lines without end may not
+ * hold up the calls of others for long. */
+enum {
+    LINE_BYTES_MAX = 8192,
+    KEPT_LINES = 1000,
+    KEPT_BYTES_MAX = 128 * 1024,
+    READ_BYTES_MAX = 1024
+};
 
 struct line {
-    uint64_t number; /* over all replicas, so that lines can be told in the order in which they came */
+    uint64_t
+        number; /* over all replicas, so that lines can be told in the order in which they came */
     uint64_t time_us;
     const struct stream *of;
     int32_t pid;
@@ -81,16 +87,17 @@ find_stream(const struct output *o, const char *worker, uint32_t replica)
     return NULL;
 }
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------
+ */
 
 static void
 file_name(const struct output *o, const struct stream *s, uint32_t backup, char *out, size_t size)
 {
     if (backup == 0) {
-        (void) snprintf(out, size, "%s/%s.%u.log", o->options.dir, s->worker, (unsigned) s->replica);
+        (void)snprintf(out, size, "%s/%s.%u.log", o->options.dir, s->worker, (unsigned)s->replica);
     } else {
-        (void) snprintf(out, size, "%s/%s.%u.log.%u", o->options.dir, s->worker, (unsigned) s->replica,
-                        (unsigned) backup);
+        (void)snprintf(out, size, "%s/%s.%u.log.%u", o->options.dir, s->worker,
+                       (unsigned)s->replica, (unsigned)backup);
     }
 }
 
@@ -99,7 +106,7 @@ file_open(const struct output *o, struct stream *s)
 {
     char name[4200];
     struct stat st;
-    (void) mkdir(o->options.dir, 0700); /* when it cannot be made, opening the file tells */
+    (void)mkdir(o->options.dir, 0700); /* when it cannot be made, opening the file tells */
     file_name(o, s, 0, name, sizeof name);
     s->fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->fd < 0) {
@@ -108,23 +115,23 @@ file_open(const struct output *o, struct stream *s)
         }
         return;
     }
-    s->file_bytes = fstat(s->fd, &st) == 0 ? (size_t) st.st_size : 0;
+    s->file_bytes = fstat(s->fd, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
 static void
 file_rotate(const struct output *o, struct stream *s)
 {
     char from[4200], to[4200];
-    (void) close(s->fd);
+    (void)close(s->fd);
     s->fd = -1;
     for (uint32_t i = s->backups; i > 0; i--) {
         file_name(o, s, i - 1, from, sizeof from);
         file_name(o, s, i, to, sizeof to);
-        (void) rename(from, to); /* the older ones need not be there */
+        (void)rename(from, to); /* the older ones need not be there */
     }
     if (s->backups == 0) {
         file_name(o, s, 0, from, sizeof from);
-        (void) unlink(from);
+        (void)unlink(from);
     }
     file_open(o, s);
 }
@@ -139,26 +146,28 @@ file_put(const struct output *o, struct stream *s, const char *bytes, size_t len
         file_rotate(o, s);
     }
     const ssize_t n = s->fd < 0 ? -1 : write(s->fd, bytes, len);
-    if (n > 0 && n != (ssize_t) len && ftruncate(s->fd, (off_t) s->file_bytes) != 0) {
-        s->file_bytes += (size_t) n; /* the piece of a line stays */
+    if (n > 0 && n != (ssize_t)len && ftruncate(s->fd, (off_t)s->file_bytes) != 0) {
+        s->file_bytes += (size_t)n; /* the piece of a line stays */
     }
-    if (n != (ssize_t) len) {
+    if (n != (ssize_t)len) {
         /* Told with the first line that is lost and again when lines go through. */
         if (s->dropped++ == 0) {
-            log_write(o->options.log, LOG_WARN, "%s/%u: its log cannot be written, lines are dropped",
-                      s->worker, (unsigned) s->replica);
+            log_write(o->options.log, LOG_WARN,
+                      "%s/%u: its log cannot be written, lines are dropped", s->worker,
+                      (unsigned)s->replica);
         }
         return;
     }
     s->file_bytes += len;
     if (s->dropped > 0) {
         log_write(o->options.log, LOG_WARN, "%s/%u: %llu lines of its log were dropped", s->worker,
-                  (unsigned) s->replica, (unsigned long long) s->dropped);
+                  (unsigned)s->replica, (unsigned long long)s->dropped);
         s->dropped = 0;
     }
 }
 
-/* ---- lines ------------------------------------------------------------------------------------ */
+/* ---- lines ------------------------------------------------------------------------------------
+ */
 
 static void
 forget_line(struct stream *s)
@@ -200,13 +209,14 @@ take_line(struct pipe *p, const char *text, size_t len)
     while (len > 0 && text[len - 1] == '\r') {
         len--;
     }
-    (void) clock_gettime(CLOCK_REALTIME, &t);
-    const uint64_t time_us = (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    const uint64_t time_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
     log_time(time_us, when);
-    int n = snprintf(line, sizeof line, "%s %s/%u[%d] ", when, s->worker, (unsigned) s->replica, (int) p->pid);
+    int n = snprintf(line, sizeof line, "%s %s/%u[%d] ", when, s->worker, (unsigned)s->replica,
+                     (int)p->pid);
     memcpy(line + n, text, len);
-    line[(size_t) n + len] = '\n';
-    file_put(p->output, s, line, (size_t) n + len + 1);
+    line[(size_t)n + len] = '\n';
+    file_put(p->output, s, line, (size_t)n + len + 1);
     keep_line(p, time_us, text, len);
 }
 
@@ -215,11 +225,11 @@ static void
 take_text(struct pipe *p)
 {
     char *from = p->text, *end = p->text + p->len, *newline;
-    while ((newline = memchr(from, '\n', (size_t) (end - from))) != NULL) {
-        take_line(p, from, (size_t) (newline - from));
+    while ((newline = memchr(from, '\n', (size_t)(end - from))) != NULL) {
+        take_line(p, from, (size_t)(newline - from));
         from = newline + 1;
     }
-    p->len = (size_t) (end - from);
+    p->len = (size_t)(end - from);
     if (p->len == sizeof p->text) {
         take_line(p, from, p->len);
         p->len = 0;
@@ -227,7 +237,8 @@ take_text(struct pipe *p)
     memmove(p->text, from, p->len);
 }
 
-/* ---- pipes ------------------------------------------------------------------------------------ */
+/* ---- pipes ------------------------------------------------------------------------------------
+ */
 
 static void
 pipe_close(struct pipe *p)
@@ -239,8 +250,8 @@ pipe_close(struct pipe *p)
         take_line(p, p->text, p->len);
     }
     /* Closing alone would not take it out: the spawner holds the same open pipe. */
-    (void) epoll_ctl(p->output->options.epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
-    (void) close(p->fd);
+    (void)epoll_ctl(p->output->options.epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
+    (void)close(p->fd);
     p->fd = -1;
     p->output->has_closed = true;
 }
@@ -251,9 +262,10 @@ pipe_read(struct pipe *p, int reads)
 {
     for (int i = 0; i < reads && p->fd >= 0; i++) {
         const size_t room = sizeof p->text - p->len;
-        const ssize_t n = read(p->fd, p->text + p->len, room < READ_BYTES_MAX ? room : READ_BYTES_MAX);
+        const ssize_t n =
+            read(p->fd, p->text + p->len, room < READ_BYTES_MAX ? room : READ_BYTES_MAX);
         if (n > 0) {
-            p->len += (size_t) n;
+            p->len += (size_t)n;
             take_text(p);
         } else if (n < 0 && errno == EINTR) {
             continue;
@@ -270,8 +282,8 @@ pipe_read(struct pipe *p, int reads)
 static void
 pipe_ready(struct source *source, uint32_t events)
 {
-    (void) events;
-    (void) pipe_read((struct pipe *) source, 1);
+    (void)events;
+    (void)pipe_read((struct pipe *)source, 1);
 }
 
 void
@@ -282,7 +294,7 @@ output_add(struct output *o, uint64_t process, int fd, const struct output_targe
     if (s == NULL) {
         s = calloc(1, sizeof *s);
         if (s != NULL) {
-            (void) snprintf(s->worker, sizeof s->worker, "%s", target->worker);
+            (void)snprintf(s->worker, sizeof s->worker, "%s", target->worker);
             s->replica = target->replica;
             s->fd = -1;
             s->next = o->streams;
@@ -291,13 +303,18 @@ output_add(struct output *o, uint64_t process, int fd, const struct output_targe
     }
     if (s == NULL || p == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         free(p);
-        (void) close(fd);
+        (void)close(fd);
         return;
     }
     s->file_bytes_max = target->file_bytes_max;
     s->backups = target->backups;
-    *p = (struct pipe){.source = {pipe_ready}, .output = o, .stream = s, .process = process,
-                       .pid = target->pid, .fd = fd, .next = o->pipes};
+    *p = (struct pipe){.source = {pipe_ready},
+                       .output = o,
+                       .stream = s,
+                       .process = process,
+                       .pid = target->pid,
+                       .fd = fd,
+                       .next = o->pipes};
     o->pipes = p;
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
     if (epoll_ctl(o->options.epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0) {
@@ -312,7 +329,7 @@ output_end(struct output *o, uint64_t process)
     enum { ALL = (1 << 20) / READ_BYTES_MAX };
     for (struct pipe *p = o->pipes; p != NULL; p = p->next) {
         if (p->process == process && p->fd >= 0) {
-            (void) pipe_read(p, ALL);
+            (void)pipe_read(p, ALL);
             pipe_close(p);
         }
     }
@@ -353,7 +370,7 @@ output_free(struct output *o)
             forget_line(s);
         }
         if (s->fd >= 0) {
-            (void) close(s->fd);
+            (void)close(s->fd);
         }
         free(s->lines);
         free(s);
@@ -361,18 +378,19 @@ output_free(struct output *o)
     free(o);
 }
 
-/* ---- the last lines --------------------------------------------------------------------------- */
+/* ---- the last lines ---------------------------------------------------------------------------
+ */
 
 static bool
 is_wanted(const struct stream *s, const char *worker, int64_t only)
 {
-    return strcmp(s->worker, worker) == 0 && (only < 0 || s->replica == (uint64_t) only);
+    return strcmp(s->worker, worker) == 0 && (only < 0 || s->replica == (uint64_t)only);
 }
 
 static int
 by_number(const void *a, const void *b)
 {
-    const struct line *x = *(const struct line *const *) a, *y = *(const struct line *const *) b;
+    const struct line *x = *(const struct line *const *)a, *y = *(const struct line *const *)b;
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -380,15 +398,15 @@ static void
 write_line(struct buf *out, const struct line *l)
 {
     char name[96];
-    (void) snprintf(name, sizeof name, "%s/%u", l->of->worker, (unsigned) l->of->replica);
-    const struct span text = {(const uint8_t *) l->text, l->len};
+    (void)snprintf(name, sizeof name, "%s/%u", l->of->worker, (unsigned)l->of->replica);
+    const struct span text = {(const uint8_t *)l->text, l->len};
     write_map(out, 4);
     write_text(out, "time_us");
     write_uint(out, l->time_us);
     write_text(out, "replica");
     write_text(out, name);
     write_text(out, "pid");
-    write_uint(out, (uint64_t) l->pid);
+    write_uint(out, (uint64_t)l->pid);
     write_text(out, "line");
     if (mp_is_utf8(text)) {
         write_str(out, text);
@@ -398,7 +416,8 @@ write_line(struct buf *out, const struct line *l)
 }
 
 void
-output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines, struct buf *out)
+output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines,
+            struct buf *out)
 {
     size_t count = 0, n = 0;
     for (const struct stream *s = o->streams; s != NULL; s = s->next) {
@@ -414,7 +433,7 @@ output_last(const struct output *o, const char *worker, int64_t only, uint32_t l
         qsort(all, n, sizeof(const struct line *), by_number);
     }
     const size_t from = n > lines ? n - lines : 0;
-    write_array(out, (uint32_t) (n - from));
+    write_array(out, (uint32_t)(n - from));
     for (size_t i = from; i < n; i++) {
         write_line(out, all[i]);
     }

@@ -37,8 +37,9 @@ void output_add(struct output *o, uint64_t process, int fd, const struct output_
 void output_end(struct output *o, uint64_t process);
 /* At the end of a turn: free what was closed. */
 void output_turn(struct output *o);
-/* Append the last `lines` lines of a worker (of one replica when only >= 0), oldest first, to `out`: a
- * msgpack list of maps {time_us, replica, pid, line}. */
-void output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines, struct buf *out);
+/* Append the last `lines` lines of a worker (of one replica when only >= 0), oldest first, to
+ * `out`: a msgpack list of maps {time_us, replica, pid, line}. */
+void output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines,
+                 struct buf *out);
 
 #endif

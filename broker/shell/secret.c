@@ -14,11 +14,12 @@ enum { TOKEN_BYTES = 32, TOKEN_TEXT_MAX = 256 };
 static bool
 explain(char *why, size_t size, const char *path, const char *what)
 {
-    (void) snprintf(why, size, "%s: %s", path, what);
+    (void)snprintf(why, size, "%s: %s", path, what);
     return false;
 }
 
-/* Read up to `max` bytes of a file that only its owner may read; -1 with errno, EPERM when others may. */
+/* Read up to `max` bytes of a file that only its owner may read; -1 with errno, EPERM when others
+ * may. */
 static ssize_t
 read_private(const char *path, void *bytes, size_t max)
 {
@@ -34,7 +35,7 @@ read_private(const char *path, void *bytes, size_t max)
         n = read(fd, bytes, max);
     }
     const int error = errno;
-    (void) close(fd);
+    (void)close(fd);
     errno = error;
     return n;
 }
@@ -43,10 +44,10 @@ static bool
 write_private(const char *path, const void *bytes, size_t len)
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    const bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, bytes, len) == (ssize_t) len;
+    const bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, bytes, len) == (ssize_t)len;
     const int error = errno;
     if (fd >= 0) {
-        (void) close(fd);
+        (void)close(fd);
     }
     errno = error;
     return ok;
@@ -56,7 +57,7 @@ bool
 secret_load(const char *runtime_dir, bool first, uint8_t secret[16], char *why, size_t why_size)
 {
     char path[4200];
-    (void) snprintf(path, sizeof path, "%s/secret", runtime_dir);
+    (void)snprintf(path, sizeof path, "%s/secret", runtime_dir);
     if (!first && read_private(path, secret, 16) == 16) {
         return true;
     }
@@ -72,14 +73,15 @@ make_token(const char *path, char *why, size_t why_size)
 {
     uint8_t random[TOKEN_BYTES];
     char text[2 * TOKEN_BYTES + 2];
-    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
         return explain(why, why_size, path, strerror(errno));
     }
     for (size_t i = 0; i < sizeof random; i++) {
-        (void) snprintf(text + 2 * i, 3, "%02x", random[i]);
+        (void)snprintf(text + 2 * i, 3, "%02x", random[i]);
     }
     text[2 * TOKEN_BYTES] = '\n';
-    return write_private(path, text, 2 * TOKEN_BYTES + 1) || explain(why, why_size, path, strerror(errno));
+    return write_private(path, text, 2 * TOKEN_BYTES + 1) ||
+           explain(why, why_size, path, strerror(errno));
 }
 
 bool
@@ -103,6 +105,6 @@ secret_token(const char *path, struct buf *token, char *why, size_t why_size)
     if (n < TOKEN_BYTES || n > TOKEN_TEXT_MAX) {
         return explain(why, why_size, path, "a token must have 32 to 256 bytes");
     }
-    buf_put(token, text, (size_t) n);
+    buf_put(token, text, (size_t)n);
     return !token->failed || explain(why, why_size, path, "out of memory");
 }

@@ -15,7 +15,8 @@ want_write(struct spawn_link *l, bool wanted)
     }
     l->wants_write = wanted;
     struct epoll_event e = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0u), .data.ptr = &l->source};
-    (void) epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, l->fd, &e); /* a descriptor that is in cannot fail */
+    (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, l->fd,
+                    &e); /* a descriptor that is in cannot fail */
 }
 
 static void
@@ -23,7 +24,7 @@ send_queued(struct spawn_link *l)
 {
     while (l->queue.w > l->queue.r) {
         struct spawn_record r;
-        const char *at = (const char *) l->queue.data + l->queue.r;
+        const char *at = (const char *)l->queue.data + l->queue.r;
         memcpy(&r, at, sizeof r);
         const enum spawn_io io =
             spawn_record_send(l->fd, &r, r.text_bytes > 0 ? at + sizeof r : NULL, -1);
@@ -39,7 +40,7 @@ send_queued(struct spawn_link *l)
 static void
 ready(struct source *source, uint32_t events)
 {
-    struct spawn_link *l = (struct spawn_link *) source;
+    struct spawn_link *l = (struct spawn_link *)source;
     if ((events & EPOLLOUT) != 0) {
         send_queued(l);
     }
@@ -76,7 +77,8 @@ void
 spawn_link_send(struct spawn_link *l, const struct spawn_record *r, const char *text)
 {
     if (!buf_reserve(&l->queue, sizeof *r + r->text_bytes)) {
-        l->gone(l->context); /* what it was to do is lost, so this broker is worth nothing any more */
+        l->gone(
+            l->context); /* what it was to do is lost, so this broker is worth nothing any more */
         return;
     }
     buf_put(&l->queue, r, sizeof *r);
@@ -100,7 +102,8 @@ void
 spawn_link_close(struct spawn_link *l)
 {
     buf_deinit(&l->queue);
-    /* The descriptor stays open to the very end of the process: the spawner kills a broker whose end of
-     * the pair is closed, and then a stop in order would be cut short and told as a death. */
+    /* The descriptor stays open to the very end of the process: the spawner kills a broker whose
+     * end of the pair is closed, and then a stop in order would be cut short and told as a death.
+     */
     l->fd = -1;
 }

@@ -1,5 +1,5 @@
-/* The broker's end of the pair to the spawner: records out, queued when the socket is full, records in.
- * Runs on the loop thread. */
+/* The broker's end of the pair to the spawner: records out, queued when the socket is full, records
+ * in. Runs on the loop thread. */
 #ifndef PRONG_SHELL_SPAWN_LINK_H
 #define PRONG_SHELL_SPAWN_LINK_H
 

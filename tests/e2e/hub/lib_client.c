@@ -1,10 +1,11 @@
-/* A client of libprong that calls `echo` of the worker `echo` all the time, for tests that disturb the hub.
+/* A client of libprong that calls `echo` of the worker `echo` all the time, for tests that disturb
+ * the hub.
  *
  *   lib_client URL [TOKEN [CA]]     ends when its stdin does
  *
- * stdout: "ok N" after the first and every 20th answer, and last "N calls, M failed: CODE*COUNT..."; each
- * failure stands on stderr. Exit 1 when an answer was wrong or a call was refused for a reason that a new
- * broker does not explain. */
+ * stdout: "ok N" after the first and every 20th answer, and last "N calls, M failed:
+ * CODE*COUNT..."; each failure stands on stderr. Exit 1 when an answer was wrong or a call was
+ * refused for a reason that a new broker does not explain. */
 #include <prong/prong.h>
 
 #include <poll.h>
@@ -34,7 +35,8 @@ take(struct counts *counts, prong_err code, prong_reply *reply, const char *sent
     int64_t n = 0;
     if (code == PRONG_OK) {
         char text[32];
-        const bool is_right = prong_value_find(prong_reply_value(reply), "n", &v) && prong_value_int(&v, &n);
+        const bool is_right =
+            prong_value_find(prong_reply_value(reply), "n", &v) && prong_value_int(&v, &n);
         (void)snprintf(text, sizeof text, "%lld", (long long)n);
         if (!is_right || strcmp(text, sent) != 0) {
             (void)fprintf(stderr, "wrong answer %s to %s\n", text, sent);
@@ -48,8 +50,8 @@ take(struct counts *counts, prong_err code, prong_reply *reply, const char *sent
         return;
     }
     counts->failed++;
-    (void)fprintf(stderr, "call %s: %s began %d: %s\n", sent, prong_err_name(code), (int)prong_reply_began(reply),
-                  prong_reply_message(reply));
+    (void)fprintf(stderr, "call %s: %s began %d: %s\n", sent, prong_err_name(code),
+                  (int)prong_reply_began(reply), prong_reply_message(reply));
     if (code != PRONG_UNAVAILABLE && code != PRONG_ABORTED) {
         counts->exit_code = 1;
     }

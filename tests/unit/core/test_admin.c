@@ -1,5 +1,6 @@
 /* The hub's own methods: their arguments, who may call them, and what they answer. */
 #include "tests/support/test.h"
+#include "tests/unit/core/notation.h"
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>
@@ -132,7 +133,7 @@ Test(admin, a_text_with_a_zero_byte_is_no_text)
     struct world w;
     struct buf b = {0};
     begin(&w);
-    world_write(&b, "[2,null,1,0,'hub','stop',0,null,['echo0x']]");
+    notation_write(&b, "[2,null,1,0,'hub','stop',0,null,['echo0x']]");
     *(uint8_t *)memchr(b.data + b.w - 3, '0', 2) = 0;
     const uint64_t r = world_send(&w, ROOT, buf_span(&b));
     cr_assert(world_says(&w, r, "wrong type of argument 'worker'"), "%s", world_text(&w, r));
@@ -349,7 +350,7 @@ give_logs(struct world *w, const char *lines)
 {
     struct buf b = {0};
     struct hub_input in = {.kind = HUB_IN_LOGS};
-    world_write(&b, lines);
+    notation_write(&b, lines);
     in.logs.call = w->logs.call;
     in.logs.payload = buf_span(&b);
     world_step(w, &in);
@@ -439,8 +440,8 @@ Test(admin, run_passes_folder_command_and_environment_on)
     struct hub_effects out;
     struct buf b = {0};
     begin(&w);
-    world_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['sh','-c','true'],"
-                    "'working_dir':'/tmp','environment':{'A':'1','B':'x=y'}}]");
+    notation_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['sh','-c','true'],"
+                       "'working_dir':'/tmp','environment':{'A':'1','B':'x=y'}}]");
     struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w.now_ns};
     in.message.request = 1;
     in.message.body = buf_span(&b);

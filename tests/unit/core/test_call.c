@@ -395,3 +395,42 @@ Test(call, a_full_queue_says_when_to_come_again)
                 "ERROR 1025 8 0 'too many calls wait for this worker' {'retry_after_ms': 1000}");
     world_deinit(&w);
 }
+
+Test(call, one_that_comes_before_the_hub_has_started_its_workers_waits_for_them)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "echo", NULL);
+    world_open(&w, ONE);
+    const uint64_t r = call(&w, 1, "null");
+    cr_assert(world_reply(&w, r) == NULL, "%s", world_text(&w, r));
+    world_configured(&w);
+    world_serve(&w, "echo/0");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    expect_text(&w, r, "RESULT 1 'done'");
+    world_deinit(&w);
+}
+
+static void
+no_queue(struct worker_spec *spec)
+{
+    spec->queue_max = 0;
+}
+
+Test(call, a_worker_without_a_queue_takes_what_it_is_free_for)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "echo", no_queue);
+    world_configured(&w);
+    world_open(&w, ONE);
+    cr_assert(world_outcome(&w, call(&w, 1, "null"), NULL) == WIRE_ERR_RESOURCE_EXHAUSTED,
+              "not yet");
+    world_serve(&w, "echo/0");
+    cr_assert(world_outcome(&w, call(&w, 2, "null"), NULL) == -1, "it is free");
+    cr_assert(world_outcome(&w, call(&w, 3, "null"), NULL) == WIRE_ERR_RESOURCE_EXHAUSTED, "busy");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    const uint64_t r = world_say(&w, ONE, "[2,b'" ID "',4,0,'echo/0','echo',0,null,{}]");
+    cr_assert(world_outcome(&w, r, NULL) == -1, "%s", world_text(&w, r));
+    world_deinit(&w);
+}

@@ -1,6 +1,7 @@
 /* Who calls: client ids and those who give none, how long somebody is remembered, and every limit
  * that one client can meet. */
 #include "tests/support/test.h"
+#include "tests/unit/core/notation.h"
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>
@@ -373,7 +374,7 @@ Test(clients, the_hub_takes_no_more_calls_than_its_limit)
             char text[100];
             (void)snprintf(text, sizeof text,
                            "[2,b'client number%3x',%u,0,'echo','echo',0,null,{}]", i, k);
-            world_write(&b, text);
+            notation_write(&b, text);
         }
         (void)world_send(&w, 10000 + i, buf_span(&b));
     }
@@ -486,5 +487,27 @@ Test(clients, a_worker_that_calls_and_emits_is_named)
     (void)world_say(&w, 15, "[5,b'" ID "',1,'a',null,'x']");
     const uint64_t r = world_say(&w, ONE, "[6,null,['a'],'oldest',10,10000,0]");
     cr_assert(world_says(&w, r, "'a', 'echo/0', 'x'"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(clients, a_worker_that_speaks_before_its_start_was_told_is_named_all_the_same)
+{
+    struct world w;
+    begin(&w);
+    world_open(&w, 15);
+    world_open(&w, 16);
+    (void)world_say(&w, 15, "[5,b'" ID "',1,'a',null,'early']");
+    (void)world_say(&w, 16, "[5,b'another identity',1,'a',null,'other']");
+    struct hub_input in = {.kind = HUB_IN_STARTED};
+    in.process.id = world_process(&w, "echo/0")->id;
+    in.process.pid = 105;
+    in.process.name = "echo/0";
+    world_step(&w, &in);
+    (void)world_say(&w, 15, "[5,b'" ID "',2,'a',null,'late']");
+    (void)world_say(&w, 16, "[5,b'another identity',2,'a',null,'other']");
+    const uint64_t r = world_say(&w, ONE, "[6,null,['a'],'oldest',10,10000,0]");
+    cr_assert(world_says(&w, r, "'a', '', 'early'") && world_says(&w, r, "'a', 'echo/0', 'late'"),
+              "%s", world_text(&w, r));
+    cr_assert(!world_says(&w, r, "'echo/0', 'other'"), "%s", world_text(&w, r));
     world_deinit(&w);
 }

@@ -1,4 +1,5 @@
-/* The rules of the worker link, one by one: what a broken connection, a repeat and a second session do. */
+/* The rules of the worker link, one by one: what a broken connection, a repeat and a second session
+ * do. */
 #include "tests/support/test.h"
 #include "tests/unit/core/world.h"
 
@@ -54,7 +55,8 @@ take_session(struct world *w, const char *name, uint64_t request)
 {
     const struct record *r = world_expect(w, request, 0, WIRE_REC_WELCOME);
     struct field session;
-    cr_assert(record_key(RECORD_FIELD(r, WELCOME, ABOUT), WIRE_KEY_WELCOME_session, &session), "session");
+    cr_assert(record_key(RECORD_FIELD(r, WELCOME, ABOUT), WIRE_KEY_WELCOME_session, &session),
+              "session");
     world_process(w, name)->session = session.item.uint;
     world_process(w, name)->taken = 0;
 }
@@ -120,7 +122,8 @@ Test(link, a_program_without_inventory_never_gets_a_once_call_again)
     world_attach(&w, "echo/0");
     world_poll(&w, "echo/0", 1);
     cr_assert(world_given(&w, "echo/0") == 0, "a once call was given again");
-    cr_assert(world_outcome(&w, r, &began) == WIRE_ERR_ABORTED && began == WIRE_BEGAN_MAYBE, "outcome");
+    cr_assert(world_outcome(&w, r, &began) == WIRE_ERR_ABORTED && began == WIRE_BEGAN_MAYBE,
+              "outcome");
     world_deinit(&w);
 }
 
@@ -129,10 +132,10 @@ Test(link, an_old_attach_is_refused)
     struct world w;
     begin(&w);
     take_session(&w, "echo/0", break_link(&w, &(struct inventory){5, 0, 0}));
-    (void) world_expect(&w, attach(&w, "echo/0", &(struct inventory){4, 0, 0}), 0, WIRE_REC_ERROR);
+    (void)world_expect(&w, attach(&w, "echo/0", &(struct inventory){4, 0, 0}), 0, WIRE_REC_ERROR);
     /* The session of the newer one still holds. */
     world_poll(&w, "echo/0", 1);
-    (void) world_call(&w, CLIENT, &call_echo);
+    (void)world_call(&w, CLIENT, &call_echo);
     cr_assert(world_given(&w, "echo/0") != 0, "the session was lost");
     world_deinit(&w);
 }
@@ -168,7 +171,7 @@ Test(link, a_result_of_an_old_session_is_taken_all_the_same)
     const uint64_t call = world_given(&w, "echo/0");
     world_process(&w, "echo/0")->session++;
     world_done(&w, "echo/0", call);
-    (void) world_expect(&w, world_process(&w, "echo/0")->request, 0, WIRE_REC_ERROR);
+    (void)world_expect(&w, world_process(&w, "echo/0")->request, 0, WIRE_REC_ERROR);
     cr_assert(world_outcome(&w, r, NULL) == 0, "the result was thrown away");
     world_deinit(&w);
 }
@@ -178,7 +181,7 @@ Test(link, work_that_was_not_taken_is_told_again_under_its_number)
     struct world w;
     begin(&w);
     struct process *p = world_process(&w, "echo/0");
-    (void) world_call(&w, CLIENT, &call_echo);
+    (void)world_call(&w, CLIENT, &call_echo);
     const uint64_t call = world_given(&w, "echo/0"), number = p->taken;
     p->taken = 0; /* as if that reply had not come */
     world_poll(&w, "echo/0", 1);
@@ -195,7 +198,7 @@ Test(link, a_newer_poll_ends_the_older_one_empty)
     world_poll(&w, "echo/0", 1);
     const struct record *work = world_expect(&w, older, 0, WIRE_REC_WORK);
     cr_assert(RECORD_FIELD(work, WORK, ITEMS)->item.count == 0, "the older POLL got a call");
-    (void) world_call(&w, CLIENT, &call_echo);
+    (void)world_call(&w, CLIENT, &call_echo);
     cr_assert(world_given(&w, "echo/0") != 0, "the newer POLL got none");
     world_deinit(&w);
 }
@@ -204,17 +207,17 @@ Test(link, the_result_may_be_forgotten_only_when_the_client_has_it)
 {
     struct world w;
     begin(&w);
-    (void) world_call(&w, CLIENT, &call_echo);
+    (void)world_call(&w, CLIENT, &call_echo);
     const uint64_t call = world_given(&w, "echo/0");
     world_done(&w, "echo/0", call);
     /* Receipt alone forgets nothing: the ACK of that REPORT is empty. */
-    (void) world_call(&w, CLIENT, &(struct world_call){"echo", "echo", 2, 0, 20000, NULL});
+    (void)world_call(&w, CLIENT, &(struct world_call){"echo", "echo", 2, 0, 20000, NULL});
     struct process *p = world_process(&w, "echo/0");
     const struct record *ack = world_expect(&w, p->request, 0, WIRE_REC_ACK);
     cr_assert(RECORD_FIELD(ack, ACK, WHAT)->item.count == 0, "forgotten on receipt");
     world_done(&w, "echo/0", world_given(&w, "echo/0"));
     /* The next request of the client acknowledges both. */
-    (void) world_call(&w, CLIENT, &(struct world_call){"echo", "echo", 3, 2, 20000, NULL});
+    (void)world_call(&w, CLIENT, &(struct world_call){"echo", "echo", 3, 2, 20000, NULL});
     ack = world_expect(&w, p->request, 1, WIRE_REC_ACK);
     struct span inside = RECORD_FIELD(ack, ACK, WHAT)->inside;
     uint64_t number = 0;
@@ -244,7 +247,7 @@ Test(link, a_cancelled_call_is_told_to_the_worker_that_runs_it)
     write_text(&b, "echo/0");
     write_uint(&b, p->session);
     const uint64_t control = world_send(&w, p->peer, buf_span(&b));
-    (void) world_call(&w, CLIENT, &call_echo);
+    (void)world_call(&w, CLIENT, &call_echo);
     const uint64_t call = world_given(&w, "echo/0");
     world_pass_ms(&w, 20001); /* its deadline passes */
     const struct record *command = world_expect(&w, control, 0, WIRE_REC_COMMAND);
@@ -265,7 +268,7 @@ Test(link, a_poll_is_answered_after_25_s_even_without_work)
     world_pass_ms(&w, 24999);
     cr_assert(world_reply(&w, poll) == NULL, "too early");
     world_pass_ms(&w, 1);
-    (void) world_expect(&w, poll, 0, WIRE_REC_WORK);
+    (void)world_expect(&w, poll, 0, WIRE_REC_WORK);
     world_deinit(&w);
 }
 
@@ -285,11 +288,11 @@ Test(link, calls_go_to_the_least_busy_replica)
     world_started(&w, "echo/0");
     world_attach(&w, "echo/0");
     world_poll(&w, "echo/0", 2);
-    (void) world_call(&w, CLIENT, &call_echo);
+    (void)world_call(&w, CLIENT, &call_echo);
     cr_assert(world_given(&w, "echo/0") != 0, "the first call");
     world_poll(&w, "echo/0", 1); /* it has room for another */
     world_serve(&w, "echo/1");
-    (void) world_call(&w, CLIENT, &(struct world_call){"echo", "echo", 2, 0, 20000, NULL});
+    (void)world_call(&w, CLIENT, &(struct world_call){"echo", "echo", 2, 0, 20000, NULL});
     cr_assert(world_given(&w, "echo/1") != 0, "the second call went to the busy one");
     world_deinit(&w);
 }

@@ -50,7 +50,8 @@ static uint64_t
 idempotent_worker_dies_once(struct world *w)
 {
     world_serve(w, "echo/0");
-    const uint64_t r = world_call(w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 5000, NULL});
+    const uint64_t r =
+        world_call(w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 5000, NULL});
     cr_assert(world_given(w, "echo/0") != 0, "not given");
     world_exited(w, "echo/0", SIGKILLED);
     world_pass_ms(w, 1000);
@@ -63,7 +64,8 @@ static uint64_t
 idempotent_worker_dies_twice(struct world *w)
 {
     world_serve(w, "echo/0");
-    const uint64_t r = world_call(w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 5000, NULL});
+    const uint64_t r =
+        world_call(w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 5000, NULL});
     for (int i = 0; i < 2; i++) {
         cr_assert(world_given(w, "echo/0") != 0, "not given");
         world_exited(w, "echo/0", SIGKILLED);
@@ -93,7 +95,7 @@ deadline_while_running(struct world *w)
 static uint64_t
 queue_is_full(struct world *w)
 {
-    (void) world_call(w, CLIENT, &call_echo);
+    (void)world_call(w, CLIENT, &call_echo);
     return world_call(w, CLIENT, &(struct world_call){"echo", "echo", 2, 0, 5000, NULL});
 }
 
@@ -113,7 +115,8 @@ unknown_method(struct world *w)
 static uint64_t
 unknown_method_told_late(struct world *w)
 {
-    const uint64_t r = world_call(w, CLIENT, &(struct world_call){"echo", "nope", 1, 0, 5000, NULL});
+    const uint64_t r =
+        world_call(w, CLIENT, &(struct world_call){"echo", "nope", 1, 0, 5000, NULL});
     cr_assert(world_outcome(w, r, NULL) == -1, "the methods are not known yet");
     world_serve(w, "echo/0");
     return r;
@@ -171,7 +174,7 @@ cancel(struct world *w)
     write_op(&b, WIRE_CANCEL);
     write_bin(&b, (struct span){w->client, 16});
     write_uint(&b, 1);
-    (void) world_expect(w, world_send(w, CLIENT, buf_span(&b)), 0, WIRE_REC_ACK);
+    (void)world_expect(w, world_send(w, CLIENT, buf_span(&b)), 0, WIRE_REC_ACK);
     buf_deinit(&b);
 }
 
@@ -192,12 +195,13 @@ cancelled_while_running(struct world *w)
     return r;
 }
 
-/* The client leaves and comes back too late: it asks for the outcome, which is that it was cancelled. */
+/* The client leaves and comes back too late: it asks for the outcome, which is that it was
+ * cancelled. */
 static uint64_t
 client_dies(struct world *w)
 {
     const struct world_call call = {"echo", "echo", 1, 0, 60000, NULL};
-    (void) world_call(w, CLIENT, &call);
+    (void)world_call(w, CLIENT, &call);
     world_close(w, CLIENT);
     world_pass_ms(w, 5001);
     world_open(w, 2);
@@ -209,7 +213,7 @@ static uint64_t
 client_comes_back(struct world *w)
 {
     world_serve(w, "echo/0");
-    (void) world_call(w, CLIENT, &call_echo);
+    (void)world_call(w, CLIENT, &call_echo);
     const uint64_t call = world_given(w, "echo/0");
     world_close(w, CLIENT);
     world_pass_ms(w, 4000);
@@ -232,8 +236,8 @@ a_repeat_gets_the_kept_outcome(struct world *w)
 static uint64_t
 acknowledged_already(struct world *w)
 {
-    (void) result(w);
-    (void) world_call(w, CLIENT, &(struct world_call){"echo", "echo", 2, 1, 5000, NULL});
+    (void)result(w);
+    (void)world_call(w, CLIENT, &(struct world_call){"echo", "echo", 2, 1, 5000, NULL});
     return world_call(w, CLIENT, &call_echo);
 }
 
@@ -249,25 +253,34 @@ static const struct story stories[] = {
     {"a result", NULL, result, 0, 0},
     {"the worker dies with it", NULL, given_then_dies, WIRE_ERR_ABORTED, WIRE_BEGAN_MAYBE},
     {"an idempotent one runs again", NULL, idempotent_worker_dies_once, 0, 0},
-    {"but not a third time", NULL, idempotent_worker_dies_twice, WIRE_ERR_ABORTED, WIRE_BEGAN_MAYBE},
-    {"deadline in the queue", NULL, deadline_in_the_queue, WIRE_ERR_DEADLINE_EXCEEDED, WIRE_BEGAN_NO},
-    {"deadline while running", NULL, deadline_while_running, WIRE_ERR_DEADLINE_EXCEEDED, WIRE_BEGAN_MAYBE},
+    {"but not a third time", NULL, idempotent_worker_dies_twice, WIRE_ERR_ABORTED,
+     WIRE_BEGAN_MAYBE},
+    {"deadline in the queue", NULL, deadline_in_the_queue, WIRE_ERR_DEADLINE_EXCEEDED,
+     WIRE_BEGAN_NO},
+    {"deadline while running", NULL, deadline_while_running, WIRE_ERR_DEADLINE_EXCEEDED,
+     WIRE_BEGAN_MAYBE},
     {"the queue is full", small_queue, queue_is_full, WIRE_ERR_RESOURCE_EXHAUSTED, WIRE_BEGAN_NO},
     {"unknown worker", NULL, unknown_worker, WIRE_ERR_NOT_FOUND, WIRE_BEGAN_NO},
     {"unknown method", NULL, unknown_method, WIRE_ERR_UNIMPLEMENTED, WIRE_BEGAN_NO},
-    {"unknown method, told late", NULL, unknown_method_told_late, WIRE_ERR_UNIMPLEMENTED, WIRE_BEGAN_NO},
+    {"unknown method, told late", NULL, unknown_method_told_late, WIRE_ERR_UNIMPLEMENTED,
+     WIRE_BEGAN_NO},
     {"unknown replica", NULL, unknown_replica, WIRE_ERR_NOT_FOUND, WIRE_BEGAN_NO},
     {"the worker is stopped", not_started, worker_is_stopped, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
-    {"the worker has failed", never_restart, worker_has_failed, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
-    {"the worker fails meanwhile", never_restart, worker_fails_while_it_waits, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
-    {"the worker is stopped meanwhile", NULL, stop_of_the_worker, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
+    {"the worker has failed", never_restart, worker_has_failed, WIRE_ERR_UNAVAILABLE,
+     WIRE_BEGAN_NO},
+    {"the worker fails meanwhile", never_restart, worker_fails_while_it_waits, WIRE_ERR_UNAVAILABLE,
+     WIRE_BEGAN_NO},
+    {"the worker is stopped meanwhile", NULL, stop_of_the_worker, WIRE_ERR_UNAVAILABLE,
+     WIRE_BEGAN_NO},
     {"the hub is stopped meanwhile", NULL, stop_of_the_hub, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
     {"cancelled in the queue", NULL, cancelled_in_the_queue, WIRE_ERR_CANCELLED, WIRE_BEGAN_NO},
-    {"cancelled while running", NULL, cancelled_while_running, WIRE_ERR_CANCELLED, WIRE_BEGAN_MAYBE},
+    {"cancelled while running", NULL, cancelled_while_running, WIRE_ERR_CANCELLED,
+     WIRE_BEGAN_MAYBE},
     {"the client dies", NULL, client_dies, WIRE_ERR_CANCELLED, WIRE_BEGAN_NO},
     {"the client comes back", NULL, client_comes_back, 0, 0},
     {"a repeat", NULL, a_repeat_gets_the_kept_outcome, 0, 0},
-    {"a repeat of what was acknowledged", NULL, acknowledged_already, WIRE_ERR_FAILED_PRECONDITION, WIRE_BEGAN_NO},
+    {"a repeat of what was acknowledged", NULL, acknowledged_already, WIRE_ERR_FAILED_PRECONDITION,
+     WIRE_BEGAN_NO},
 };
 
 Test(outcomes, every_way_to_end_has_its_code_and_says_whether_it_began)
@@ -296,7 +309,7 @@ Test(outcomes, a_quiet_world_returns_to_nothing)
         world_worker(&w, "echo", stories[i].spec);
         world_configured(&w);
         world_open(&w, CLIENT);
-        (void) stories[i].happen(&w);
+        (void)stories[i].happen(&w);
         world_close(&w, CLIENT);
         world_close(&w, 2);
         /* Whoever runs it dies, too, so that nothing can be held by a worker that never reports. */
@@ -306,8 +319,8 @@ Test(outcomes, a_quiet_world_returns_to_nothing)
         world_pass_ms(&w, 300000);
         const struct hub_counts c = hub_counts(w.hub);
         cr_assert(c.clients == 0 && c.calls == 0 && c.payload_bytes == 0 && c.parked == 0,
-                  "%s: %zu clients, %zu calls, %zu bytes, %zu parked are left", stories[i].name, c.clients,
-                  c.calls, c.payload_bytes, c.parked);
+                  "%s: %zu clients, %zu calls, %zu bytes, %zu parked are left", stories[i].name,
+                  c.clients, c.calls, c.payload_bytes, c.parked);
         world_deinit(&w);
     }
 }

@@ -1,5 +1,6 @@
 /* What the worker's requests may hold and what follows: the corners that test_link.c leaves out. */
 #include "tests/support/test.h"
+#include "tests/unit/core/notation.h"
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>
@@ -453,7 +454,7 @@ Test(serve, a_worker_that_never_asks_has_at_most_64_commands_waiting)
     struct hub_effects out;
     char text[80];
     (void)snprintf(text, sizeof text, "[19,'echo/0',%llu]", session_of(&w));
-    world_write(&b, text);
+    notation_write(&b, text);
     struct hub_input in = {
         .kind = HUB_IN_MESSAGE, .peer = world_process(&w, "echo/0")->peer, .now_ns = w.now_ns};
     in.message.body = buf_span(&b);

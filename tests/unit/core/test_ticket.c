@@ -1,5 +1,6 @@
 /* Messages and their parts: batches, what makes an answer due, limits, and what is malformed. */
 #include "tests/support/test.h"
+#include "tests/unit/core/notation.h"
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>
@@ -166,7 +167,7 @@ pings(struct world *w, unsigned count)
 {
     struct buf b = {0};
     for (unsigned i = 0; i < count; i++) {
-        world_write(&b, "[7,null]");
+        notation_write(&b, "[7,null]");
     }
     const uint64_t r = world_send(w, ONE, buf_span(&b));
     buf_deinit(&b);
@@ -180,7 +181,7 @@ Test(ticket, a_message_has_at_most_256_records)
     struct buf b = {0};
     struct hub_effects out;
     for (unsigned i = 0; i < WIRE_RECORDS_MAX; i++) {
-        world_write(&b, "[7,null]");
+        notation_write(&b, "[7,null]");
     }
     struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ONE, .now_ns = w.now_ns};
     in.message.body = buf_span(&b);

@@ -1,6 +1,8 @@
 /* A hub and the world around it: see world.h. */
 #include "tests/unit/core/world.h"
 
+#include "tests/unit/core/notation.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,97 +292,7 @@ world_send(struct world *w, uint64_t peer, struct span body)
     return world_send_as(w, peer, 0x80000000u | (uint32_t)w->next_request, body);
 }
 
-/* ---- a notation for records ------------------------------------------------------------------ */
-
-static const char *
-write_quoted(struct buf *b, const char *p, bool is_bin)
-{
-    const size_t len = strcspn(p, "'");
-    const struct span bytes = {(const uint8_t *)p, len};
-    if (is_bin) {
-        write_bin(b, bytes);
-    } else {
-        write_str(b, bytes);
-    }
-    return p + len + 1;
-}
-
-static const char *
-write_word(struct buf *b, const char *p)
-{
-    const size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyz");
-    const struct span word = {(const uint8_t *)p, len};
-    if (span_is(word, "null")) {
-        write_nil(b);
-    } else if (span_is(word, "true") || span_is(word, "false")) {
-        write_bool(b, *p == 't');
-    } else {
-        die(p);
-    }
-    return p + len;
-}
-
-static const char *
-write_number(struct buf *b, const char *p)
-{
-    char *end;
-    if (*p == '-') {
-        write_int(b, strtoll(p, &end, 10));
-    } else {
-        write_uint(b, strtoull(p, &end, 10));
-    }
-    if (end == p) {
-        die(p);
-    }
-    return end;
-}
-
-static const char *
-write_zeros(struct buf *b, const char *p)
-{
-    char *end;
-    const size_t len = strtoul(p, &end, 10);
-    uint8_t *zeros = calloc(1, len + 1);
-    if (zeros == NULL) {
-        die("out of memory");
-    }
-    write_bin(b, (struct span){zeros, len});
-    free(zeros);
-    return end + 1;
-}
-
-static const char *
-write_value(struct buf *b, const char *p)
-{
-    p += strspn(p, " ,:");
-    if (*p == '[' || *p == '{') {
-        /* A head with two bytes of count, filled in at the end. */
-        const uint8_t close = *p == '[' ? ']' : '}', map = close == '}';
-        const size_t head = b->w;
-        uint32_t count = 0;
-        buf_put(b, &(uint8_t[]){map ? 0xde : 0xdc, 0, 0}, 3);
-        for (p++; p += strspn(p, " ,:"), *p != close; count++) {
-            p = write_value(b, p);
-        }
-        count /= map ? 2 : 1;
-        b->data[head + 1] = (uint8_t)(count >> 8);
-        b->data[head + 2] = (uint8_t)count;
-        return p + 1;
-    }
-    return *p == '\''                  ? write_quoted(b, p + 1, false)
-           : *p == 'b' && p[1] == '\'' ? write_quoted(b, p + 2, true)
-           : *p == '<'                 ? write_zeros(b, p + 1)
-           : *p >= 'a' && *p <= 'z'    ? write_word(b, p)
-                                       : write_number(b, p);
-}
-
-void
-world_write(struct buf *b, const char *text)
-{
-    while (text += strspn(text, " ,:"), *text != '\0') {
-        text = write_value(b, text);
-    }
-}
+/* ---- what is said ------------------------------------------------------------------ */
 
 __attribute__((format(printf, 4, 0))) static uint64_t
 say(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, va_list args)
@@ -390,7 +302,7 @@ say(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, va_list 
     if (n < 0 || (size_t)n >= sizeof w->text) {
         die("what is to be said is too long");
     }
-    world_write(b, w->text);
+    notation_write(b, w->text);
     return world_send_as(w, peer, sp_id, buf_span(b));
 }
 
@@ -414,64 +326,6 @@ world_say_as(struct world *w, uint64_t peer, uint32_t sp_id, const char *format,
     return request;
 }
 
-/* Text that grows up to a limit. */
-struct shown {
-    char *text;
-    size_t len, cap;
-};
-
-__attribute__((format(printf, 2, 3))) static void
-show(struct shown *s, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const int n = vsnprintf(s->text + s->len, s->cap - s->len, format, args);
-    va_end(args);
-    s->len = n >= 0 && (size_t)n < s->cap - s->len ? s->len + (size_t)n : s->cap - 1;
-}
-
-static void
-show_value(struct shown *s, struct span *from)
-{
-    struct mp_item v;
-    if (!mp_next(from, &v)) {
-        die("not msgpack");
-    }
-    switch (v.kind) {
-    case MP_NIL:
-        show(s, "null");
-        return;
-    case MP_BOOL:
-        show(s, v.boolean ? "true" : "false");
-        return;
-    case MP_UINT:
-        show(s, "%llu", (unsigned long long)v.uint);
-        return;
-    case MP_NEGATIVE:
-        show(s, "%lld", (long long)v.negative);
-        return;
-    case MP_FLOAT:
-        show(s, "%g", v.number);
-        return;
-    case MP_STR:
-        show(s, "'%.*s'", (int)v.bytes.len, (const char *)v.bytes.data);
-        return;
-    case MP_BIN:
-    case MP_EXT:
-        show(s, "<%zu>", v.bytes.len);
-        return;
-    case MP_ARRAY:
-    case MP_MAP:
-        break;
-    }
-    show(s, v.kind == MP_MAP ? "{" : "[");
-    for (uint32_t i = 0; i < v.count * (v.kind == MP_MAP ? 2 : 1); i++) {
-        show(s, "%s", i == 0 ? "" : v.kind == MP_MAP && i % 2 == 1 ? ": " : ", ");
-        show_value(s, from);
-    }
-    show(s, v.kind == MP_MAP ? "}" : "]");
-}
-
 const char *
 world_text(struct world *w, uint64_t request)
 {
@@ -484,10 +338,10 @@ world_text(struct world *w, uint64_t request)
         if (!mp_next(&rest, &head) || !mp_next(&rest, &op)) {
             die("not a record");
         }
-        show(&s, "%s%s", i > 0 ? "; " : "", wire_record_row(r->record[i].record)->name);
+        notation_put(&s, "%s%s", i > 0 ? "; " : "", wire_record_row(r->record[i].record)->name);
         for (uint32_t k = 1; k < head.count; k++) {
-            show(&s, " ");
-            show_value(&s, &rest);
+            notation_put(&s, " ");
+            notation_show(&s, &rest);
         }
     }
     return w->text;

@@ -79,15 +79,12 @@ void world_close(struct world *w, uint64_t peer);
 /* Send bytes as one message; its request. */
 uint64_t world_send(struct world *w, uint64_t peer, struct span body);
 uint64_t world_send_as(struct world *w, uint64_t peer, uint32_t sp_id, struct span body);
-/* Records in a notation for tests, "[7,'x'] [4,b'0123456789abcdef',1]": 'text', b'bytes', numbers,
- * true, false, null, [lists], {maps}, <n> for n zero bytes; commas and colons count as spaces. */
+/* Records in the notation of notation.h. */
 __attribute__((format(printf, 3, 4))) uint64_t world_say(struct world *w, uint64_t peer,
                                                          const char *format, ...);
 /* Under a given SP id. */
 __attribute__((format(printf, 4, 5))) uint64_t
 world_say_as(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, ...);
-/* The same without sending: appended to `b`. */
-void world_write(struct buf *b, const char *text);
 /* Any input: the time is filled in. */
 void world_step(struct world *w, struct hub_input *in);
 /* Move the clock and step at every deadline on the way. */
