@@ -299,7 +299,8 @@ call_expired(struct hub *hub, struct call *call)
     buf_deinit(&call->outcome);
     call->outcome_op = WIRE_ERROR;
     write_uint(&call->outcome, WIRE_ERR_DATA_LOSS);
-    write_uint(&call->outcome, WIRE_BEGAN_YES);
+    write_uint(&call->outcome,
+               call->worker != NULL && call->runs == 0 ? WIRE_BEGAN_NO : WIRE_BEGAN_MAYBE);
     write_text(&call->outcome, "the outcome was not fetched in time and is no longer kept");
     write_nil(&call->outcome);
     hub->failed |= call->outcome.failed;

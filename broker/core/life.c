@@ -494,6 +494,7 @@ changed(struct hub *hub, struct replica *r, enum life was)
     }
     if (r->life != LIFE_BUSY && !(r->life == LIFE_READY && was == LIFE_BUSY)) {
         route_sweep(hub, w);
+        worker_ready_check(hub);
         worker_end_check(hub);
     }
 }

@@ -153,14 +153,16 @@ worker_free(struct hub *hub, struct worker *w)
 void
 worker_ready_check(struct hub *hub)
 {
-    if (hub->was_ready || !hub->configured) {
+    if (hub->was_ready || !hub->configured || hub->stopping) {
         return;
     }
     LIST_EACH(n, &hub->worker_list)
     {
         const struct worker *w = CONTAINER(n, struct worker, link);
         for (uint32_t i = 0; i < w->replica_count; i++) {
-            if (w->replicas[i]->wanted && !life_serves(w->replicas[i]->life)) {
+            const struct replica *r = w->replicas[i];
+            /* One that is wanted and has stopped did its work and ended well. */
+            if (r->wanted && !life_serves(r->life) && r->life != LIFE_STOPPED) {
                 return;
             }
         }

@@ -482,6 +482,21 @@ Test(life, the_hub_is_ready_once_when_all_that_start_by_themselves_are)
     world_deinit(&w);
 }
 
+Test(life, a_worker_that_has_done_its_work_does_not_keep_the_hub_from_being_ready)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "echo", NULL);
+    world_worker(&w, "once", NULL);
+    world_configured(&w);
+    world_serve(&w, "echo/0");
+    world_started(&w, "once/0");
+    cr_assert(!w.ready, "it is still at work");
+    world_exited(&w, "once/0", 0);
+    cr_assert(w.ready, "it has ended well");
+    world_deinit(&w);
+}
+
 Test(life, a_hub_without_workers_is_ready_when_it_is_configured)
 {
     struct world w;
