@@ -347,7 +347,7 @@ class Steady(threading.Thread):
             try:
                 self.client = Client(self.url, like=self.client)
                 return True
-            except OSError:
+            except (Closed, OSError):  # nobody there, or a broker that died while it was greeted
                 select.select([], [], [], 0.005)
         return False
 
