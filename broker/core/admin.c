@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { TEXT, UINT, BOOL, TEXTS, TABLE };
-enum { PARAMS_MAX = 8, LOG_LINES = 20, LOG_LINES_MAX = 1000 };
+enum kind { TEXT, UINT, TEXTS, TABLE };
+enum { LOG_LINES = 20, LOG_LINES_MAX = 1000 };
 
 enum admin_method {
 #define METHOD(name, changes, help) METHOD_##name,
@@ -43,7 +43,6 @@ static const struct param params[PARAM_COUNT] = {
 struct request {
     struct hub *hub;
     struct call *call;
-    const struct peer *peer;
     struct span value[PARAM_COUNT];
 };
 
@@ -90,8 +89,6 @@ is_of_kind(struct span object, enum kind kind)
         return is_text(object);
     case UINT:
         return mp_next(&s, &item) && item.kind == MP_UINT && item.uint <= WIRE_INT_MAX;
-    case BOOL:
-        return mp_next(&s, &item) && item.kind == MP_BOOL;
     case TEXTS:
         return is_list_of_texts(object, MP_ARRAY);
     case TABLE:
@@ -105,7 +102,6 @@ kind_text(enum kind kind)
 {
     static const char *const texts[] = {[TEXT] = "a text",
                                         [UINT] = "a whole number",
-                                        [BOOL] = "true or false",
                                         [TEXTS] = "a list of texts",
                                         [TABLE] = "a map of texts"};
     return texts[kind];
@@ -680,7 +676,7 @@ tell(struct request *q, const char *method)
 void
 admin_call(struct hub *hub, struct call *call, struct peer *peer)
 {
-    struct request q = {.hub = hub, .call = call, .peer = peer};
+    struct request q = {.hub = hub, .call = call};
     const struct span name = {(const uint8_t *)call->method, call->method_len};
     enum admin_method m = 0;
     while (m < METHOD_COUNT && !span_is(name, methods[m].name)) {

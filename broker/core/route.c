@@ -1,8 +1,6 @@
 /* Routing: which replica gets which call, and which calls nobody will ever serve. */
 #include "broker/core/state.h"
 
-#include <stdio.h>
-
 static bool
 has_room(const struct replica *r)
 {

@@ -7,7 +7,6 @@
  * taken, and what was not taken is told again under the same number. */
 #include "broker/core/state.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static struct replica *
