@@ -27,6 +27,7 @@ init_state(struct hub *hub, const struct hub_options *options)
     struct table *const tables[] = {&hub->peers,   &hub->clients,   &hub->calls,      &hub->numbers,
                                     &hub->workers, &hub->processes, &hub->ring.topics};
     struct node *const lists[] = {&hub->worker_list,
+                                  &hub->crowded,
                                   &hub->idle_clients,
                                   &hub->fetches,
                                   &hub->due,
@@ -190,6 +191,12 @@ take(struct hub *hub, const struct hub_input *in)
     switch (in->kind) {
     case HUB_IN_TIME:
         return;
+    case HUB_IN_TURN:
+        route_turn(hub);
+        if (hub->events_new) {
+            fetch_pump(hub);
+        }
+        return;
     case HUB_IN_OPENED:
         peer_opened(hub, in);
         return;
@@ -243,9 +250,6 @@ hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
         expire(hub, d);
     }
     take(hub, in);
-    if (hub->events_new) {
-        fetch_pump(hub);
-    }
     tickets_send(hub);
     calls_settle(hub);
     *out = (struct hub_effects){hub->effects, hub->effect_count};

@@ -32,6 +32,7 @@ struct hub_options {
 
 enum hub_input_kind {
     HUB_IN_TIME,         /* nothing but the time */
+    HUB_IN_TURN,         /* what came together was told: give out work and events */
     HUB_IN_OPENED,       /* a connection */
     HUB_IN_CLOSED,       /* its end; what it had asked is gone with it */
     HUB_IN_MESSAGE,      /* a request */
@@ -121,7 +122,10 @@ struct hub *hub_new(const struct hub_options *options);
 /* Accepts NULL. */
 void hub_free(struct hub *hub);
 /* One step. The effects are valid until the next one. false when memory for the effects themselves
- * was out: the state is whole, but something was not told, and the program should end. */
+ * was out: the state is whole, but something was not told, and the program should end.
+ *
+ * Calls go to workers and events to their readers in the step of HUB_IN_TURN only, which follows
+ * whatever came together: what comes as a crowd leaves as a crowd. */
 bool hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out);
 /* When HUB_IN_TIME is wanted at the latest, HUB_NEVER when never. */
 int64_t hub_deadline_ns(const struct hub *hub);

@@ -544,7 +544,7 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
                    in->process.step, in->process.error);
     struct worker *w = r->worker;
     life_step(hub, r, LIFE_IN_NOT_STARTED);
-    route_pump(hub, w);
+    route_soon(hub, w);
     worker_prune(hub, w);
 }
 
@@ -560,7 +560,7 @@ life_exited(struct hub *hub, const struct hub_input *in)
     write_reason(r, in->process.status);
     struct worker *w = r->worker;
     life_step(hub, r, LIFE_IN_EXITED);
-    route_pump(hub, w);
+    route_soon(hub, w);
     worker_prune(hub, w);
 }
 

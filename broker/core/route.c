@@ -1,5 +1,13 @@
-/* Routing: which replica gets which call, and which calls nobody will ever serve. */
+/* Routing: which replica gets which call, and which calls nobody will ever serve.
+ *
+ * A replica runs `capacity` calls at a time. What it is given beyond that waits inside of it, where
+ * no other replica can take it and nobody knows whether it began. That is worth it for calls that
+ * take microseconds, because handing over a message takes longer than they do; so what is given
+ * beyond is only what may run again, was not lost with a replica before, and is known to be short:
+ * together no longer than WIRE_BATCH_US. */
 #include "broker/core/state.h"
+
+enum { BATCH_NS = WIRE_BATCH_US * 1000 };
 
 static bool
 has_room(const struct replica *r)
@@ -8,16 +16,21 @@ has_room(const struct replica *r)
            (r->life == LIFE_READY || r->life == LIFE_BUSY);
 }
 
-/* The one with the fewest calls, and of those the one that has been idle longest. */
+/* The one with the fewest calls, and of those the one that has been idle longest; how many have
+ * room. */
 static struct replica *
-least_busy(const struct worker *w)
+least_busy(const struct worker *w, uint32_t *count)
 {
     struct replica *best = NULL;
+    *count = 0;
     for (uint32_t i = 0; i < w->replica_count; i++) {
         struct replica *r = w->replicas[i];
-        if (has_room(r) &&
-            (best == NULL || r->running_count < best->running_count ||
-             (r->running_count == best->running_count && r->idle_since_ns < best->idle_since_ns))) {
+        if (!has_room(r)) {
+            continue;
+        }
+        ++*count;
+        if (best == NULL || r->running_count < best->running_count ||
+            (r->running_count == best->running_count && r->idle_since_ns < best->idle_since_ns)) {
             best = r;
         }
     }
@@ -47,7 +60,8 @@ give(struct hub *hub, struct replica *r, struct call *call)
     call->work = r->work;
     call->runs++;
     list_append(&r->running, &call->running);
-    r->running_count++;
+    call->place = ++r->running_count;
+    call->given_ns = hub->now_ns;
     life_step(hub, r, LIFE_IN_GIVEN);
 }
 
@@ -65,36 +79,112 @@ next_for(const struct replica *r)
     return own->number < shared->number ? own : shared;
 }
 
-static void
-fill_replica(struct hub *hub, struct replica *r)
+/* What a replica is given at a time. */
+struct batch {
+    uint64_t count, count_max;
+    uint64_t runs_now; /* so many of them begin at once */
+    int64_t run_ns;
+    size_t bytes;
+};
+
+static int64_t
+run_ns(const struct call *call)
 {
-    struct call *call = next_for(r);
-    if (call == NULL) {
-        return;
+    const struct method *m = worker_method(call->worker, call->method, call->method_len);
+    return m != NULL && m->run_ns > 0 ? m->run_ns : BATCH_NS;
+}
+
+/* Whether a call may be given together with those before it. */
+static bool
+joins(const struct batch *b, const struct call *call, int64_t call_ns)
+{
+    if (b->count == 0 || b->count >= b->count_max ||
+        b->bytes + call->args.w > WIRE_BATCH_BYTES_MAX) {
+        return b->count == 0;
     }
-    r->work++;
-    for (uint64_t n = 0; n < r->poll_capacity && call != NULL; n++) {
+    return b->count < b->runs_now ||
+           (call->policy != POLICY_ONCE && call->runs == 0 && b->run_ns + call_ns <= BATCH_NS);
+}
+
+/* Give a replica its next call, and those that may join it: at most `share`. */
+static void
+fill_replica(struct hub *hub, struct replica *r, uint64_t share)
+{
+    const uint64_t idle = r->capacity > r->running_count ? r->capacity - r->running_count : 0;
+    const uint64_t most = idle > r->worker->spec->batch_max ? idle : r->worker->spec->batch_max;
+    struct batch b = {.count_max = r->poll_capacity < most ? r->poll_capacity : most,
+                      .runs_now = idle};
+    b.count_max = share < b.count_max ? share : b.count_max;
+    for (struct call *call; (call = next_for(r)) != NULL; b.count++) {
+        const int64_t call_ns = run_ns(call);
+        if (!joins(&b, call, call_ns)) {
+            break;
+        }
+        b.run_ns += call_ns;
+        b.bytes += call->args.w;
+        r->work += b.count == 0;
         give(hub, r, call);
-        call = next_for(r);
     }
     serve_work(hub, r);
 }
 
-void
-route_pump(struct hub *hub, struct worker *w)
+static void
+pump(struct hub *hub, struct worker *w)
 {
     for (uint32_t i = 0; i < w->replica_count && w->queued > 0; i++) {
-        if (has_room(w->replicas[i]) && !list_is_empty(&w->replicas[i]->queue)) {
-            fill_replica(hub, w->replicas[i]);
+        struct replica *r = w->replicas[i];
+        if (has_room(r) && !list_is_empty(&r->queue)) {
+            fill_replica(hub, r, UINT64_MAX);
         }
     }
     while (!list_is_empty(&w->queue)) {
-        struct replica *r = least_busy(w);
+        uint32_t count;
+        struct replica *r = least_busy(w, &count);
         if (r == NULL) {
             return;
         }
-        fill_replica(hub, r);
+        fill_replica(hub, r, (w->queued + count - 1) / count);
     }
+}
+
+void
+route_soon(struct hub *hub, struct worker *w)
+{
+    if (list_is_empty(&w->crowd)) {
+        list_append(&hub->crowded, &w->crowd);
+    }
+}
+
+void
+route_turn(struct hub *hub)
+{
+    LIST_EACH(n, &hub->crowded)
+    {
+        struct worker *w = CONTAINER(n, struct worker, crowd);
+        list_remove(&w->crowd);
+        pump(hub, w);
+        for (uint32_t i = 0; i < w->replica_count; i++) {
+            struct replica *r = w->replicas[i];
+            if (r->poll != NULL && r->ack_count >= ACKS_ENOUGH) {
+                serve_work(hub, r); /* none, but it may forget */
+            }
+        }
+    }
+}
+
+/* The time since it was given is shared with those that had to end before it. A longer time counts
+ * at once, shorter ones little by little: one call that takes long after many short ones must not
+ * make others wait behind the next. */
+void
+route_learn(struct hub *hub, const struct replica *r, const struct call *call)
+{
+    struct method *m = worker_method(r->worker, call->method, call->method_len);
+    if (m == NULL) {
+        return;
+    }
+    const int64_t turns = call->place > r->capacity ? (int64_t)call->place : (int64_t)r->capacity;
+    const int64_t took_ns = (hub->now_ns - call->given_ns) * (int64_t)r->capacity / turns + 1;
+    m->run_ns = took_ns > m->run_ns ? took_ns : m->run_ns - (m->run_ns - took_ns) / 8;
 }
 
 void
@@ -136,9 +226,13 @@ refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
         return "the worker has no such method";
     }
     *code = WIRE_ERR_RESOURCE_EXHAUSTED;
-    /* A call that somebody is free for does not wait, whatever the queue may hold. */
-    const bool goes = call->only < 0 ? least_busy(w) != NULL : has_room(w->replicas[call->only]);
-    return !goes && w->queued >= w->spec->queue_max ? "too many calls wait for this worker" : NULL;
+    /* Those that somebody is free for do not wait: they go when the turn ends. */
+    uint32_t room = call->only >= 0 && has_room(w->replicas[call->only]);
+    if (call->only < 0) {
+        (void)least_busy(w, &room); /* only how many */
+    }
+    return w->queued >= (uint64_t)w->spec->queue_max + room ? "too many calls wait for this worker"
+                                                            : NULL;
 }
 
 static void
@@ -171,7 +265,7 @@ route_call(struct hub *hub, struct call *call)
     struct replica *only = call->only < 0 ? NULL : w->replicas[call->only];
     list_append(only != NULL ? &only->queue : &w->queue, &call->queued);
     w->queued++;
-    route_pump(hub, w);
+    route_soon(hub, w);
 }
 
 static void

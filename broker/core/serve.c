@@ -50,6 +50,7 @@ static bool
 keep_methods(struct worker *w, const struct field *methods)
 {
     struct span inside = methods->inside;
+    const struct method *known;
     struct method *list = calloc(methods->item.count + 1, sizeof *list);
     if (list == NULL) {
         return false;
@@ -62,6 +63,8 @@ keep_methods(struct worker *w, const struct field *methods)
         about.inside = about.raw;
         (void)mp_next(&about.inside, &about.item);
         memcpy(list[i].name, name.bytes.data, name.bytes.len);
+        known = worker_method(w, list[i].name, name.bytes.len);
+        list[i].run_ns = known != NULL ? known->run_ns : 0;
         if (record_key(&about, WIRE_KEY_METHODS_policy, &policy)) {
             list[i].policy = span_is(policy.item.bytes, "idempotent") ? POLICY_IDEMPOTENT
                              : span_is(policy.item.bytes, "shared")   ? POLICY_SHARED
@@ -157,7 +160,7 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
     }
     life_step(hub, r, LIFE_IN_ATTACHED);
     route_sweep(hub, r->worker);
-    route_pump(hub, r->worker); /* what never arrived here can go to another at once */
+    route_soon(hub, r->worker); /* what never arrived here can go to another at once */
     write_welcome(hub, slot_begin(slot), r, NULL);
     slot_end(hub, slot);
 }
@@ -265,10 +268,7 @@ serve_poll(struct hub *hub, struct slot *slot, const struct record *rec)
         serve_work(hub, r);
         return;
     }
-    route_pump(hub, r->worker);
-    if (r->poll == slot && r->ack_count == ACKS_MAX) {
-        serve_work(hub, r);
-    }
+    route_soon(hub, r->worker);
 }
 
 void
@@ -279,8 +279,8 @@ serve_ack(struct hub *hub, struct replica *r, uint64_t call)
         return;
     }
     r->acks[r->ack_count++] = call;
-    if (r->ack_count == ACKS_MAX && r->poll != NULL) {
-        serve_work(hub, r);
+    if (r->ack_count == ACKS_ENOUGH) {
+        route_soon(hub, r->worker);
     }
 }
 
@@ -351,6 +351,9 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
         const uint64_t number = RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint;
         struct call *call = call_by_number(hub, number);
         if (call != NULL && call->replica == r) {
+            if (inside.len == 0) {
+                route_learn(hub, r, call); /* the last one: together they took so long */
+            }
             report_item(hub, r, call, &item);
         } else if (call == NULL) {
             write_uint(&forget, number);

@@ -20,6 +20,7 @@ spec_defaults(struct worker_spec *spec)
         .stop_signal = 15,
         .stop_timeout_ms = 5000,
         .queue_max = 1024,
+        .batch_max = 64,
     };
 }
 

@@ -32,6 +32,7 @@ struct worker_spec {
     int stop_signal;
     int64_t stop_timeout_ms;
     uint32_t queue_max;
+    uint32_t batch_max; /* calls given to a replica at a time, short ones */
 };
 
 /* The defaults of every field but name and launch. */

@@ -14,7 +14,13 @@
 #include "proto/record.h"
 #include "proto/write.h"
 
-enum { NS_PER_MS = 1000000, PEER_CLIENTS_MAX = 64, ACKS_MAX = 64, RING_TOPICS_MAX = 4096 };
+enum {
+    NS_PER_MS = 1000000,
+    PEER_CLIENTS_MAX = 64,
+    ACKS_MAX = 1024, /* told a replica in one answer; it is told at once when there are so many: */
+    ACKS_ENOUGH = 64,
+    RING_TOPICS_MAX = 4096,
+};
 
 /* Tickets and calls that ended are kept for the next ones with a little room for bytes, so that a
  * hub in its steady state allocates nothing. AddressSanitizer would not see that freed ones are
@@ -152,7 +158,9 @@ struct call {
     enum call_state state;
     bool emitted; /* not a call but an EMIT without a client id, kept to know its repeat */
     bool wants_progress, progress_new, acked;
-    uint8_t policy, runs;  /* how often it was given out */
+    uint8_t policy, runs; /* how often it was given out */
+    int64_t given_ns;     /* when it was given out, and as the how manieth of its replica: */
+    uint32_t place;
     struct worker *worker; /* NULL for the hub's own methods */
     int64_t only;          /* replica asked for, -1 for any */
     struct replica *replica;
@@ -181,6 +189,7 @@ enum life {
 struct method {
     char name[WIRE_NAME_BYTES_MAX + 1];
     uint8_t policy; /* enum call_policy */
+    int64_t run_ns; /* how long it takes, rather too long than too short; 0: not known yet */
 };
 enum call_policy { POLICY_ONCE, POLICY_IDEMPOTENT, POLICY_SHARED };
 
@@ -223,6 +232,7 @@ struct replica {
 struct worker {
     struct table_entry entry; /* by name, in hub->workers */
     struct node link;         /* in hub->worker_list, in the order in which they were told */
+    struct node crowd;        /* in hub->crowded when work may be given out */
     struct worker_spec *spec;
     struct replica **replicas;
     uint32_t replica_count; /* those above spec->replicas are on their way out */
@@ -249,6 +259,7 @@ struct hub {
     uint64_t history;
     struct table peers, clients, calls, numbers, workers, processes;
     struct node worker_list, idle_clients, fetches, due;
+    struct node crowded;   /* workers to be looked at when the turn ends */
     struct node untrusted; /* peers, the oldest first */
     struct node finished;  /* calls that may be forgotten when the step ends */
     struct spares spare_tickets, spare_calls;
@@ -358,8 +369,12 @@ void route_call(struct hub *hub, struct call *call);
 /* A call that was given to a replica and is to be given again: back into the queue, before those
  * that came after it. */
 void route_again(struct call *call);
-/* Give waiting calls to replicas that have room. */
-void route_pump(struct hub *hub, struct worker *worker);
+/* There may be a call and room for it: give out what can be when the turn ends. */
+void route_soon(struct hub *hub, struct worker *worker);
+/* The turn ends: give waiting calls to replicas that have room. */
+void route_turn(struct hub *hub);
+/* A replica has told the outcome of a call: how long its method takes. */
+void route_learn(struct hub *hub, const struct replica *replica, const struct call *call);
 /* Whether calls may wait for this worker (or one replica): somebody serves or will. */
 bool route_has_hope(const struct hub *hub, const struct worker *worker, int64_t only);
 /* End every waiting call that nobody will serve. */
@@ -385,7 +400,7 @@ bool worker_resize(struct hub *hub, struct worker *worker, uint32_t replicas);
 struct replica *replica_find(struct hub *hub, const struct target *target);
 struct replica *replica_of_process(struct hub *hub, uint64_t process);
 void worker_free(struct hub *hub, struct worker *worker);
-const struct method *worker_method(const struct worker *worker, const char *name, size_t len);
+struct method *worker_method(const struct worker *worker, const char *name, size_t len);
 void replica_name(const struct replica *replica, char out[WIRE_NAME_BYTES_MAX + 16]);
 void worker_ready_check(struct hub *hub);
 void worker_stop_all(struct hub *hub, bool fast);

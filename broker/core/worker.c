@@ -37,7 +37,7 @@ replica_name(const struct replica *r, char out[WIRE_NAME_BYTES_MAX + 16])
                    (unsigned)r->index);
 }
 
-const struct method *
+struct method *
 worker_method(const struct worker *w, const char *name, size_t len)
 {
     for (uint32_t i = 0; i < w->method_count; i++) {
@@ -123,6 +123,7 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
         return NULL;
     }
     list_init(&w->link);
+    list_init(&w->crowd);
     list_init(&w->queue);
     w->spec = spec_copy(spec);
     if (w->spec == NULL ||
@@ -143,6 +144,7 @@ worker_free(struct hub *hub, struct worker *w)
     }
     table_remove(&hub->workers, &w->entry);
     list_remove(&w->link);
+    list_remove(&w->crowd);
     spec_free(w->spec);
     buf_deinit(&w->described);
     free(w->replicas);

@@ -253,6 +253,8 @@ broker_run(struct broker *b)
             source->ready(source, events[i].events);
         }
         keep_time(b);
+        struct hub_input turn = {.kind = HUB_IN_TURN};
+        broker_feed(b, &turn);
         for (size_t i = 0; i < b->link_count; i++) {
             link_server_turn(b->links[i]);
         }

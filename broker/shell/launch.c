@@ -46,6 +46,7 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         .stop_signal = w->stop_signal,
         .stop_timeout_ms = w->stop_timeout_ms,
         .queue_max = (uint32_t)w->queue_size,
+        .batch_max = (uint32_t)w->batch,
     };
     return !text->failed;
 }

@@ -23,7 +23,8 @@ ask(struct prong_client *c, struct session_ask *a, int32_t timeout_ms, bool to_w
         *problem = "a timeout is from 1 ms to an hour";
         return PRONG_INVALID_ARGUMENT;
     }
-    a->deadline_ns = client_until(timeout_ms > 0 ? timeout_ms : WIRE_TTL_MS_DEFAULT);
+    c->asked_ns = client_now();
+    a->deadline_ns = c->asked_ns + (timeout_ms > 0 ? timeout_ms : WIRE_TTL_MS_DEFAULT) * NS_PER_MS;
     if (to_wait && session_is_full(c->session)) {
         const prong_err err = client_wait(c, has_room, c, c, a->deadline_ns);
         if (err != PRONG_OK) {
@@ -98,13 +99,17 @@ read_options(const prong_call_options *given, prong_call_options *o)
 
 /* The options of CALL: the caller's map and our own key in one. */
 static prong_err
-merge_options(const prong_call_options *o, struct prong_writer *w, struct span *out)
+merge_options(const prong_call_options *o, struct prong_writer **writer, struct span *out)
 {
     prong_iter it;
     prong_value key, value, whole = {0};
     *out = (struct span){0};
     if ((o->flags & PRONG_CALL_PROGRESS) == 0 && o->options == NULL) {
         return PRONG_OK;
+    }
+    struct prong_writer *w = *writer = prong_writer_new();
+    if (w == NULL) {
+        return PRONG_RESOURCE_EXHAUSTED;
     }
     const bool progress = (o->flags & PRONG_CALL_PROGRESS) != 0;
     prong_writer_map(w, prong_value_count(o->options) + progress);
@@ -129,12 +134,11 @@ prong_call_async(prong_client *c, const char *worker, const char *method, const 
                  const prong_call_options *options, prong_reply **out)
 {
     prong_call_options o;
-    struct prong_writer *w = prong_writer_new();
+    struct prong_writer *w = NULL;
     struct session_ask a = call_ask(worker, method, args);
     const char *problem = "the options are not good: size_bytes, or not a map";
-    prong_err err = w == NULL                    ? PRONG_RESOURCE_EXHAUSTED
-                    : !read_options(options, &o) ? PRONG_INVALID_ARGUMENT
-                                                 : merge_options(&o, w, &a.options);
+    prong_err err =
+        !read_options(options, &o) ? PRONG_INVALID_ARGUMENT : merge_options(&o, &w, &a.options);
     const prong_err entered = client_enter(c, false);
     struct prong_reply *r = NULL;
     if (entered != PRONG_OK) {

@@ -10,8 +10,6 @@
 #include <prong/prong.h>
 
 #include <pthread.h>
-#include <sys/types.h>
-
 #include "client/session/session.h"
 #include "proto/link/link.h"
 
@@ -29,7 +27,7 @@ struct waiter; /* a thread that follows */
 struct prong_client {
     pthread_mutex_t lock;
     pthread_cond_t left; /* users became 0 */
-    pid_t pid;           /* does not change */
+    uint8_t *mine;       /* 1, and 0 in a forked child: memory that is wiped there */
     char *url;           /* does not change after prong_connect, nor do the next five */
     char *tls_ca_file, *tls_name;
     size_t message_bytes_max;
@@ -47,6 +45,8 @@ struct prong_client {
     uint32_t retries; /* since the connection was lost */
     int64_t lost_ns;  /* when the connection was lost */
     int64_t heard_ns; /* when somebody looked at the socket */
+    int64_t asked_ns; /* the newest request */
+    int64_t sent_ns;  /* when what waited was sent */
     uint64_t random;  /* for jitter */
     struct notice *notices;
     bool dispatching;
@@ -64,6 +64,8 @@ struct prong_client {
 /* ---- client.c ------------------------------------------------------------------------------- */
 
 int64_t client_now(void);
+/* false in a forked child, where nothing may be touched. */
+bool client_is_mine(const struct prong_client *c);
 /* When a wait of `timeout_ms` ends. */
 int64_t client_until(int32_t timeout_ms);
 /* Lock. Errors: PRONG_FAILED_PRECONDITION in a forked child, where nothing may be touched, and,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -242,9 +243,15 @@ new_client(const struct prong_options *o)
     if (c == NULL) {
         return NULL;
     }
+    void *page = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || madvise(page, 1, MADV_WIPEONFORK) != 0) {
+        free(c); /* a page, once mapped, is not worth more code: memory is out */
+        return NULL;
+    }
+    c->mine = page;
+    *c->mine = 1;
     (void)pthread_mutex_init(&c->lock, NULL); /* neither can fail in glibc and musl */
     (void)pthread_cond_init(&c->left, NULL);
-    c->pid = getpid();
     c->refs = 1;
     c->epoll_fd = c->timer_fd = c->loop_fd = -1;
     c->message_bytes_max = o->message_bytes_max > 0 ? o->message_bytes_max : WIRE_MESSAGE_BYTES;

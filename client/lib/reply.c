@@ -169,7 +169,7 @@ prong_wait_any(prong_client *c, int32_t timeout_ms, prong_reply **out)
     if (err != PRONG_OK) {
         return err;
     }
-    err = client_wait(c, any_is_done, c, c, client_until(timeout_ms));
+    err = client_wait(c, any_is_done, c, c, any_is_done(c) ? 0 : client_until(timeout_ms));
     if (err == PRONG_OK && c->finished == NULL) {
         err = PRONG_NOT_FOUND;
     }

@@ -277,7 +277,7 @@ take_batch(struct prong_subscription *s, int32_t timeout_ms)
 prong_err
 prong_subscription_next(prong_subscription *s, int32_t timeout_ms, const prong_event **out)
 {
-    if (s->c->pid != getpid()) {
+    if (!client_is_mine(s->c)) {
         return PRONG_FAILED_PRECONDITION;
     }
     if (s->taken.items.w == s->taken.items.r) {

@@ -36,7 +36,7 @@ job_deinit(prong_job *job)
 }
 
 bool
-job_begin(prong_job *job, const struct method *method, const struct pull_job *call)
+job_begin(prong_job *job, const struct method *method, const struct pull_job *call, int64_t now_ns)
 {
     job->method = method;
     buf_reset(&job->texts, KEEP_BYTES);
@@ -46,7 +46,7 @@ job_begin(prong_job *job, const struct method *method, const struct pull_job *ca
     job->args = (prong_value){call->args.data, call->args.len};
     job->options = (prong_value){call->options.data, call->options.len};
     job->deadline_ns = call->deadline_ns;
-    job->looked_ns = client_now();
+    job->looked_ns = now_ns;
     job->has_details = false;
     job->began = method != NULL ? PRONG_BEGAN_YES : PRONG_BEGAN_NO;
     job->message[0] = '\0';
@@ -205,7 +205,7 @@ prong_job_progress(prong_job *job, double fraction, const char *note)
     }
     if (job->worker->pull != NULL && !b->failed) {
         pull_progress(job->worker->pull, buf_span(b));
-        run_send(job->worker);
+        run_send(job->worker, client_now());
         look(job);
     }
 }
@@ -262,16 +262,17 @@ prong_worker_test_call(prong_worker *w, const char *method, const prong_value *a
                        prong_writer *out)
 {
     static const uint8_t nothing = 0x80, nil = 0xc0; /* an empty map */
+    const int64_t now_ns = client_now();
     const struct pull_job call = {
         .caller = span_text("test"),
         .options = {&nil, 1},
         .args = {args != NULL ? args->data : &nothing, args != NULL ? args->len : 1},
-        .deadline_ns = client_now() + TEST_MS * NS_PER_MS,
+        .deadline_ns = now_ns + TEST_MS * NS_PER_MS,
     };
     prong_job *job = &w->job;
     struct wire_failure failure;
     prong_err code;
-    if (!job_begin(job, worker_method_find(w, span_text(method)), &call)) {
+    if (!job_begin(job, worker_method_find(w, span_text(method)), &call, now_ns)) {
         code = PRONG_RESOURCE_EXHAUSTED;
     } else if (!worker_set_up(w)) {
         code = prong_job_fail(job, PRONG_FAILED_PRECONDITION, "setup failed");

@@ -66,6 +66,7 @@ struct pull {
     struct kept *kept;
     uint32_t kept_count, kept_room, untold;
     uint64_t kept_bytes;
+    int64_t untold_ns; /* no untold one was there before */
     struct buf out;
 };
 
@@ -276,6 +277,15 @@ write_item(struct pull *p, const struct kept *k)
     write_nil(&p->out);
 }
 
+/* Outcomes of calls that came together are told together, because a message costs more than a short
+ * call; but nobody waits long for what is done. */
+static bool
+is_report_due(const struct pull *p, int64_t now_ns)
+{
+    return p->untold > 0 &&
+           (!is_busy(p) || p->stopping || now_ns - p->untold_ns >= PULL_TOGETHER_MS * MS_NS);
+}
+
 /* As many of the untold outcomes as one message takes. */
 static void
 write_report(struct pull *p)
@@ -311,14 +321,16 @@ wants_poll(const struct pull *p)
 
 /* What is said in a session, one message at a time. 0 when there is nothing now. */
 static uint32_t
-write_next(struct pull *p)
+write_next(struct pull *p, int64_t now_ns)
 {
-    if (p->untold > 0) {
+    if (is_report_due(p, now_ns)) {
         write_report(p);
+        p->untold_ns = now_ns;
         if (p->untold > 0 || !wants_poll(p) || is_full(p)) {
             return await(p, REPORT);
         }
-        write_poll(p, 1); /* both in one message: its answer comes when there is work */
+        write_poll(p,
+                   PULL_CALLS_MAX); /* both in one message: its answer comes when there is work */
         return await(p, POLL);
     }
     if (wants_poll(p) && is_full(p) && p->taken > 0) {
@@ -326,7 +338,7 @@ write_next(struct pull *p)
         return 0;
     }
     if (wants_poll(p)) {
-        write_poll(p, !is_full(p));
+        write_poll(p, is_full(p) ? 0 : PULL_CALLS_MAX);
         return await(p, POLL);
     }
     if (p->stopping && p->awaits[POLL] != 0 && p->awaits[STOP] == 0) {
@@ -362,7 +374,7 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct span *body)
         return false;
     }
     buf_recycle(&p->out, KEEP_BYTES);
-    *id = p->welcome && !p->attach_due ? write_next(p) : 0;
+    *id = p->welcome && !p->attach_due ? write_next(p, now_ns) : 0;
     if (p->attach_due) {
         write_attach(p);
         *id = await(p, ATTACH);
@@ -602,6 +614,7 @@ pull_has_work(const struct pull *p)
 bool
 pull_begin(struct pull *p, int64_t now_ns, const struct pull_job **job)
 {
+    p->untold_ns = p->untold == 0 ? now_ns : p->untold_ns;
     while (pull_has_work(p)) {
         const struct item *i = &p->items[p->next];
         if (!i->cancelled && now_ns < i->job.deadline_ns) {

@@ -14,6 +14,8 @@
 enum {
     PULL_WELCOME_MS = 5000,  /* how long WELCOME may take */
     PULL_SILENCE_MS = 40000, /* the hub answers everything within 25 s; later it is not there */
+    PULL_CALLS_MAX = 64,     /* taken at a time; the hub gives more than one only of short ones */
+    PULL_TOGETHER_MS = 1,    /* how long an outcome may wait for those of the calls behind it */
     PULL_KEPT_MAX = 2048,    /* outcomes kept, then it attaches anew and takes no more meanwhile */
     PULL_KEPT_BYTES_MAX = 268435456, /* as much as the hub itself keeps */
 };

@@ -1,7 +1,8 @@
 /* The life of a worker: start, connection, the one wait, end. See prong/worker.h.
  *
  * A call costs one poll, one read and one write: REPORT of the last and POLL for the next leave
- * together, and the answer is read when poll says that it is there. */
+ * together, and the answer is read when poll says that it is there. Calls that came together cost
+ * that together. */
 #include "client/worker/worker.h"
 
 #include <poll.h>
@@ -20,7 +21,8 @@
 enum {
     CONNECT_MS = 1000,
     LOOK_CONNECT_MS = 100, /* while a method runs */
-    STOP_MS = 2000,        /* how long the end waits for the hub */
+    LOOK_MS = 1,    /* between calls that came together what else there is may wait so long */
+    STOP_MS = 2000, /* how long the end waits for the hub */
     EVENTS_AT_ONCE = 64,
     EXIT_USAGE = 64,
     EXIT_SYSTEM = 71,
@@ -116,13 +118,13 @@ look_for_hub(prong_worker *w, int timeout_ms)
 }
 
 void
-run_send(prong_worker *w)
+run_send(prong_worker *w, int64_t now_ns)
 {
     struct link_error error = {0};
     struct span body;
     uint32_t id;
     int failed = 0;
-    while (w->link != NULL && failed == 0 && pull_send(w->pull, client_now(), &id, &body)) {
+    while (w->link != NULL && failed == 0 && pull_send(w->pull, now_ns, &id, &body)) {
         failed = link_client_send(w->link, id, body, &error);
     }
     /* Not is_lost when the flush fails: the answers that came before are still to be read. */
@@ -187,10 +189,10 @@ void
 run_look(prong_worker *w)
 {
     look_for_hub(w, LOOK_CONNECT_MS);
-    run_send(w);
+    run_send(w, client_now());
     receive(w);
     judge(w);
-    run_send(w);
+    run_send(w, client_now());
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -471,17 +473,21 @@ take_call(prong_worker *w, int64_t until_ns)
             w->stop_until_ns = client_now() + STOP_MS * NS_PER_MS;
         }
         look_for_hub(w, CONNECT_MS);
-        run_send(w);
+        int64_t now_ns = client_now();
+        run_send(w, now_ns);
         if (w->attached) {
             start_loops(w);
         }
-        if (is_over(w) || (looked && client_now() >= until_ns)) {
+        if (is_over(w) || (looked && now_ns >= until_ns)) {
             return false;
         }
-        wait_once(w, until_ns);
-        if (!w->over && pull_begin(w->pull, client_now(), &call)) {
+        if (!pull_has_work(w->pull) || now_ns - w->waited_ns >= LOOK_MS * NS_PER_MS) {
+            wait_once(w, until_ns);
+            w->waited_ns = now_ns = client_now();
+        }
+        if (!w->over && pull_begin(w->pull, now_ns, &call)) {
             w->stop_until_ns = 0; /* the end waits for it, however long it takes */
-            if (job_begin(&w->job, worker_method_find(w, call->method), call)) {
+            if (job_begin(&w->job, worker_method_find(w, call->method), call, now_ns)) {
                 return true;
             }
             worker_say(w, true, "out of memory for a call");

@@ -94,6 +94,7 @@ struct prong_worker {
     int64_t lost_ns;  /* since when there is no hub; 0 while there is one */
     int64_t retry_ns; /* when to connect again */
     int64_t stop_until_ns;
+    int64_t waited_ns; /* when it was last looked at all that is served beside the calls */
     uint64_t random;
     prong_job job;
 };
@@ -108,7 +109,7 @@ const struct method *worker_method_find(const prong_worker *w, struct span name)
 
 /* In a job: keep the connection alive and see what came; or only send what waits. Never waits. */
 void run_look(prong_worker *w);
-void run_send(prong_worker *w);
+void run_send(prong_worker *w, int64_t now_ns);
 /* SIGTERM means to this process what it did before. */
 void run_leave_sigterm(prong_worker *w);
 /* End with an exit code at once, without a word to the hub. */
@@ -117,7 +118,8 @@ void run_abandon(prong_worker *w, int exit_code);
 bool job_init(prong_job *job, prong_worker *w);
 void job_deinit(prong_job *job);
 /* Fill the job with a call; false when memory is out. */
-bool job_begin(prong_job *job, const struct method *method, const struct pull_job *call);
+bool job_begin(prong_job *job, const struct method *method, const struct pull_job *call,
+               int64_t now_ns);
 /* Run its method. What it returned. */
 prong_err job_run(prong_job *job);
 

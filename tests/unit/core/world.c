@@ -139,8 +139,8 @@ keep(struct world *w, const struct hub_effect *e)
     }
 }
 
-void
-world_step(struct world *w, struct hub_input *in)
+static void
+step(struct world *w, struct hub_input *in)
 {
     struct hub_effects out;
     in->now_ns = w->now_ns;
@@ -155,11 +155,27 @@ world_step(struct world *w, struct hub_input *in)
     if (!ok) {
         disappoint(w, "hub_step failed");
     }
-    w->effects = out.count;
+    w->effects += out.count;
     for (size_t i = 0; i < out.count; i++) {
         keep(w, &out.list[i]);
     }
     hub_check(w->hub);
+}
+
+void
+world_step(struct world *w, struct hub_input *in)
+{
+    w->effects = 0;
+    step(w, in);
+    if (!w->crowd) {
+        world_turn(w);
+    }
+}
+
+void
+world_turn(struct world *w)
+{
+    step(w, &(struct hub_input){.kind = HUB_IN_TURN});
 }
 
 void
@@ -183,6 +199,7 @@ world_init_with(struct world *w, const struct hub_options *options)
     memset(w, 0, sizeof *w);
     w->now_ns = 1000000000;
     w->next_request = 1;
+    w->capacity = 100;
     memcpy(w->client, "client of a test", sizeof w->client);
     w->hub = hub_new(options);
     return w->hub != NULL;
@@ -588,7 +605,9 @@ world_attach(struct world *w, const char *name)
     p->peer = 100 + (uint64_t)(p - w->process) * 10 + w->next_request * 10000;
     world_open(w, p->peer);
     write_op(b, WIRE_ATTACH);
-    write_map(b, 2);
+    write_map(b, 3);
+    write_text(b, "capacity");
+    write_uint(b, w->capacity);
     write_text(b, "token");
     write_text(b, p->token);
     write_text(b, "methods");

@@ -50,6 +50,8 @@ struct world {
     size_t process_count;
     uint64_t open[WORLD_OPEN]; /* requests without a reply */
     size_t open_count;
+    uint64_t capacity; /* of who attaches; world_init says 100 */
+    bool crowd;        /* inputs come together: the turn ends when the test says world_turn() */
     bool ready, stopping, ended;
     size_t closes, effects, strangers; /* strangers: processes that are not ours and got a signal */
     struct hub_effect logs;            /* the last HUB_OUT_LOGS; its pointers are stale */
@@ -85,8 +87,9 @@ __attribute__((format(printf, 3, 4))) uint64_t world_say(struct world *w, uint64
 /* Under a given SP id. */
 __attribute__((format(printf, 4, 5))) uint64_t
 world_say_as(struct world *w, uint64_t peer, uint32_t sp_id, const char *format, ...);
-/* Any input: the time is filled in. */
+/* Any input: the time is filled in. The turn ends with it. */
 void world_step(struct world *w, struct hub_input *in);
+void world_turn(struct world *w);
 /* Move the clock and step at every deadline on the way. */
 void world_pass_ms(struct world *w, int64_t ms);
 void world_stop(struct world *w);
@@ -124,7 +127,8 @@ void world_exited(struct world *w, const char *name, int status);
 void world_start_failed(struct world *w, const char *name, bool never);
 /* A process that ran before this broker did. */
 void world_alive(struct world *w, uint64_t id, const char *name);
-/* Attach on a connection of its own with methods `echo` (once), `again` (idempotent); then poll. */
+/* Attach on a connection of its own with methods `echo` (once), `again` (idempotent); then poll. A
+ * call that is `given` has begun and `done` says its outcome. */
 void world_attach(struct world *w, const char *name);
 void world_poll(struct world *w, const char *name, uint64_t capacity);
 /* The call that the process was given with the reply to its POLL, 0 when none; it is then taken. */

@@ -31,8 +31,8 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PULL}")
 # Rule 2: the POLLs are given up, and an answer to one of them is dropped.
 pull_mutant(giving_up_polls "memset(p->awaits, 0, sizeof p->awaits);" "p->awaits[ATTACH] = 0;")
 pull_mutant(dropping_given_up "else if (awaited(p, id) == NULL)" "else if (false)")
-pull_mutant(welcome_before_poll "*id = p->welcome && !p->attach_due ? write_next(p) : 0;"
-            "*id = p->awaits[ATTACH] != 0 && !p->attach_due ? write_next(p) : 0;")
+pull_mutant(welcome_before_poll "*id = p->welcome && !p->attach_due ? write_next(p, now_ns) : 0;"
+            "*id = p->awaits[ATTACH] != 0 && !p->attach_due ? write_next(p, now_ns) : 0;")
 pull_mutant(attach_numbers "write_uint(b, ++p->attach);" "write_uint(b, 1);")
 pull_mutant(inventory_running "write_uint(b, p->items[i].job.call);" "write_uint(b, 1000000);")
 pull_mutant(inventory_done "write_uint(b, p->kept[i].call);" "write_uint(b, 1000000);")

@@ -204,7 +204,7 @@ static uint32_t
 ready(struct peer *p, uint64_t session)
 {
     attach(p, session);
-    const uint32_t id = polls(p, session, 0, 1);
+    const uint32_t id = polls(p, session, 0, PULL_CALLS_MAX);
     controls(p);
     cr_assert(says(p) == 0, "nothing more is to be said");
     return id;
@@ -301,7 +301,7 @@ Test(pull, attaches_first_and_polls_only_after_welcome)
     cr_expect(says(p) == 0, "nothing more before WELCOME");
     welcome(p, 77, WIRE_MESSAGE_BYTES);
     cr_expect(strcmp(pull_replica(p->pull), "detector/1") == 0);
-    polls(p, 77, 0, 1);
+    polls(p, 77, 0, PULL_CALLS_MAX);
     controls(p);
     peer_free(p);
 }
@@ -318,7 +318,7 @@ Test(pull, says_outcome_and_poll_in_one_message)
     cr_expect(job->args.len == 2 && job->deadline_ns == p->now + 5000 * MS);
     cr_expect(!begins_any(p), "one at a time");
     ends(p);
-    polls(p, 5, 1, 1);
+    polls(p, 5, 1, PULL_CALLS_MAX);
     cr_expect(p->count == 2 && reported(p, &call) == 1 && call == 9, "REPORT stands before POLL");
     cr_expect(says(p) == 0);
     peer_free(p);
@@ -335,11 +335,54 @@ Test(pull, runs_the_calls_of_one_work_in_order)
     answer(p, poll, &b);
     cr_assert(begins(p, 3));
     ends(p);
-    cr_expect(says(p) == 1 && reported(p, &call) == 1 && call == 3, "told before the next begins");
+    cr_expect(says(p) == 0, "the next one is short, too");
     cr_assert(begins(p, 4));
     ends(p);
-    polls(p, 5, 1, 1);
-    cr_expect(reported(p, &call) == 1 && call == 4);
+    polls(p, 5, 1, PULL_CALLS_MAX);
+    cr_expect(reported(p, &call) == 2 && call == 3, "one message for both");
+    peer_free(p);
+}
+
+Test(pull, lets_no_outcome_wait_long_for_the_calls_behind_it)
+{
+    struct peer *p = peer_new();
+    const uint64_t calls[] = {3, 4, 5};
+    uint64_t call = 0;
+    struct buf b = {0};
+    const uint32_t poll = ready(p, 5);
+    put_work(&b, 1, 3, calls, 5000);
+    answer(p, poll, &b);
+    cr_assert(begins(p, 3));
+    p->now += PULL_TOGETHER_MS * 1000000 - 1;
+    ends(p);
+    cr_expect(says(p) == 0);
+    cr_assert(begins(p, 4));
+    p->now += 1;
+    cr_expect(says(p) == 1 && reported(p, &call) == 1 && call == 3, "while the next one runs");
+    cr_expect(says(p) == 0, "once");
+    ends(p);
+    cr_expect(says(p) == 0, "its own time counts anew");
+    cr_assert(begins(p, 5));
+    ends(p);
+    polls(p, 5, 1, PULL_CALLS_MAX);
+    cr_expect(reported(p, &call) == 2 && call == 4);
+    peer_free(p);
+}
+
+Test(pull, tells_what_is_done_when_it_is_to_stop)
+{
+    struct peer *p = peer_new();
+    const uint64_t calls[] = {3, 4};
+    uint64_t call = 0;
+    struct buf b = {0};
+    const uint32_t poll = ready(p, 5);
+    put_work(&b, 1, 2, calls, 5000);
+    answer(p, poll, &b);
+    cr_assert(begins(p, 3));
+    ends(p);
+    pull_stop(p->pull);
+    cr_expect(says(p) == 1 && reported(p, &call) == 1 && call == 3);
+    cr_expect(begins(p, 4), "what was given is run");
     peer_free(p);
 }
 
@@ -351,9 +394,9 @@ Test(pull, runs_a_repeated_work_once)
     give(p, ready(p, 5), 1, 9);
     cr_assert(begins(p, 9));
     ends(p);
-    give(p, polls(p, 5, 1, 1), 1, 9);
+    give(p, polls(p, 5, 1, PULL_CALLS_MAX), 1, 9);
     cr_expect(!begins_any(p), "WORK 1 was taken");
-    give(p, polls(p, 5, 1, 1), 2, 10);
+    give(p, polls(p, 5, 1, PULL_CALLS_MAX), 2, 10);
     cr_expect(begins(p, 10));
     peer_free(p);
 }
@@ -362,8 +405,8 @@ Test(pull, goes_on_after_an_empty_work_with_a_new_number)
 {
     struct peer *p = peer_new();
     give_none(p, ready(p, 5), 0);
-    give_none(p, polls(p, 5, 0, 1), 3); /* its calls ended before they were taken */
-    give(p, polls(p, 5, 3, 1), 4, 9);
+    give_none(p, polls(p, 5, 0, PULL_CALLS_MAX), 3); /* its calls ended before they were taken */
+    give(p, polls(p, 5, 3, PULL_CALLS_MAX), 4, 9);
     cr_expect(begins(p, 9));
     peer_free(p);
 }
@@ -374,7 +417,7 @@ Test(pull, attaches_with_the_next_number_and_its_inventory)
     give(p, ready(p, 5), 1, 9);
     cr_assert(begins(p, 9));
     ends(p);
-    give(p, polls(p, 5, 1, 1), 2, 10);
+    give(p, polls(p, 5, 1, PULL_CALLS_MAX), 2, 10);
     cr_assert(begins(p, 10));
     pull_lost(p->pull);
     cr_expect(says(p) == 0 && !pull_is_attached(p->pull));
@@ -407,7 +450,7 @@ Test(pull, counts_the_numbers_of_work_anew_in_each_session)
     ends(p);
     pull_lost(p->pull);
     attach(p, 6);
-    give(p, polls(p, 6, 0, 1), 1, 10);
+    give(p, polls(p, 6, 0, PULL_CALLS_MAX), 1, 10);
     cr_expect(begins(p, 10));
     peer_free(p);
 }
@@ -418,7 +461,7 @@ Test(pull, drops_work_of_a_poll_it_gave_up)
 {
     struct peer *p = peer_new();
     attach(p, 5);
-    const uint32_t old = polls(p, 5, 0, 1);
+    const uint32_t old = polls(p, 5, 0, PULL_CALLS_MAX);
     fail(p, controls(p), WIRE_ERR_FAILED_PRECONDITION);
     cr_assert(says(p) == 1 && op(p, 0) == WIRE_REC_ATTACH && attach_number(p) == 2);
     const uint32_t attaching = p->id;
@@ -428,7 +471,7 @@ Test(pull, drops_work_of_a_poll_it_gave_up)
     welcome(p, 6, WIRE_MESSAGE_BYTES);
     give(p, old, 1, 9);
     cr_expect(!begins_any(p), "after WELCOME");
-    polls(p, 6, 0, 1);
+    polls(p, 6, 0, PULL_CALLS_MAX);
     peer_free(p);
 }
 
@@ -442,7 +485,7 @@ Test(pull, drops_work_that_comes_while_it_is_busy)
     answer(p, poll, &b);
     cr_assert(begins(p, 9));
     ends(p);
-    polls(p, 5, 1, 1); /* so that the hub tells 2 again */
+    polls(p, 5, 1, PULL_CALLS_MAX); /* so that the hub tells 2 again */
     peer_free(p);
 }
 
@@ -453,7 +496,7 @@ Test(pull, attaches_again_when_the_hub_says_attach_first)
     cr_expect(!pull_is_dead(p->pull, p->now));
     cr_assert(says(p) == 1 && op(p, 0) == WIRE_REC_ATTACH && attach_number(p) == 2);
     welcome(p, 6, WIRE_MESSAGE_BYTES);
-    polls(p, 6, 0, 1);
+    polls(p, 6, 0, PULL_CALLS_MAX);
     peer_free(p);
 }
 
@@ -461,13 +504,13 @@ Test(pull, takes_attach_first_from_an_earlier_session_for_nothing)
 {
     struct peer *p = peer_new();
     attach(p, 5);
-    const uint32_t old = polls(p, 5, 0, 1);
+    const uint32_t old = polls(p, 5, 0, PULL_CALLS_MAX);
     fail(p, controls(p), WIRE_ERR_FAILED_PRECONDITION);
     cr_assert(says(p) == 1 && op(p, 0) == WIRE_REC_ATTACH);
     welcome(p, 6, WIRE_MESSAGE_BYTES);
     fail(p, old, WIRE_ERR_FAILED_PRECONDITION); /* its POLL, refused at the same time */
     cr_expect(pull_is_attached(p->pull));
-    polls(p, 6, 0, 1);
+    polls(p, 6, 0, PULL_CALLS_MAX);
     peer_free(p);
 }
 
@@ -478,12 +521,12 @@ Test(pull, keeps_an_outcome_until_ack_names_its_call)
     give(p, ready(p, 5), 1, 9);
     cr_assert(begins(p, 9));
     ends(p);
-    ack(p, polls(p, 5, 1, 1), 0); /* received, but its caller does not have it yet */
+    ack(p, polls(p, 5, 1, PULL_CALLS_MAX), 0); /* received, but its caller does not have it yet */
     pull_lost(p->pull);
     pull_connected(p->pull, p->now);
     cr_assert(says(p) == 1 && names(p, WIRE_KEY_ATTACH_done, 9));
     welcome(p, 6, WIRE_MESSAGE_BYTES);
-    ack(p, polls(p, 6, 0, 1), 9);
+    ack(p, polls(p, 6, 0, PULL_CALLS_MAX), 9);
     cr_expect(reported(p, &call) == 1 && call == 9, "it is told again");
     pull_lost(p->pull);
     pull_connected(p->pull, p->now);
@@ -498,11 +541,11 @@ Test(pull, takes_ack_from_an_answer_of_an_earlier_session)
     give(p, ready(p, 5), 1, 9);
     cr_assert(begins(p, 9));
     ends(p);
-    const uint32_t old = polls(p, 5, 1, 1);
+    const uint32_t old = polls(p, 5, 1, PULL_CALLS_MAX);
     pull_lost(p->pull);
     attach(p, 6);
     ack(p, old, 9);
-    polls(p, 6, 0, 1);
+    polls(p, 6, 0, PULL_CALLS_MAX);
     cr_expect(p->count == 1, "nothing is left to report");
     peer_free(p);
 }
@@ -517,7 +560,7 @@ Test(pull, reports_outcomes_of_a_lost_connection_first)
     ends(p); /* while there is no hub */
     cr_expect(pull_has_untold(p->pull));
     attach(p, 6);
-    polls(p, 6, 0, 1);
+    polls(p, 6, 0, PULL_CALLS_MAX);
     cr_expect(p->count == 2 && reported(p, &call) == 1 && call == 9);
     peer_free(p);
 }
@@ -528,7 +571,7 @@ Test(pull, hears_cancel_of_the_running_call_only)
 {
     struct peer *p = peer_new();
     attach(p, 5);
-    const uint32_t poll = polls(p, 5, 0, 1);
+    const uint32_t poll = polls(p, 5, 0, PULL_CALLS_MAX);
     const uint32_t control = controls(p);
     give(p, poll, 1, 9);
     cr_assert(begins(p, 9));
@@ -548,7 +591,7 @@ Test(pull, does_not_begin_what_was_cancelled_or_is_late)
     const uint64_t calls[] = {3, 4, 5};
     struct buf b = {0};
     attach(p, 5);
-    const uint32_t poll = polls(p, 5, 0, 1);
+    const uint32_t poll = polls(p, 5, 0, PULL_CALLS_MAX);
     const uint32_t control = controls(p);
     put_work(&b, 1, 3, calls, 1000);
     answer(p, poll, &b);
@@ -556,8 +599,9 @@ Test(pull, does_not_begin_what_was_cancelled_or_is_late)
     command(p, control, "cancel", 4);
     cr_expect(!pull_is_cancelled(p->pull));
     ends(p);
-    cr_assert(says(p) == 1);
     p->now += 2000 * MS; /* 5 is too late */
+    uint64_t first = 0;
+    cr_assert(says(p) == 1 && reported(p, &first) == 1 && first == 3);
     cr_expect(!begins_any(p));
     uint64_t call = 0;
     cr_assert(says(p) == 2 && reported(p, &call) == 2 && call == 4);
@@ -643,7 +687,7 @@ Test(pull, takes_no_more_when_it_keeps_too_much)
         give(p, poll, i, i);
         cr_assert(begins(p, i));
         ends(p);
-        poll = i < PULL_KEPT_MAX ? polls(p, 5, i, 1) : 0;
+        poll = i < PULL_KEPT_MAX ? polls(p, 5, i, PULL_CALLS_MAX) : 0;
     }
     cr_assert(says(p) == 1 && op(p, 0) == WIRE_REC_REPORT, "the last one without POLL");
     cr_assert(says(p) == 1 && op(p, 0) == WIRE_REC_ATTACH, "the hub shall say what it knows");
@@ -653,7 +697,7 @@ Test(pull, takes_no_more_when_it_keeps_too_much)
     cr_assert(says(p) == 1 && reported(p, &call) == PULL_KEPT_MAX);
     poll = polls(p, 6, 0, 0);
     ack(p, poll, 17);
-    give_none(p, polls(p, 6, 0, 1), 0);
+    give_none(p, polls(p, 6, 0, PULL_CALLS_MAX), 0);
     peer_free(p);
 }
 
@@ -669,7 +713,7 @@ Test(pull, splits_reports_by_the_size_of_messages)
         give(p, poll, i, i);
         cr_assert(begins(p, i));
         cr_assert(pull_end(p->pull, false, (struct span){big, sizeof big}));
-        poll = polls(p, 5, i, 1);
+        poll = polls(p, 5, i, PULL_CALLS_MAX);
     }
     pull_lost(p->pull);
     pull_connected(p->pull, p->now);
@@ -688,10 +732,10 @@ Test(pull, reports_an_outcome_too_long_for_a_message_as_an_error)
     pull_connected(p->pull, p->now);
     cr_assert(says(p) == 1);
     welcome(p, 5, 1024);
-    give(p, polls(p, 5, 0, 1), 1, 9);
+    give(p, polls(p, 5, 0, PULL_CALLS_MAX), 1, 9);
     cr_assert(begins(p, 9));
     cr_assert(pull_end(p->pull, false, (struct span){big, sizeof big}));
-    polls(p, 5, 1, 1);
+    polls(p, 5, 1, PULL_CALLS_MAX);
     cr_assert(reported_failure(p, &f));
     cr_expect(f.code == WIRE_ERR_RESOURCE_EXHAUSTED && f.began == WIRE_BEGAN_YES);
     cr_expect(p->bytes.w <= 1024);

@@ -1,4 +1,5 @@
 /* The SDK against a hub that does what the test says: what a real one does too seldom. */
+#include "client/worker/pull.h"
 #include "tests/unit/client/worker/stage.h"
 
 #include <poll.h>
@@ -143,8 +144,9 @@ pulls(void)
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 static struct request *
-expect_poll(uint64_t taken, uint64_t capacity)
+expect_poll(uint64_t taken, bool takes)
 {
+    const uint64_t capacity = takes ? PULL_CALLS_MAX : 0;
     struct request *r = stage_expect(WIRE_REC_POLL);
     cr_assert(r->count == 1);
     cr_assert(RECORD_FIELD(&r->record[0], POLL, TAKEN)->item.uint == taken);
@@ -168,7 +170,7 @@ end_idle(uint64_t taken, pid_t worker)
 {
     struct request old = {.request = stage_poll()};
     kill(worker, SIGTERM);
-    expect_poll(taken, 0);
+    expect_poll(taken, false);
     stage_give_none(&old, taken);
     cr_expect(stage_exit() == 0);
 }
@@ -178,7 +180,7 @@ Test(run, costs_one_message_for_a_call_and_has_one_thread, .init = stage_enter, 
     bool is_error = true;
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    struct request *r = expect_poll(0, 1);
+    struct request *r = expect_poll(0, true);
     for (uint64_t i = 1; i <= 3; i++) {
         stage_give(r, i, 10 + i, "one", 1000);
         r = stage_expect(WIRE_REC_REPORT);
@@ -202,7 +204,7 @@ Test(run, attaches_while_a_job_runs_that_looks, .init = stage_enter, .fini = sta
     bool is_error;
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    stage_give(expect_poll(0, 1), 1, 9, "looks", 60000);
+    stage_give(expect_poll(0, true), 1, 9, "looks", 60000);
     stage_control();
     stage_hang_up();
     struct request *r = stage_expect(WIRE_REC_ATTACH);
@@ -226,7 +228,7 @@ Test(run, attaches_with_what_is_done_after_a_job_that_did_not_look, .init = stag
     bool is_error;
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    stage_give(expect_poll(0, 1), 1, 9, "blind", 60000);
+    stage_give(expect_poll(0, true), 1, 9, "blind", 60000);
     stage_hang_up();
     dir_write("go", "", 0600);
     struct request *r = stage_expect(WIRE_REC_ATTACH);
@@ -242,11 +244,11 @@ Test(run, finds_a_hub_that_comes_back, .init = stage_enter, .fini = stage_leave)
 {
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    expect_poll(0, 1);
+    expect_poll(0, true);
     stage_close();
     stage_open();
     stage_attach(6);
-    stage_give(expect_poll(0, 1), 1, 9, "one", 1000);
+    stage_give(expect_poll(0, true), 1, 9, "one", 1000);
     cr_expect(stage_expect(WIRE_REC_REPORT)->count == 2);
     end_idle(1, worker);
 }
@@ -255,7 +257,7 @@ Test(run, ends_with_75_when_the_hub_is_gone, .init = stage_enter, .fini = stage_
 {
     stage_start(impatient);
     stage_attach(5);
-    expect_poll(0, 1);
+    expect_poll(0, true);
     stage_close();
     cr_expect(stage_exit() == 75);
     cr_expect(stage_logged("the hub is gone"));
@@ -299,7 +301,7 @@ Test(run, hears_cancel_while_a_job_runs, .init = stage_enter, .fini = stage_leav
     bool is_error = false;
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    stage_give(expect_poll(0, 1), 1, 9, "looks", 60000);
+    stage_give(expect_poll(0, true), 1, 9, "looks", 60000);
     write_op(&b, WIRE_COMMAND);
     write_text(&b, "cancel");
     write_map(&b, 1);
@@ -316,7 +318,7 @@ Test(run, takes_the_deadline_of_its_caller_for_a_cancel, .init = stage_enter, .f
     bool is_error = false;
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    stage_give(expect_poll(0, 1), 1, 9, "looks", 20);
+    stage_give(expect_poll(0, true), 1, 9, "looks", 20);
     cr_expect(stage_reported(stage_expect(WIRE_REC_REPORT), &is_error) == 9 && is_error);
     end_idle(1, worker);
 }
@@ -326,10 +328,10 @@ Test(run, runs_what_the_hub_gave_while_it_stopped, .init = stage_enter, .fini = 
     bool is_error = true;
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    struct request poll = *expect_poll(0, 1);
+    struct request poll = *expect_poll(0, true);
     poll.body = (struct buf){0};
     kill(worker, SIGTERM);
-    expect_poll(0, 0);
+    expect_poll(0, false);
     stage_give(&poll, 1, 9, "one", 1000);
     struct request *r = stage_expect(WIRE_REC_REPORT);
     cr_expect(r->count == 1, "%zu records", r->count);
@@ -343,7 +345,7 @@ Test(run, ends_although_the_hub_is_silent, .init = stage_enter, .fini = stage_le
 {
     const pid_t worker = stage_start(usual);
     stage_attach(5);
-    expect_poll(0, 1);
+    expect_poll(0, true);
     kill(worker, SIGTERM);
     cr_expect(stage_exit() == 0);
 }
@@ -353,7 +355,7 @@ Test(run, gives_jobs_to_a_binding, .init = stage_enter, .fini = stage_leave)
     bool is_error = true;
     const pid_t worker = stage_start(pulls);
     stage_attach(5);
-    stage_give(expect_poll(0, 1), 1, 9, "bound", 1000);
+    stage_give(expect_poll(0, true), 1, 9, "bound", 1000);
     struct request *r = stage_expect(WIRE_REC_REPORT);
     cr_expect(stage_reported(r, &is_error) == 9 && !is_error);
     stage_give(r, 2, 10, "unbound", 1000);
