@@ -53,6 +53,42 @@ buf_put(struct buf *b, const void *data, size_t len)
     b->w += len;
 }
 
+struct pieces
+pieces_of(struct span whole)
+{
+    return (struct pieces){{whole}};
+}
+
+size_t
+pieces_len(struct pieces p)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < PIECES_MAX; i++) {
+        len += p.part[i].len;
+    }
+    return len;
+}
+
+void
+buf_put_pieces(struct buf *b, struct pieces p, size_t skip)
+{
+    for (size_t i = 0; i < PIECES_MAX; i++) {
+        const size_t passed = skip < p.part[i].len ? skip : p.part[i].len;
+        if (passed < p.part[i].len) {
+            buf_put(b, p.part[i].data + passed, p.part[i].len - passed);
+        }
+        skip -= passed;
+    }
+}
+
+void
+buf_swap(struct buf *a, struct buf *b)
+{
+    const struct buf other = *a;
+    *a = *b;
+    *b = other;
+}
+
 struct span
 buf_span(const struct buf *b)
 {

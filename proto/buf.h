@@ -24,10 +24,23 @@ struct buf {
     bool failed;
 };
 
+/* One message in pieces, in their order, so that a large payload need not be copied behind its head
+ * first. Empty ones are none. Passed by value: it is only three spans. */
+enum { PIECES_MAX = 3 };
+struct pieces {
+    struct span part[PIECES_MAX];
+};
+
+struct pieces pieces_of(struct span whole);
+size_t pieces_len(struct pieces p);
 /* Make room for `len` more bytes after `w`; false (and `failed`) when memory is out. */
 bool buf_reserve(struct buf *b, size_t len);
 /* Append `len` bytes; ignored when the buffer has failed. */
 void buf_put(struct buf *b, const void *data, size_t len);
+/* Append what is behind the first `skip` bytes of the pieces. */
+void buf_put_pieces(struct buf *b, struct pieces p, size_t skip);
+/* Each gets the bytes and the memory of the other. */
+void buf_swap(struct buf *a, struct buf *b);
 /* The live bytes; valid until the next write to the buffer. */
 struct span buf_span(const struct buf *b);
 /* Forget the first `len` live bytes. */

@@ -18,6 +18,10 @@ charge(struct hub *hub, struct call *call)
 static void
 call_free(struct hub *hub, struct call *call)
 {
+    if (call->outcome.w >= CORE_TAIL_BYTES) {
+        list_append(&hub->told, &call->of_client); /* an effect may still point to it */
+        return;
+    }
     struct buf room = call->outcome.cap > call->args.cap ? call->outcome : call->args;
     buf_deinit(call->outcome.cap > call->args.cap ? &call->args : &call->outcome);
     buf_deinit(&call->progress);
@@ -26,6 +30,18 @@ call_free(struct hub *hub, struct call *call)
     if (!spares_put(&hub->spare_calls, &call->of_client)) {
         buf_deinit(&call->args);
         free(call);
+    }
+}
+
+void
+calls_begin(struct hub *hub)
+{
+    LIST_EACH(n, &hub->told)
+    {
+        struct call *call = CONTAINER(n, struct call, of_client);
+        list_remove(n);
+        buf_deinit(&call->outcome);
+        call_free(hub, call);
     }
 }
 
@@ -84,11 +100,9 @@ void
 slot_answer_call(struct hub *hub, struct slot *slot, struct call *call)
 {
     struct buf *b = slot_begin(slot);
-    (void)buf_reserve(b, call->outcome.w + 64);
     write_op(b, call->outcome_op);
     write_uint(b, slot->seq);
-    const struct span outcome = buf_span(&call->outcome);
-    buf_put(b, outcome.data, outcome.len);
+    slot_payload(slot, buf_span(&call->outcome));
     slot_end(hub, slot);
 }
 

@@ -50,6 +50,7 @@ effects_begin(struct hub *hub)
     {
         ticket_free(hub, CONTAINER(n, struct ticket, link));
     }
+    calls_begin(hub);
     while (hub->kept != NULL) {
         struct kept *k = hub->kept;
         hub->kept = k->next;

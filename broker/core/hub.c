@@ -32,6 +32,7 @@ init_state(struct hub *hub, const struct hub_options *options)
                                   &hub->fetches,
                                   &hub->due,
                                   &hub->finished,
+                                  &hub->told,
                                   &hub->sent,
                                   &hub->spare_tickets.list,
                                   &hub->spare_calls.list,

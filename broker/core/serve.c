@@ -194,8 +194,9 @@ write_acks(struct replica *r, struct buf *b)
 }
 
 static void
-write_work_item(const struct hub *hub, struct buf *b, const struct call *call)
+write_work_item(const struct hub *hub, struct slot *slot, const struct call *call, bool is_last)
 {
+    struct buf *b = slot_begin(slot);
     const struct span args = buf_span(&call->args);
     const int64_t left = (call->deadline.at_ns - hub->now_ns) / NS_PER_MS;
     write_array(b, 6);
@@ -204,7 +205,11 @@ write_work_item(const struct hub *hub, struct buf *b, const struct call *call)
     write_uint(b, left > 0 ? (uint64_t)left : 0);
     write_text(b, call->client->who);
     write_nil(b);
-    write_raw(b, args);
+    if (is_last) {
+        slot_payload(slot, args);
+    } else {
+        write_raw(b, args);
+    }
 }
 
 void
@@ -228,7 +233,7 @@ serve_work(struct hub *hub, struct replica *r)
     {
         const struct call *call = CONTAINER(n, struct call, running);
         if (call->work > r->taken && call->state == CALL_GIVEN) {
-            write_work_item(hub, b, call);
+            write_work_item(hub, slot, call, --count == 0);
         }
     }
     r->poll_capacity = 0;

@@ -29,6 +29,11 @@ enum {
 #define CORE_SPARES_MAX 64
 #endif
 enum { SPARE_BYTES = 1024 };
+/* Payloads of so many bytes are not copied into answers (slot_payload). Builds that look for faults
+ * have it small, so that they see all that can go wrong with it. */
+#ifndef CORE_TAIL_BYTES
+#define CORE_TAIL_BYTES 16384
+#endif
 
 /* Elements of one type, linked by their own node. */
 struct spares {
@@ -79,7 +84,8 @@ struct ticket {
     struct peer *peer;
     uint64_t request;
     struct deadline deadline;
-    struct buf out; /* encoded replies, in the order in which they came about */
+    struct buf out;   /* encoded replies, in the order in which they came about */
+    struct span tail; /* of the last reply, when it is long: it is not copied (slot_payload) */
     uint32_t sp_id;
     struct span body;   /* of the request, while it is being taken; empty afterwards */
     uint64_t body_hash; /* see ticket_body_hash; with sp_id it makes a repeat known */
@@ -262,6 +268,7 @@ struct hub {
     struct node crowded;   /* workers to be looked at when the turn ends */
     struct node untrusted; /* peers, the oldest first */
     struct node finished;  /* calls that may be forgotten when the step ends */
+    struct node told;      /* forgotten calls whose outcomes an effect may point to */
     struct spares spare_tickets, spare_calls;
     struct deadlines deadlines;
     struct ring ring;
@@ -299,6 +306,9 @@ uint64_t ticket_body_hash(const struct hub *hub, struct ticket *ticket);
 void ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_error code,
                    const char *text);
 struct buf *slot_begin(struct slot *slot); /* where to encode the answer */
+/* The payload with which the answer ends. When it is long, and nothing will come behind it in this
+ * message, it is not copied: it stays where it is until the next step. */
+void slot_payload(struct slot *slot, struct span payload);
 void slot_end(struct hub *hub, struct slot *slot);
 void slot_park(struct hub *hub, struct slot *slot, struct node *list);
 void slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
@@ -337,6 +347,7 @@ void client_trim(struct hub *hub, struct client *client);
 
 /* call.c */
 void calls_settle(struct hub *hub);
+void calls_begin(struct hub *hub);  /* what effects pointed to is free now */
 void calls_deinit(struct hub *hub); /* the spare ones */
 void call_take(struct hub *hub, struct slot *slot, const struct record *r);
 void call_wait(struct hub *hub, struct slot *slot, const struct record *r);

@@ -197,6 +197,28 @@ slot_begin(struct slot *slot)
     return &slot->ticket->out;
 }
 
+/* Nothing of this message is answered any more behind this slot. */
+static bool
+is_last(const struct slot *slot)
+{
+    const struct ticket *t = slot->ticket;
+    bool last = t->parked == (slot->state == SLOT_PARKED);
+    for (uint32_t i = 0; i < t->slot_count && last; i++) {
+        last = &t->slots[i] == slot || t->slots[i].state == SLOT_ANSWERED;
+    }
+    return last;
+}
+
+void
+slot_payload(struct slot *slot, struct span payload)
+{
+    if (payload.len >= CORE_TAIL_BYTES && is_last(slot)) {
+        slot->ticket->tail = payload;
+    } else {
+        write_raw(slot_begin(slot), payload);
+    }
+}
+
 /* Out of what it waits for, and out of the counts. */
 static void
 unpark(struct hub *hub, struct slot *slot)
@@ -321,6 +343,7 @@ ticket_send(struct hub *hub, struct ticket *t)
     e->peer = t->peer->id;
     e->request = t->request;
     e->body = buf_span(&t->out);
+    e->tail = t->tail;
     deadline_clear(&hub->deadlines, &t->deadline);
     list_remove(&t->due);
     list_remove(&t->link);

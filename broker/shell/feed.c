@@ -120,7 +120,7 @@ carry_out(struct broker *b, const struct hub_effect *e)
 {
     switch (e->kind) {
     case HUB_OUT_REPLY:
-        link_server_reply(link_of(b, e->peer), e->request, e->body);
+        link_server_reply(link_of(b, e->peer), e->request, (struct pieces){{e->body, e->tail}});
         return;
     case HUB_OUT_CLOSE:
         link_server_close_peer(link_of(b, e->peer), e->peer & ((UINT64_C(1) << LINK_SHIFT) - 1));

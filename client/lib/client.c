@@ -174,7 +174,7 @@ client_send(struct prong_client *c)
 {
     const int64_t now = client_now();
     uint32_t id;
-    struct span body;
+    struct pieces body;
     c->sent_ns = now;
     if (session_wants_send(c->session)) {
         look_before_sending(c, now);

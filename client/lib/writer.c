@@ -1,7 +1,7 @@
 /* Building values. See prong/value.h.
  *
  * Owns the bytes of a writer. Pure; any thread, one at a time per object. */
-#include <prong/value.h>
+#include "client/lib/writer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +48,12 @@ prong_writer_reset(prong_writer *w)
     w->problem = NULL;
     w->depth = 0;
     w->level[0] = (struct level){.left = 1};
+}
+
+struct buf *
+writer_bytes(prong_writer *w)
+{
+    return &w->out;
 }
 
 static bool

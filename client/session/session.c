@@ -39,7 +39,8 @@ struct request {
     bool cancel, cancel_sent;
     int64_t deadline_ns, sent_ns;
     struct session_ask ask; /* FETCH: numbers; its spans are not used */
-    size_t front_len, len;  /* bytes[0..front_len) stand before ttl in CALL, the rest after */
+    size_t front_len,
+        len; /* bytes[0..front_len) stand before ttl in CALL, the rest after; 0 else */
     uint8_t bytes[];
 };
 
@@ -161,8 +162,8 @@ check(const struct session_ask *a)
     return mp_skip(&payload, NULL) && payload.len == 0 ? NULL : "the arguments are not one object";
 }
 
-/* What does not change from one sending to the next, in s->scratch; the length of its front part.
- */
+/* What does not change from one sending to the next and stands before the payload, in s->scratch;
+ * the length of its front part. */
 static size_t
 encode_constant(struct session *s, const struct session_ask *a)
 {
@@ -174,11 +175,9 @@ encode_constant(struct session *s, const struct session_ask *a)
         write_str(b, a->name);
         front = b->w;
         write_raw(b, a->options);
-        write_raw(b, a->payload);
     } else if (a->kind == SESSION_EMIT) {
         write_str(b, a->name);
         write_nil(b);
-        write_raw(b, a->payload);
     } else {
         write_raw(b, a->name);
     }
@@ -203,10 +202,11 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
         return PRONG_INVALID_ARGUMENT;
     }
     const size_t front_len = encode_constant(s, ask);
-    const struct span bytes = buf_span(&s->scratch);
+    const struct span head = buf_span(&s->scratch), payload = ask->payload;
+    const size_t len = head.len + payload.len;
     *problem = is_fetch && s->fetch_count >= SESSION_FETCHES_MAX ? "too many subscriptions"
                : !is_fetch && session_is_full(s) ? "too many requests have no outcome yet"
-               : bytes.len + 128 > s->message_bytes
+               : len + 128 > s->message_bytes
                    ? "longer than a message may be; use a buffer or a stream"
                    : NULL;
     if (*problem != NULL) {
@@ -217,7 +217,7 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
         slot = (slot + 1) % SLOT_NONE;
     }
     struct request *r =
-        s->scratch.failed || s->slots[slot] != NULL ? NULL : malloc(sizeof *r + bytes.len);
+        s->scratch.failed || s->slots[slot] != NULL ? NULL : malloc(sizeof *r + len);
     if (r == NULL) {
         *problem = "out of memory";
         return PRONG_RESOURCE_EXHAUSTED;
@@ -225,9 +225,12 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
     *r = (struct request){.ask = *ask,
                           .deadline_ns = ask->deadline_ns,
                           .front_len = front_len,
-                          .len = bytes.len,
+                          .len = len,
                           .outcome = {.kind = ask->kind, .user = ask->user}};
-    memcpy(r->bytes, bytes.data, bytes.len);
+    memcpy(r->bytes, head.data, head.len);
+    if (payload.len > 0) {
+        memcpy(r->bytes + head.len, payload.data, payload.len);
+    }
     r->ticket = ((uint64_t)s->generation++ << 32 | 1 << 30) + slot; /* never 0 */
     s->slots[slot] = r;
     if (is_fetch) {
@@ -497,42 +500,43 @@ encode_fetch(struct session *s, const struct request *r)
     write_uint(b, r->ask.wait_ms);
 }
 
-static void
+/* What of the request stands behind what is in s->scratch. */
+static struct span
 encode(struct session *s, const struct request *r, int64_t now_ns)
 {
     struct buf *b = &s->scratch;
     buf_reset(b, WIRE_MESSAGE_BYTES);
     if (r->ask.kind == SESSION_FETCH) {
         encode_fetch(s, r);
-        return;
+        return (struct span){0};
     }
     write_op(b, r->waits ? WIRE_WAIT : r->ask.kind == SESSION_CALL ? WIRE_CALL : WIRE_EMIT);
     write_bin(b, (struct span){s->client, sizeof s->client});
     write_uint(b, r->seq);
     if (r->waits) {
         write_uint(b, r->received);
-    } else if (r->ask.kind == SESSION_CALL) {
+        return (struct span){0};
+    }
+    if (r->ask.kind == SESSION_CALL) {
         const int64_t left_ns = r->deadline_ns - now_ns;
         write_uint(b, session_ack(s));
         buf_put(b, r->bytes, r->front_len);
         write_uint(b, left_ns > NS_PER_MS ? (uint64_t)((left_ns + NS_PER_MS - 1) / NS_PER_MS) : 1);
-        buf_put(b, r->bytes + r->front_len, r->len - r->front_len);
-    } else {
-        buf_put(b, r->bytes, r->len);
     }
+    return (struct span){r->bytes + r->front_len, r->len - r->front_len};
 }
 
 static bool
-send_hello(struct session *s, uint32_t *id, struct span *body)
+send_hello(struct session *s, uint32_t *id, struct pieces *body)
 {
     s->hello_due = false;
     s->hello_id = *id = new_id(s, SLOT_NONE);
-    *body = buf_span(&s->hello);
+    *body = pieces_of(buf_span(&s->hello));
     return true;
 }
 
 static bool
-send_cancel(struct session *s, uint32_t *id, struct span *body)
+send_cancel(struct session *s, uint32_t *id, struct pieces *body)
 {
     struct request *r;
     DL_FOREACH(s->asks, r)
@@ -545,7 +549,7 @@ send_cancel(struct session *s, uint32_t *id, struct span *body)
             write_bin(&s->scratch, (struct span){s->client, sizeof s->client});
             write_uint(&s->scratch, r->seq);
             *id = new_id(s, SLOT_NONE);
-            *body = buf_span(&s->scratch);
+            *body = pieces_of(buf_span(&s->scratch));
             return !s->scratch.failed;
         }
     }
@@ -561,7 +565,7 @@ is_of_another_history(const struct session *s, const struct request *r)
 }
 
 bool
-session_send(struct session *s, int64_t now_ns, uint32_t *id, struct span *body)
+session_send(struct session *s, int64_t now_ns, uint32_t *id, struct pieces *body)
 {
     if (s->hello_due) {
         return send_hello(s, id, body);
@@ -573,7 +577,7 @@ session_send(struct session *s, int64_t now_ns, uint32_t *id, struct span *body)
             settle(s, r, true);
             continue;
         }
-        encode(s, r, now_ns);
+        const struct span rest = encode(s, r, now_ns);
         if (s->scratch.failed) {
             fail_unheard(s, r, PRONG_RESOURCE_EXHAUSTED, "out of memory");
             continue;
@@ -585,7 +589,7 @@ session_send(struct session *s, int64_t now_ns, uint32_t *id, struct span *body)
         r->sent_ns = now_ns;
         r->id = *id = new_id(s, r->ticket % SLOTS);
         schedule(s, now_ns + (int64_t)SESSION_SILENCE_MS * NS_PER_MS);
-        *body = buf_span(&s->scratch);
+        *body = (struct pieces){{buf_span(&s->scratch), rest}};
         return true;
     }
     return s->welcome && s->cancels > 0 && send_cancel(s, id, body);

@@ -110,7 +110,7 @@ uint64_t session_ack(const struct session *s);
 
 /* The next message to send, in order. false when there is none now. `body` is valid until the
  * session is used again. */
-bool session_send(struct session *s, int64_t now_ns, uint32_t *id, struct span *body);
+bool session_send(struct session *s, int64_t now_ns, uint32_t *id, struct pieces *body);
 bool session_wants_send(const struct session *s);
 /* An answer. Unknown ids are ignored: they are of requests that ended. */
 void session_answer(struct session *s, uint32_t id, struct span body);

@@ -1,5 +1,6 @@
 /* A job: one call while its method runs, and the call of a method without a hub. */
 #include "client/worker/worker.h"
+#include "client/lib/writer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ write_failure(prong_job *job, prong_err code)
 
 /* The outcome: a value where the method wrote it, an error in job->scratch. Whether it is one. */
 static bool
-write_outcome(prong_job *job, prong_err code, struct span *outcome)
+write_outcome(prong_job *job, prong_err code, struct buf **outcome)
 {
     prong_value value;
     const char *problem;
@@ -117,10 +118,10 @@ write_outcome(prong_job *job, prong_err code, struct span *outcome)
     }
     if (code != PRONG_OK) {
         write_failure(job, code);
-        *outcome = buf_span(&job->scratch);
+        *outcome = &job->scratch;
         return true;
     }
-    *outcome = (struct span){value.data, value.len};
+    *outcome = writer_bytes(job->result);
     return false;
 }
 
@@ -131,9 +132,9 @@ prong_job_end(prong_job *job, prong_err code)
         return;
     }
     job->open = false;
-    struct span outcome;
+    struct buf *outcome;
     const bool is_error = write_outcome(job, code, &outcome);
-    if ((is_error && job->scratch.failed) || !pull_end(job->worker->pull, is_error, outcome)) {
+    if (!pull_end(job->worker->pull, is_error, outcome)) {
         worker_say(job->worker, true, "out of memory for the outcome of a call");
         run_abandon(job->worker, 71);
     }
@@ -280,8 +281,9 @@ prong_worker_test_call(prong_worker *w, const char *method, const prong_value *a
         code = job_run(job);
     }
     job->open = false;
-    struct span outcome;
-    const bool is_error = write_outcome(job, code, &outcome);
+    struct buf *written_to;
+    const bool is_error = write_outcome(job, code, &written_to);
+    const struct span outcome = buf_span(written_to);
     if (out != NULL) {
         prong_writer_reset(out);
     }

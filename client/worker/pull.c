@@ -17,6 +17,7 @@ enum {
     KEEP_BYTES_EACH = 4096,
     KEEP_LARGE = 4,
     ITEM_BYTES = 16,
+    LARGE_BYTES = 16384, /* an outcome of so many is not copied behind its head */
     REPORT_BYTES = 256,
 };
 
@@ -68,6 +69,8 @@ struct pull {
     uint64_t kept_bytes;
     int64_t untold_ns; /* no untold one was there before */
     struct buf out;
+    struct span large; /* an outcome that comes before byte `large_at` of out */
+    size_t large_at;
 };
 
 static void
@@ -266,6 +269,11 @@ write_item(struct pull *p, const struct kept *k)
     write_array(&p->out, 3);
     write_uint(&p->out, k->call);
     write_uint(&p->out, fits && !k->is_error ? WIRE_REPORT_RESULT : WIRE_REPORT_ERROR);
+    if (fits && payload.len >= LARGE_BYTES && p->large.len == 0) {
+        p->large = payload;
+        p->large_at = p->out.w;
+        return;
+    }
     if (fits) {
         write_raw(&p->out, payload);
         return;
@@ -368,12 +376,14 @@ write_next(struct pull *p, int64_t now_ns)
 }
 
 bool
-pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct span *body)
+pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct pieces *body)
 {
     if (!p->connected || p->dead || p->refusal != 0) {
         return false;
     }
     buf_recycle(&p->out, KEEP_BYTES);
+    p->large = (struct span){0};
+    p->large_at = 0;
     *id = p->welcome && !p->attach_due ? write_next(p, now_ns) : 0;
     if (p->attach_due) {
         write_attach(p);
@@ -382,7 +392,11 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct span *body)
         p->heard_ns = now_ns; /* WELCOME is waited for from now on */
     }
     p->dead = p->out.failed;
-    *body = buf_span(&p->out);
+    const struct span all = buf_span(&p->out);
+    *body = p->large.len == 0 ? pieces_of(all)
+                              : (struct pieces){{{all.data, p->large_at},
+                                                 p->large,
+                                                 {all.data + p->large_at, all.len - p->large_at}}};
     return *id != 0 && !p->dead;
 }
 
@@ -577,7 +591,7 @@ pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body)
 
 /* items[next] has its outcome. */
 static bool
-keep(struct pull *p, bool is_error, struct span payload)
+keep(struct pull *p, bool is_error, struct buf *payload)
 {
     if (p->kept_count == p->kept_room) {
         const uint32_t room = p->kept_room > 0 ? 2 * p->kept_room : 8;
@@ -590,15 +604,12 @@ keep(struct pull *p, bool is_error, struct span payload)
         p->kept_room = room;
     }
     struct kept *k = &p->kept[p->kept_count];
-    copy(&k->payload, payload);
-    if (k->payload.failed) {
-        return false;
-    }
+    buf_swap(&k->payload, payload);
     k->call = p->items[p->next++].job.call;
     k->is_error = is_error;
     k->told = false;
     p->kept_count++;
-    p->kept_bytes += payload.len;
+    p->kept_bytes += k->payload.w - k->payload.r;
     p->untold++;
     p->running = false;
     buf_reset(&p->progress, KEEP_BYTES);
@@ -629,7 +640,7 @@ pull_begin(struct pull *p, int64_t now_ns, const struct pull_job **job)
         write_text(&b, i->cancelled ? "cancelled before it began"
                                     : "the deadline passed before it began");
         write_nil(&b);
-        const bool is_kept = !b.failed && keep(p, true, buf_span(&b));
+        const bool is_kept = !b.failed && keep(p, true, &b);
         buf_deinit(&b);
         if (!is_kept) {
             p->dead = true; /* no memory: it stays, and is tried again */
@@ -654,9 +665,9 @@ pull_progress(struct pull *p, struct span payload)
 }
 
 bool
-pull_end(struct pull *p, bool is_error, struct span payload)
+pull_end(struct pull *p, bool is_error, struct buf *payload)
 {
-    return p->running && keep(p, is_error, payload);
+    return p->running && !payload->failed && keep(p, is_error, payload);
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ bool pull_is_attached(const struct pull *p);
 const char *pull_replica(const struct pull *p);
 /* The next message to send, in order; false when there is none now. `body` is valid until the next
  * use. false too when memory is out: pull_is_dead. */
-bool pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct span *body);
+bool pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct pieces *body);
 /* An answer. Answers to requests that were given up are looked through for ACKs only. */
 void pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body);
 /* The connection is no good: silence, nonsense, ATTACH refused. Close it and say pull_lost. Asked
@@ -77,9 +77,10 @@ bool pull_has_work(const struct pull *p);
 bool pull_is_cancelled(const struct pull *p);
 /* Encoded [fraction, note] of the running call, copied; replaces what was not sent yet. */
 void pull_progress(struct pull *p, struct span payload);
-/* The running call has its outcome: an encoded value, or [code, began, message, details]; copied.
- * false when memory is out and it cannot be kept: then only the end of the process tells it. */
-bool pull_end(struct pull *p, bool is_error, struct span payload);
+/* The running call has its outcome: an encoded value, or [code, began, message, details]. Moved:
+ * `payload` holds other memory afterwards, to be reset. false when memory is out and it cannot be
+ * kept: then only the end of the process tells it. */
+bool pull_end(struct pull *p, bool is_error, struct buf *payload);
 
 /* ---- the end -------------------------------------------------------------------------------- */
 

@@ -121,7 +121,7 @@ void
 run_send(prong_worker *w, int64_t now_ns)
 {
     struct link_error error = {0};
-    struct span body;
+    struct pieces body;
     uint32_t id;
     int failed = 0;
     while (w->link != NULL && failed == 0 && pull_send(w->pull, now_ns, &id, &body)) {

@@ -53,6 +53,26 @@ flush(struct link_client *base, struct link_error *error)
     return 0;
 }
 
+/* A large request is written at once, behind what is queued; what the socket does not take now is
+ * queued. That the connection takes no more is told by the next flush. */
+static int
+send_request(struct link_client *base, uint32_t id, struct pieces body, struct link_error *error)
+{
+    struct ipc_client *c = (struct ipc_client *)base;
+    struct buf *out = &c->req.out;
+    const size_t len = pieces_len(body);
+    if (len < LINK_DIRECT_BYTES || (id & SP_ID_BIT) == 0) {
+        return req_send(base, id, body, error);
+    }
+    uint8_t stack[SP_WORD_BYTES], head[SP_HEAD_BYTES_MAX];
+    req_stack(stack, id);
+    const size_t head_len = sp_head(head, SP_IPC, (struct span){stack, sizeof stack}, len);
+    if (local_write_through(c->fd, out, (struct span){head, head_len}, body) < 0) {
+        return req_send(base, id, body, error);
+    }
+    return out->failed ? link_fail(error, ENOMEM, "out of memory") : 0;
+}
+
 static int
 fill(struct req *r, struct link_error *error)
 {
@@ -122,7 +142,7 @@ connect_until(struct ipc_client *c, const struct sockaddr_un *address, int64_t e
 static const struct link_client_ops client_ops = {
     .fd = fd_of,
     .wants_write = wants_write,
-    .send = req_send,
+    .send = send_request,
     .flush = flush,
     .recv = req_recv,
     .free = free_client,

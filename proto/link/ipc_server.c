@@ -109,6 +109,18 @@ write_peer(struct rep_peer *rep)
     }
 }
 
+static void
+write_through(struct rep_peer *rep, struct span head, struct pieces body)
+{
+    struct ipc_peer *peer = peer_of(rep);
+    const int all = local_write_through(peer->fd, &rep->out, head, body);
+    if (all < 0) {
+        rep_mute(rep);
+    } else if (all == 0) {
+        set_blocked(peer, true);
+    }
+}
+
 /* Bounded, so that one peer cannot hold the loop: epoll is level-triggered and brings the rest in
  * the next turn. A read that does not fill its room has emptied the socket; asking once more would
  * cost a system call per message only to hear EAGAIN. */
@@ -174,7 +186,7 @@ close_peer(struct rep_peer *rep)
 }
 
 static const struct rep_transport transport = {
-    .framing = SP_IPC, .write = write_peer, .close = close_peer};
+    .framing = SP_IPC, .write = write_peer, .write_through = write_through, .close = close_peer};
 
 /* Takes `fd` over. Without memory the connection is closed; its owner may try again. */
 static void

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,4 +192,51 @@ local_start_ticks_parse(struct span text)
         ticks = ticks * 10 + (uint64_t)(*at - '0');
     }
     return ticks;
+}
+
+/* ---- bytes ---------------------------------------------------------------------------------- */
+
+static ssize_t
+write_parts(int fd, struct span queued, struct span head, const struct pieces *body)
+{
+    struct iovec iov[2 + PIECES_MAX];
+    struct msghdr message = {.msg_iov = iov};
+    const struct span before[2] = {queued, head};
+    for (size_t i = 0; i < 2 + PIECES_MAX; i++) {
+        const struct span part = i < 2 ? before[i] : body->part[i - 2];
+        if (part.len > 0) {
+            /* Only read from, which the type of an iovec cannot say. */
+            iov[message.msg_iovlen++] =
+                (struct iovec){.iov_base = (void *)(uintptr_t)part.data, .iov_len = part.len};
+        }
+    }
+    ssize_t n;
+    do {
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+int
+local_write_through(int fd, struct buf *out, struct span head, struct pieces body)
+{
+    const size_t queued = out->w - out->r, len = head.len + pieces_len(body);
+    const ssize_t n = write_parts(fd, buf_span(out), head, &body);
+    if (n < 0 && errno != EAGAIN) {
+        return -1;
+    }
+    const size_t taken = n > 0 ? (size_t)n : 0;
+    const size_t passed = taken > queued ? taken - queued : 0;
+    if (taken > passed) {
+        buf_skip(out, taken - passed);
+    }
+    if (passed == len) {
+        return 1;
+    }
+    if (buf_reserve(out, len - passed)) {
+        const size_t of_head = passed < head.len ? passed : head.len;
+        buf_put(out, head.data + of_head, head.len - of_head);
+        buf_put_pieces(out, body, passed - of_head);
+    }
+    return 0;
 }

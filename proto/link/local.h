@@ -36,6 +36,11 @@ void local_path_unlink(struct local_path *p);
 /* The address of an ipc:// URL for a client. -1 with *error when the path does not fit. */
 int local_address(struct sockaddr_un *out, const char *url, struct link_error *error);
 
+/* Write what is queued and a message behind it in one system call, without putting them together
+ * first: 1 when the socket took all, 0 when the rest is queued now (or could not be, which `failed`
+ * of the buffer tells), -1 with errno. */
+int local_write_through(int fd, struct buf *out, struct span head, struct pieces body);
+
 /* Credentials of the process that called connect() on the other end. */
 struct link_cred local_cred(int fd);
 /* Start time of a process in clock ticks since boot, 0 when it is gone or hidden. */

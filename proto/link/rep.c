@@ -175,18 +175,25 @@ out_has_room(struct rep_peer *peer, size_t len)
 }
 
 static void
-append_answer(struct rep_peer *peer, const struct rep_request *request, struct span body)
+append_answer(struct rep_peer *peer, const struct rep_request *request, struct pieces body)
 {
     struct rep *r = peer->rep;
-    if (!out_has_room(peer, SP_FRAME_BYTES_MAX + (size_t)request->stack_len + body.len)) {
+    const struct span stack = {request->stack, request->stack_len};
+    const size_t len = pieces_len(body);
+    if (!out_has_room(peer, SP_HEAD_BYTES_MAX + len)) {
         rep_doom(peer);
         return;
     }
     if (peer->mute) {
         return; /* found out by the write that was to make room */
     }
-    sp_put_message(&peer->out, r->transport->framing,
-                   (struct span){request->stack, request->stack_len}, body);
+    if (len >= LINK_DIRECT_BYTES && !peer->blocked && r->transport->write_through != NULL) {
+        uint8_t head[SP_HEAD_BYTES_MAX];
+        const size_t head_len = sp_head(head, r->transport->framing, stack, len);
+        r->transport->write_through(peer, (struct span){head, head_len}, body);
+    } else {
+        sp_put_message(&peer->out, r->transport->framing, stack, body);
+    }
     if (peer->out.failed) {
         rep_doom(peer);
     } else if (!peer->blocked && !peer->dirty) {
@@ -196,7 +203,7 @@ append_answer(struct rep_peer *peer, const struct rep_request *request, struct s
 }
 
 void
-rep_reply(struct link_server *base, uint64_t handle, struct span body)
+rep_reply(struct link_server *base, uint64_t handle, struct pieces body)
 {
     struct rep_request *request = handle_find(&rep_of(base)->requests, handle);
     if (request != NULL) {

@@ -54,6 +54,9 @@ struct rep_transport {
     enum sp_framing framing;
     /* Write what is in `out`, as far as it goes: set `blocked`, rep_mute() when nobody reads. */
     void (*write)(struct rep_peer *peer);
+    /* Write what is in `out` and a large message behind it without copying it there first: what the
+     * transport does not take now goes there. NULL when it cannot. */
+    void (*write_through)(struct rep_peer *peer, struct span head, struct pieces body);
     /* The peer has ended: stop, close, and free it when nothing points to it any more. */
     void (*close)(struct rep_peer *peer);
 };
@@ -102,7 +105,7 @@ bool rep_room(struct rep_peer *peer, uint8_t *scratch, uint8_t **at, size_t *roo
 void rep_took(struct rep_peer *peer, uint8_t *at, size_t len);
 
 /* The functions of the link_server_ops that need nothing of the transport. */
-void rep_reply(struct link_server *base, uint64_t handle, struct span body);
+void rep_reply(struct link_server *base, uint64_t handle, struct pieces body);
 void rep_drop(struct link_server *base, uint64_t handle);
 void rep_close_peer(struct link_server *base, uint64_t id);
 void rep_turn(struct link_server *base);

@@ -1,8 +1,10 @@
 /* The REQ side without its transport: see req.h. */
 #include "proto/link/req.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 
 void
@@ -37,12 +39,19 @@ req_room(struct req *r)
     return buf_reserve(&r->in, have > REQ_READ_BYTES ? have : REQ_READ_BYTES);
 }
 
+void
+req_stack(uint8_t out[SP_WORD_BYTES], uint32_t id)
+{
+    const uint32_t word = htobe32(id);
+    memcpy(out, &word, sizeof word);
+}
+
 int
-req_send(struct link_client *base, uint32_t id, struct span body, struct link_error *error)
+req_send(struct link_client *base, uint32_t id, struct pieces body, struct link_error *error)
 {
     struct req *r = (struct req *)base;
-    const uint8_t stack[SP_WORD_BYTES] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16),
-                                          (uint8_t)(id >> 8), (uint8_t)id};
+    uint8_t stack[SP_WORD_BYTES];
+    req_stack(stack, id);
     if ((id & SP_ID_BIT) == 0) {
         return link_fail(error, EINVAL, "request id without bit 31");
     }

@@ -17,18 +17,28 @@ frame_len(enum sp_framing framing)
     return framing == SP_IPC ? SP_FRAME_BYTES_MAX : SP_FRAME_BYTES_MAX - 1;
 }
 
-void
-sp_put_message(struct buf *out, enum sp_framing framing, struct span stack, struct span body)
+size_t
+sp_head(uint8_t out[SP_HEAD_BYTES_MAX], enum sp_framing framing, struct span stack,
+        size_t body_bytes)
 {
-    uint8_t frame[SP_FRAME_BYTES_MAX] = {1};
-    const uint64_t length = htobe64((uint64_t)stack.len + body.len);
-    memcpy(frame + 1, &length, sizeof length);
-    const size_t len = frame_len(framing);
-    /* All or nothing: half a message in the buffer would shift every later one. */
-    if (buf_reserve(out, len + stack.len + body.len)) {
-        buf_put(out, frame + sizeof frame - len, len);
-        buf_put(out, stack.data, stack.len);
-        buf_put(out, body.data, body.len);
+    const uint64_t length = htobe64((uint64_t)stack.len + body_bytes);
+    const size_t frame = frame_len(framing);
+    out[0] = 1; /* overwritten where there is no type */
+    memcpy(out + frame - sizeof length, &length, sizeof length);
+    memcpy(out + frame, stack.data, stack.len);
+    return frame + stack.len;
+}
+
+void
+sp_put_message(struct buf *out, enum sp_framing framing, struct span stack, struct pieces body)
+{
+    uint8_t head[SP_HEAD_BYTES_MAX];
+    const size_t body_bytes = pieces_len(body);
+    const size_t len = sp_head(head, framing, stack, body_bytes);
+    /* Half a message in the buffer would shift every later one. */
+    if (buf_reserve(out, len + body_bytes)) {
+        buf_put(out, head, len);
+        buf_put_pieces(out, body, 0);
     }
 }
 

@@ -22,6 +22,7 @@ enum {
     SP_WORD_BYTES = 4,
     SP_STACK_WORDS_MAX = 8, /* what nng's time to live allows: seven hops and the id */
     SP_STACK_BYTES_MAX = SP_STACK_WORDS_MAX * SP_WORD_BYTES,
+    SP_HEAD_BYTES_MAX = SP_FRAME_BYTES_MAX + SP_STACK_BYTES_MAX,
     /* A peer that announces more is closed without an answer: nobody waits for such a body. */
     SP_LENGTH_MAX = 1 << 30,
 };
@@ -71,7 +72,11 @@ const char *sp_fault_text(enum sp_fault fault);
 
 /* The greeting of `self`. */
 void sp_greeting(uint8_t out[SP_GREETING_BYTES], enum sp_role self);
-/* Append one message; the buffer's `failed` tells when memory is out. */
-void sp_put_message(struct buf *out, enum sp_framing framing, struct span stack, struct span body);
+/* What stands before a body of so many bytes; how long that is. */
+size_t sp_head(uint8_t out[SP_HEAD_BYTES_MAX], enum sp_framing framing, struct span stack,
+               size_t body_bytes);
+/* Append one message, all of it or nothing; the buffer's `failed` tells when memory is out. */
+void sp_put_message(struct buf *out, enum sp_framing framing, struct span stack,
+                    struct pieces body);
 
 #endif

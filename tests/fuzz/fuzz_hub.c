@@ -87,7 +87,11 @@ learn_reply(struct run *r, const struct hub_effect *e)
     if (i == r->asked_count) {
         abort(); /* an answer to nothing */
     }
-    const size_t n = record_message(e->body, records, sizeof records / sizeof records[0], &diag);
+    struct buf whole = {0};
+    buf_put(&whole, e->body.data, e->body.len);
+    buf_put(&whole, e->tail.data, e->tail.len);
+    const size_t n =
+        record_message(buf_span(&whole), records, sizeof records / sizeof records[0], &diag);
     if (n == 0) {
         abort(); /* the hub does not speak its own protocol */
     }
@@ -96,6 +100,7 @@ learn_reply(struct run *r, const struct hub_effect *e)
                      &records[k]);
     }
     r->asked[i] = r->asked[--r->asked_count];
+    buf_deinit(&whole);
 }
 
 static void

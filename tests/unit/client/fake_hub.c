@@ -16,7 +16,7 @@
 static void
 reply(struct fake_hub *h, uint64_t request, const struct buf *b)
 {
-    link_server_reply(h->server, request, buf_span(b));
+    link_server_reply(h->server, request, pieces_of(buf_span(b)));
 }
 
 static void

@@ -51,7 +51,7 @@ peer_free(struct peer *p)
 static size_t
 says(struct peer *p)
 {
-    struct span body;
+    struct pieces body;
     struct wire_diag diag;
     p->count = 0;
     buf_reset(&p->bytes, SIZE_MAX);
@@ -59,7 +59,7 @@ says(struct peer *p)
     if (pull_send(p->pull, p->now, &id, &body)) {
         p->id = id;
         cr_assert((p->id & 1u << 31) != 0, "an SP id without bit 31");
-        buf_put(&p->bytes, body.data, body.len);
+        buf_put_pieces(&p->bytes, body, 0);
         p->count = record_message(buf_span(&p->bytes), p->said, 8, &diag);
         cr_assert(p->count > 0, "the hub would refuse it: %s", diag.text);
     }
@@ -225,10 +225,19 @@ begins_any(struct peer *p)
 }
 
 static void
+ends_with(struct peer *p, const uint8_t *value, size_t len)
+{
+    struct buf b = {0};
+    buf_put(&b, value, len);
+    cr_assert(pull_end(p->pull, false, &b));
+    buf_deinit(&b);
+}
+
+static void
 ends(struct peer *p)
 {
     static const uint8_t value = 42;
-    cr_assert(pull_end(p->pull, false, (struct span){&value, 1}));
+    ends_with(p, &value, 1);
 }
 
 /* How many calls the REPORT in what it said names; *first is the first one. */
@@ -366,6 +375,42 @@ Test(pull, lets_no_outcome_wait_long_for_the_calls_behind_it)
     ends(p);
     polls(p, 5, 1, PULL_CALLS_MAX);
     cr_expect(reported(p, &call) == 2 && call == 4);
+    peer_free(p);
+}
+
+/* More than is put together: the message has to be the same. */
+Test(pull, tells_large_outcomes_among_small_ones)
+{
+    enum { LARGE = 40000 };
+    struct peer *p = peer_new();
+    const uint64_t calls[] = {3, 4, 5, 6};
+    uint64_t call = 0;
+    struct buf b = {0};
+    struct span inside;
+    struct record item;
+    uint8_t *big = calloc(1, LARGE);
+    big[0] = 0xc5; /* bin 16 */
+    big[1] = (LARGE - 3) / 256;
+    big[2] = (LARGE - 3) % 256;
+    const uint32_t poll = ready(p, 5);
+    put_work(&b, 1, 4, calls, 5000);
+    answer(p, poll, &b);
+    for (uint64_t i = 3; i <= 6; i++) {
+        cr_assert(begins(p, i));
+        big[LARGE - 1] = (uint8_t)i;
+        ends_with(p, i % 3 == 0 ? (const uint8_t[]){42} : big, i % 3 == 0 ? 1 : LARGE);
+    }
+    polls(p, 5, 1, PULL_CALLS_MAX);
+    cr_assert(reported(p, &call) == 4);
+    inside = RECORD_FIELD(&p->said[0], REPORT, ITEMS)->inside;
+    for (uint64_t i = 3; i <= 6; i++) {
+        cr_assert(record_item(&inside, WIRE_REC_REPORT_ITEM, &item));
+        const struct span payload = RECORD_FIELD(&item, REPORT_ITEM, PAYLOAD)->raw;
+        cr_expect(RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint == i);
+        cr_expect(payload.len == (i % 3 == 0 ? 1 : LARGE));
+        cr_expect(payload.data[payload.len - 1] == (i % 3 == 0 ? 42 : i), "its own bytes");
+    }
+    free(big);
     peer_free(p);
 }
 
@@ -712,7 +757,7 @@ Test(pull, splits_reports_by_the_size_of_messages)
     for (uint64_t i = 1; i <= 3; i++) {
         give(p, poll, i, i);
         cr_assert(begins(p, i));
-        cr_assert(pull_end(p->pull, false, (struct span){big, sizeof big}));
+        ends_with(p, big, sizeof big);
         poll = polls(p, 5, i, PULL_CALLS_MAX);
     }
     pull_lost(p->pull);
@@ -734,7 +779,7 @@ Test(pull, reports_an_outcome_too_long_for_a_message_as_an_error)
     welcome(p, 5, 1024);
     give(p, polls(p, 5, 0, PULL_CALLS_MAX), 1, 9);
     cr_assert(begins(p, 9));
-    cr_assert(pull_end(p->pull, false, (struct span){big, sizeof big}));
+    ends_with(p, big, sizeof big);
     polls(p, 5, 1, PULL_CALLS_MAX);
     cr_assert(reported_failure(p, &f));
     cr_expect(f.code == WIRE_ERR_RESOURCE_EXHAUSTED && f.began == WIRE_BEGAN_YES);
