@@ -56,26 +56,48 @@ buf_put(struct buf *b, const void *data, size_t len)
 struct pieces
 pieces_of(struct span whole)
 {
-    return (struct pieces){{whole}};
+    struct pieces p; /* what is not counted is not read, and need not be filled */
+    p.count = 1;
+    p.part[0] = whole;
+    return p;
+}
+
+struct pieces
+pieces_cut(struct span written, const struct cut *cuts, uint32_t count)
+{
+    struct pieces p;
+    size_t at = 0;
+    if (count == 0) {
+        return pieces_of(written);
+    }
+    p.count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        p.part[p.count++] = (struct span){written.data + at, cuts[i].at - at};
+        p.part[p.count++] = cuts[i].bytes;
+        at = cuts[i].at;
+    }
+    p.part[p.count++] = (struct span){written.data + at, written.len - at};
+    return p;
 }
 
 size_t
-pieces_len(struct pieces p)
+pieces_len(const struct pieces *p)
 {
     size_t len = 0;
-    for (size_t i = 0; i < PIECES_MAX; i++) {
-        len += p.part[i].len;
+    for (uint32_t i = 0; i < p->count; i++) {
+        len += p->part[i].len;
     }
     return len;
 }
 
 void
-buf_put_pieces(struct buf *b, struct pieces p, size_t skip)
+buf_put_pieces(struct buf *b, const struct pieces *p, size_t skip)
 {
-    for (size_t i = 0; i < PIECES_MAX; i++) {
-        const size_t passed = skip < p.part[i].len ? skip : p.part[i].len;
-        if (passed < p.part[i].len) {
-            buf_put(b, p.part[i].data + passed, p.part[i].len - passed);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct span part = p->part[i];
+        const size_t passed = skip < part.len ? skip : part.len;
+        if (passed < part.len) {
+            buf_put(b, part.data + passed, part.len - passed);
         }
         skip -= passed;
     }

@@ -24,21 +24,30 @@ struct buf {
     bool failed;
 };
 
-/* One message in pieces, in their order, so that a large payload need not be copied behind its head
- * first. Empty ones are none. Passed by value: it is only three spans. */
-enum { PIECES_MAX = 3 };
+/* One message in pieces, in their order, so that large payloads need not be copied behind their
+ * heads first. */
+enum { CUTS_MAX = 4, PIECES_MAX = 2 * CUTS_MAX + 1 };
 struct pieces {
+    uint32_t count;
     struct span part[PIECES_MAX];
 };
 
+/* Bytes that stand elsewhere and belong before byte `at` of what was written. */
+struct cut {
+    size_t at;
+    struct span bytes;
+};
+
 struct pieces pieces_of(struct span whole);
-size_t pieces_len(struct pieces p);
+/* What was written, with the cuts (at most CUTS_MAX, in order) where they belong. */
+struct pieces pieces_cut(struct span written, const struct cut *cuts, uint32_t count);
+size_t pieces_len(const struct pieces *p);
 /* Make room for `len` more bytes after `w`; false (and `failed`) when memory is out. */
 bool buf_reserve(struct buf *b, size_t len);
 /* Append `len` bytes; ignored when the buffer has failed. */
 void buf_put(struct buf *b, const void *data, size_t len);
 /* Append what is behind the first `skip` bytes of the pieces. */
-void buf_put_pieces(struct buf *b, struct pieces p, size_t skip);
+void buf_put_pieces(struct buf *b, const struct pieces *p, size_t skip);
 /* Each gets the bytes and the memory of the other. */
 void buf_swap(struct buf *a, struct buf *b);
 /* The live bytes; valid until the next write to the buffer. */

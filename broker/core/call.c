@@ -18,7 +18,7 @@ charge(struct hub *hub, struct call *call)
 static void
 call_free(struct hub *hub, struct call *call)
 {
-    if (call->outcome.w >= CORE_TAIL_BYTES) {
+    if (call->outcome.w >= CORE_CUT_BYTES) {
         list_append(&hub->told, &call->of_client); /* an effect may still point to it */
         return;
     }

@@ -84,7 +84,7 @@ struct hub_input {
 };
 
 enum hub_effect_kind {
-    HUB_OUT_REPLY,    /* peer, request, body, tail */
+    HUB_OUT_REPLY,    /* peer, request, body, cuts */
     HUB_OUT_CLOSE,    /* peer */
     HUB_OUT_START,    /* process, spec, replica, token */
     HUB_OUT_SIGNAL,   /* process, signal, group */
@@ -98,8 +98,9 @@ enum hub_effect_kind {
 struct hub_effect {
     enum hub_effect_kind kind;
     uint64_t peer, request;
-    struct span body;               /* valid until the next step, as everything else */
-    struct span tail;               /* REPLY: the end of the body, when that stands elsewhere */
+    struct span body;       /* valid until the next step, as everything else */
+    const struct cut *cuts; /* REPLY: parts of the body that stand elsewhere (pieces_cut) */
+    uint32_t cut_count;
     uint64_t process;               /* names one incarnation of one replica, never used twice */
     const struct worker_spec *spec; /* valid until the next step */
     uint32_t replica;

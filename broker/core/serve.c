@@ -194,7 +194,7 @@ write_acks(struct replica *r, struct buf *b)
 }
 
 static void
-write_work_item(const struct hub *hub, struct slot *slot, const struct call *call, bool is_last)
+write_work_item(const struct hub *hub, struct slot *slot, const struct call *call)
 {
     struct buf *b = slot_begin(slot);
     const struct span args = buf_span(&call->args);
@@ -205,11 +205,7 @@ write_work_item(const struct hub *hub, struct slot *slot, const struct call *cal
     write_uint(b, left > 0 ? (uint64_t)left : 0);
     write_text(b, call->client->who);
     write_nil(b);
-    if (is_last) {
-        slot_payload(slot, args);
-    } else {
-        write_raw(b, args);
-    }
+    slot_payload(slot, args);
 }
 
 void
@@ -233,7 +229,7 @@ serve_work(struct hub *hub, struct replica *r)
     {
         const struct call *call = CONTAINER(n, struct call, running);
         if (call->work > r->taken && call->state == CALL_GIVEN) {
-            write_work_item(hub, slot, call, --count == 0);
+            write_work_item(hub, slot, call);
         }
     }
     r->poll_capacity = 0;

@@ -31,8 +31,8 @@ enum {
 enum { SPARE_BYTES = 1024 };
 /* Payloads of so many bytes are not copied into answers (slot_payload). Builds that look for faults
  * have it small, so that they see all that can go wrong with it. */
-#ifndef CORE_TAIL_BYTES
-#define CORE_TAIL_BYTES 16384
+#ifndef CORE_CUT_BYTES
+#define CORE_CUT_BYTES 16384
 #endif
 
 /* Elements of one type, linked by their own node. */
@@ -84,8 +84,9 @@ struct ticket {
     struct peer *peer;
     uint64_t request;
     struct deadline deadline;
-    struct buf out;   /* encoded replies, in the order in which they came about */
-    struct span tail; /* of the last reply, when it is long: it is not copied (slot_payload) */
+    struct buf out;            /* encoded replies, in the order in which they came about */
+    struct cut cuts[CUTS_MAX]; /* long payloads, which are not copied into it (slot_payload) */
+    uint32_t cut_count;
     uint32_t sp_id;
     struct span body;   /* of the request, while it is being taken; empty afterwards */
     uint64_t body_hash; /* see ticket_body_hash; with sp_id it makes a repeat known */
@@ -306,8 +307,8 @@ uint64_t ticket_body_hash(const struct hub *hub, struct ticket *ticket);
 void ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_error code,
                    const char *text);
 struct buf *slot_begin(struct slot *slot); /* where to encode the answer */
-/* The payload with which the answer ends. When it is long, and nothing will come behind it in this
- * message, it is not copied: it stays where it is until the next step. */
+/* A payload in the answer. When it is long, and the message is complete with this answer, it is not
+ * copied: it stays where it is until the next step. */
 void slot_payload(struct slot *slot, struct span payload);
 void slot_end(struct hub *hub, struct slot *slot);
 void slot_park(struct hub *hub, struct slot *slot, struct node *list);

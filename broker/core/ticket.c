@@ -212,10 +212,11 @@ is_last(const struct slot *slot)
 void
 slot_payload(struct slot *slot, struct span payload)
 {
-    if (payload.len >= CORE_TAIL_BYTES && is_last(slot)) {
-        slot->ticket->tail = payload;
+    struct ticket *t = slot->ticket;
+    if (payload.len >= CORE_CUT_BYTES && t->cut_count < CUTS_MAX && is_last(slot)) {
+        t->cuts[t->cut_count++] = (struct cut){t->out.w, payload};
     } else {
-        write_raw(slot_begin(slot), payload);
+        write_raw(&t->out, payload);
     }
 }
 
@@ -343,7 +344,8 @@ ticket_send(struct hub *hub, struct ticket *t)
     e->peer = t->peer->id;
     e->request = t->request;
     e->body = buf_span(&t->out);
-    e->tail = t->tail;
+    e->cuts = t->cuts;
+    e->cut_count = t->cut_count;
     deadline_clear(&hub->deadlines, &t->deadline);
     list_remove(&t->due);
     list_remove(&t->link);

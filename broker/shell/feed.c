@@ -119,9 +119,11 @@ static void
 carry_out(struct broker *b, const struct hub_effect *e)
 {
     switch (e->kind) {
-    case HUB_OUT_REPLY:
-        link_server_reply(link_of(b, e->peer), e->request, (struct pieces){{e->body, e->tail}});
+    case HUB_OUT_REPLY: {
+        const struct pieces body = pieces_cut(e->body, e->cuts, e->cut_count);
+        link_server_reply(link_of(b, e->peer), e->request, &body);
         return;
+    }
     case HUB_OUT_CLOSE:
         link_server_close_peer(link_of(b, e->peer), e->peer & ((UINT64_C(1) << LINK_SHIFT) - 1));
         return;

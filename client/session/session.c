@@ -589,7 +589,7 @@ session_send(struct session *s, int64_t now_ns, uint32_t *id, struct pieces *bod
         r->sent_ns = now_ns;
         r->id = *id = new_id(s, r->ticket % SLOTS);
         schedule(s, now_ns + (int64_t)SESSION_SILENCE_MS * NS_PER_MS);
-        *body = (struct pieces){{buf_span(&s->scratch), rest}};
+        *body = (struct pieces){2, {buf_span(&s->scratch), rest}};
         return true;
     }
     return s->welcome && s->cancels > 0 && send_cancel(s, id, body);

@@ -12,10 +12,10 @@
 enum {
     /* What an emptied buffer may hold on to, beside what it needed last (buf_recycle): memory that
      * is taken anew for each call costs its page faults each time, 60 us for a call of 64 KiB.
-     * Outcomes are many, so only the first ones may hold so much. */
+     * Outcomes are many, so all of them have one bound. */
     KEEP_BYTES = 65536,
     KEEP_BYTES_EACH = 4096,
-    KEEP_LARGE = 4,
+    KEEP_BYTES_ALL = 4 << 20,
     ITEM_BYTES = 16,
     LARGE_BYTES = 16384, /* an outcome of so many is not copied behind its head */
     REPORT_BYTES = 256,
@@ -67,10 +67,11 @@ struct pull {
     struct kept *kept;
     uint32_t kept_count, kept_room, untold;
     uint64_t kept_bytes;
-    int64_t untold_ns; /* no untold one was there before */
+    uint64_t spare_bytes; /* memory of kept[kept_count..kept_room), for the next outcomes */
+    int64_t untold_ns;    /* no untold one was there before */
     struct buf out;
-    struct span large; /* an outcome that comes before byte `large_at` of out */
-    size_t large_at;
+    struct cut cuts[CUTS_MAX]; /* large outcomes in it */
+    uint32_t cut_count;
 };
 
 static void
@@ -269,9 +270,8 @@ write_item(struct pull *p, const struct kept *k)
     write_array(&p->out, 3);
     write_uint(&p->out, k->call);
     write_uint(&p->out, fits && !k->is_error ? WIRE_REPORT_RESULT : WIRE_REPORT_ERROR);
-    if (fits && payload.len >= LARGE_BYTES && p->large.len == 0) {
-        p->large = payload;
-        p->large_at = p->out.w;
+    if (fits && payload.len >= LARGE_BYTES && p->cut_count < CUTS_MAX) {
+        p->cuts[p->cut_count++] = (struct cut){p->out.w, payload};
         return;
     }
     if (fits) {
@@ -382,8 +382,7 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct pieces *body)
         return false;
     }
     buf_recycle(&p->out, KEEP_BYTES);
-    p->large = (struct span){0};
-    p->large_at = 0;
+    p->cut_count = 0;
     *id = p->welcome && !p->attach_due ? write_next(p, now_ns) : 0;
     if (p->attach_due) {
         write_attach(p);
@@ -392,11 +391,7 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct pieces *body)
         p->heard_ns = now_ns; /* WELCOME is waited for from now on */
     }
     p->dead = p->out.failed;
-    const struct span all = buf_span(&p->out);
-    *body = p->large.len == 0 ? pieces_of(all)
-                              : (struct pieces){{{all.data, p->large_at},
-                                                 p->large,
-                                                 {all.data + p->large_at, all.len - p->large_at}}};
+    *body = pieces_cut(buf_span(&p->out), p->cuts, p->cut_count);
     return *id != 0 && !p->dead;
 }
 
@@ -412,11 +407,12 @@ forget(struct pull *p, uint64_t call)
             p->kept_bytes -= gone.payload.w - gone.payload.r;
             p->kept[i] = p->kept[--p->kept_count];
             p->kept[p->kept_count] = gone; /* its memory is for the next one */
-            if (p->kept_count < KEEP_LARGE) {
-                buf_recycle(&p->kept[p->kept_count].payload, KEEP_BYTES);
-            } else {
-                buf_reset(&p->kept[p->kept_count].payload, KEEP_BYTES_EACH);
+            struct buf *spare = &p->kept[p->kept_count].payload;
+            buf_recycle(spare, KEEP_BYTES_EACH);
+            if (p->spare_bytes + spare->cap > KEEP_BYTES_ALL) {
+                buf_reset(spare, KEEP_BYTES_EACH);
             }
+            p->spare_bytes += spare->cap;
             return;
         }
     }
@@ -604,6 +600,7 @@ keep(struct pull *p, bool is_error, struct buf *payload)
         p->kept_room = room;
     }
     struct kept *k = &p->kept[p->kept_count];
+    p->spare_bytes -= k->payload.cap;
     buf_swap(&k->payload, payload);
     k->call = p->items[p->next++].job.call;
     k->is_error = is_error;

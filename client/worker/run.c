@@ -125,7 +125,7 @@ run_send(prong_worker *w, int64_t now_ns)
     uint32_t id;
     int failed = 0;
     while (w->link != NULL && failed == 0 && pull_send(w->pull, now_ns, &id, &body)) {
-        failed = link_client_send(w->link, id, body, &error);
+        failed = link_client_send(w->link, id, &body, &error);
     }
     /* Not is_lost when the flush fails: the answers that came before are still to be read. */
     if (w->link != NULL && failed == 0 && link_client_wants_write(w->link)) {

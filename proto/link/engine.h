@@ -9,12 +9,11 @@
 
 enum {
     LINK_REQUESTS_MAX = 65536,    /* of one server, when its options say 0 */
-    LINK_DIRECT_BYTES = 16384,    /* a message of so many is written without being queued first */
     LINK_SEND_TIMEOUT_MS = 10000, /* libnng, when the options say 0 */
 };
 
 struct link_server_ops {
-    void (*reply)(struct link_server *s, uint64_t request, struct pieces body);
+    void (*reply)(struct link_server *s, uint64_t request, const struct pieces *body);
     void (*drop)(struct link_server *s, uint64_t request);
     void (*close_peer)(struct link_server *s, uint64_t peer);
     void (*turn)(struct link_server *s);
@@ -29,7 +28,8 @@ struct link_server {
 struct link_client_ops {
     int (*fd)(const struct link_client *c);
     bool (*wants_write)(const struct link_client *c);
-    int (*send)(struct link_client *c, uint32_t id, struct pieces body, struct link_error *error);
+    int (*send)(struct link_client *c, uint32_t id, const struct pieces *body,
+                struct link_error *error);
     int (*flush)(struct link_client *c, struct link_error *error);
     int (*recv)(struct link_client *c, uint32_t *id, struct span *body, struct link_error *error);
     void (*free)(struct link_client *c);

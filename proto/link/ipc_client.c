@@ -56,7 +56,8 @@ flush(struct link_client *base, struct link_error *error)
 /* A large request is written at once, behind what is queued; what the socket does not take now is
  * queued. That the connection takes no more is told by the next flush. */
 static int
-send_request(struct link_client *base, uint32_t id, struct pieces body, struct link_error *error)
+send_request(struct link_client *base, uint32_t id, const struct pieces *body,
+             struct link_error *error)
 {
     struct ipc_client *c = (struct ipc_client *)base;
     struct buf *out = &c->req.out;

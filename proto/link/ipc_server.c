@@ -110,7 +110,7 @@ write_peer(struct rep_peer *rep)
 }
 
 static void
-write_through(struct rep_peer *rep, struct span head, struct pieces body)
+write_through(struct rep_peer *rep, struct span head, const struct pieces *body)
 {
     struct ipc_peer *peer = peer_of(rep);
     const int all = local_write_through(peer->fd, &rep->out, head, body);

@@ -76,7 +76,7 @@ link_server_open(const char *url, const struct link_server_options *options,
 }
 
 void
-link_server_reply(struct link_server *s, uint64_t request, struct pieces body)
+link_server_reply(struct link_server *s, uint64_t request, const struct pieces *body)
 {
     s->ops->reply(s, request, body);
 }
@@ -134,7 +134,8 @@ link_client_wants_write(const struct link_client *c)
 }
 
 int
-link_client_send(struct link_client *c, uint32_t id, struct pieces body, struct link_error *error)
+link_client_send(struct link_client *c, uint32_t id, const struct pieces *body,
+                 struct link_error *error)
 {
     return c->ops->send(c, id, body, error);
 }

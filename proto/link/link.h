@@ -18,6 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A message of so many bytes is written at once where the transport can, instead of being copied to
+ * what is queued. */
+enum { LINK_DIRECT_BYTES = 16384 };
+
 /* Text of a failure, for people. */
 struct link_error {
     int code; /* an errno value; ETIMEDOUT, ECONNREFUSED, EADDRINUSE, EINVAL, ... */
@@ -79,9 +83,9 @@ struct link_server_options {
 int link_server_open(const char *url, const struct link_server_options *options,
                      const struct link_handler *handler, struct link_server **out,
                      struct link_error *error);
-/* Answer a request; the bytes are copied, or written at once when they are many. Unknown or gone
- * requests are ignored. Sent by the next link_server_turn() at the latest. */
-void link_server_reply(struct link_server *s, uint64_t request, struct pieces body);
+/* Answer a request; the bytes are copied, or written at once when they are LINK_DIRECT_BYTES.
+ * Unknown or gone requests are ignored. Sent by the next link_server_turn() at the latest. */
+void link_server_reply(struct link_server *s, uint64_t request, const struct pieces *body);
 /* Give a request up without an answer. */
 void link_server_drop(struct link_server *s, uint64_t request);
 /* Its requests are ignored from now on; closed() comes from the next link_server_turn(). */
@@ -117,8 +121,8 @@ int link_client_open(const char *url, const struct link_client_options *options,
 int link_client_fd(const struct link_client *c);
 bool link_client_wants_write(const struct link_client *c);
 /* Queue a request; `id` must have bit 31 set and be unused among the outstanding. The bytes are
- * copied, or written at once when they are many. */
-int link_client_send(struct link_client *c, uint32_t id, struct pieces body,
+ * copied, or written at once when they are LINK_DIRECT_BYTES. */
+int link_client_send(struct link_client *c, uint32_t id, const struct pieces *body,
                      struct link_error *error);
 /* Write what is queued without blocking. 0 even if some is left; -1 when the connection takes no
  * more; answers that came before are still there for link_client_recv(). */

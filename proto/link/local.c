@@ -202,7 +202,7 @@ write_parts(int fd, struct span queued, struct span head, const struct pieces *b
     struct iovec iov[2 + PIECES_MAX];
     struct msghdr message = {.msg_iov = iov};
     const struct span before[2] = {queued, head};
-    for (size_t i = 0; i < 2 + PIECES_MAX; i++) {
+    for (uint32_t i = 0; i < 2 + body->count; i++) {
         const struct span part = i < 2 ? before[i] : body->part[i - 2];
         if (part.len > 0) {
             /* Only read from, which the type of an iovec cannot say. */
@@ -218,10 +218,10 @@ write_parts(int fd, struct span queued, struct span head, const struct pieces *b
 }
 
 int
-local_write_through(int fd, struct buf *out, struct span head, struct pieces body)
+local_write_through(int fd, struct buf *out, struct span head, const struct pieces *body)
 {
     const size_t queued = out->w - out->r, len = head.len + pieces_len(body);
-    const ssize_t n = write_parts(fd, buf_span(out), head, &body);
+    const ssize_t n = write_parts(fd, buf_span(out), head, body);
     if (n < 0 && errno != EAGAIN) {
         return -1;
     }

@@ -39,7 +39,7 @@ int local_address(struct sockaddr_un *out, const char *url, struct link_error *e
 /* Write what is queued and a message behind it in one system call, without putting them together
  * first: 1 when the socket took all, 0 when the rest is queued now (or could not be, which `failed`
  * of the buffer tells), -1 with errno. */
-int local_write_through(int fd, struct buf *out, struct span head, struct pieces body);
+int local_write_through(int fd, struct buf *out, struct span head, const struct pieces *body);
 
 /* Credentials of the process that called connect() on the other end. */
 struct link_cred local_cred(int fd);

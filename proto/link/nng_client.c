@@ -86,7 +86,8 @@ send_done(void *arg)
 }
 
 static int
-send_request(struct link_client *base, uint32_t id, struct pieces body, struct link_error *error)
+send_request(struct link_client *base, uint32_t id, const struct pieces *body,
+             struct link_error *error)
 {
     struct stream_client *c = (struct stream_client *)base;
     pthread_mutex_lock(&c->lock);

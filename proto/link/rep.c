@@ -175,7 +175,7 @@ out_has_room(struct rep_peer *peer, size_t len)
 }
 
 static void
-append_answer(struct rep_peer *peer, const struct rep_request *request, struct pieces body)
+append_answer(struct rep_peer *peer, const struct rep_request *request, const struct pieces *body)
 {
     struct rep *r = peer->rep;
     const struct span stack = {request->stack, request->stack_len};
@@ -203,7 +203,7 @@ append_answer(struct rep_peer *peer, const struct rep_request *request, struct p
 }
 
 void
-rep_reply(struct link_server *base, uint64_t handle, struct pieces body)
+rep_reply(struct link_server *base, uint64_t handle, const struct pieces *body)
 {
     struct rep_request *request = handle_find(&rep_of(base)->requests, handle);
     if (request != NULL) {

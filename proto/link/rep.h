@@ -56,7 +56,7 @@ struct rep_transport {
     void (*write)(struct rep_peer *peer);
     /* Write what is in `out` and a large message behind it without copying it there first: what the
      * transport does not take now goes there. NULL when it cannot. */
-    void (*write_through)(struct rep_peer *peer, struct span head, struct pieces body);
+    void (*write_through)(struct rep_peer *peer, struct span head, const struct pieces *body);
     /* The peer has ended: stop, close, and free it when nothing points to it any more. */
     void (*close)(struct rep_peer *peer);
 };
@@ -74,7 +74,8 @@ struct rep {
 };
 
 enum {
-    REP_SCRATCH_BYTES = 128 * 1024,    /* the least room for a read that begins no known message */
+    REP_SCRATCH_BYTES = 256 * 1024,    /* the least room for a read that begins no known message:
+                                        * more than a local socket holds */
     REP_TURN_BYTES_MAX = 512 * 1024,   /* what one peer may bring in one turn */
     REP_BUFFER_KEEP_BYTES = 64 * 1024, /* what an emptied buffer may hold on to */
 };
@@ -105,7 +106,7 @@ bool rep_room(struct rep_peer *peer, uint8_t *scratch, uint8_t **at, size_t *roo
 void rep_took(struct rep_peer *peer, uint8_t *at, size_t len);
 
 /* The functions of the link_server_ops that need nothing of the transport. */
-void rep_reply(struct link_server *base, uint64_t handle, struct pieces body);
+void rep_reply(struct link_server *base, uint64_t handle, const struct pieces *body);
 void rep_drop(struct link_server *base, uint64_t handle);
 void rep_close_peer(struct link_server *base, uint64_t id);
 void rep_turn(struct link_server *base);

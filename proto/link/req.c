@@ -47,7 +47,7 @@ req_stack(uint8_t out[SP_WORD_BYTES], uint32_t id)
 }
 
 int
-req_send(struct link_client *base, uint32_t id, struct pieces body, struct link_error *error)
+req_send(struct link_client *base, uint32_t id, const struct pieces *body, struct link_error *error)
 {
     struct req *r = (struct req *)base;
     uint8_t stack[SP_WORD_BYTES];

@@ -36,7 +36,8 @@ int64_t req_now_ms(void);
 /* The header of a request. */
 void req_stack(uint8_t out[SP_WORD_BYTES], uint32_t id);
 /* As link_client_send and link_client_recv. */
-int req_send(struct link_client *base, uint32_t id, struct pieces body, struct link_error *error);
+int req_send(struct link_client *base, uint32_t id, const struct pieces *body,
+             struct link_error *error);
 int req_recv(struct link_client *base, uint32_t *id, struct span *body, struct link_error *error);
 
 #endif

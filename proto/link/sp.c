@@ -30,7 +30,8 @@ sp_head(uint8_t out[SP_HEAD_BYTES_MAX], enum sp_framing framing, struct span sta
 }
 
 void
-sp_put_message(struct buf *out, enum sp_framing framing, struct span stack, struct pieces body)
+sp_put_message(struct buf *out, enum sp_framing framing, struct span stack,
+               const struct pieces *body)
 {
     uint8_t head[SP_HEAD_BYTES_MAX];
     const size_t body_bytes = pieces_len(body);

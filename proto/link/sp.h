@@ -77,6 +77,6 @@ size_t sp_head(uint8_t out[SP_HEAD_BYTES_MAX], enum sp_framing framing, struct s
                size_t body_bytes);
 /* Append one message, all of it or nothing; the buffer's `failed` tells when memory is out. */
 void sp_put_message(struct buf *out, enum sp_framing framing, struct span stack,
-                    struct pieces body);
+                    const struct pieces *body);
 
 #endif

@@ -88,8 +88,8 @@ learn_reply(struct run *r, const struct hub_effect *e)
         abort(); /* an answer to nothing */
     }
     struct buf whole = {0};
-    buf_put(&whole, e->body.data, e->body.len);
-    buf_put(&whole, e->tail.data, e->tail.len);
+    const struct pieces body = pieces_cut(e->body, e->cuts, e->cut_count);
+    buf_put_pieces(&whole, &body, 0);
     const size_t n =
         record_message(buf_span(&whole), records, sizeof records / sizeof records[0], &diag);
     if (n == 0) {

@@ -51,7 +51,7 @@ check_message(const struct sp_parser *p, enum sp_event event, const struct sp_me
     }
     require(m->body.len == m->body_bytes && m->body.len <= p->body_bytes_max);
     struct buf again = {0};
-    sp_put_message(&again, p->framing, m->stack, pieces_of(m->body));
+    sp_put_message(&again, p->framing, m->stack, &(struct pieces){1, {m->body}});
     /* An oversized body may have been discarded in front of the message. */
     require(again.w <= used && memcmp(again.data, before.data + used - again.w, again.w) == 0);
     buf_deinit(&again);

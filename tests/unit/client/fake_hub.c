@@ -16,7 +16,7 @@
 static void
 reply(struct fake_hub *h, uint64_t request, const struct buf *b)
 {
-    link_server_reply(h->server, request, pieces_of(buf_span(b)));
+    link_server_reply(h->server, request, &(struct pieces){1, {buf_span(b)}});
 }
 
 static void

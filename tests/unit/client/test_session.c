@@ -47,7 +47,7 @@ leaves(void)
         return false;
     }
     buf_reset(&sent_bytes, SIZE_MAX);
-    buf_put_pieces(&sent_bytes, body, 0);
+    buf_put_pieces(&sent_bytes, &body, 0);
     cr_assert(sent_id >> 31, "an SP id without bit 31");
     cr_assert_eq(record_message(buf_span(&sent_bytes), &sent, 1, &diag), 1, "%s", diag.text);
     return true;

@@ -55,8 +55,8 @@ keep_reply(struct world *w, const struct hub_effect *e)
     }
     struct reply *r = &w->replies[w->reply_count++];
     *r = (struct reply){.peer = e->peer, .request = e->request};
-    buf_put(&r->bytes, e->body.data, e->body.len);
-    buf_put(&r->bytes, e->tail.data, e->tail.len);
+    const struct pieces body = pieces_cut(e->body, e->cuts, e->cut_count);
+    buf_put_pieces(&r->bytes, &body, 0);
     r->count = record_message(buf_span(&r->bytes), r->record, 8, &diag);
     if (r->count == 0) {
         die(diag.text);

@@ -86,7 +86,7 @@ answer_size(struct link_server *s, uint64_t request, struct span body)
            body.len - 1 < sizeof number - 1 ? body.len - 1 : sizeof number - 1);
     const size_t len = strtoul(number, NULL, 10);
     uint8_t *bytes = pattern(len);
-    link_server_reply(s, request, pieces_of((struct span){bytes, len}));
+    link_server_reply(s, request, &(struct pieces){1, {(struct span){bytes, len}}});
     free(bytes);
 }
 
@@ -102,7 +102,7 @@ answer_who(struct host *h, struct link_server *s, uint64_t peer, uint64_t reques
     char line[160];
     snprintf(line, sizeof line, "known=%d local=%d uid=%u pid=%d start=%llu sp=%08x", cred.known,
              cred.local, cred.uid, cred.pid, (unsigned long long)cred.start_ticks, sp_id);
-    link_server_reply(s, request, pieces_of(text(line)));
+    link_server_reply(s, request, &(struct pieces){1, {text(line)}});
 }
 
 static void
@@ -111,7 +111,7 @@ release_parked(struct host *h, struct link_server *s)
     int n = atomic_load(&h->parked_count);
     while (n > 0) {
         struct host_parked *parked = &h->parked[--n];
-        link_server_reply(s, parked->request, pieces_of(buf_span(&parked->body)));
+        link_server_reply(s, parked->request, &(struct pieces){1, {buf_span(&parked->body)}});
         buf_deinit(&parked->body);
     }
     atomic_store(&h->parked_count, 0);
@@ -137,22 +137,22 @@ on_message(void *context, struct link_server *s, uint64_t peer, uint64_t request
         break;
     case 'r':
         release_parked(h, s);
-        link_server_reply(s, request, pieces_of(body));
+        link_server_reply(s, request, &(struct pieces){1, {body}});
         break;
     case 'd':
         link_server_drop(s, request);
         link_server_drop(s, request);
-        link_server_reply(s, request, pieces_of(body));
+        link_server_reply(s, request, &(struct pieces){1, {body}});
         break;
     case 'c':
         link_server_close_peer(s, peer);
-        link_server_reply(s, request, pieces_of(body));
+        link_server_reply(s, request, &(struct pieces){1, {body}});
         break;
     case 'i':
         answer_who(h, s, peer, request, sp_id);
         break;
     default:
-        link_server_reply(s, request, pieces_of(body));
+        link_server_reply(s, request, &(struct pieces){1, {body}});
         break;
     }
 }
@@ -166,7 +166,7 @@ on_oversized(void *context, struct link_server *s, uint64_t peer, uint64_t reque
     atomic_fetch_add(&h->oversized, 1);
     char line[64];
     snprintf(line, sizeof line, "oversized %llu", (unsigned long long)size_bytes);
-    link_server_reply(s, request, pieces_of(text(line)));
+    link_server_reply(s, request, &(struct pieces){1, {text(line)}});
 }
 
 static void *
@@ -333,7 +333,7 @@ void
 client_say(struct link_client *c, uint32_t id, struct span body)
 {
     struct link_error error = {0};
-    cr_assert_eq(link_client_send(c, id, pieces_of(body), &error), 0, "%s", error.text);
+    cr_assert_eq(link_client_send(c, id, &(struct pieces){1, {body}}, &error), 0, "%s", error.text);
     /* A broken connection shows itself in client_hear(). */
     (void)link_client_flush(c, NULL);
 }
@@ -373,7 +373,7 @@ call_once(const struct host *h)
     if (link_client_open(h->url, &options, 1000, &c, NULL) < 0) {
         return false;
     }
-    bool ok = link_client_send(c, 0x80000005, pieces_of(text("e again")), NULL) == 0 &&
+    bool ok = link_client_send(c, 0x80000005, &(struct pieces){1, {text("e again")}}, NULL) == 0 &&
               link_client_flush(c, NULL) == 0;
     const int64_t end_ms = clock_ms() + until_scaled_ms(1000);
     while (ok) {

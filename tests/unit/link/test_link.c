@@ -93,7 +93,7 @@ answers_many_outstanding_in_reverse_order(enum host_kind kind)
     for (uint32_t i = 0; i < COUNT; i++) {
         char body[16];
         snprintf(body, sizeof body, "p%u", i);
-        cr_assert_eq(link_client_send(c, ID(i), pieces_of(text(body)), NULL), 0);
+        cr_assert_eq(link_client_send(c, ID(i), &(struct pieces){1, {text(body)}}, NULL), 0);
     }
     cr_assert_eq(link_client_flush(c, NULL), 0);
     struct link_client *other = host_client(&host);

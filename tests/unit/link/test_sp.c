@@ -54,8 +54,8 @@ Test(sp, reads_what_it_wrote)
     start(&p, &b);
     const uint8_t stack[] = {0, 0, 0, 7, 0x80, 1, 2, 3};
     sp_put_message(&b, SP_IPC, (struct span){stack, 8},
-                   pieces_of((struct span){(const uint8_t *)"hello", 5}));
-    sp_put_message(&b, SP_IPC, (struct span){stack + 4, 4}, (struct pieces){0});
+                   &(struct pieces){1, {(struct span){(const uint8_t *)"hello", 5}}});
+    sp_put_message(&b, SP_IPC, (struct span){stack + 4, 4}, &(struct pieces){0});
     cr_assert_eq(b.w, 8 + 9 + 13 + 9 + 4);
     struct span left = buf_span(&b);
     struct sp_message m;
@@ -81,10 +81,12 @@ Test(sp, yields_the_same_for_every_way_to_cut_the_bytes)
     start(&p, &whole);
     uint8_t body[BODY_MAX + 50] = {0};
     const uint8_t id[] = {0x80, 0, 0, 9};
-    sp_put_message(&whole, SP_IPC, (struct span){id, 4}, pieces_of((struct span){body, 30}));
     sp_put_message(&whole, SP_IPC, (struct span){id, 4},
-                   pieces_of((struct span){body, sizeof body})); /* oversized */
-    sp_put_message(&whole, SP_IPC, (struct span){id, 4}, pieces_of((struct span){body, BODY_MAX}));
+                   &(struct pieces){1, {(struct span){body, 30}}});
+    sp_put_message(&whole, SP_IPC, (struct span){id, 4},
+                   &(struct pieces){1, {(struct span){body, sizeof body}}}); /* oversized */
+    sp_put_message(&whole, SP_IPC, (struct span){id, 4},
+                   &(struct pieces){1, {(struct span){body, BODY_MAX}}});
     for (size_t piece = 1; piece <= whole.w; piece++) {
         sp_parser_init(&p, SP_REQ, SP_IPC, BODY_MAX);
         struct buf in = {0};

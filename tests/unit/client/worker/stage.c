@@ -194,7 +194,7 @@ void
 stage_answer(struct request *r, struct buf *b)
 {
     cr_assert(!b->failed && r->request != 0);
-    link_server_reply(stage.server, r->request, pieces_of(buf_span(b)));
+    link_server_reply(stage.server, r->request, &(struct pieces){1, {buf_span(b)}});
     link_server_turn(stage.server);
     r->request = 0;
     buf_deinit(b);

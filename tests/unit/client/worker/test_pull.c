@@ -59,7 +59,7 @@ says(struct peer *p)
     if (pull_send(p->pull, p->now, &id, &body)) {
         p->id = id;
         cr_assert((p->id & 1u << 31) != 0, "an SP id without bit 31");
-        buf_put_pieces(&p->bytes, body, 0);
+        buf_put_pieces(&p->bytes, &body, 0);
         p->count = record_message(buf_span(&p->bytes), p->said, 8, &diag);
         cr_assert(p->count > 0, "the hub would refuse it: %s", diag.text);
     }

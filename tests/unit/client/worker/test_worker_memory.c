@@ -232,7 +232,7 @@ use_pull(void)
         }
         while (pull_send(hub.pull, 0, &id, &body)) {
             buf_reset(&said, SIZE_MAX);
-            buf_put_pieces(&said, body, 0);
+            buf_put_pieces(&said, &body, 0);
             serve(&hub, id, buf_span(&said));
         }
         run_calls(&hub);
