@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "client/cli/output.h"
-#include "client/cli/suggest.h"
 #include "client/cli/unit.h"
+#include "proto/closest.h"
 
 /* clang-format off */
 static const struct option_row common[] = {
@@ -226,16 +226,16 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
     size_t rows_count;
     const struct verb *rows = verb_table(&rows_count);
     char word[80], aliases[64];
-    struct suggestion near = {.word = word};
+    struct closest near = {.word = word};
     (void)snprintf(word, sizeof word, "%.30s%s%.30s", words[0], count > 1 ? " " : "",
                    count > 1 ? words[1] : "");
     for (int round = 0; round < 2 && near.best == NULL; round++) {
         for (size_t i = 0; i < rows_count; i++) {
-            suggest_offer(&near, rows[i].name);
+            closest_offer(&near, rows[i].name);
             (void)snprintf(aliases, sizeof aliases, "%s",
                            rows[i].aliases != NULL ? rows[i].aliases : "");
             if (aliases[0] != '\0' && strchr(aliases, ' ') == NULL) {
-                suggest_offer(&near, rows[i].aliases);
+                closest_offer(&near, rows[i].aliases);
             }
         }
         (void)snprintf(word, sizeof word, "%.30s", words[0]); /* what follows may be arguments */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/suggest.h"
 #include "client/cli/unit.h"
+#include "proto/closest.h"
 
 enum { TABLE_COUNT = 2, WORD_BYTES_MAX = 64 };
 
@@ -47,12 +47,12 @@ static bool
 fail_unknown(const struct reading *r, const char *name, size_t length)
 {
     char word[WORD_BYTES_MAX];
-    struct suggestion near = {.word = word};
+    struct closest near = {.word = word};
     (void)snprintf(word, sizeof word, "%.*s", (int)length, name);
     for (int t = 0; t < TABLE_COUNT; t++) {
         const struct option_row *row = r->in->tables[t];
         for (; row != NULL && row->name != NULL; row++) {
-            suggest_offer(&near, row->name);
+            closest_offer(&near, row->name);
         }
     }
     return near.best != NULL ? fail(r, "unknown option '%s', did you mean %s?", word, near.best)
