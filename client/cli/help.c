@@ -188,17 +188,10 @@ help_print_all(FILE *out)
 /* ---- finding -------------------------------------------------------------------------------- */
 
 static bool
-is_alias(const struct verb *verb, const char *word)
+is_called(const struct verb *verb, const char *word)
 {
-    const size_t length = strlen(word);
-    for (const char *p = verb->aliases; p != NULL && *p != '\0'; p += strspn(p, " ")) {
-        const size_t n = strcspn(p, " ");
-        if (n == length && memcmp(p, word, n) == 0) {
-            return true;
-        }
-        p += n;
-    }
-    return false;
+    return strcmp(verb->name, word) == 0 ||
+           (verb->aliases != NULL && options_has_word(verb->aliases, word));
 }
 
 const struct verb *
@@ -212,7 +205,7 @@ help_find_verb(const char *const *words, int count, int *used)
     }
     for (size_t i = 0; count > 0 && i < rows_count; i++) {
         const bool is_two = strcmp(rows[i].name, two) == 0;
-        if (is_two || strcmp(rows[i].name, words[0]) == 0 || is_alias(&rows[i], words[0])) {
+        if (is_two || is_called(&rows[i], words[0])) {
             *used = is_two ? 2 : 1;
             return &rows[i];
         }

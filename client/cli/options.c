@@ -59,8 +59,8 @@ fail_unknown(const struct reading *r, const char *name, size_t length)
                              : fail(r, "unknown option '%s'", word);
 }
 
-static bool
-is_word_of(const char *words, const char *word)
+bool
+options_has_word(const char *words, const char *word)
 {
     const size_t length = strlen(word);
     for (const char *p = words; *p != '\0'; p += strspn(p, " ")) {
@@ -112,7 +112,7 @@ store(const struct reading *r, const struct option_row *row, const char *value)
         memcpy(field, &row->preset, sizeof row->preset);
         return true;
     case OPTION_TEXT:
-        if (row->allowed != NULL && !is_word_of(row->allowed, value)) {
+        if (row->allowed != NULL && !options_has_word(row->allowed, value)) {
             return fail(r, "%s '%.40s': use one of %s", row->name, value, row->allowed);
         }
         if (value[0] == '\0') {
