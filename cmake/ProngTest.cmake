@@ -85,4 +85,11 @@ function(prong_test name)
   endif()
 endfunction()
 
+# prong_test_memory(NAME): in this test program allocations can be made to fail (tests/support/memory.h).
+function(prong_test_memory name)
+  target_sources(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/memory.c")
+  target_link_options(${name} PRIVATE
+                      -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup)
+endfunction()
+
 add_subdirectory("${PROJECT_SOURCE_DIR}/tests/support" "${CMAKE_BINARY_DIR}/tests/support")

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "broker/config/reader.h"
-#include "broker/config/suggest.h"
+#include "proto/closest.h"
 
 /* "unknown key 'x' in Y; did you mean 'z'? Allowed: ..." with the keys of `table`, or the sections.
  */
@@ -13,11 +13,11 @@ fail_unknown(struct config_reader *reader, const yaml_event_t *event,
 {
     char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2] = "", hint[120] = ".";
     size_t used = 0;
-    struct config_suggestion near = {.word = config_event_text(event)};
+    struct closest near = {.word = config_event_text(event), .loose = true};
     const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
     for (size_t i = 0; i < count && used < sizeof allowed; i++) {
         const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
-        config_suggest_offer(&near, key);
+        closest_offer(&near, key);
         used +=
             (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s", i > 0 ? ", " : "", key);
     }

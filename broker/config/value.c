@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "broker/config/suggest.h"
+#include "proto/closest.h"
 
 /* From the largest down, so that formatting takes the first that divides. */
 static const struct unit {
@@ -147,13 +147,13 @@ parse_bool(const char *text, int64_t *value, char *why)
 static bool
 parse_word(const struct config_option *option, const char *text, int64_t *value, char *why)
 {
-    struct config_suggestion near = {.word = text};
+    struct closest near = {.word = text, .loose = true};
     for (int i = 0; option->allowed[i] != NULL; i++) {
         if (strcmp(option->allowed[i], text) == 0) {
             *value = i;
             return true;
         }
-        config_suggest_offer(&near, option->allowed[i]);
+        closest_offer(&near, option->allowed[i]);
     }
     if (near.best != NULL) {
         snprintf(why, CONFIG_WHY_BYTES_MAX, "did you mean '%s'?", near.best);
@@ -170,13 +170,13 @@ parse_signal(const struct config_option *option, const char *text, int64_t *valu
         return parse_number(&number, text, value, why);
     }
     const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
-    struct config_suggestion near = {.word = name};
+    struct closest near = {.word = name, .loose = true};
     for (size_t i = 0; i < SIGNAL_NAME_COUNT; i++) {
         if (strcmp(signal_names[i].name, name) == 0) {
             *value = signal_names[i].number;
             return true;
         }
-        config_suggest_offer(&near, signal_names[i].name);
+        closest_offer(&near, signal_names[i].name);
     }
     if (near.best != NULL) {
         snprintf(why, CONFIG_WHY_BYTES_MAX, "did you mean '%s'?", near.best);

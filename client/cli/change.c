@@ -1,6 +1,4 @@
 /* `prong start`, `stop`, `restart`, `scale`, `remove`: ask the hub, then wait until it is so. */
-#include <stdio.h>
-
 #include "client/cli/hub.h"
 #include "client/cli/output.h"
 #include "client/cli/status.h"
@@ -87,29 +85,6 @@ verb_restart(struct cli *cli)
     return change_all(cli, "restart", STATUS_FRESH);
 }
 
-static int
-ask_scale(struct cli *cli, int64_t replicas)
-{
-    prong_writer *w = prong_writer_new();
-    prong_value args;
-    char what[160];
-    int code;
-    if (w == NULL) {
-        return output_no_memory(cli);
-    }
-    prong_writer_map(w, 2);
-    prong_writer_key(w, "worker");
-    prong_writer_string(w, cli->argv[0]);
-    prong_writer_key(w, "replicas");
-    prong_writer_int(w, replicas);
-    (void)snprintf(what, sizeof what, "scale %s", cli->argv[0]);
-    code = prong_writer_finish(w, &args) == PRONG_OK
-               ? hub_ask(cli, "scale", &args, what, NULL)
-               : output_usage(cli, "%s", prong_writer_problem(w));
-    prong_writer_free(w);
-    return code;
-}
-
 int
 verb_scale(struct cli *cli)
 {
@@ -122,7 +97,8 @@ verb_scale(struct cli *cli)
         .goal = STATUS_READY, .choice = {cli->argv, 1, false}, .replicas = replicas};
     int code = hub_connect(cli);
     code = code != CLI_OK ? code : status_watch_begin(cli, &watch);
-    code = code != CLI_OK ? code : ask_scale(cli, replicas);
+    code = code != CLI_OK ? code
+                          : hub_ask_number(cli, "scale", cli->argv[0], "replicas", replicas, NULL);
     code = code != CLI_OK ? code : finish(cli, &watch, &wish);
     status_watch_end(&watch);
     return code;

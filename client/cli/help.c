@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "client/cli/output.h"
-#include "client/cli/suggest.h"
 #include "client/cli/unit.h"
+#include "proto/closest.h"
 
 /* clang-format off */
 static const struct option_row common[] = {
@@ -188,17 +188,10 @@ help_print_all(FILE *out)
 /* ---- finding -------------------------------------------------------------------------------- */
 
 static bool
-is_alias(const struct verb *verb, const char *word)
+is_called(const struct verb *verb, const char *word)
 {
-    const size_t length = strlen(word);
-    for (const char *p = verb->aliases; p != NULL && *p != '\0'; p += strspn(p, " ")) {
-        const size_t n = strcspn(p, " ");
-        if (n == length && memcmp(p, word, n) == 0) {
-            return true;
-        }
-        p += n;
-    }
-    return false;
+    return strcmp(verb->name, word) == 0 ||
+           (verb->aliases != NULL && options_has_word(verb->aliases, word));
 }
 
 const struct verb *
@@ -212,7 +205,7 @@ help_find_verb(const char *const *words, int count, int *used)
     }
     for (size_t i = 0; count > 0 && i < rows_count; i++) {
         const bool is_two = strcmp(rows[i].name, two) == 0;
-        if (is_two || strcmp(rows[i].name, words[0]) == 0 || is_alias(&rows[i], words[0])) {
+        if (is_two || is_called(&rows[i], words[0])) {
             *used = is_two ? 2 : 1;
             return &rows[i];
         }
@@ -226,16 +219,16 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
     size_t rows_count;
     const struct verb *rows = verb_table(&rows_count);
     char word[80], aliases[64];
-    struct suggestion near = {.word = word};
+    struct closest near = {.word = word};
     (void)snprintf(word, sizeof word, "%.30s%s%.30s", words[0], count > 1 ? " " : "",
                    count > 1 ? words[1] : "");
     for (int round = 0; round < 2 && near.best == NULL; round++) {
         for (size_t i = 0; i < rows_count; i++) {
-            suggest_offer(&near, rows[i].name);
+            closest_offer(&near, rows[i].name);
             (void)snprintf(aliases, sizeof aliases, "%s",
                            rows[i].aliases != NULL ? rows[i].aliases : "");
             if (aliases[0] != '\0' && strchr(aliases, ' ') == NULL) {
-                suggest_offer(&near, rows[i].aliases);
+                closest_offer(&near, rows[i].aliases);
             }
         }
         (void)snprintf(word, sizeof word, "%.30s", words[0]); /* what follows may be arguments */

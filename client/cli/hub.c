@@ -249,22 +249,39 @@ hub_ask(struct cli *cli, const char *method, const prong_value *args, const char
 }
 
 int
-hub_ask_worker(struct cli *cli, const char *method, const char *worker, prong_reply **out)
+hub_ask_written(struct cli *cli, const char *method, const char *worker, prong_writer *w,
+                prong_reply **out)
 {
-    prong_writer *w = prong_writer_new();
     prong_value args;
     char what[160];
-    int code;
+    (void)snprintf(what, sizeof what, "%s %s", method, worker);
+    return prong_writer_finish(w, &args) == PRONG_OK
+               ? hub_ask(cli, method, &args, what, out)
+               : output_usage(cli, "%s", prong_writer_problem(w));
+}
+
+int
+hub_ask_number(struct cli *cli, const char *method, const char *worker, const char *key,
+               int64_t number, prong_reply **out)
+{
+    prong_writer *w = prong_writer_new();
     if (w == NULL) {
         return output_no_memory(cli);
     }
-    prong_writer_map(w, 1);
+    prong_writer_map(w, key != NULL ? 2 : 1);
     prong_writer_key(w, "worker");
     prong_writer_string(w, worker);
-    (void)snprintf(what, sizeof what, "%s %s", method, worker);
-    code = prong_writer_finish(w, &args) == PRONG_OK
-               ? hub_ask(cli, method, &args, what, out)
-               : output_usage(cli, "%s", prong_writer_problem(w));
+    if (key != NULL) {
+        prong_writer_key(w, key);
+        prong_writer_int(w, number);
+    }
+    const int code = hub_ask_written(cli, method, worker, w, out);
     prong_writer_free(w);
     return code;
+}
+
+int
+hub_ask_worker(struct cli *cli, const char *method, const char *worker, prong_reply **out)
+{
+    return hub_ask_number(cli, method, worker, NULL, 0, out);
 }

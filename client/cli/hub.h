@@ -46,7 +46,13 @@ int hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out);
  * is owned; it may be NULL. */
 int hub_ask(struct cli *cli, const char *method, const prong_value *args, const char *what,
             prong_reply **out);
-/* The same with one argument `worker`. */
+/* The same with the arguments that `w` holds; a failure is told as one of "METHOD WORKER". */
+int hub_ask_written(struct cli *cli, const char *method, const char *worker, prong_writer *w,
+                    prong_reply **out);
+/* The same with the argument `worker` and, unless `key` is NULL, one that is a number. */
+int hub_ask_number(struct cli *cli, const char *method, const char *worker, const char *key,
+                   int64_t number, prong_reply **out);
+/* The same with the argument `worker` alone. */
 int hub_ask_worker(struct cli *cli, const char *method, const char *worker, prong_reply **out);
 
 #endif

@@ -10,29 +10,11 @@
 #include "client/cli/table.h"
 #include "client/cli/unit.h"
 
+/* A negative number of lines leaves it to the hub how many. */
 static int
 ask(struct cli *cli, const char *target, int64_t lines, prong_reply **out)
 {
-    prong_writer *w = prong_writer_new();
-    prong_value args;
-    char what[160];
-    int code;
-    if (w == NULL) {
-        return output_no_memory(cli);
-    }
-    prong_writer_map(w, lines >= 0 ? 2 : 1);
-    prong_writer_key(w, "worker");
-    prong_writer_string(w, target);
-    if (lines >= 0) {
-        prong_writer_key(w, "lines");
-        prong_writer_int(w, lines);
-    }
-    (void)snprintf(what, sizeof what, "logs %s", target);
-    code = prong_writer_finish(w, &args) == PRONG_OK
-               ? hub_ask(cli, "logs", &args, what, out)
-               : output_usage(cli, "%s", prong_writer_problem(w));
-    prong_writer_free(w);
-    return code;
+    return hub_ask_number(cli, "logs", target, lines >= 0 ? "lines" : NULL, lines, out);
 }
 
 /* The text of one {time_us, replica, pid, line}. */

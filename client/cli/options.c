@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/suggest.h"
 #include "client/cli/unit.h"
+#include "proto/closest.h"
 
 enum { TABLE_COUNT = 2, WORD_BYTES_MAX = 64 };
 
@@ -47,20 +47,20 @@ static bool
 fail_unknown(const struct reading *r, const char *name, size_t length)
 {
     char word[WORD_BYTES_MAX];
-    struct suggestion near = {.word = word};
+    struct closest near = {.word = word};
     (void)snprintf(word, sizeof word, "%.*s", (int)length, name);
     for (int t = 0; t < TABLE_COUNT; t++) {
         const struct option_row *row = r->in->tables[t];
         for (; row != NULL && row->name != NULL; row++) {
-            suggest_offer(&near, row->name);
+            closest_offer(&near, row->name);
         }
     }
     return near.best != NULL ? fail(r, "unknown option '%s', did you mean %s?", word, near.best)
                              : fail(r, "unknown option '%s'", word);
 }
 
-static bool
-is_word_of(const char *words, const char *word)
+bool
+options_has_word(const char *words, const char *word)
 {
     const size_t length = strlen(word);
     for (const char *p = words; *p != '\0'; p += strspn(p, " ")) {
@@ -112,7 +112,7 @@ store(const struct reading *r, const struct option_row *row, const char *value)
         memcpy(field, &row->preset, sizeof row->preset);
         return true;
     case OPTION_TEXT:
-        if (row->allowed != NULL && !is_word_of(row->allowed, value)) {
+        if (row->allowed != NULL && !options_has_word(row->allowed, value)) {
             return fail(r, "%s '%.40s': use one of %s", row->name, value, row->allowed);
         }
         if (value[0] == '\0') {

@@ -79,4 +79,7 @@ bool options_read(struct option_reader *reader, struct options *options, const c
                   int *rest_count, char fault[OPTIONS_FAULT_BYTES_MAX]);
 void options_deinit(struct options *options);
 
+/* Whether `word` is one of `words`, which have a space between. */
+bool options_has_word(const char *words, const char *word);
+
 #endif

@@ -83,15 +83,8 @@ static int
 ask_run(struct cli *cli, const char *name, const char *program)
 {
     prong_writer *w = prong_writer_new();
-    prong_value args;
-    char what[160];
     int code = w != NULL ? write_args(cli, name, program, w) : output_no_memory(cli);
-    (void)snprintf(what, sizeof what, "run %s", name);
-    if (code == CLI_OK) {
-        code = prong_writer_finish(w, &args) == PRONG_OK
-                   ? hub_ask(cli, "run", &args, what, NULL)
-                   : output_usage(cli, "%s", prong_writer_problem(w));
-    }
+    code = code != CLI_OK ? code : hub_ask_written(cli, "run", name, w, NULL);
     prong_writer_free(w);
     return code;
 }

@@ -7,9 +7,12 @@
 
 #include "client/cli/hub.h"
 #include "client/cli/output.h"
-#include "client/cli/suggest.h"
 #include "client/cli/table.h"
 #include "client/cli/unit.h"
+#include "proto/closest.h"
+
+/* Longer names of workers are not corrected. */
+enum { TYPED_BYTES_MAX = 40 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
@@ -150,10 +153,10 @@ status_find(const struct status *status, const char *target)
 int
 status_no_such(const struct cli *cli, const struct status *status, const char *target)
 {
-    struct suggestion near = {.word = target};
+    struct closest near = {.word = target, .bytes_max = TYPED_BYTES_MAX};
     char text[240];
     for (size_t i = 0; i < status->worker_count; i++) {
-        suggest_offer(&near, status->workers[i].name);
+        closest_offer(&near, status->workers[i].name);
     }
     (void)snprintf(text, sizeof text, "the hub has no such worker%s%s%s",
                    near.best != NULL ? "; did you mean " : "", near.best != NULL ? near.best : "",

@@ -1,3 +1,4 @@
+/* When memory runs out: the n-th allocation of the thread fails, for each n. */
 #include "tests/support/test.h"
 
 #include <jansson.h>
@@ -5,78 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/memory.h"
 #include "tests/unit/client/fake_hub.h"
-
-/* ---- the n-th allocation of this thread fails ----------------------------------------------- */
-
-static _Thread_local int countdown;
-static _Thread_local bool failed;
-
-static bool
-fails(void)
-{
-    if (countdown > 0 && --countdown == 0) {
-        failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t len);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t len);
-
-void *
-__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_realloc(p, size);
-}
-
-char *
-__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
-
-char *
-__wrap_strndup(const char *s, size_t len)
-{
-    return fails() ? NULL : __real_strndup(s, len);
-}
-
-/* Run it with the first, second, ... allocation failing, until one run needs fewer than that. */
-static void
-with_each_failure(void (*run)(void))
-{
-    int n = 0;
-    do {
-        failed = false;
-        countdown = ++n;
-        run();
-        countdown = 0;
-        cr_assert_lt(n, 1000);
-    } while (failed);
-    cr_assert_gt(n, 2, "nothing was allocated");
-}
 
 /* ---- values --------------------------------------------------------------------------------- */
 
@@ -93,10 +24,10 @@ round_trip(void)
     }
     prong_err err = prong_value_from_json(text, strlen(text), w, error, sizeof error);
     /* A number that could not be stored is a wrong number to jansson 2.14. */
-    cr_expect(err == PRONG_OK || failed, "%s", error);
+    cr_expect(err == PRONG_OK || memory.failed, "%s", error);
     if (err == PRONG_OK && prong_writer_finish(w, &v) == PRONG_OK) {
         err = prong_value_to_json(&v, 0, &json);
-        cr_expect(err == PRONG_OK || (err == PRONG_RESOURCE_EXHAUSTED && failed));
+        cr_expect(err == PRONG_OK || (err == PRONG_RESOURCE_EXHAUSTED && memory.failed));
         cr_expect(err != PRONG_OK || strstr(json, "\"c\":{}") != NULL);
     }
     prong_free(json);
@@ -106,7 +37,7 @@ round_trip(void)
 Test(memory, values_say_that_it_is_out)
 {
     json_set_alloc_funcs(malloc, free);
-    with_each_failure(round_trip);
+    memory_fail_each(round_trip);
 }
 
 /* ---- the library ---------------------------------------------------------------------------- */
@@ -126,24 +57,25 @@ use_everything(void)
     const prong_options o = {
         .size_bytes = sizeof o, .name = "n", .tls_name = "x", .token = "t", .token_len = 1};
     if (prong_connect(hub.url, &o, &c, NULL, 0) != PRONG_OK) {
-        cr_expect(failed);
+        cr_expect(memory.failed);
         return;
     }
     const prong_call_options options = {.size_bytes = sizeof options,
                                         .timeout_ms = 3000,
                                         .flags = PRONG_CALL_STREAM | PRONG_CALL_PROGRESS};
-    cr_expect(prong_call(c, "w", "echo", NULL, 3000, &r) == PRONG_OK || failed);
+    cr_expect(prong_call(c, "w", "echo", NULL, 3000, &r) == PRONG_OK || memory.failed);
     (void)prong_reply_message(r);
     if (prong_call_async(c, "w", "items", NULL, &options, &async) == PRONG_OK) {
         while (prong_reply_next(async, 3000, &item) == PRONG_OK) {
         }
-        cr_expect(prong_reply_code(async) == PRONG_OK || failed);
+        cr_expect(prong_reply_code(async) == PRONG_OK || memory.failed);
     }
-    cr_expect(prong_call_json(c, "w", "fail", "[1]", 3000, &json) == PRONG_ABORTED || failed);
+    cr_expect(prong_call_json(c, "w", "fail", "[1]", 3000, &json) == PRONG_ABORTED ||
+              memory.failed);
     if (prong_subscribe(c, &filter, 1, NULL, &s) == PRONG_OK) {
-        cr_expect(prong_emit(c, "t", NULL, 3000, NULL) == PRONG_OK || failed);
+        cr_expect(prong_emit(c, "t", NULL, 3000, NULL) == PRONG_OK || memory.failed);
         (void)prong_post(c, "t", NULL);
-        (void)prong_subscription_next(s, failed ? 50 : 3000, &e);
+        (void)prong_subscription_next(s, memory.failed ? 50 : 3000, &e);
     }
     cr_expect(prong_fd(c) >= 0 && prong_dispatch(c, 0) == PRONG_OK);
     prong_free(json);
@@ -151,7 +83,7 @@ use_everything(void)
     prong_reply_free(async);
     prong_subscription_free(s);
     prong_client_free(c);
-    countdown = 0;
+    memory.countdown = 0;
     fake_stop(&hub); /* its numbers of calls are one client's */
     fake_forget(&hub);
     fake_start(&hub);
@@ -161,6 +93,6 @@ Test(memory, the_library_goes_on_when_it_is_out)
 {
     fake_init(&hub);
     fake_start(&hub);
-    with_each_failure(use_everything);
+    memory_fail_each(use_everything);
     fake_deinit(&hub);
 }

@@ -539,20 +539,16 @@ Test(admin, there_are_at_most_256_workers)
 Test(admin, one_replica_is_started_stopped_and_restarted_alone)
 {
     struct world w;
-    char state[32];
     begin(&w);
     (void)ask(&w, ROOT, "scale", "['echo',2]");
     world_serve(&w, "echo/0");
     world_serve(&w, "echo/1");
     (void)ask(&w, ROOT, "stop", "['echo/1']");
-    world_state(&w, "echo/0", state);
-    cr_assert_str_eq(state, "ready", "echo/0 is %s", state);
+    expect_state(&w, "echo/0", "ready");
     world_exited(&w, "echo/1", 15);
     (void)ask(&w, ROOT, "start", "['echo/1']");
-    world_state(&w, "echo/1", state);
-    cr_assert_str_eq(state, "starting", "echo/1 is %s", state);
+    expect_state(&w, "echo/1", "starting");
     (void)ask(&w, ROOT, "restart", "['echo/0']");
-    world_state(&w, "echo/0", state);
-    cr_assert_str_eq(state, "stopping", "echo/0 is %s", state);
+    expect_state(&w, "echo/0", "stopping");
     world_deinit(&w);
 }

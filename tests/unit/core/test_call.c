@@ -279,16 +279,13 @@ Test(call, to_cancel_what_is_unknown_or_done_is_acknowledged_all_the_same)
 Test(call, the_replica_of_a_cancelled_call_is_busy_until_it_says_otherwise)
 {
     struct world w;
-    char state[32];
     begin(&w);
     (void)call(&w, 1, "null");
     const uint64_t number = world_given(&w, "echo/0");
     (void)world_say(&w, ONE, "[4,b'" ID "',1]");
-    world_state(&w, "echo/0", state);
-    cr_assert_str_eq(state, "busy", "it is %s", state);
+    expect_state(&w, "echo/0", "busy");
     report(&w, number, 0, "'too late'");
-    world_state(&w, "echo/0", state);
-    cr_assert_str_eq(state, "ready", "it is %s", state);
+    expect_state(&w, "echo/0", "ready");
     cr_assert(world_says(&w, wait_for(&w, 1), "ERROR 1 1 1"), "the outcome stands");
     world_deinit(&w);
 }

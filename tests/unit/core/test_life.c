@@ -4,44 +4,9 @@
 #include "tests/support/test.h"
 #include "tests/unit/core/world.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { CLIENT = 1, ADMIN = 2, TERM = 15, KILLED = 9, FAILING = 1 << 8 };
-
-static void
-begin(struct world *w, void (*set)(struct worker_spec *))
-{
-    world_init(w);
-    world_worker(w, "echo", set);
-    world_configured(w);
-    world_open(w, CLIENT);
-    world_open(w, ADMIN);
-}
-
-static const char *
-state(struct world *w, const char *name)
-{
-    static char text[32]; /* for one message; every test is a process */
-    world_state(w, name, text);
-    return text;
-}
-
-#define expect_state(w, name, want)                                                                \
-    cr_assert_str_eq(state(w, name), want, "%s is %s, not %s", name, state(w, name), want)
-
-static void
-tell(struct world *w, const char *method, const char *worker)
-{
-    cr_assert(world_admin(w, method, "worker", worker) == 0, "%s %s was refused", method, worker);
-}
-
-static uint64_t
-call(struct world *w, uint64_t seq)
-{
-    return world_call(w, CLIENT,
-                      &(struct world_call){"echo", "echo", seq, 0, WIRE_TTL_MS_MAX, NULL});
-}
+enum { CLIENT = WORLD_CLIENT, ADMIN = WORLD_ADMIN, TERM = 15, KILLED = 9, FAILING = 1 << 8 };
 
 /* Attached and polling, before the spawner has said that it runs. */
 static void
@@ -56,7 +21,7 @@ serve_early(struct world *w)
 static void
 reach_stopped(struct world *w)
 {
-    tell(w, "stop", "echo");
+    world_tell(w, "stop", "echo");
     world_exited(w, "echo/0", 0);
 }
 
@@ -70,7 +35,7 @@ static void
 reach_busy(struct world *w)
 {
     serve_early(w);
-    (void)call(w, 1);
+    (void)world_call_echo(w, 1);
     cr_assert(world_given(w, "echo/0") != 0, "no call was given");
 }
 
@@ -78,14 +43,14 @@ static void
 reach_draining(struct world *w)
 {
     reach_busy(w);
-    tell(w, "stop", "echo");
+    world_tell(w, "stop", "echo");
 }
 
 static void
 reach_stopping(struct world *w)
 {
     serve_early(w);
-    tell(w, "stop", "echo");
+    world_tell(w, "stop", "echo");
 }
 
 static void
@@ -114,13 +79,13 @@ reach_stuck(struct world *w)
 static void
 put_start(struct world *w)
 {
-    tell(w, "start", "echo");
+    world_tell(w, "start", "echo");
 }
 
 static void
 put_stop(struct world *w)
 {
-    tell(w, "stop", "echo");
+    world_tell(w, "stop", "echo");
 }
 
 static void
@@ -145,7 +110,7 @@ static void
 put_given(struct world *w)
 {
     world_poll(w, "echo/0", 1);
-    (void)call(w, 2);
+    (void)world_call_echo(w, 2);
 }
 
 /* In states without a call, the REPORT of one that lost its session. */
@@ -169,8 +134,7 @@ put_exited(struct world *w)
 static void
 put_timeout(struct world *w)
 {
-    char before[32];
-    world_state(w, "echo/0", before);
+    const char *before = world_state(w, "echo/0");
     const int64_t ms = strcmp(before, "starting") == 0   ? 120000
                        : strcmp(before, "draining") == 0 ? 30000
                        : strcmp(before, "backoff") == 0  ? 150
@@ -242,12 +206,13 @@ Test(life, every_state_follows_every_input_that_can_reach_it)
             if (rows[i].next[k] == NULL) {
                 continue;
             }
-            begin(&w, NULL);
+            world_begin(&w, NULL);
             rows[i].reach(&w);
             expect_state(&w, "echo/0", rows[i].name);
             inputs[k].put(&w);
-            cr_assert_str_eq(state(&w, "echo/0"), rows[i].next[k], "%s, %s: it is %s, not %s",
-                             rows[i].name, inputs[k].name, state(&w, "echo/0"), rows[i].next[k]);
+            cr_assert_str_eq(world_state(&w, "echo/0"), rows[i].next[k], "%s, %s: it is %s, not %s",
+                             rows[i].name, inputs[k].name, world_state(&w, "echo/0"),
+                             rows[i].next[k]);
             world_deinit(&w);
         }
     }
@@ -288,11 +253,12 @@ Test(life, the_exit_status_and_the_policy_decide_what_follows)
         const char *const wants[] = {exits[i].never, exits[i].on_failure, exits[i].always};
         for (size_t k = 0; k < 3; k++) {
             struct world w;
-            begin(&w, policies[k]);
+            world_begin(&w, policies[k]);
             world_serve(&w, "echo/0");
             world_exited(&w, "echo/0", exits[i].status);
-            cr_assert_str_eq(state(&w, "echo/0"), wants[k], "status %d, policy %zu: %s, not %s",
-                             exits[i].status, k, state(&w, "echo/0"), wants[k]);
+            cr_assert_str_eq(world_state(&w, "echo/0"), wants[k],
+                             "status %d, policy %zu: %s, not %s", exits[i].status, k,
+                             world_state(&w, "echo/0"), wants[k]);
             world_deinit(&w);
         }
     }
@@ -301,7 +267,7 @@ Test(life, the_exit_status_and_the_policy_decide_what_follows)
 Test(life, what_cannot_be_executed_fails_at_once_and_says_why)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_start_failed(&w, "echo/0", true);
     expect_state(&w, "echo/0", "failed");
     const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
@@ -336,7 +302,7 @@ Test(life, backoff_doubles_up_to_its_limit_with_half_of_it_either_way)
 {
     struct world w;
     int64_t wanted = 100, shortest = INT64_MAX, longest = 0;
-    begin(&w, many_deaths);
+    world_begin(&w, many_deaths);
     for (int i = 0; i < 20; i++) {
         const int64_t ms = die_and_return_ms(&w, FAILING);
         cr_assert(ms >= wanted / 2 && ms <= wanted + wanted / 2 + 1,
@@ -352,7 +318,7 @@ Test(life, backoff_doubles_up_to_its_limit_with_half_of_it_either_way)
 Test(life, backoff_begins_anew_after_a_quiet_window)
 {
     struct world w;
-    begin(&w, many_deaths);
+    world_begin(&w, many_deaths);
     for (int i = 0; i < 6; i++) {
         (void)die_and_return_ms(&w, FAILING);
     }
@@ -366,11 +332,11 @@ Test(life, backoff_begins_anew_after_a_quiet_window)
 Test(life, too_many_deaths_in_the_window_are_a_crash_loop)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     for (int i = 0; i < 5; i++) {
         (void)die_and_return_ms(&w, FAILING);
     }
-    const uint64_t waits = call(&w, 1);
+    const uint64_t waits = world_call_echo(&w, 1);
     cr_assert(world_outcome(&w, waits, NULL) == -1, "it still had hope");
     world_started(&w, "echo/0");
     world_exited(&w, "echo/0", FAILING);
@@ -378,7 +344,7 @@ Test(life, too_many_deaths_in_the_window_are_a_crash_loop)
     cr_assert(world_outcome(&w, waits, NULL) == WIRE_ERR_UNAVAILABLE, "who waited was not told");
     cr_assert(strstr(w.events, "hub.worker.failed") != NULL, "no event: %s", w.events);
     /* A start by hand forgets what was. */
-    tell(&w, "start", "echo");
+    world_tell(&w, "start", "echo");
     for (int i = 0; i < 5; i++) {
         (void)die_and_return_ms(&w, FAILING);
     }
@@ -388,7 +354,7 @@ Test(life, too_many_deaths_in_the_window_are_a_crash_loop)
 Test(life, deaths_that_are_far_apart_are_no_crash_loop)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     for (int i = 0; i < 12; i++) {
         (void)die_and_return_ms(&w, FAILING);
         world_pass_ms(&w, 15000);
@@ -400,7 +366,7 @@ Test(life, deaths_that_are_far_apart_are_no_crash_loop)
 Test(life, exit_75_is_started_again_without_blame)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     for (int i = 0; i < 20; i++) {
         (void)die_and_return_ms(&w, 75 << 8);
     }
@@ -418,7 +384,7 @@ no_second_chance(struct worker_spec *spec)
 Test(life, with_no_restarts_allowed_the_first_death_fails)
 {
     struct world w;
-    begin(&w, no_second_chance);
+    world_begin(&w, no_second_chance);
     world_started(&w, "echo/0");
     world_exited(&w, "echo/0", FAILING);
     expect_state(&w, "echo/0", "failed");
@@ -430,7 +396,7 @@ Test(life, with_no_restarts_allowed_the_first_death_fails)
 Test(life, who_does_not_get_ready_in_time_is_killed_and_told)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_started(&w, "echo/0");
     world_pass_ms(&w, 119999);
     cr_assert(!world_process(&w, "echo/0")->signalled, "too early");
@@ -453,7 +419,7 @@ ready_when_started(struct worker_spec *spec)
 Test(life, a_program_that_speaks_nothing_is_ready_when_it_runs)
 {
     struct world w;
-    begin(&w, ready_when_started);
+    world_begin(&w, ready_when_started);
     cr_assert(!w.ready, "before it runs");
     world_started(&w, "echo/0");
     expect_state(&w, "echo/0", "ready");
@@ -510,13 +476,13 @@ Test(life, a_hub_without_workers_is_ready_when_it_is_configured)
 Test(life, started_may_come_after_attach)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_attach(&w, "echo/0");
     world_poll(&w, "echo/0", 1);
     expect_state(&w, "echo/0", "ready");
     world_started(&w, "echo/0");
     expect_state(&w, "echo/0", "ready");
-    (void)call(&w, 1);
+    (void)world_call_echo(&w, 1);
     cr_assert(world_given(&w, "echo/0") != 0, "it serves");
     cr_assert_str_eq(w.events, "hub.worker.ready hub.worker.started ", "%s", w.events);
     world_deinit(&w);
@@ -538,14 +504,14 @@ Test(life, a_repeated_worker_of_the_configuration_is_one)
 Test(life, a_stop_drains_then_asks_then_kills_then_gives_up)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
     struct process *p = world_process(&w, "echo/0");
     const uint64_t control =
         world_say(&w, p->peer, "[19,'echo/0',%llu]", (unsigned long long)p->session);
-    (void)call(&w, 1);
+    (void)world_call_echo(&w, 1);
     cr_assert(world_given(&w, "echo/0") != 0, "a call");
-    tell(&w, "stop", "echo");
+    world_tell(&w, "stop", "echo");
     cr_assert_str_eq(world_text(&w, control), "COMMAND 'stop' {}", "%s", world_text(&w, control));
     world_pass_ms(&w, 29999);
     cr_assert(!p->signalled, "it may still finish its call");
@@ -565,7 +531,7 @@ Test(life, a_stop_drains_then_asks_then_kills_then_gives_up)
     /* At last it goes. */
     world_exited(&w, "echo/0", KILLED);
     expect_state(&w, "echo/0", "stopped");
-    tell(&w, "start", "echo");
+    world_tell(&w, "start", "echo");
     expect_state(&w, "echo/0", "starting");
     world_deinit(&w);
 }
@@ -573,10 +539,10 @@ Test(life, a_stop_drains_then_asks_then_kills_then_gives_up)
 Test(life, an_idle_one_is_asked_to_end_at_once_and_what_runs_may_finish)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
-    const uint64_t r = call(&w, 1);
-    tell(&w, "stop", "echo");
+    const uint64_t r = world_call_echo(&w, 1);
+    world_tell(&w, "stop", "echo");
     struct process *p = world_process(&w, "echo/0");
     cr_assert(!p->signalled, "a call still runs");
     world_done(&w, "echo/0", world_given(&w, "echo/0"));
@@ -595,9 +561,9 @@ own_signal(struct worker_spec *spec)
 Test(life, signal_and_patience_are_the_workers_own)
 {
     struct world w;
-    begin(&w, own_signal);
+    world_begin(&w, own_signal);
     world_serve(&w, "echo/0");
-    tell(&w, "stop", "echo");
+    world_tell(&w, "stop", "echo");
     struct process *p = world_process(&w, "echo/0");
     cr_assert(p->signal == 2, "signal %d", p->signal);
     world_pass_ms(&w, 699);
@@ -610,8 +576,8 @@ Test(life, signal_and_patience_are_the_workers_own)
 Test(life, one_that_was_stopped_before_it_ran_is_asked_again_when_it_does)
 {
     struct world w;
-    begin(&w, NULL);
-    tell(&w, "stop", "echo");
+    world_begin(&w, NULL);
+    world_tell(&w, "stop", "echo");
     struct process *p = world_process(&w, "echo/0");
     cr_assert(p->signals == 1, "the first may have come too early");
     world_started(&w, "echo/0");
@@ -622,7 +588,7 @@ Test(life, one_that_was_stopped_before_it_ran_is_asked_again_when_it_does)
 Test(life, one_that_was_killed_before_it_ran_is_killed_when_it_does)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_pass_ms(&w, 120000);
     struct process *p = world_process(&w, "echo/0");
     cr_assert(p->killed && p->signals == 1, "its time was up");
@@ -636,10 +602,10 @@ Test(life, one_that_was_killed_before_it_ran_is_killed_when_it_does)
 Test(life, a_restart_keeps_the_calls_that_wait)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
-    const uint64_t first = call(&w, 1), second = call(&w, 2);
-    tell(&w, "restart", "echo");
+    const uint64_t first = world_call_echo(&w, 1), second = world_call_echo(&w, 2);
+    world_tell(&w, "restart", "echo");
     expect_state(&w, "echo/0", "draining");
     world_done(&w, "echo/0", world_given(&w, "echo/0"));
     cr_assert(world_outcome(&w, first, NULL) == 0, "the running one finished");
@@ -655,9 +621,9 @@ Test(life, a_restart_keeps_the_calls_that_wait)
 Test(life, a_restart_ends_where_the_program_says_that_it_cannot_run)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
-    tell(&w, "restart", "echo");
+    world_tell(&w, "restart", "echo");
     world_exited(&w, "echo/0", 78 << 8);
     expect_state(&w, "echo/0", "failed");
     world_deinit(&w);
@@ -666,10 +632,10 @@ Test(life, a_restart_ends_where_the_program_says_that_it_cannot_run)
 Test(life, a_stop_after_a_restart_wins)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
-    tell(&w, "restart", "echo");
-    tell(&w, "stop", "echo");
+    world_tell(&w, "restart", "echo");
+    world_tell(&w, "stop", "echo");
     world_exited(&w, "echo/0", TERM);
     expect_state(&w, "echo/0", "stopped");
     world_deinit(&w);
@@ -678,7 +644,7 @@ Test(life, a_stop_after_a_restart_wins)
 Test(life, the_policy_of_a_method_holds_for_calls_that_came_before_it_was_known)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     const uint64_t r =
         world_call(&w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 60000, NULL});
     world_serve(&w, "echo/0");
@@ -695,7 +661,7 @@ Test(life, the_policy_of_a_method_holds_for_calls_that_came_before_it_was_known)
 Test(life, news_of_processes_that_are_gone_are_no_news)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_started(&w, "echo/0");
     world_exited(&w, "echo/0", FAILING);
     world_exited(&w, "echo/0", FAILING);

@@ -2,6 +2,7 @@
  * crashes, nothing leaks, what the hub says is well formed, and either its invariants hold
  * afterwards or hub_step has said that it failed. */
 #include "broker/core/spec.h"
+#include "tests/support/memory.h"
 #include "tests/support/test.h"
 #include "tests/unit/core/world.h"
 
@@ -13,48 +14,10 @@ enum { ONE = 1, OTHER = 2, USER = 900, NETWORK = 30 };
 
 #define ID "sixteen bytes id"
 
-static int countdown; /* 0: nothing fails */
-static bool failed, inside;
-
-static bool
-fails(void)
-{
-    if (inside && countdown > 0 && --countdown == 0) {
-        failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-void *
-__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_realloc(p, size);
-}
-
 static void
 set_inside(bool now)
 {
-    inside = now;
+    memory.spared = !now;
 }
 
 /* ---- stories
@@ -170,9 +133,9 @@ tell(void (*story)(struct world *w))
     static jmp_buf out;
     struct hub_options options;
     world_options(&options);
-    inside = true;
+    memory.spared = false;
     const bool begun = world_init_with(&w, &options);
-    inside = false;
+    memory.spared = true;
     if (!begun) {
         return;
     }
@@ -187,7 +150,7 @@ tell(void (*story)(struct world *w))
         w.out = &out;
         world_pass_ms(&w, 300000);
     }
-    inside = false;
+    memory.spared = true;
     world_deinit(&w);
 }
 
@@ -195,12 +158,13 @@ static void
 with_each_failure(void (*story)(struct world *w))
 {
     int n = 0;
+    memory.spared = true;
     do {
-        failed = false;
-        countdown = ++n;
+        memory.failed = false;
+        memory.countdown = ++n;
         tell(story);
         cr_assert_lt(n, 5000, "there is no end of allocations");
-    } while (failed);
+    } while (memory.failed);
     cr_assert_gt(n, 50, "only %d allocations", n);
 }
 

@@ -3,44 +3,9 @@
 #include "tests/support/test.h"
 #include "tests/unit/core/world.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { CLIENT = 1, ADMIN = 2, TERM = 15, KILLED = 9, FAILING = 1 << 8 };
-
-static void
-begin(struct world *w, void (*set)(struct worker_spec *))
-{
-    world_init(w);
-    world_worker(w, "echo", set);
-    world_configured(w);
-    world_open(w, CLIENT);
-    world_open(w, ADMIN);
-}
-
-static const char *
-state(struct world *w, const char *name)
-{
-    static char text[32]; /* for one message; every test is a process */
-    world_state(w, name, text);
-    return text;
-}
-
-#define expect_state(w, name, want)                                                                \
-    cr_assert_str_eq(state(w, name), want, "%s is %s, not %s", name, state(w, name), want)
-
-static void
-tell(struct world *w, const char *method, const char *worker)
-{
-    cr_assert(world_admin(w, method, "worker", worker) == 0, "%s %s was refused", method, worker);
-}
-
-static uint64_t
-call(struct world *w, uint64_t seq)
-{
-    return world_call(w, CLIENT,
-                      &(struct world_call){"echo", "echo", seq, 0, WIRE_TTL_MS_MAX, NULL});
-}
+enum { CLIENT = WORLD_CLIENT, ADMIN = WORLD_ADMIN, TERM = 15, KILLED = 9, FAILING = 1 << 8 };
 
 static void
 never(struct worker_spec *spec)
@@ -73,13 +38,13 @@ three(struct worker_spec *spec)
 Test(worker, scaling_up_starts_more)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
     scale(&w, 3);
     expect_state(&w, "echo/2", "starting");
     world_serve(&w, "echo/2");
-    (void)call(&w, 1);
-    (void)call(&w, 2);
+    (void)world_call_echo(&w, 1);
+    (void)world_call_echo(&w, 2);
     cr_assert(world_given(&w, "echo/0") != 0 && world_given(&w, "echo/2") != 0, "both serve");
     world_deinit(&w);
 }
@@ -87,7 +52,7 @@ Test(worker, scaling_up_starts_more)
 Test(worker, scaling_down_lets_the_upper_ones_finish_and_forgets_them)
 {
     struct world w;
-    begin(&w, three);
+    world_begin(&w, three);
     world_serve(&w, "echo/0");
     world_serve(&w, "echo/1");
     world_serve(&w, "echo/2");
@@ -111,10 +76,11 @@ Test(worker, scaling_down_lets_the_upper_ones_finish_and_forgets_them)
 Test(worker, scaling_to_none_and_back_is_a_stop_and_a_start)
 {
     struct world w;
-    begin(&w, three);
+    world_begin(&w, three);
     world_serve(&w, "echo/0");
     scale(&w, 0);
-    cr_assert(world_outcome(&w, call(&w, 1), NULL) == WIRE_ERR_UNAVAILABLE, "nobody serves");
+    cr_assert(world_outcome(&w, world_call_echo(&w, 1), NULL) == WIRE_ERR_UNAVAILABLE,
+              "nobody serves");
     scale(&w, 2);
     expect_state(&w, "echo/0", "stopping");
     world_exited(&w, "echo/0", TERM);
@@ -125,7 +91,7 @@ Test(worker, scaling_to_none_and_back_is_a_stop_and_a_start)
 Test(worker, a_call_for_one_replica_ends_when_that_is_scaled_away)
 {
     struct world w;
-    begin(&w, three);
+    world_begin(&w, three);
     const uint64_t r =
         world_call(&w, CLIENT, &(struct world_call){"echo/2", "echo", 1, 0, 60000, NULL});
     cr_assert(world_outcome(&w, r, NULL) == -1, "it waits for the start");
@@ -145,16 +111,17 @@ two(struct worker_spec *spec)
 Test(worker, the_hub_ends_only_when_everything_is_gone)
 {
     struct world w;
-    begin(&w, two);
+    world_begin(&w, two);
     world_worker(&w, "other", NULL);
-    tell(&w, "start", "other");
+    world_tell(&w, "start", "other");
     world_serve(&w, "echo/0");
     world_serve(&w, "echo/1");
     world_serve(&w, "other/0");
-    const uint64_t r = call(&w, 1);
+    const uint64_t r = world_call_echo(&w, 1);
     world_stop(&w);
     cr_assert(w.stopping && !w.ended, "it has begun");
-    cr_assert(world_outcome(&w, call(&w, 2), NULL) == WIRE_ERR_UNAVAILABLE, "nothing new comes in");
+    cr_assert(world_outcome(&w, world_call_echo(&w, 2), NULL) == WIRE_ERR_UNAVAILABLE,
+              "nothing new comes in");
     cr_assert(world_process(&w, "other/0")->signal == TERM, "idle ones are asked at once");
     world_exited(&w, "other/0", TERM);
     const char *const busy = world_given(&w, "echo/0") != 0 ? "echo/0" : "echo/1";
@@ -172,9 +139,9 @@ Test(worker, the_hub_ends_only_when_everything_is_gone)
 Test(worker, a_second_stop_is_faster_and_a_third_gives_up)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
-    (void)call(&w, 1);
+    (void)world_call_echo(&w, 1);
     world_stop(&w);
     struct process *p = world_process(&w, "echo/0");
     cr_assert(!p->signalled, "it drains");
@@ -193,7 +160,7 @@ Test(worker, a_second_stop_is_faster_and_a_third_gives_up)
 Test(worker, down_is_the_same_stop_by_a_call)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_serve(&w, "echo/0");
     cr_assert(world_admin(&w, "down", NULL, NULL) == 0, "refused");
     cr_assert(w.stopping && !w.ended, "it has begun");
@@ -207,7 +174,7 @@ Test(worker, down_is_the_same_stop_by_a_call)
 Test(worker, a_hub_that_runs_nothing_ends_at_once)
 {
     struct world w;
-    begin(&w, never);
+    world_begin(&w, never);
     world_started(&w, "echo/0");
     world_exited(&w, "echo/0", FAILING);
     world_stop(&w);
@@ -218,7 +185,7 @@ Test(worker, a_hub_that_runs_nothing_ends_at_once)
 Test(worker, backoff_ends_with_the_hub)
 {
     struct world w;
-    begin(&w, NULL);
+    world_begin(&w, NULL);
     world_started(&w, "echo/0");
     world_exited(&w, "echo/0", FAILING);
     world_stop(&w);
@@ -342,7 +309,7 @@ Test(worker, one_taken_over_is_stopped_as_gently_as_any)
     world_exited(&w, "echo/0", KILLED);
     world_alive(&w, 80, "echo/0"); /* instead of the next start, one of the earlier broker */
     const size_t before = w.strangers;
-    tell(&w, "stop", "echo");
+    world_tell(&w, "stop", "echo");
     world_pass_ms(&w, 5000);
     expect_state(&w, "echo/0", "stopping");
     cr_assert(w.strangers == before + 2, "asked, then killed, before it counts as stuck");

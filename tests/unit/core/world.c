@@ -1,6 +1,7 @@
 /* A hub and the world around it: see world.h. */
 #include "tests/unit/core/world.h"
 
+#include "tests/support/test.h"
 #include "tests/unit/core/notation.h"
 
 #include <stdarg.h>
@@ -505,8 +506,8 @@ value_behind(struct span s, const char *key)
     return (struct span){0};
 }
 
-void
-world_state(struct world *w, const char *name, char out[32])
+const char *
+world_state(struct world *w, const char *name)
 {
     const uint64_t request = ask_hub(w, "status", NULL, NULL);
     const struct record *r = world_expect(w, request, 0, WIRE_REC_RESULT);
@@ -514,10 +515,11 @@ world_state(struct world *w, const char *name, char out[32])
     struct mp_item state;
     s = value_behind(s, "state");
     if (s.len == 0 || !mp_next(&s, &state)) {
-        (void)snprintf(out, 32, "none");
-        return;
+        return "none";
     }
-    (void)snprintf(out, 32, "%.*s", (int)state.bytes.len, (const char *)state.bytes.data);
+    (void)snprintf(w->state, sizeof w->state, "%.*s", (int)state.bytes.len,
+                   (const char *)state.bytes.data);
+    return w->state;
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
@@ -686,4 +688,29 @@ world_serve(struct world *w, const char *name)
     world_started(w, name);
     world_attach(w, name);
     world_poll(w, name, 1);
+}
+
+/* ---- what many stories begin with ------------------------------------------------------------ */
+
+void
+world_begin(struct world *w, void (*set)(struct worker_spec *))
+{
+    world_init(w);
+    world_worker(w, "echo", set);
+    world_configured(w);
+    world_open(w, WORLD_CLIENT);
+    world_open(w, WORLD_ADMIN);
+}
+
+void
+world_tell(struct world *w, const char *method, const char *worker)
+{
+    cr_assert(world_admin(w, method, "worker", worker) == 0, "%s %s was refused", method, worker);
+}
+
+uint64_t
+world_call_echo(struct world *w, uint64_t seq)
+{
+    return world_call(w, WORLD_CLIENT,
+                      &(struct world_call){"echo", "echo", seq, 0, WIRE_TTL_MS_MAX, NULL});
 }

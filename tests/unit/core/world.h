@@ -58,6 +58,7 @@ struct world {
     char logs_worker[WORLD_NAME];
     char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
     char text[WORLD_TEXT];   /* of world_text() */
+    char state[32];          /* of world_state() */
     struct buf message;      /* where every message is written: nothing is lost by a jump */
     /* For tests in which memory runs out: `inside` is called with true before a step and with false
      * behind it, and who is disappointed jumps to `out` instead of ending the test. */
@@ -137,7 +138,19 @@ uint64_t world_given(struct world *w, const char *name);
 void world_done(struct world *w, const char *name, uint64_t call);
 /* Started, attached, polling: ready for one call. */
 void world_serve(struct world *w, const char *name);
-/* State of a replica as hub.status tells it. */
-void world_state(struct world *w, const char *name, char out[32]);
+/* State of a replica as hub.status tells it, "none" when it does not know it. Valid until the next
+ * call. */
+const char *world_state(struct world *w, const char *name);
+#define expect_state(w, name, want)                                                                \
+    cr_assert_str_eq(world_state(w, name), want, "%s is %s, not %s", name, world_state(w, name),   \
+                     want)
+
+/* What many stories begin with: worker `echo` with these settings, a client, an administrator. */
+enum { WORLD_CLIENT = 1, WORLD_ADMIN = 2 };
+void world_begin(struct world *w, void (*set)(struct worker_spec *));
+/* A method of the hub that takes a worker and is not refused. */
+void world_tell(struct world *w, const char *method, const char *worker);
+/* A call of `echo` by the client, with the longest time to live. */
+uint64_t world_call_echo(struct world *w, uint64_t seq);
 
 #endif

@@ -140,3 +140,15 @@ Test(cli_options, what_is_wrong_is_told)
         cr_expect_str_eq(r.fault, rows[i].fault);
     }
 }
+
+Test(cli_options, a_word_is_found_whole)
+{
+    cr_expect(options_has_word("ps list", "ps"));
+    cr_expect(options_has_word("ps list", "list"));
+    cr_expect(options_has_word("ps", "ps"));
+    cr_expect(!options_has_word("ps list", "p"));
+    cr_expect(!options_has_word("ps list", "lis"));
+    cr_expect(!options_has_word("ps list", "ps list"));
+    cr_expect(!options_has_word("ps list", ""));
+    cr_expect(!options_has_word("", "ps"));
+}

@@ -8,69 +8,8 @@
 #include "proto/name.h"
 #include "proto/record.h"
 #include "proto/write.h"
+#include "tests/support/memory.h"
 #include "tests/support/test.h"
-
-static int countdown, allocations;
-static bool failed;
-
-static bool
-fails(void)
-{
-    allocations++;
-    if (countdown > 0 && --countdown == 0) {
-        failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-char *__wrap_strdup(const char *s);
-
-void *
-__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_realloc(p, size);
-}
-
-char *
-__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
-
-/* Run it with the first, second, ... allocation failing, until one run needs fewer than that. */
-static void
-with_each_failure(void (*run)(void))
-{
-    int n = 0;
-    do {
-        failed = false;
-        countdown = ++n;
-        run();
-        countdown = 0;
-        cr_assert(n < 1000, "there is no end of allocations");
-    } while (failed);
-    cr_expect(n > 3, "only %d allocations", n);
-}
 
 /* ---- the worker ------------------------------------------------------------------------------ */
 
@@ -97,22 +36,22 @@ use_worker(void)
     static const prong_method table[] = {{"answers", answers, PRONG_SHARED, "some help", NULL}};
     prong_worker *w = prong_worker_new(table, 1);
     if (w == NULL) {
-        cr_expect(failed);
+        cr_expect(memory.failed);
         return;
     }
-    const bool is_whole = !failed;
+    const bool is_whole = !memory.failed;
     const prong_err added = prong_worker_every(w, 10, plain, NULL);
-    cr_expect(added == PRONG_OK || (failed && added == PRONG_RESOURCE_EXHAUSTED));
+    cr_expect(added == PRONG_OK || (memory.failed && added == PRONG_RESOURCE_EXHAUSTED));
     const prong_err code = prong_worker_test_call(w, "answers", NULL, NULL);
-    cr_expect(code == PRONG_OK || (failed && (code == PRONG_RESOURCE_EXHAUSTED ||
-                                              code == PRONG_INTERNAL || !is_whole)),
+    cr_expect(code == PRONG_OK || (memory.failed && (code == PRONG_RESOURCE_EXHAUSTED ||
+                                                     code == PRONG_INTERNAL || !is_whole)),
               "%s", prong_err_name(code));
     prong_worker_free(w);
 }
 
 Test(worker_memory, setting_up_and_a_call_survive_each_failure)
 {
-    with_each_failure(use_worker);
+    memory_fail_each(use_worker);
 }
 
 /* ---- the link -------------------------------------------------------------------------------- */
@@ -204,7 +143,7 @@ run_calls(struct hub *hub)
             buf_put(&outcome, value, 3);
         }
         if (!pull_end(hub->pull, false, &outcome)) {
-            cr_expect(failed);
+            cr_expect(memory.failed);
             cr_assert(pull_end(hub->pull, false, &outcome), "only one fails");
         }
         buf_deinit(&outcome);
@@ -219,14 +158,14 @@ use_pull(void)
                                                               .token = span_text("7.secret"),
                                                               .methods = {&methods, 1}})};
     if (hub.pull == NULL) {
-        cr_expect(failed);
+        cr_expect(memory.failed);
         return;
     }
     for (int turn = 0; turn < 20; turn++) {
         uint32_t id;
         struct pieces body;
         if (turn == 0 || pull_is_dead(hub.pull, 0)) {
-            cr_expect(turn == 0 || failed);
+            cr_expect(turn == 0 || memory.failed);
             pull_lost(hub.pull);
             pull_connected(hub.pull, 0);
         }
@@ -246,7 +185,7 @@ Test(worker_memory, no_outcome_is_lost_by_a_failure)
 {
     write_answers();
     write_work(1, 3);
-    with_each_failure(use_pull);
+    memory_fail_each(use_pull);
     buf_deinit(&welcome);
     buf_deinit(&work);
     buf_deinit(&ack);
@@ -267,7 +206,7 @@ Test(worker_memory, a_call_allocates_nothing)
     cr_assert(pull_send(p, 0, &id, &body));
     pull_answer(p, 0, id, buf_span(&welcome));
     for (uint64_t i = 1; i <= 200; i++) {
-        allocations = i == 101 ? 0 : allocations;
+        memory.allocations = i == 101 ? 0 : memory.allocations;
         cr_assert(pull_send(p, 0, &id, &body)); /* POLL, with REPORT before it */
         write_work(i, 1);
         buf_put(&work, buf_span(&ack).data, buf_span(&ack).len);
@@ -277,7 +216,7 @@ Test(worker_memory, a_call_allocates_nothing)
         buf_put(&outcome, &value, 1);
         cr_assert(pull_end(p, false, &outcome));
     }
-    cr_expect(allocations == 0, "%d allocations in 100 calls", allocations);
+    cr_expect(memory.allocations == 0, "%d allocations in 100 calls", memory.allocations);
     pull_free(p);
     buf_deinit(&outcome);
     buf_deinit(&welcome);

@@ -1,19 +1,17 @@
-/* "Did you mean": see suggest.h. */
-#include "broker/config/suggest.h"
+/* "Did you mean": see closest.h. */
+#include "proto/closest.h"
 
-#include <stddef.h>
 #include <string.h>
 
-enum { WORD_BYTES_MAX = 64 };
-
-/* Capital letters and the choice between '-' and '_' are habits, not mistakes worth a point. */
+/* Capital letters and the choice between '-' and '_' are habits, not mistakes worth a point, where
+ * the rules are loose. */
 static char
-plain(char c)
+plain(char c, bool loose)
 {
-    if (c >= 'A' && c <= 'Z') {
+    if (loose && c >= 'A' && c <= 'Z') {
         return (char)(c - 'A' + 'a');
     }
-    return c == '-' ? '_' : c;
+    return loose && c == '-' ? '_' : c;
 }
 
 static unsigned
@@ -25,10 +23,10 @@ least(unsigned a, unsigned b)
 /* Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. Three rows of
  * the usual table are enough, because a swap looks back by two. */
 static unsigned
-distance_of(const char *a, const char *b)
+distance_of(const char *a, const char *b, bool loose)
 {
     const size_t a_len = strlen(a), b_len = strlen(b);
-    unsigned rows[3][WORD_BYTES_MAX + 1];
+    unsigned rows[3][CLOSEST_BYTES_MAX + 1];
     for (size_t k = 0; k <= b_len; k++) {
         rows[0][k] = (unsigned)k;
     }
@@ -37,9 +35,9 @@ distance_of(const char *a, const char *b)
         const unsigned *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
         row[0] = (unsigned)i;
         for (size_t k = 1; k <= b_len; k++) {
-            const char x = plain(a[i - 1]), y = plain(b[k - 1]);
+            const char x = plain(a[i - 1], loose), y = plain(b[k - 1], loose);
             row[k] = least(least(above[k], row[k - 1]) + 1, above[k - 1] + (x != y));
-            if (i > 1 && k > 1 && x == plain(b[k - 2]) && y == plain(a[i - 2])) {
+            if (i > 1 && k > 1 && x == plain(b[k - 2], loose) && y == plain(a[i - 2], loose)) {
                 row[k] = least(row[k], before[k - 2] + 1);
             }
         }
@@ -48,18 +46,19 @@ distance_of(const char *a, const char *b)
 }
 
 void
-config_suggest_offer(struct config_suggestion *suggestion, const char *candidate)
+closest_offer(struct closest *closest, const char *candidate)
 {
-    const size_t len = strlen(suggestion->word), other = strlen(candidate);
-    if (len == 0 || len > WORD_BYTES_MAX || other > WORD_BYTES_MAX) {
+    const size_t len = strlen(closest->word), other = strlen(candidate);
+    const size_t longer = len > other ? len : other;
+    if (len == 0 || longer > CLOSEST_BYTES_MAX ||
+        (closest->bytes_max != 0 && longer > closest->bytes_max)) {
         return;
     }
-    const unsigned distance = distance_of(suggestion->word, candidate);
+    const unsigned distance = distance_of(closest->word, candidate, closest->loose);
     /* One slip in a short word, one in three letters of a long one: more would be guessing. */
-    const size_t longer = len > other ? len : other;
     const unsigned near = longer < 6 ? 1 : (unsigned)(longer / 3);
-    if (distance <= near && (suggestion->best == NULL || distance < suggestion->distance)) {
-        suggestion->best = candidate;
-        suggestion->distance = distance;
+    if (distance <= near && (closest->best == NULL || distance < closest->distance)) {
+        closest->best = candidate;
+        closest->distance = distance;
     }
 }
