@@ -304,6 +304,7 @@ call_expired(struct hub *hub, struct call *call)
         return;
     }
     if (call->client->nameless || call->client->present == 0) {
+        client_forget(call);
         call->acked = true;
         call_settle(hub, call);
         return;
@@ -434,8 +435,8 @@ call_take(struct hub *hub, struct slot *slot, const struct record *r)
     } else if (call != NULL) {
         park_on(hub, slot, call);
     } else if (!c->nameless && slot->seq <= c->ack) {
-        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
-                  "a call with this number was acknowledged already; numbers count up");
+        slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
+                   "a call with this number was acknowledged already; numbers count up");
     } else if (!c->nameless && slot->seq <= c->forgotten) {
         slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
                    "the outcome of a call so far back is no longer kept");

@@ -64,6 +64,7 @@ check_peers(const struct hub *hub)
     for (const struct table_entry *e = hub->peers.head; e != NULL; e = e->hh.next) {
         const struct peer *p = CONTAINER(e, struct peer, entry);
         untrusted += !list_is_empty(&p->untrusted);
+        size_t here = 0;
         HOLDS(length(&p->tickets) == p->ticket_count);
         for (const struct node *n = p->tickets.next; n != &p->tickets; n = n->next) {
             const struct ticket *t = CONTAINER(n, struct ticket, link);
@@ -74,15 +75,18 @@ check_peers(const struct hub *hub)
             }
             HOLDS(t->peer == p && waiting == t->parked && waiting > 0);
             HOLDS(t->deadline.place != 0 || hub->failed);
-            parked += waiting;
+            here += waiting;
         }
+        HOLDS(here == p->parked && here <= WIRE_PARKED_MAX);
+        parked += here;
         size_t spoken = 0;
-        for (size_t i = 0; i < PEER_CLIENTS_MAX; i++) {
+        for (size_t i = 0; i < WIRE_PEER_CLIENTS_MAX; i++) {
             spoken += p->clients[i] != NULL;
         }
-        HOLDS(spoken <= PEER_CLIENTS_MAX);
+        HOLDS(spoken <= WIRE_PEER_CLIENTS_MAX);
     }
     HOLDS(parked == hub->parked && untrusted == hub->untrusted_count);
+    HOLDS(length(&hub->fetches) == hub->fetch_count && hub->fetch_count <= WIRE_FETCHES_MAX);
 }
 
 static void

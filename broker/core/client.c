@@ -127,13 +127,13 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     return c;
 }
 
-/* Where in the connection's list the client is or may go; PEER_CLIENTS_MAX when all the places are
- * taken by clients that wait for something. */
+/* Where in the connection's list the client is or may go; WIRE_PEER_CLIENTS_MAX when all the places
+ * are taken by clients that wait for something. */
 static size_t
 place_of(const struct peer *peer, const struct client *c)
 {
-    size_t free_place = PEER_CLIENTS_MAX;
-    for (size_t i = 0; i < PEER_CLIENTS_MAX; i++) {
+    size_t free_place = WIRE_PEER_CLIENTS_MAX;
+    for (size_t i = 0; i < WIRE_PEER_CLIENTS_MAX; i++) {
         if (peer->clients[i] == c) {
             return i;
         }
@@ -156,7 +156,7 @@ bind(struct hub *hub, struct peer *peer, struct client *c)
         return true;
     }
     const size_t i = place_of(peer, c);
-    if (i == PEER_CLIENTS_MAX) {
+    if (i == WIRE_PEER_CLIENTS_MAX) {
         return false;
     }
     struct client *out = peer->clients[i];
@@ -256,6 +256,15 @@ client_ack(struct hub *hub, struct client *c, uint64_t ack)
 }
 
 void
+client_forget(struct call *call)
+{
+    struct client *c = call->client;
+    if (!c->nameless && call->seq > c->forgotten) {
+        c->forgotten = call->seq;
+    }
+}
+
+void
 client_trim(struct hub *hub, struct client *c)
 {
     LIST_EACH(n, &c->calls)
@@ -267,7 +276,7 @@ client_trim(struct hub *hub, struct client *c)
         /* One that takes long is passed over, so that it does not hold up those that came after it.
          */
         if (call->state == CALL_DONE && call->replica == NULL) {
-            c->forgotten = call->seq > c->forgotten && !c->nameless ? call->seq : c->forgotten;
+            client_forget(call);
             call_drop(hub, call);
         }
     }
@@ -287,7 +296,13 @@ client_leave(struct hub *hub, struct client *c)
 void
 client_expired(struct hub *hub, struct client *c)
 {
-    if (c->away) {
+    /* Whoever gave no id is known only as long as its repeats are; a connection never comes back.
+     */
+    const int64_t keep_ms = !c->nameless  ? WIRE_REMEMBER_MS
+                            : c->pid != 0 ? WIRE_DEDUP_MS_NIL_CLIENT
+                                          : WIRE_KEEP_MS;
+    const bool is_known = c->call_count > 0 || c->ack > 0 || c->forgotten > 0 || c->emit_seq > 0;
+    if (c->away || !is_known) {
         client_free(hub, c);
         return;
     }
@@ -299,5 +314,5 @@ client_expired(struct hub *hub, struct client *c)
             call_end(hub, call, "the caller has been away for 5 s");
         }
     }
-    forget_later(hub, c, WIRE_KEEP_MS);
+    forget_later(hub, c, keep_ms);
 }

@@ -62,6 +62,44 @@ note_emitted(struct hub *hub, struct slot *slot, struct client *c, uint64_t numb
     }
 }
 
+enum emitted { EMIT_NEW, EMIT_SEEN, EMIT_UNKNOWN };
+
+/* Whether an EMIT was seen before: those of one client may come in any order, as its connections
+ * bring them, but not arbitrarily late. */
+static enum emitted
+find_emitted(const struct client *c, uint64_t seq)
+{
+    const uint64_t back = c->emit_seq - seq;
+    if (seq > c->emit_seq) {
+        return EMIT_NEW;
+    }
+    if (back >= WIRE_WINDOW) {
+        return EMIT_UNKNOWN;
+    }
+    return (c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW;
+}
+
+static void
+note_seq(struct client *c, uint64_t seq, uint64_t number)
+{
+    uint64_t further = seq > c->emit_seq ? seq - c->emit_seq : 0;
+    further = further < WIRE_WINDOW ? further : WIRE_WINDOW; /* beyond it all bits are 0 */
+    while (further > 0) {
+        const uint64_t by = further < 63 ? further : 63; /* a shift by 64 would be undefined */
+        further -= by;
+        for (size_t i = WIRE_WINDOW / 64; i-- > 0;) {
+            const uint64_t carried = i > 0 ? c->emit_seen[i - 1] >> (64 - by) : 0;
+            c->emit_seen[i] = c->emit_seen[i] << by | carried;
+        }
+    }
+    if (seq > c->emit_seq) {
+        c->emit_seq = seq;
+        c->emit_number = number;
+    }
+    const uint64_t back = c->emit_seq - seq;
+    c->emit_seen[back / 64] |= UINT64_C(1) << back % 64;
+}
+
 void
 emit_take(struct hub *hub, struct slot *slot, const struct record *r)
 {
@@ -76,10 +114,17 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
                   "topics that begin with hub. are the hub's alone");
         return;
     }
-    if (c->nameless ? was_emitted(hub, slot, c) : slot->seq <= c->emit_seq) {
-        if (!c->nameless) {
-            acknowledge(hub, slot, slot->seq == c->emit_seq ? c->emit_number : 0);
-        }
+    const enum emitted seen = c->nameless ? EMIT_NEW : find_emitted(c, slot->seq);
+    if (c->nameless && was_emitted(hub, slot, c)) {
+        return;
+    }
+    if (seen == EMIT_SEEN) {
+        acknowledge(hub, slot, slot->seq == c->emit_seq ? c->emit_number : 0);
+        return;
+    }
+    if (seen == EMIT_UNKNOWN) {
+        slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
+                   "an EMIT so far back may have been stored before; numbers count up");
         return;
     }
     const uint64_t number = store(hub, c, r);
@@ -91,8 +136,7 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
     if (c->nameless) {
         note_emitted(hub, slot, c, number);
     } else {
-        c->emit_seq = slot->seq;
-        c->emit_number = number;
+        note_seq(c, slot->seq, number);
     }
     acknowledge(hub, slot, number);
 }
@@ -230,12 +274,12 @@ look_last(struct hub *hub, struct slot *slot)
     struct fetch *f = slot->fetch;
     uint32_t count = 0;
     uint64_t bytes = 0;
-    uint64_t *numbers = malloc(RING_TOPICS_MAX * sizeof *numbers);
+    uint64_t *numbers = malloc(WIRE_TOPICS_MAX * sizeof *numbers);
     if (numbers == NULL) {
         slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
         return true;
     }
-    const size_t n = ring_last(&hub->ring, f->filters, f->filter_count, numbers, RING_TOPICS_MAX);
+    const size_t n = ring_last(&hub->ring, f->filters, f->filter_count, numbers, WIRE_TOPICS_MAX);
     f->from = hub->ring.next;
     buf_reset(&hub->scratch, 1 << 20);
     for (size_t i = 0; i < n; i++) {
@@ -266,12 +310,17 @@ fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
     if (client_of(hub, slot, RECORD_FIELD(r, FETCH, CLIENT)) == NULL) {
         return;
     }
+    if (hub->fetch_count >= WIRE_FETCHES_MAX) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "too many wait for events of this hub");
+        return;
+    }
     slot->fetch = fetch_new(r);
     if (slot->fetch == NULL) {
         slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
         return;
     }
     struct fetch *f = slot->fetch;
+    hub->fetch_count++;
     slot_park(hub, slot, &hub->fetches);
     if (from->kind == MP_UINT) {
         /* A position that does not exist yet is where the next event goes. */

@@ -379,16 +379,23 @@ follow(struct hub *hub, struct replica *r, enum verdict verdict)
 }
 
 void
-life_end_calls(struct hub *hub, struct replica *r, const char *why)
+life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
 {
     struct buf details = {0};
     char name[WIRE_NAME_BYTES_MAX + 16];
     replica_name(r, name);
-    write_map(&details, 2);
+    const int signal = died ? r->last_status & 0x7f : 0;
+    write_map(&details, 1u + died + (signal != 0));
     write_text(&details, "replica");
     write_text(&details, name);
-    write_text(&details, "reason");
-    write_text(&details, r->last_reason);
+    if (died) {
+        write_text(&details, "reason");
+        write_text(&details, r->last_reason);
+    }
+    if (signal != 0) {
+        write_text(&details, "signal");
+        write_uint(&details, (uint64_t)signal);
+    }
     LIST_EACH(n, &r->running)
     {
         struct call *call = CONTAINER(n, struct call, running);
@@ -415,7 +422,7 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     r->ack_count = 0;
     buf_reset(&r->commands, 0);
     r->command_count = 0;
-    life_end_calls(hub, r, "the worker died while it had the call");
+    life_end_calls(hub, r, "the worker died while it had the call", true);
     (void)set_process(hub, r, 0);
     const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING

@@ -94,7 +94,7 @@ peer_closed(struct hub *hub, uint64_t id)
     {
         ticket_free(hub, CONTAINER(n, struct ticket, link));
     }
-    for (size_t i = 0; i < PEER_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < WIRE_PEER_CLIENTS_MAX; i++) {
         if (p->clients[i] != NULL) {
             client_leave(hub, p->clients[i]);
         }

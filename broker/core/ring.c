@@ -110,7 +110,7 @@ note_topic(struct ring *ring, struct span topic, uint64_t number)
         CONTAINER(e, struct topic_entry, entry)->newest = number;
         return;
     }
-    if (table_count(&ring->topics) >= RING_TOPICS_MAX) {
+    if (table_count(&ring->topics) >= WIRE_TOPICS_MAX) {
         forget_topic(ring, CONTAINER(ring->topics.head, struct topic_entry, entry));
     }
     struct topic_entry *t = calloc(1, sizeof *t + topic.len);

@@ -246,7 +246,9 @@ refuse(struct hub *hub, struct call *call, enum wire_error code, const char *tex
         write_uint(details, 1000);
     }
     const struct span told = details->failed ? (struct span){0} : buf_span(details);
-    call_failure(hub, call, &(struct failure){code, WIRE_BEGAN_NO, span_text(text), told});
+    call_failure(hub, call,
+                 &(struct failure){code, call->runs > 0 ? WIRE_BEGAN_MAYBE : WIRE_BEGAN_NO,
+                                   span_text(text), told});
 }
 
 void

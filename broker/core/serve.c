@@ -102,7 +102,8 @@ reconcile(struct hub *hub, struct replica *r, const struct field *about)
     const bool has_done = record_key(about, WIRE_KEY_ATTACH_done, &done);
     if (!has_running && !has_done) {
         /* It keeps no inventory, so nobody knows what became of them, and `once` is a promise. */
-        life_end_calls(hub, r, "the worker attached anew without saying what became of the call");
+        life_end_calls(hub, r, "the worker attached anew without saying what became of the call",
+                       false);
         return;
     }
     LIST_EACH(n, &r->running)
@@ -380,8 +381,6 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
 /* ---- CONTROL and COMMAND ----------------------------------------------------------------------
  */
 
-enum { COMMANDS_MAX = 64 };
-
 static void
 write_command(struct buf *b, const char *verb, uint64_t call)
 {
@@ -400,7 +399,7 @@ serve_command(struct hub *hub, struct replica *r, const char *verb, uint64_t cal
     if (r->control != NULL) {
         write_command(slot_begin(r->control), verb, call);
         slot_end(hub, r->control);
-    } else if (verb[0] != '\0' && r->session != 0 && r->command_count < COMMANDS_MAX) {
+    } else if (verb[0] != '\0' && r->session != 0 && r->command_count < WIRE_COMMANDS_MAX) {
         write_command(&r->commands, verb, call);
         hub->failed |= r->commands.failed;
         r->command_count++;

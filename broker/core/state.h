@@ -16,10 +16,8 @@
 
 enum {
     NS_PER_MS = 1000000,
-    PEER_CLIENTS_MAX = 64,
     ACKS_MAX = 1024, /* told a replica in one answer; it is told at once when there are so many: */
     ACKS_ENOUGH = 64,
-    RING_TOPICS_MAX = 4096,
 };
 
 /* Tickets and calls that ended are kept for the next ones with a little room for bytes, so that a
@@ -118,8 +116,8 @@ struct peer {
     struct deadline deadline; /* by which it has to say who it is */
     struct node untrusted;    /* in hub->untrusted until then */
     struct node tickets;
-    uint32_t ticket_count;
-    struct client *clients[PEER_CLIENTS_MAX]; /* that spoke through it, newest first */
+    uint32_t ticket_count, parked;                 /* messages, and records in them, that wait */
+    struct client *clients[WIRE_PEER_CLIENTS_MAX]; /* that spoke through it, newest first */
 };
 
 /* Who calls: 16 bytes that a program chose, or a process that gave none. */
@@ -134,8 +132,9 @@ struct client {
     uint64_t ack;     /* every call up to this has its outcome there */
     uint64_t
         forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
-    uint64_t emit_seq, emit_number; /* newest event it published */
-    struct node calls;              /* all of its calls, oldest first */
+    uint64_t emit_seq, emit_number;       /* newest event it published */
+    uint64_t emit_seen[WIRE_WINDOW / 64]; /* bit n: so did emit_seq - n */
+    struct node calls;                    /* all of its calls, oldest first */
     uint32_t call_count, unfinished;
     struct deadline deadline; /* when it counts as away, then when it is forgotten */
     bool away;
@@ -274,7 +273,7 @@ struct hub {
     struct deadlines deadlines;
     struct ring ring;
     uint64_t last_call, last_process, last_client;
-    size_t call_count, unfinished, payload_bytes, parked, untrusted_count;
+    size_t call_count, unfinished, payload_bytes, parked, fetch_count, untrusted_count;
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch; /* for what is built and copied within one step */
     struct hub_effect *effects;
@@ -343,6 +342,8 @@ void client_free(struct hub *hub, struct client *client);
 /* The key of a call: its seq, or for the nameless what makes a repeat known. */
 uint64_t client_call_key(const struct hub *hub, const struct slot *slot,
                          const struct client *client, uint64_t seq);
+/* The outcome is not kept any longer: neither this call nor any before it is run again. */
+void client_forget(struct call *call);
 /* Room in the window of one that never acknowledges: its oldest outcomes are forgotten. */
 void client_trim(struct hub *hub, struct client *client);
 
@@ -437,7 +438,7 @@ void life_exited(struct hub *hub, const struct hub_input *in);
 void life_alive(struct hub *hub, const struct hub_input *in);
 /* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its
  * policy allows that. */
-void life_end_calls(struct hub *hub, struct replica *replica, const char *why);
+void life_end_calls(struct hub *hub, struct replica *replica, const char *why, bool died);
 
 /* ring.c, fetch.c */
 bool ring_init(struct ring *ring, size_t bytes);

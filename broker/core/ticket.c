@@ -30,20 +30,21 @@ struct request_row {
     void (*take)(struct hub *hub, struct slot *slot, const struct record *r);
     bool open;  /* allowed before the peer has said who it is */
     bool waits; /* its answer alone does not make the message due */
+    bool parks; /* it may wait for its answer */
 };
 
 static const struct request_row requests[WIRE_REC_COUNT] = {
     [WIRE_REC_HELLO] = {.take = hello_take, .open = true, .waits = true},
-    [WIRE_REC_CALL] = {.take = call_take},
-    [WIRE_REC_WAIT] = {.take = call_wait},
+    [WIRE_REC_CALL] = {.take = call_take, .parks = true},
+    [WIRE_REC_WAIT] = {.take = call_wait, .parks = true},
     [WIRE_REC_CANCEL] = {.take = call_cancel},
     [WIRE_REC_EMIT] = {.take = emit_take},
-    [WIRE_REC_FETCH] = {.take = fetch_take},
+    [WIRE_REC_FETCH] = {.take = fetch_take, .parks = true},
     [WIRE_REC_PING] = {.take = ping_take, .open = true},
     [WIRE_REC_ATTACH] = {.take = serve_attach},
-    [WIRE_REC_POLL] = {.take = serve_poll},
+    [WIRE_REC_POLL] = {.take = serve_poll, .parks = true},
     [WIRE_REC_REPORT] = {.take = serve_report, .waits = true},
-    [WIRE_REC_CONTROL] = {.take = serve_control},
+    [WIRE_REC_CONTROL] = {.take = serve_control, .parks = true},
 };
 
 static struct ticket *
@@ -128,6 +129,9 @@ take_record(struct hub *hub, struct slot *slot, const struct record *r)
     } else if (!row->open && !slot->ticket->peer->trusted) {
         slot_fail(hub, slot, WIRE_ERR_UNAUTHENTICATED,
                   "say who you are first: HELLO with the hub's token");
+    } else if (row->parks && slot->ticket->peer->parked >= WIRE_PARKED_MAX) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
+                  "too many requests of this connection wait for an answer");
     } else {
         row->take(hub, slot, r);
     }
@@ -229,7 +233,9 @@ unpark(struct hub *hub, struct slot *slot)
     }
     list_remove(&slot->link);
     slot->ticket->parked--;
+    slot->ticket->peer->parked--;
     hub->parked--;
+    hub->fetch_count -= slot->fetch != NULL;
     if (slot->replica != NULL && slot->replica->poll == slot) {
         slot->replica->poll = NULL;
     }
@@ -257,6 +263,7 @@ slot_park(struct hub *hub, struct slot *slot, struct node *list)
 {
     slot->state = SLOT_PARKED;
     slot->ticket->parked++;
+    slot->ticket->peer->parked++;
     hub->parked++;
     if (list != NULL) {
         list_append(list, &slot->link);

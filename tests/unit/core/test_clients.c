@@ -77,7 +77,9 @@ Test(clients, on_two_connections_at_once_it_leaves_with_the_last)
     world_pass_ms(&w, 1);
     cr_assert(hub_counts(w.hub).unfinished == 0 && hub_counts(w.hub).calls == 1, "cancelled, kept");
     world_pass_ms(&w, WIRE_KEEP_MS);
-    cr_assert(hub_counts(w.hub).clients == 0 && hub_counts(w.hub).calls == 0, "forgotten");
+    cr_assert(hub_counts(w.hub).clients == 1 && hub_counts(w.hub).calls == 0, "the outcome goes");
+    world_pass_ms(&w, WIRE_REMEMBER_MS - WIRE_KEEP_MS);
+    cr_assert(hub_counts(w.hub).clients == 0, "forgotten");
     world_deinit(&w);
 }
 
@@ -100,7 +102,7 @@ Test(clients, a_connection_that_names_many_lets_the_oldest_quiet_one_go)
     const uint64_t r = name_clients(&w, ONE, 0, 200, "WAIT");
     cr_assert(world_says(&w, r, "ERROR 1 5 1"), "%s", world_text(&w, r));
     cr_assert(hub_counts(w.hub).clients == 200, "clients");
-    world_pass_ms(&w, 5000 + WIRE_KEEP_MS);
+    world_pass_ms(&w, 5000);
     cr_assert(hub_counts(w.hub).clients == 64, "%zu are present", hub_counts(w.hub).clients);
     world_deinit(&w);
 }
@@ -195,6 +197,21 @@ Test(clients, a_process_that_repeats_its_request_later_gets_the_kept_answer)
     cr_assert(hub_counts(w.hub).calls == 0, "kept for ever");
     const uint64_t late = nameless(&w, ONE + 10, SP_ID, "[1]");
     cr_assert(world_outcome(&w, late, NULL) == -1, "after two minutes it is another call");
+    world_deinit(&w);
+}
+
+Test(clients, a_process_that_was_away_for_two_minutes_is_still_known)
+{
+    struct world w;
+    begin(&w);
+    serve(&w, 1);
+    (void)nameless(&w, ONE, SP_ID, "[1]");
+    world_close(&w, ONE);
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    world_pass_ms(&w, WIRE_DEDUP_MS_NIL_CLIENT - 1);
+    world_open(&w, ONE + 10);
+    const uint64_t again = nameless(&w, ONE + 10, SP_ID, "[1]");
+    cr_assert_str_eq(world_text(&w, again), "RESULT 1 'done'", "%s", world_text(&w, again));
     world_deinit(&w);
 }
 
@@ -436,7 +453,7 @@ Test(clients, an_acknowledged_call_is_forgotten_and_never_runs_again)
     cr_assert(hub_counts(w.hub).calls == 1, "kept");
     (void)call(&w, 2, 1);
     cr_assert(hub_counts(w.hub).calls == 1, "forgotten");
-    cr_assert(world_says(&w, call(&w, 1, 1), "ERROR 1 9 0"), "it ran again");
+    cr_assert(world_says(&w, call(&w, 1, 1), "ERROR 1 9 1"), "it ran again");
     cr_assert(world_says(&w, world_say(&w, ONE, "[3,b'" ID "',1,0]"), "ERROR 1 5 1"), "WAIT");
     world_deinit(&w);
 }

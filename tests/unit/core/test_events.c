@@ -358,12 +358,33 @@ Test(events, a_position_ahead_of_the_newest_waits_for_the_next)
     world_deinit(&w);
 }
 
-Test(events, an_emit_older_than_the_newest_is_acknowledged_without_a_number)
+/* Two connections of one client need not bring them in their order. */
+Test(events, emits_may_come_in_any_order_and_each_is_stored_once)
+{
+    static const uint64_t seqs[] = {7, 5, 6, 80, 79, 17, 300, 200, 301, 1000, 999, 745};
+    struct world w;
+    begin(&w);
+    for (size_t i = 0; i < sizeof seqs / sizeof seqs[0]; i++) {
+        const uint64_t number = emit(&w, &(struct emit){seqs[i], "a", 10, NULL});
+        cr_assert(number == i + 1, "%llu was not stored", (unsigned long long)seqs[i]);
+    }
+    for (size_t i = 9; i < sizeof seqs / sizeof seqs[0]; i++) {
+        const uint64_t number = emit(&w, &(struct emit){seqs[i], "a", 10, NULL});
+        cr_assert(number == (seqs[i] == 1000 ? 10 : 0),
+                  "%llu: that it is stored is all that is known", (unsigned long long)seqs[i]);
+    }
+    world_deinit(&w);
+}
+
+Test(events, an_emit_too_far_back_to_be_known_is_refused)
 {
     struct world w;
     begin(&w);
-    (void)emit(&w, &(struct emit){7, "a", 10, NULL});
-    cr_assert(emit(&w, &(struct emit){5, "a", 10, NULL}) == 0, "it was stored");
+    (void)emit(&w, &(struct emit){1000, "a", 10, NULL});
+    const uint64_t r = emit_as(&w, 0x80000005u, &(struct emit){1000 - WIRE_WINDOW, "a", 10, NULL});
+    cr_assert(world_says(&w, r, "ERROR 744 9 1 'an EMIT so far back"), "%s", world_text(&w, r));
+    cr_assert(emit(&w, &(struct emit){1001 - WIRE_WINDOW, "a", 10, NULL}) == 2,
+              "the last one known");
     world_deinit(&w);
 }
 

@@ -75,6 +75,51 @@ idempotent_worker_dies_twice(struct world *w)
     return r;
 }
 
+/* It ran once, and waits to run again when it becomes clear that nobody will. */
+static uint64_t
+lost_with_its_worker(struct world *w)
+{
+    world_serve(w, "echo/0");
+    const uint64_t r =
+        world_call(w, CLIENT, &(struct world_call){"echo", "again", 1, 0, 5000, NULL});
+    cr_assert(world_given(w, "echo/0") != 0, "not given");
+    world_exited(w, "echo/0", SIGKILLED);
+    return r;
+}
+
+static uint64_t
+idempotent_worker_dies_then_stops(struct world *w)
+{
+    const uint64_t r = lost_with_its_worker(w);
+    cr_assert(world_admin(w, "stop", "worker", "echo") == 0, "stop");
+    return r;
+}
+
+static uint64_t
+idempotent_worker_dies_then_hub_stops(struct world *w)
+{
+    const uint64_t r = lost_with_its_worker(w);
+    world_stop(w);
+    return r;
+}
+
+static uint64_t
+idempotent_worker_dies_then_deadline(struct world *w)
+{
+    const uint64_t r = lost_with_its_worker(w);
+    world_pass_ms(w, 5001);
+    return r;
+}
+
+static uint64_t
+worker_of_no_replicas(struct world *w)
+{
+    (void)world_say(w, CLIENT,
+                    "[2,b'some otherclient',1,0,'hub','scale',0,null,{'worker':'echo',"
+                    "'replicas':0}]");
+    return world_call(w, CLIENT, &call_echo);
+}
+
 static uint64_t
 deadline_in_the_queue(struct world *w)
 {
@@ -241,6 +286,20 @@ acknowledged_already(struct world *w)
     return world_call(w, CLIENT, &call_echo);
 }
 
+/* Its outcome is not kept any longer, but that there was one is. */
+static uint64_t
+client_comes_back_late(struct world *w)
+{
+    (void)result(w);
+    world_close(w, CLIENT);
+    world_pass_ms(w, WIRE_AWAY_MS + WIRE_KEEP_MS + 60000);
+    world_open(w, 2);
+    const uint64_t r = world_call(w, 2, &call_echo);
+    world_poll(w, "echo/0", 1);
+    cr_assert(world_given(w, "echo/0") == 0, "it ran again");
+    return r;
+}
+
 struct story {
     const char *name;
     void (*spec)(struct worker_spec *);
@@ -255,6 +314,15 @@ static const struct story stories[] = {
     {"an idempotent one runs again", NULL, idempotent_worker_dies_once, 0, 0},
     {"but not a third time", NULL, idempotent_worker_dies_twice, WIRE_ERR_ABORTED,
      WIRE_BEGAN_MAYBE},
+    {"lost, and its worker fails", never_restart, lost_with_its_worker, WIRE_ERR_UNAVAILABLE,
+     WIRE_BEGAN_MAYBE},
+    {"lost, and its worker is stopped", NULL, idempotent_worker_dies_then_stops,
+     WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_MAYBE},
+    {"lost, and the hub is stopped", NULL, idempotent_worker_dies_then_hub_stops,
+     WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_MAYBE},
+    {"lost, and its deadline passes", NULL, idempotent_worker_dies_then_deadline,
+     WIRE_ERR_DEADLINE_EXCEEDED, WIRE_BEGAN_MAYBE},
+    {"a worker of no replicas", NULL, worker_of_no_replicas, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
     {"deadline in the queue", NULL, deadline_in_the_queue, WIRE_ERR_DEADLINE_EXCEEDED,
      WIRE_BEGAN_NO},
     {"deadline while running", NULL, deadline_while_running, WIRE_ERR_DEADLINE_EXCEEDED,
@@ -280,7 +348,9 @@ static const struct story stories[] = {
     {"the client comes back", NULL, client_comes_back, 0, 0},
     {"a repeat", NULL, a_repeat_gets_the_kept_outcome, 0, 0},
     {"a repeat of what was acknowledged", NULL, acknowledged_already, WIRE_ERR_FAILED_PRECONDITION,
-     WIRE_BEGAN_NO},
+     WIRE_BEGAN_MAYBE},
+    {"a repeat after a minute away", NULL, client_comes_back_late, WIRE_ERR_FAILED_PRECONDITION,
+     WIRE_BEGAN_MAYBE},
 };
 
 Test(outcomes, every_way_to_end_has_its_code_and_says_whether_it_began)
@@ -316,7 +386,7 @@ Test(outcomes, a_quiet_world_returns_to_nothing)
         if (w.process_count > 0 && w.process[w.process_count - 1].running) {
             world_exited(&w, "echo/0", SIGKILLED);
         }
-        world_pass_ms(&w, 300000);
+        world_pass_ms(&w, WIRE_AWAY_MS + WIRE_REMEMBER_MS + 60000);
         const struct hub_counts c = hub_counts(w.hub);
         cr_assert(c.clients == 0 && c.calls == 0 && c.payload_bytes == 0 && c.parked == 0,
                   "%s: %zu clients, %zu calls, %zu bytes, %zu parked are left", stories[i].name,

@@ -291,3 +291,51 @@ Test(ticket, what_is_malformed_is_answered_and_nothing_of_it_is_done)
         world_deinit(&w);
     }
 }
+
+/* Records are counted, not messages: a batch is as many requests. */
+Test(ticket, a_connection_waits_for_256_records_at_a_time)
+{
+    struct world w;
+    struct buf b = {0};
+    begin(&w);
+    for (unsigned i = 0; i < 4; i++) {
+        buf_reset(&b, SIZE_MAX);
+        for (unsigned k = 0; k < 64; k++) {
+            notation_write(&b, "[6,null,['a'],'new',1,1,25000]");
+        }
+        (void)world_send(&w, ONE, buf_span(&b));
+    }
+    cr_assert(hub_counts(w.hub).parked == 256, "%zu", hub_counts(w.hub).parked);
+    uint64_t r = world_say(&w, ONE, "[6,null,['a'],'new',1,1,25000]");
+    cr_assert(world_says(&w, r, "ERROR 0 8 0 'too many requests of this connection"), "%s",
+              world_text(&w, r));
+    r = world_say(&w, ONE, "[7,1]");
+    cr_assert(world_says(&w, r, "PONG 1"), "what does not wait is answered");
+    world_close(&w, ONE);
+    cr_assert(hub_counts(w.hub).parked == 0, "%zu", hub_counts(w.hub).parked);
+    buf_deinit(&b);
+    world_deinit(&w);
+}
+
+Test(ticket, of_all_connections_4096_wait_for_events)
+{
+    struct world w;
+    struct buf b = {0};
+    begin(&w);
+    uint64_t r = 0;
+    for (unsigned k = 0; k < 256; k++) {
+        notation_write(&b, "[6,null,['a'],'new',1,1,25000]");
+    }
+    for (uint64_t peer = 2000; peer < 2000 + WIRE_FETCHES_MAX / 256; peer++) {
+        world_open(&w, peer);
+        r = world_send(&w, peer, buf_span(&b));
+        cr_assert(world_reply(&w, r) == NULL, "they wait");
+    }
+    r = world_say(&w, ONE, "[6,null,['a'],'new',1,1,25000]");
+    cr_assert(world_says(&w, r, "ERROR 0 8 0 'too many wait for events"), "%s", world_text(&w, r));
+    world_close(&w, 2000);
+    r = world_say(&w, ONE, "[6,null,['a'],'new',1,1,25000]");
+    cr_assert(world_reply(&w, r) == NULL, "there is room again");
+    buf_deinit(&b);
+    world_deinit(&w);
+}
