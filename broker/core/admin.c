@@ -651,7 +651,7 @@ static const struct method_row methods[METHOD_COUNT] = {
 #undef METHOD
 };
 
-/* Who asked for what; the arguments are not told, they may hold secrets. */
+/* Who asked for what. Commands and environments are not told: they may hold secrets. */
 static void
 tell(struct request *q, const char *method)
 {
@@ -662,8 +662,17 @@ tell(struct request *q, const char *method)
     for (size_t i = 0; i < sizeof named / sizeof named[0] && worker.len == 0; i++) {
         worker = text_of(q, named[i]);
     }
+    const bool scales = q->value[PARAM_scale_replicas].len > 0;
     buf_reset(b, SIZE_MAX);
-    write_map(b, 3);
+    write_map(b, scales ? 6 : 5);
+    if (scales) {
+        write_text(b, "replicas");
+        write_uint(b, uint_of(q, PARAM_scale_replicas, 0));
+    }
+    write_text(b, "uid");
+    write_uint(b, q->call->client->uid);
+    write_text(b, "pid");
+    write_uint(b, (uint64_t)q->call->client->pid);
     write_text(b, "method");
     write_text(b, method);
     write_text(b, "worker");

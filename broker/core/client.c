@@ -115,8 +115,13 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     c->nameless = key[WIRE_CLIENT_BYTES] != KEY_CHOSEN;
     c->uid = peer->uid;
     c->pid = peer->pid;
-    (void)snprintf(c->who, sizeof c->who, peer->local ? "pid %d uid %u" : "network", (int)peer->pid,
-                   (unsigned)peer->uid);
+    const char *space = peer->name[0] != '\0' ? " " : "";
+    if (peer->local) {
+        (void)snprintf(c->who, sizeof c->who, "%s%spid %d uid %u", peer->name, space,
+                       (int)peer->pid, (unsigned)peer->uid);
+    } else {
+        (void)snprintf(c->who, sizeof c->who, "%s%snetwork", peer->name, space);
+    }
     know(c, replica_of_pid(hub, peer));
     list_init(&c->calls);
     list_init(&c->idle);

@@ -1,6 +1,7 @@
 /* Connections: who is at the other end, and HELLO. */
 #include "broker/core/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct peer *
@@ -115,11 +116,10 @@ same_token(const struct span *want, struct span got)
 }
 
 void
-write_welcome(struct hub *hub, struct buf *b, const struct replica *replica,
-              const struct client *client)
+write_welcome(struct hub *hub, struct buf *b, const struct replica *replica)
 {
     write_op(b, WIRE_WELCOME);
-    write_map(b, 6u + (replica != NULL ? 2u : 0u) + (client != NULL ? 1u : 0u));
+    write_map(b, 6u + (replica != NULL ? 2u : 1u));
     write_text(b, "hub");
     write_text(b, hub->name);
     write_text(b, "version");
@@ -146,9 +146,11 @@ write_welcome(struct hub *hub, struct buf *b, const struct replica *replica,
         write_text(b, "session");
         write_uint(b, replica->session);
     }
-    if (client != NULL) {
+    if (replica == NULL) {
+        const uint64_t id[2] = {hub_draw(hub) << 11 ^ hub_draw(hub),
+                                hub_draw(hub) << 11 ^ hub_draw(hub)};
         write_text(b, "client");
-        write_bin(b, (struct span){client->key, WIRE_CLIENT_BYTES});
+        write_bin(b, (struct span){(const uint8_t *)id, sizeof id});
     }
 }
 
@@ -156,9 +158,10 @@ void
 peer_hello(struct hub *hub, struct slot *slot, const struct record *r)
 {
     struct peer *p = slot->ticket->peer;
-    struct field token;
+    const struct field *about = RECORD_FIELD(r, HELLO, ABOUT);
+    struct field token, name;
     if (!p->trusted) {
-        if (!record_key(RECORD_FIELD(r, HELLO, ABOUT), WIRE_KEY_HELLO_token, &token) ||
+        if (!record_key(about, WIRE_KEY_HELLO_token, &token) ||
             !same_token(&hub->options.token, token.item.bytes)) {
             slot_fail(hub, slot, WIRE_ERR_UNAUTHENTICATED, "HELLO did not hold the hub's token");
             return;
@@ -166,6 +169,13 @@ peer_hello(struct hub *hub, struct slot *slot, const struct record *r)
         not_untrusted(hub, p);
         p->trusted = p->admin = true;
     }
-    write_welcome(hub, slot_begin(slot), NULL, NULL);
+    if (record_key(about, WIRE_KEY_HELLO_name, &name)) {
+        (void)snprintf(p->name, sizeof p->name, "%.*s", (int)name.item.bytes.len,
+                       (const char *)name.item.bytes.data);
+        for (char *c = p->name; *c != '\0'; c++) {
+            *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c; /* it is shown on terminals */
+        }
+    }
+    write_welcome(hub, slot_begin(slot), NULL);
     slot_end(hub, slot);
 }

@@ -162,7 +162,7 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
     life_step(hub, r, LIFE_IN_ATTACHED);
     route_sweep(hub, r->worker);
     route_soon(hub, r->worker); /* what never arrived here can go to another at once */
-    write_welcome(hub, slot_begin(slot), r, NULL);
+    write_welcome(hub, slot_begin(slot), r);
     slot_end(hub, slot);
 }
 

@@ -113,8 +113,9 @@ struct peer {
     uint32_t uid;
     int32_t pid;
     uint64_t start_ticks;
-    struct deadline deadline; /* by which it has to say who it is */
-    struct node untrusted;    /* in hub->untrusted until then */
+    char name[WIRE_NAME_BYTES_MAX + 1]; /* of the program, as HELLO said it, for people */
+    struct deadline deadline;           /* by which it has to say who it is */
+    struct node untrusted;              /* in hub->untrusted until then */
     struct node tickets;
     uint32_t ticket_count, parked;                 /* messages, and records in them, that wait */
     struct client *clients[WIRE_PEER_CLIENTS_MAX]; /* that spoke through it, newest first */
@@ -139,8 +140,9 @@ struct client {
     struct deadline deadline; /* when it counts as away, then when it is forgotten */
     bool away;
     char source[WIRE_NAME_BYTES_MAX + 16]; /* the replica that it is, "" for any other program */
-    char who[WIRE_NAME_BYTES_MAX + 16]; /* for workers and people: the replica, or "pid 12 uid 0" */
-    struct node idle;                   /* in hub->idle_clients when nobody is present */
+    char who[2 * WIRE_NAME_BYTES_MAX]; /* for workers and people: the replica, or its name, pid and
+                                          uid: "ui pid 12 uid 0" */
+    struct node idle;                  /* in hub->idle_clients when nobody is present */
 };
 
 /* ---- calls (call.c) ---------------------------------------------------------------------------
@@ -325,8 +327,8 @@ void peer_closed(struct hub *hub, uint64_t id);
 void peer_expired(struct hub *hub, struct peer *peer);
 struct peer *peer_find(struct hub *hub, uint64_t id);
 void peer_hello(struct hub *hub, struct slot *slot, const struct record *r);
-void write_welcome(struct hub *hub, struct buf *b, const struct replica *replica,
-                   const struct client *client);
+/* To a worker when `replica` is not NULL, else with a client id that nobody has. */
+void write_welcome(struct hub *hub, struct buf *b, const struct replica *replica);
 
 /* client.c */
 /* Who speaks: the client of a CALL, WAIT, CANCEL, EMIT or FETCH field. NULL after it was refused.

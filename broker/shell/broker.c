@@ -1,6 +1,7 @@
 /* The broker: see broker.h. */
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
+#include "proto/wire.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -73,8 +74,8 @@ open_link(struct broker *b, const char *url, bool use_nng)
         .use_nng = use_nng,
         .message_bytes_max = (size_t)hub->message_bytes_max,
         .socket_mode = hub->group != NULL ? 0660 : 0600,
-        .peers_max = 1024,
-        .out_bytes_max = 64 << 20,
+        .peers_max = WIRE_PEERS_MAX,
+        .out_bytes_max = WIRE_OUT_BYTES_MAX,
         .tls_cert_file = hub->tls_cert_file,
         .tls_key_file = hub->tls_key_file,
     };

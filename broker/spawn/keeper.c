@@ -157,7 +157,6 @@ handle_signal(struct keeper *keeper, int number)
         stop(keeper, number);
         break;
     case SIGHUP:
-        logger_write(keeper->setup->logger, LOGGER_INFO, "SIGHUP: reloading");
         control_send(keeper->spawner_fd, CONTROL_RELOAD, 0); /* if it fails the spawner is gone */
         break;
     default:

@@ -202,7 +202,7 @@ options_print_help(FILE *out)
         fprintf(out, "  %s %-*s %s\n", name, width > 0 ? width : 0, value, rows[i].help);
     }
     fputs("\nSIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"
-          "SIGHUP reads the configuration again.\n"
+          "SIGHUP is ignored: a changed configuration counts with the next start.\n"
           "Exit codes: 0 stopped as asked, 64 usage, 69 the broker keeps crashing, 70 internal\n"
           "error, 71 system error, 73 cannot create, 75 another hub runs here, 77 permission,\n"
           "78 configuration.\n",

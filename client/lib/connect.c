@@ -26,7 +26,7 @@ enum {
     ATTEMPT_NETWORK_MS = 250,
     ATTEMPT_MS_MAX = 2000,
     URL_BYTES_MAX = 256,
-    CANDIDATES_MAX = 3,
+    CANDIDATES_MAX = 4,
 };
 
 /* ---- connection ----------------------------------------------------------------------------- */
@@ -136,19 +136,24 @@ client_seek(struct prong_client *c, int64_t now_ns, int64_t until_ns)
 static size_t
 candidates(const char *url, char found[CANDIDATES_MAX][URL_BYTES_MAX])
 {
-    const char *run = getenv("XDG_RUNTIME_DIR");
+    const struct {
+        const char *dir, *below;
+    } named[] = {{getenv("RUNTIME_DIRECTORY"), ""}, {getenv("XDG_RUNTIME_DIR"), "/prong"}};
     size_t n = 0;
     url = url != NULL ? url : getenv("PRONG_URL");
     if (url != NULL && url[0] != '\0') {
         return snprintf(found[0], URL_BYTES_MAX, "%s", url) < URL_BYTES_MAX;
     }
-    if (run != NULL && run[0] == '/' &&
-        snprintf(found[n], URL_BYTES_MAX, "ipc://%s/prong/hub.sock", run) < URL_BYTES_MAX) {
-        n++;
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        if (named[i].dir != NULL && named[i].dir[0] == '/' &&
+            snprintf(found[n], URL_BYTES_MAX, "ipc://%s%s/hub.sock", named[i].dir, named[i].below) <
+                URL_BYTES_MAX) {
+            n++;
+        }
     }
     (void)snprintf(found[n], URL_BYTES_MAX, "ipc:///run/user/%u/prong/hub.sock",
                    (unsigned)getuid());
-    n += n == 0 || strcmp(found[0], found[n]) != 0;
+    n += n == 0 || strcmp(found[n - 1], found[n]) != 0;
     (void)snprintf(found[n++], URL_BYTES_MAX, "ipc:///run/prong/hub.sock");
     return n;
 }

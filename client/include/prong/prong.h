@@ -92,7 +92,8 @@ typedef struct prong_options {
 /* Connect to a hub and greet it.
  *
  *   url         ipc://PATH, tcp://HOST:PORT or tls+tcp://HOST:PORT; NULL: $PRONG_URL, else the
- *               first of $XDG_RUNTIME_DIR/prong/hub.sock, /run/user/UID/prong/hub.sock and
+ *               first of $RUNTIME_DIRECTORY/hub.sock (where a service manager set it),
+ *               $XDG_RUNTIME_DIR/prong/hub.sock, /run/user/UID/prong/hub.sock and
  *               /run/prong/hub.sock that takes a connection
  *   options     NULL for all defaults
  *   out         owned, freed with prong_client_free

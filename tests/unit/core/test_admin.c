@@ -247,11 +247,35 @@ Test(admin, a_change_is_an_event_with_who_asked_for_it)
     struct world w;
     begin(&w);
     (void)ask(&w, ROOT, "stop", "['echo']");
+    (void)world_say(&w, ROOT, "[1,{'name':'a\tui'}]");
+    (void)world_say(
+        &w, ROOT,
+        "[2,b'the ui of a test',1,0,'hub','scale',0,null,{'worker':'echo','replicas':3}]");
     const uint64_t r = world_say(&w, ROOT, "[6,null,['hub.admin'],'oldest',10,10000,0]");
     cr_assert(world_says(&w, r,
-                         "'hub.admin', 'hub', {'method': 'stop', 'worker': 'echo', 'who': "
-                         "'pid 101 uid 0'}"),
+                         "'hub.admin', 'hub', {'uid': 0, 'pid': 101, 'method': 'stop', 'worker': "
+                         "'echo', 'who': 'pid 101 uid 0'}"),
               "%s", world_text(&w, r));
+    cr_assert(world_says(&w, r,
+                         "'hub.admin', 'hub', {'replicas': 3, 'uid': 0, 'pid': 101, 'method': "
+                         "'scale', 'worker': 'echo', 'who': 'a?ui pid 101 uid 0'}"),
+              "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(admin, hello_gives_a_client_id_that_nobody_has)
+{
+    struct world w;
+    struct field id[2];
+    begin(&w);
+    for (size_t i = 0; i < 2; i++) {
+        const struct record *r =
+            world_expect(&w, world_say(&w, ROOT, "[1,{}]"), 0, WIRE_REC_WELCOME);
+        cr_assert(record_key(RECORD_FIELD(r, WELCOME, ABOUT), WIRE_KEY_WELCOME_client, &id[i]));
+        cr_assert(id[i].item.bytes.len == WIRE_CLIENT_BYTES, "its length");
+    }
+    cr_assert(memcmp(id[0].item.bytes.data, id[1].item.bytes.data, WIRE_CLIENT_BYTES) != 0,
+              "the same twice");
     world_deinit(&w);
 }
 
