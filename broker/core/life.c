@@ -596,7 +596,8 @@ life_alive(struct hub *hub, const struct hub_input *in)
     r->pid = in->process.pid;
     r->started_ns = hub->now_ns;
     r->life = LIFE_STARTING;
-    set_deadline(hub, r, r->worker->spec->start_timeout_ms);
+    /* It may be in the middle of a call, which ends within that time at the latest. */
+    set_deadline(hub, r, r->worker->spec->start_timeout_ms + WIRE_TTL_MS_MAX);
     if (r->worker->spec->ready == SPEC_READY_STARTED) {
         r->life = LIFE_READY;
         serve(hub, r);

@@ -53,12 +53,14 @@ untrust(struct hub *hub, struct peer *p)
 void
 peer_opened(struct hub *hub, const struct hub_input *in)
 {
-    struct peer *p = table_count(&hub->peers) < WIRE_PEERS_MAX ? calloc(1, sizeof *p) : NULL;
+    const size_t count = table_count(&hub->peers);
+    struct peer *p = count < WIRE_PEERS_MAX + WIRE_PEERS_SPARE ? calloc(1, sizeof *p) : NULL;
     if (p == NULL) {
         refuse_peer(hub, in->peer);
         return;
     }
     p->id = in->peer;
+    p->spare = count >= WIRE_PEERS_MAX;
     p->local = p->trusted = in->opened.local;
     p->uid = p->local ? in->opened.uid : UINT32_MAX; /* nobody's: never equal to a local one */
     p->pid = p->local ? in->opened.pid : 0;          /* of another machine it would say nothing */

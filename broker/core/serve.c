@@ -298,9 +298,11 @@ report_error(struct hub *hub, struct call *call, struct span payload)
                   "the worker reported an error that is not [code, began, message, details]");
         return;
     }
+    /* What this worker did not begin may have begun with the one before it. */
+    const unsigned began = f.began == WIRE_BEGAN_NO && call->runs > 1 ? WIRE_BEGAN_MAYBE : f.began;
     call_failure(
         hub, call,
-        &(struct failure){(enum wire_error)f.code, (enum wire_began)f.began, f.message, f.details});
+        &(struct failure){(enum wire_error)f.code, (enum wire_began)began, f.message, f.details});
 }
 
 static void

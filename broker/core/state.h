@@ -110,6 +110,7 @@ struct peer {
     uint64_t id;
     bool local, trusted; /* trusted: local, or HELLO with the token was seen */
     bool admin;
+    bool spare; /* it came when there were PEERS_MAX: not for everything (ticket.c) */
     uint32_t uid;
     int32_t pid;
     uint64_t start_ticks;

@@ -31,20 +31,21 @@ struct request_row {
     bool open;  /* allowed before the peer has said who it is */
     bool waits; /* its answer alone does not make the message due */
     bool parks; /* it may wait for its answer */
+    bool spare; /* taken on a connection that is one too many */
 };
 
 static const struct request_row requests[WIRE_REC_COUNT] = {
-    [WIRE_REC_HELLO] = {.take = hello_take, .open = true, .waits = true},
+    [WIRE_REC_HELLO] = {.take = hello_take, .open = true, .waits = true, .spare = true},
     [WIRE_REC_CALL] = {.take = call_take, .parks = true},
     [WIRE_REC_WAIT] = {.take = call_wait, .parks = true},
     [WIRE_REC_CANCEL] = {.take = call_cancel},
     [WIRE_REC_EMIT] = {.take = emit_take},
     [WIRE_REC_FETCH] = {.take = fetch_take, .parks = true},
-    [WIRE_REC_PING] = {.take = ping_take, .open = true},
-    [WIRE_REC_ATTACH] = {.take = serve_attach},
-    [WIRE_REC_POLL] = {.take = serve_poll, .parks = true},
-    [WIRE_REC_REPORT] = {.take = serve_report, .waits = true},
-    [WIRE_REC_CONTROL] = {.take = serve_control, .parks = true},
+    [WIRE_REC_PING] = {.take = ping_take, .open = true, .spare = true},
+    [WIRE_REC_ATTACH] = {.take = serve_attach, .spare = true},
+    [WIRE_REC_POLL] = {.take = serve_poll, .parks = true, .spare = true},
+    [WIRE_REC_REPORT] = {.take = serve_report, .waits = true, .spare = true},
+    [WIRE_REC_CONTROL] = {.take = serve_control, .parks = true, .spare = true},
 };
 
 static struct ticket *
@@ -120,6 +121,17 @@ ticket_refuse(struct hub *hub, struct peer *peer, uint64_t request, enum wire_er
     buf_deinit(&b);
 }
 
+/* A program that opens connections without end must not lock out the workers, nor who would stop
+ * it: the last ones are for them. */
+static bool
+is_too_many(const struct hub *hub, struct peer *p, const struct record *r)
+{
+    p->spare = p->spare && table_count(&hub->peers) > WIRE_PEERS_MAX;
+    return p->spare && !requests[r->record].spare &&
+           !(p->admin && r->record == WIRE_REC_CALL &&
+             span_is(RECORD_FIELD(r, CALL, WORKER)->target.worker, "hub"));
+}
+
 static void
 take_record(struct hub *hub, struct slot *slot, const struct record *r)
 {
@@ -129,6 +141,8 @@ take_record(struct hub *hub, struct slot *slot, const struct record *r)
     } else if (!row->open && !slot->ticket->peer->trusted) {
         slot_fail(hub, slot, WIRE_ERR_UNAUTHENTICATED,
                   "say who you are first: HELLO with the hub's token");
+    } else if (is_too_many(hub, slot->ticket->peer, r)) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub has too many connections");
     } else if (row->parks && slot->ticket->peer->parked >= WIRE_PARKED_MAX) {
         slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
                   "too many requests of this connection wait for an answer");

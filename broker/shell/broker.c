@@ -74,7 +74,7 @@ open_link(struct broker *b, const char *url, bool use_nng)
         .use_nng = use_nng,
         .message_bytes_max = (size_t)hub->message_bytes_max,
         .socket_mode = hub->group != NULL ? 0660 : 0600,
-        .peers_max = WIRE_PEERS_MAX,
+        .peers_max = WIRE_PEERS_MAX + WIRE_PEERS_SPARE,
         .out_bytes_max = WIRE_OUT_BYTES_MAX,
         .tls_cert_file = hub->tls_cert_file,
         .tls_key_file = hub->tls_key_file,

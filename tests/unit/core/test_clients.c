@@ -433,10 +433,43 @@ Test(clients, more_connections_than_the_limit_are_closed)
         world_open(&w, 10000 + i);
     }
     cr_assert(w.closes == 0 && hub_counts(w.hub).peers == WIRE_PEERS_MAX, "all came in");
-    world_open(&w, 20000);
-    cr_assert(w.closes == 1 && hub_counts(w.hub).peers == WIRE_PEERS_MAX, "one more");
+    for (unsigned i = 0; i < WIRE_PEERS_SPARE; i++) {
+        world_open(&w, 20000 + i);
+    }
+    cr_assert(w.closes == 0, "the last ones are for workers and administration");
+    world_open(&w, 30000);
+    cr_assert(w.closes == 1, "one more");
+    cr_assert(hub_counts(w.hub).peers == WIRE_PEERS_MAX + WIRE_PEERS_SPARE, "peers");
     /* The one that was closed is nobody. */
-    world_close(&w, 20000);
+    world_close(&w, 30000);
+    world_deinit(&w);
+}
+
+Test(clients, the_last_connections_are_for_workers_and_for_who_can_end_it)
+{
+    enum { SPARE = 20000 };
+    struct world w;
+    begin(&w);
+    for (unsigned i = 1; i < WIRE_PEERS_MAX; i++) {
+        world_open(&w, 10000 + i);
+    }
+    world_open(&w, SPARE);
+    uint64_t r = world_say(&w, SPARE, "[1,{}]");
+    cr_assert(world_says(&w, r, "WELCOME"), "%s", world_text(&w, r));
+    r = world_say(&w, SPARE, "[2,b'" ID "',1,0,'echo','echo',0,null,{}]");
+    cr_assert(world_says(&w, r, "ERROR 0 8 0 'the hub has too many connections'"), "%s",
+              world_text(&w, r));
+    r = world_say(&w, SPARE, "[2,b'" ID "',1,0,'hub','describe',0,null,{}]");
+    cr_assert(world_outcome(&w, r, NULL) == 0, "%s", world_text(&w, r));
+    world_serve(&w, "echo/0");
+    r = world_say(&w, ONE, "[2,b'" ID "',2,0,'echo','echo',0,null,{}]");
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    cr_assert(world_outcome(&w, r, NULL) == 0, "the worker came in");
+    world_close(&w, 10001);
+    world_close(&w, 10002);
+    r = world_say(&w, SPARE, "[2,b'" ID "',3,0,'nobody','echo',0,null,{}]");
+    cr_assert(world_says(&w, r, "ERROR 3 5 0"), "as any other when there is room: %s",
+              world_text(&w, r));
     world_deinit(&w);
 }
 

@@ -112,6 +112,18 @@ idempotent_worker_dies_then_deadline(struct world *w)
 }
 
 static uint64_t
+lost_and_the_next_worker_did_not_begin_it(struct world *w)
+{
+    const uint64_t r = lost_with_its_worker(w);
+    world_pass_ms(w, 1000);
+    world_serve(w, "echo/0");
+    const struct process *p = world_process(w, "echo/0");
+    (void)world_say(w, p->peer, "[18,'echo/0',%llu,[[%llu,1,[14,0,'not now',null]]]]",
+                    (unsigned long long)p->session, (unsigned long long)world_given(w, "echo/0"));
+    return r;
+}
+
+static uint64_t
 worker_of_no_replicas(struct world *w)
 {
     (void)world_say(w, CLIENT,
@@ -322,6 +334,8 @@ static const struct story stories[] = {
      WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_MAYBE},
     {"lost, and its deadline passes", NULL, idempotent_worker_dies_then_deadline,
      WIRE_ERR_DEADLINE_EXCEEDED, WIRE_BEGAN_MAYBE},
+    {"lost, and the next worker did not begin it", NULL, lost_and_the_next_worker_did_not_begin_it,
+     WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_MAYBE},
     {"a worker of no replicas", NULL, worker_of_no_replicas, WIRE_ERR_UNAVAILABLE, WIRE_BEGAN_NO},
     {"deadline in the queue", NULL, deadline_in_the_queue, WIRE_ERR_DEADLINE_EXCEEDED,
      WIRE_BEGAN_NO},

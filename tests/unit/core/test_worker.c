@@ -300,6 +300,20 @@ Test(worker, a_hub_that_stops_takes_nobody_over)
     world_deinit(&w);
 }
 
+/* It attaches when its method has ended, which may take as long as a call may. */
+Test(worker, one_taken_over_has_the_time_of_its_call)
+{
+    struct world w;
+    secrets_of(&w, 2);
+    world_alive(&w, 80, "echo/0");
+    world_configured(&w);
+    world_pass_ms(&w, 120000 + WIRE_TTL_MS_MAX - 1);
+    cr_assert(w.strangers == 0, "it was killed in the middle of its call");
+    world_pass_ms(&w, 1);
+    cr_assert(w.strangers == 1, "it never comes");
+    world_deinit(&w);
+}
+
 Test(worker, one_taken_over_is_stopped_as_gently_as_any)
 {
     struct world w;
