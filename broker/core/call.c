@@ -369,10 +369,10 @@ ttl_of(const struct client *c, uint64_t ttl_ms)
     if (ttl_ms == 0) {
         ttl_ms = WIRE_TTL_MS_DEFAULT;
     }
-    /* Below the time that a request may stay without an answer, because it cannot be asked again.
-     */
-    const uint64_t max = WIRE_TTL_MS_NIL_CLIENT - 500;
-    return (int64_t)(c->nameless && ttl_ms > max ? max : ttl_ms) * NS_PER_MS;
+    if (c->nameless && ttl_ms > WIRE_TTL_MS_NIL_CLIENT) {
+        ttl_ms = WIRE_TTL_MS_NIL_CLIENT; /* it cannot be asked for again after PARK_MS */
+    }
+    return (int64_t)ttl_ms * NS_PER_MS;
 }
 
 static void
