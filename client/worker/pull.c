@@ -461,16 +461,23 @@ take_welcome(struct pull *p, const struct record *r)
     p->welcome = true;
 }
 
-/* Take one WORK: its number, and its calls into storage of our own. */
+/* Take one WORK: its number, and its calls into storage of our own, or with the memory that they
+ * stand in. */
 static void
-take_work(struct pull *p, int64_t now_ns, const struct record *r)
+take_work(struct pull *p, int64_t now_ns, const struct record *r, struct buf *memory)
 {
     const struct field *items = RECORD_FIELD(r, WORK, ITEMS);
     const uint64_t number = RECORD_FIELD(r, WORK, NUMBER)->item.uint;
     if (number <= p->taken || is_busy(p)) {
         return; /* a repeat; or not asked for, then POLL says that it was not taken */
     }
-    copy(&p->work, items->inside);
+    struct span inside = items->inside;
+    if (memory != NULL && items->item.count > 0) {
+        buf_swap(&p->work, memory);
+    } else {
+        copy(&p->work, inside);
+        inside = buf_span(&p->work);
+    }
     if (items->item.count > p->item_room) {
         struct item *more = realloc(p->items, items->item.count * sizeof *more);
         p->item_room = more != NULL ? items->item.count : p->item_room;
@@ -480,7 +487,6 @@ take_work(struct pull *p, int64_t now_ns, const struct record *r)
         p->dead = true;
         return;
     }
-    struct span inside = buf_span(&p->work);
     struct record item;
     p->item_count = p->next = 0;
     while (record_item(&inside, WIRE_REC_WORK_ITEM, &item)) {
@@ -544,7 +550,7 @@ awaited(struct pull *p, uint32_t id)
 }
 
 static void
-take_record(struct pull *p, int64_t now_ns, uint32_t id, const struct record *r)
+take_record(struct pull *p, int64_t now_ns, uint32_t id, const struct record *r, struct buf *memory)
 {
     if (r->record == WIRE_REC_ACK) {
         take_ack(p, r);
@@ -555,14 +561,14 @@ take_record(struct pull *p, int64_t now_ns, uint32_t id, const struct record *r)
     } else if (r->record == WIRE_REC_WELCOME && id == p->awaits[ATTACH]) {
         take_welcome(p, r);
     } else if (r->record == WIRE_REC_WORK && (id == p->awaits[POLL] || id == p->awaits[STOP])) {
-        take_work(p, now_ns, r);
+        take_work(p, now_ns, r, memory);
     } else if (r->record == WIRE_REC_COMMAND && id == p->awaits[CONTROL]) {
         take_command(p, r);
     }
 }
 
 void
-pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body)
+pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body, struct buf *memory)
 {
     struct wire_diag diag;
     struct record r;
@@ -575,7 +581,7 @@ pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body)
             p->dead = true;
             return;
         }
-        take_record(p, now_ns, id, &r);
+        take_record(p, now_ns, id, &r, memory);
     }
     uint32_t *place = awaited(p, id);
     if (place != NULL) {

@@ -55,8 +55,11 @@ const char *pull_replica(const struct pull *p);
 /* The next message to send, in order; false when there is none now. `body` is valid until the next
  * use. false too when memory is out: pull_is_dead. */
 bool pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct pieces *body);
-/* An answer. Answers to requests that were given up are looked through for ACKs only. */
-void pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body);
+/* An answer. Answers to requests that were given up are looked through for ACKs only.
+ *
+ *   memory  NULL, or what `body` stands in and nothing else: moved when calls come in it, and then
+ *           it holds other memory; else they are copied */
+void pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body, struct buf *memory);
 /* The connection is no good: silence, nonsense, ATTACH refused. Close it and say pull_lost. Asked
  * when all that came was taken. */
 bool pull_is_dead(const struct pull *p, int64_t now_ns);

@@ -156,7 +156,8 @@ receive(prong_worker *w)
     uint32_t id;
     int got = 0;
     while (w->link != NULL && (got = link_client_recv(w->link, &id, &body, &error)) == 1) {
-        pull_answer(w->pull, client_now(), id, body);
+        const bool whole = body.len >= LINK_DIRECT_BYTES && link_client_take(w->link, &w->memory);
+        pull_answer(w->pull, client_now(), id, body, whole ? &w->memory : NULL);
     }
     if (got < 0) {
         is_lost(w, error.text);
@@ -546,6 +547,7 @@ prong_worker_finish(prong_worker *w)
         w->link = NULL;
         pull_free(w->pull);
         w->pull = NULL;
+        buf_deinit(&w->memory);
         w->phase = PHASE_ENDED;
     }
     return prong_worker_is_stopping(w) ? atomic_load(&w->exit_code) : 0;

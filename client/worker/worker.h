@@ -91,8 +91,9 @@ struct prong_worker {
     bool handles_sigterm;
     struct pull *pull;
     struct link_client *link;
-    int64_t lost_ns;  /* since when there is no hub; 0 while there is one */
-    int64_t retry_ns; /* when to connect again */
+    struct buf memory; /* for the next large answer */
+    int64_t lost_ns;   /* since when there is no hub; 0 while there is one */
+    int64_t retry_ns;  /* when to connect again */
     int64_t stop_until_ns;
     int64_t waited_ns; /* when it was last looked at all that is served beside the calls */
     uint64_t random;

@@ -32,6 +32,7 @@ struct link_client_ops {
                 struct link_error *error);
     int (*flush)(struct link_client *c, struct link_error *error);
     int (*recv)(struct link_client *c, uint32_t *id, struct span *body, struct link_error *error);
+    bool (*take)(struct link_client *c, struct buf *memory); /* NULL: never */
     void (*free)(struct link_client *c);
 };
 

@@ -102,6 +102,18 @@ fill(struct req *r, struct link_error *error)
     return link_fail(error, code, "the connection was closed: %s", strerror(code));
 }
 
+static bool
+take(struct link_client *base, struct buf *memory)
+{
+    struct buf *in = &((struct ipc_client *)base)->req.in;
+    if (in->w > in->r) {
+        return false; /* more has come behind it */
+    }
+    buf_swap(in, memory);
+    buf_reset(in, REQ_KEEP_BYTES);
+    return true;
+}
+
 static void
 free_client(struct link_client *base)
 {
@@ -146,6 +158,7 @@ static const struct link_client_ops client_ops = {
     .send = send_request,
     .flush = flush,
     .recv = req_recv,
+    .take = take,
     .free = free_client,
 };
 

@@ -152,6 +152,12 @@ link_client_recv(struct link_client *c, uint32_t *id, struct span *body, struct 
     return c->ops->recv(c, id, body, error);
 }
 
+bool
+link_client_take(struct link_client *c, struct buf *memory)
+{
+    return c->ops->take != NULL && c->ops->take(c, memory);
+}
+
 void
 link_client_free(struct link_client *c)
 {

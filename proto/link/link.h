@@ -132,6 +132,9 @@ int link_client_flush(struct link_client *c, struct link_error *error);
  * that came was taken. Ids are not compared with what was sent. */
 int link_client_recv(struct link_client *c, uint32_t *id, struct span *body,
                      struct link_error *error);
+/* After an answer: whether its bytes stand alone in their memory and that is the caller's now, in
+ * exchange for the memory of `memory`. `body` stays valid as long as `memory` is left alone. */
+bool link_client_take(struct link_client *c, struct buf *memory);
 /* Accepts NULL. */
 void link_client_free(struct link_client *c);
 

@@ -76,7 +76,7 @@ static void
 answer(struct peer *p, uint32_t id, struct buf *b)
 {
     cr_assert(!b->failed);
-    pull_answer(p->pull, p->now, id, buf_span(b));
+    pull_answer(p->pull, p->now, id, buf_span(b), NULL);
     buf_deinit(b);
 }
 
@@ -411,6 +411,29 @@ Test(pull, tells_large_outcomes_among_small_ones)
         cr_expect(payload.data[payload.len - 1] == (i % 3 == 0 ? 42 : i), "its own bytes");
     }
     free(big);
+    peer_free(p);
+}
+
+Test(pull, takes_the_memory_of_its_calls_when_it_may)
+{
+    struct peer *p = peer_new();
+    const uint64_t calls[] = {3, 4};
+    const struct pull_job *job;
+    struct buf b = {0}, memory = {0};
+    const uint32_t poll = ready(p, 5);
+    put_work(&b, 1, 0, NULL, 0); /* an empty one in front has no calls to keep */
+    put_work(&b, 2, 2, calls, 5000);
+    buf_swap(&b, &memory);
+    const uint8_t *at = memory.data;
+    pull_answer(p->pull, p->now, poll, buf_span(&memory), &memory);
+    cr_expect(memory.data != at, "it was moved");
+    buf_deinit(&memory);
+    for (uint64_t i = 3; i <= 4; i++) {
+        cr_assert(pull_begin(p->pull, p->now, &job) && job->call == i);
+        cr_expect(span_is(job->method, "detect"), "its texts are there");
+        ends(p);
+    }
+    buf_deinit(&b);
     peer_free(p);
 }
 
@@ -814,7 +837,7 @@ Test(pull, gives_a_connection_up_that_speaks_nonsense)
         pull_connected(p->pull, p->now);
         cr_assert(says(p) == 1);
         pull_answer(p->pull, p->now, p->id,
-                    (struct span){(const uint8_t *)rows[i].bytes, rows[i].len});
+                    (struct span){(const uint8_t *)rows[i].bytes, rows[i].len}, NULL);
         cr_expect(pull_is_dead(p->pull, p->now), "row %zu", i);
         cr_expect(says(p) == 0);
         peer_free(p);

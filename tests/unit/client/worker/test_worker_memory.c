@@ -119,11 +119,11 @@ serve(struct hub *hub, uint32_t id, struct span body)
     while (body.len > 0) {
         cr_assert(record_next(&body, &r, &diag), "%s", diag.text);
         if (r.record == WIRE_REC_ATTACH) {
-            pull_answer(hub->pull, 0, id, buf_span(&welcome));
+            pull_answer(hub->pull, 0, id, buf_span(&welcome), NULL);
         } else if (r.record == WIRE_REC_REPORT) {
             note(hub, &r);
         } else if (r.record == WIRE_REC_POLL && hub->runs == 0) {
-            pull_answer(hub->pull, 0, id, buf_span(&work));
+            pull_answer(hub->pull, 0, id, buf_span(&work), NULL);
         }
     }
 }
@@ -204,13 +204,13 @@ Test(worker_memory, a_call_allocates_nothing)
         .worker = span_text("detector"), .token = span_text("7.secret"), .methods = {&methods, 1}});
     pull_connected(p, 0);
     cr_assert(pull_send(p, 0, &id, &body));
-    pull_answer(p, 0, id, buf_span(&welcome));
+    pull_answer(p, 0, id, buf_span(&welcome), NULL);
     for (uint64_t i = 1; i <= 200; i++) {
         memory.allocations = i == 101 ? 0 : memory.allocations;
         cr_assert(pull_send(p, 0, &id, &body)); /* POLL, with REPORT before it */
         write_work(i, 1);
         buf_put(&work, buf_span(&ack).data, buf_span(&ack).len);
-        pull_answer(p, 0, id, buf_span(&work));
+        pull_answer(p, 0, id, buf_span(&work), NULL);
         cr_assert(pull_begin(p, 0, &job), "call %d", (int)i);
         buf_reset(&outcome, SIZE_MAX);
         buf_put(&outcome, &value, 1);
