@@ -3,20 +3,35 @@
  * cw_skip_items. */
 #include "proto/mp.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* All readers here take the place `p` and the `end` of the input and return the place behind what
  * they read, NULL when it is not all there. Places stay in registers; a span that is copied for
  * every head costs more than the reading. */
 
+/* Of 0, 1, 2, 4 or 8 bytes: one load each, because every head with a number comes through here. */
 static uint64_t
 big_endian(const uint8_t *p, size_t bytes)
 {
-    uint64_t v = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        v = v << 8 | p[i];
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1:
+        return *p;
+    case 2:
+        memcpy(&two, p, sizeof two);
+        return be16toh(two);
+    case 4:
+        memcpy(&four, p, sizeof four);
+        return be32toh(four);
+    case 8:
+        memcpy(&eight, p, sizeof eight);
+        return be64toh(eight);
+    default:
+        return 0;
     }
-    return v;
 }
 
 static void

@@ -43,6 +43,7 @@ init_state(struct hub *hub, const struct hub_options *options)
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         init_table(hub, tables[i]);
     }
+    hub->peers.plain = hub->numbers.plain = hub->processes.plain = true;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         list_init(lists[i]);
     }

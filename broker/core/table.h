@@ -27,6 +27,7 @@ struct table_entry {
 
 struct table {
     struct siphash_key key;
+    bool plain; /* keys are numbers that the hub itself gives out: nobody can choose them badly */
     struct table_entry *head;
 };
 
