@@ -59,7 +59,7 @@ hub_leave(void)
 }
 
 static void
-run_hub(const char *mode)
+run_hub(const char *mode, const char *more)
 {
     char config[1024], run[DIR_FILE_BYTES_MAX], file[DIR_FILE_BYTES_MAX], log[DIR_FILE_BYTES_MAX];
     char prongd[512];
@@ -68,8 +68,8 @@ run_hub(const char *mode)
     (void)snprintf(
         config, sizeof config,
         "workers:\n  probe:\n    command: [\"%s/../tests/bin/worker_probe\", %s, \"%s\"]\n"
-        "    working_dir: \"%s\"\n",
-        bin, mode, dir_path(), dir_path());
+        "    working_dir: \"%s\"\n%s",
+        bin, mode, dir_path(), dir_path(), more);
     dir_write("prong.yaml", config, 0600);
     (void)snprintf(prongd, sizeof prongd, "%s/prongd", bin);
     dir_file(run, "run");
@@ -108,8 +108,14 @@ is_ready(void *unused)
 struct hub *
 hub_up(const char *mode)
 {
+    return hub_up_with(mode, "");
+}
+
+struct hub *
+hub_up_with(const char *mode, const char *more)
+{
     char path[DIR_FILE_BYTES_MAX], why[256] = "";
-    run_hub(mode);
+    run_hub(mode, more);
     (void)snprintf(hub.url, sizeof hub.url, "ipc://%s", dir_file(path, "run/hub.sock"));
     cr_assert(until(HUB_MS, can_connect, why), "%s", why);
     cr_assert(until(HUB_MS, is_ready, NULL), "the worker does not get ready");

@@ -20,6 +20,8 @@ void hub_leave(void);
 
 /* prongd with the worker `probe`, as worker_probe MODE, and a client of it. */
 struct hub *hub_up(const char *mode);
+/* The same with further keys of the worker: lines of YAML, indented by four. */
+struct hub *hub_up_with(const char *mode, const char *more);
 /* SIGTERM to prongd; it has to end with 0. */
 void hub_down(void);
 
