@@ -1,8 +1,8 @@
 /* Calls that are given out together: what comes as a crowd, what may join it, and how the hub knows
  * that a method is short. */
+#include "tests/support/test.h"
 #include "tests/unit/core/world.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 
 enum { ONE = 901, US = 1000 };
