@@ -1,0 +1,465 @@
+/* A program that calls, publishes, reads events, goes away and comes back: the real session, driven
+ * as the library drives it. */
+#include "tests/sim/sim.h"
+
+#include "proto/mp.h"
+#include "proto/record.h"
+#include "proto/name.h"
+#include "proto/write.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OUTSTANDING_MAX = 40, CALM_CALLS = 5, CALM_TIMEOUT_MS = 30000 };
+
+/* What was asked, named by its place; 0 in `kind` says that the place is free. */
+struct asked {
+    enum { FREE, CALL, EMIT, FETCH, ADMIN } kind;
+    uint64_t number, ticket; /* of the ledger (ADMIN: asked in peace); of the session */
+    uint64_t from;           /* FETCH */
+};
+
+struct caller {
+    uint32_t place;
+    struct session *session;
+    struct connection *connection;
+    int64_t retry_ns, next_ns, away_until_ns, wake_ns;
+    struct asked asked[OUTSTANDING_MAX];
+    bool reads, calm;
+    unsigned succeeded, started;
+    uint64_t history, position; /* of its reading; history 0: from the oldest */
+};
+
+static void
+new_session(struct sim *s, struct caller *c)
+{
+    struct session_options o = {.sp_first = (uint32_t)sim_draw(s, UINT32_MAX),
+                                .hello_ns = 2 * SECOND};
+    for (size_t i = 0; i < sizeof o.client; i++) {
+        o.client[i] = (uint8_t)sim_draw(s, 256);
+    }
+    c->session = session_new(&o);
+    if (c->session == NULL) {
+        abort();
+    }
+}
+
+struct caller *
+caller_new(struct sim *s, uint32_t place)
+{
+    struct caller *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        abort();
+    }
+    c->place = place;
+    c->reads = place < 2;
+    c->wake_ns = INT64_MAX;
+    new_session(s, c);
+    return c;
+}
+
+static void
+drop_session(struct sim *s, struct caller *c)
+{
+    for (size_t i = 0; i < OUTSTANDING_MAX; i++) {
+        if (c->asked[i].kind == CALL) {
+            ledger_forget(s, c->asked[i].number);
+        }
+        c->asked[i].kind = FREE;
+    }
+    if (c->connection != NULL) {
+        world_close(s, c->connection);
+        c->connection = NULL;
+    }
+    session_free(c->session);
+    c->session = NULL;
+}
+
+void
+caller_free(struct sim *s, struct caller *c)
+{
+    drop_session(s, c);
+    free(c);
+}
+
+/* ---- asking -----------------------------------------------------------------------------------
+ */
+
+static struct asked *
+free_place(struct caller *c)
+{
+    for (size_t i = 0; i < OUTSTANDING_MAX; i++) {
+        if (c->asked[i].kind == FREE) {
+            return &c->asked[i];
+        }
+    }
+    return NULL;
+}
+
+static bool
+ask(struct caller *c, struct asked *a, struct session_ask *ask_for)
+{
+    const char *problem;
+    ask_for->user = a;
+    return session_ask(c->session, ask_for, &a->ticket, &problem) == PRONG_OK;
+}
+
+static void
+ask_call(struct sim *s, struct caller *c, int64_t timeout_ms)
+{
+    static const char *const workers[] = {"alpha", "beta", "alpha/0", "beta/1"};
+    struct asked *a = free_place(c);
+    struct buf args = {0};
+    if (a == NULL) {
+        return;
+    }
+    const enum policy policy = sim_draw(s, 2) == 0 ? ONCE : AGAIN;
+    const int64_t deadline_ns = s->now_ns + timeout_ms * MS;
+    const uint64_t number = ledger_call(s, policy, deadline_ns);
+    write_array(&args, 1);
+    write_uint(&args, number);
+    *a = (struct asked){.kind = CALL, .number = number};
+    struct session_ask call = {
+        .kind = SESSION_CALL,
+        .deadline_ns = deadline_ns,
+        .worker = span_text(workers[sim_draw(s, c->calm ? 2 : 4)]),
+        .name = span_text(policy == ONCE ? "once" : "again"),
+        .payload = buf_span(&args),
+    };
+    if (!ask(c, a, &call)) {
+        a->kind = FREE;
+        ledger_forget(s, number);
+    } else {
+        sim_note(s, "client %u calls %llu", (unsigned)c->place, (unsigned long long)number);
+    }
+    buf_deinit(&args);
+}
+
+static void
+ask_emit(struct sim *s, struct caller *c)
+{
+    struct asked *a = free_place(c);
+    struct buf payload = {0};
+    if (a == NULL) {
+        return;
+    }
+    *a = (struct asked){.kind = EMIT, .number = ledger_emit(s)};
+    write_uint(&payload, a->number);
+    struct session_ask emit = {.kind = SESSION_EMIT,
+                               .deadline_ns = s->now_ns + 5 * SECOND,
+                               .name = span_text("sim.event"),
+                               .payload = buf_span(&payload)};
+    if (!ask(c, a, &emit)) {
+        a->kind = FREE;
+    }
+    buf_deinit(&payload);
+}
+
+static void
+ask_fetch(struct caller *c)
+{
+    struct asked *a = free_place(c);
+    struct buf filters = {0};
+    if (a == NULL) {
+        return;
+    }
+    write_array(&filters, 1);
+    write_text(&filters, ">");
+    *a = (struct asked){.kind = FETCH, .from = c->position};
+    struct session_ask fetch = {.kind = SESSION_FETCH,
+                                .deadline_ns = SESSION_NEVER,
+                                .name = buf_span(&filters),
+                                .from = c->history == 0 ? SESSION_FROM_OLDEST : SESSION_FROM_NUMBER,
+                                .number = c->position,
+                                .history = c->history,
+                                .items_max = 100,
+                                .bytes_max = 20000,
+                                .wait_ms = 25000};
+    if (!ask(c, a, &fetch)) {
+        a->kind = FREE;
+    }
+    buf_deinit(&filters);
+}
+
+static void
+ask_admin(struct sim *s, struct caller *c, const char *method, const char *worker,
+          uint64_t replicas)
+{
+    struct asked *a = free_place(c);
+    struct buf args = {0};
+    if (a == NULL) {
+        return;
+    }
+    const bool scales = strcmp(method, "scale") == 0;
+    write_map(&args, scales ? 2 : 1);
+    write_text(&args, "worker");
+    write_text(&args, worker);
+    if (scales) {
+        write_text(&args, "replicas");
+        write_uint(&args, replicas);
+    }
+    *a = (struct asked){.kind = ADMIN, .number = c->calm};
+    struct session_ask call = {.kind = SESSION_CALL,
+                               .deadline_ns = s->now_ns + 5 * SECOND,
+                               .worker = span_text("hub"),
+                               .name = span_text(method),
+                               .payload = buf_span(&args)};
+    sim_note(s, "client %u: %s %s", (unsigned)c->place, method, worker);
+    if (!ask(c, a, &call)) {
+        a->kind = FREE;
+    }
+    buf_deinit(&args);
+}
+
+/* ---- outcomes ---------------------------------------------------------------------------------
+ */
+
+static void
+take_events(struct sim *s, struct caller *c, const struct asked *a, const struct session_outcome *o)
+{
+    struct span items = o->items;
+    struct record item;
+    if (o->code != PRONG_OK) {
+        return;
+    }
+    if (c->history != 0 && o->history != c->history) {
+        c->history = 0; /* numbers begin anew, and so does the reader */
+        c->position = 0;
+        return;
+    }
+    if (c->history != 0 && o->next - a->from != o->lost + o->item_count) {
+        sim_wrong(s, "a reader at %llu gets %u events, %llu lost, and is to go on at %llu",
+                  (unsigned long long)a->from, (unsigned)o->item_count, (unsigned long long)o->lost,
+                  (unsigned long long)o->next);
+    }
+    uint64_t expected = o->next - o->item_count;
+    while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
+        const uint64_t number = RECORD_FIELD(&item, EVENT_ITEM, NUMBER)->item.uint;
+        const struct field *payload = RECORD_FIELD(&item, EVENT_ITEM, PAYLOAD);
+        if (number != expected++) {
+            sim_wrong(s, "event %llu came in the place of %llu", (unsigned long long)number,
+                      (unsigned long long)expected - 1);
+        }
+        if (span_is(RECORD_FIELD(&item, EVENT_ITEM, TOPIC)->item.bytes, "sim.event")) {
+            ledger_event(s, payload->item.uint, o->history, number);
+        }
+    }
+    c->history = o->history;
+    c->position = o->next;
+}
+
+static void
+take_call(struct sim *s, struct caller *c, const struct asked *a, const struct session_outcome *o)
+{
+    struct span value = o->value;
+    struct mp_item item;
+    sim_note(s, "client %u: outcome of %llu is %d, began %u", (unsigned)c->place,
+             (unsigned long long)a->number, (int)o->code, o->began);
+    if (o->code == PRONG_OK &&
+        (!mp_next(&value, &item) || item.kind != MP_UINT || item.uint != a->number)) {
+        sim_wrong(s, "call %llu got the result of another", (unsigned long long)a->number);
+    }
+    ledger_outcome(s, a->number, o);
+    c->succeeded += c->calm && o->code == PRONG_OK;
+}
+
+static void
+collect(struct sim *s, struct caller *c)
+{
+    struct session_outcome o;
+    while (session_next(c->session, &o)) {
+        struct asked *a = o.user;
+        switch (a->kind) {
+        case CALL:
+            take_call(s, c, a, &o);
+            break;
+        case EMIT:
+            if (o.code == PRONG_OK) {
+                /* In which history it was stored only a reader knows. */
+                sim_note(s, "client %u: event %llu is %llu", (unsigned)c->place,
+                         (unsigned long long)a->number, (unsigned long long)o.number);
+            }
+            break;
+        case FETCH:
+            take_events(s, c, a, &o);
+            break;
+        case ADMIN:
+            c->started +=
+                a->number != 0 && o.code == PRONG_OK; /* not what was asked before peace */
+            break;
+        case FREE:
+            sim_wrong(s, "an outcome of nothing that was asked");
+        }
+        a->kind = FREE;
+    }
+}
+
+/* ---- the connection ---------------------------------------------------------------------------
+ */
+
+static void
+send(struct sim *s, struct caller *c)
+{
+    uint32_t id;
+    struct pieces body;
+    while (c->connection != NULL && session_send(c->session, s->now_ns, &id, &body)) {
+        world_send(s, c->connection, id, &body);
+    }
+}
+
+void
+caller_lost(struct sim *s, struct caller *c)
+{
+    c->connection = NULL;
+    session_lost(c->session);
+    collect(s, c);
+    c->retry_ns = s->now_ns + (4 + (int64_t)sim_draw(s, 10)) * MS;
+    world_wake_client(s, c, c->retry_ns);
+}
+
+void
+caller_answer(struct sim *s, struct caller *c, uint32_t id, struct span body)
+{
+    const char *why;
+    session_answer(c->session, id, body);
+    collect(s, c);
+    if (session_refusal(c->session, &why) != PRONG_OK) {
+        sim_wrong(s, "HELLO is refused: %s", why);
+    }
+    send(s, c);
+}
+
+static void
+connect_again(struct sim *s, struct caller *c)
+{
+    if (c->connection != NULL || s->now_ns < c->retry_ns || s->now_ns < c->away_until_ns) {
+        return;
+    }
+    c->connection = world_connect(s, c, NULL);
+    if (c->connection != NULL) {
+        session_connected(c->session, s->now_ns);
+    }
+    c->retry_ns = s->now_ns + 5 * MS;
+}
+
+/* ---- what it does -----------------------------------------------------------------------------
+ */
+
+static void
+go_away(struct sim *s, struct caller *c)
+{
+    if (c->connection != NULL) {
+        sim_note(s, "client %u goes away", (unsigned)c->place);
+        world_close(s, c->connection);
+        c->connection = NULL;
+        session_lost(c->session);
+        collect(s, c);
+    }
+    c->away_until_ns = s->now_ns + (int64_t)sim_draw(s, 8000) * MS;
+}
+
+static bool
+is_asking(const struct caller *c, int kind)
+{
+    for (size_t i = 0; i < OUTSTANDING_MAX; i++) {
+        if ((int)c->asked[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+act(struct sim *s, struct caller *c)
+{
+    static const char *const methods[] = {"stop", "start", "restart", "scale"};
+    static const char *const workers[] = {"alpha", "beta"};
+    if (sim_happens(s, s->faults.leaves)) {
+        sim_note(s, "client %u ends, and another comes", (unsigned)c->place);
+        drop_session(s, c);
+        new_session(s, c);
+        c->history = c->position = 0;
+    }
+    if (sim_happens(s, s->faults.away)) {
+        go_away(s, c);
+    }
+    for (uint64_t n = sim_draw(s, 4); n > 0; n--) {
+        ask_call(s, c, 50 + (int64_t)sim_draw(s, sim_draw(s, 3) == 0 ? 6000 : 500));
+    }
+    if (sim_draw(s, 3) == 0) {
+        ask_emit(s, c);
+    }
+    if (sim_happens(s, s->faults.admin)) {
+        ask_admin(s, c, methods[sim_draw(s, 4)], workers[sim_draw(s, 2)],
+                  sim_draw(s, REPLICAS_MAX + 1));
+    }
+    struct asked *a = &c->asked[sim_draw(s, OUTSTANDING_MAX)];
+    if (a->kind == CALL && sim_happens(s, s->faults.cancels)) {
+        session_cancel(c->session, a->ticket);
+    }
+    c->next_ns = s->now_ns + (int64_t)(100 + sim_draw(s, 30000)) * US;
+}
+
+/* Peace: what was stopped is started, and then calls have to succeed. */
+static void
+act_calmly(struct sim *s, struct caller *c)
+{
+    static const char *const workers[] = {"alpha", "beta"};
+    if (c->place == 0 && c->started < 2 * WORKERS) {
+        if (is_asking(c, ADMIN)) {
+            c->next_ns = s->now_ns + 50 * MS;
+            return;
+        }
+        ask_admin(s, c, c->started < WORKERS ? "scale" : "start", workers[c->started % WORKERS],
+                  s->replicas[c->started % WORKERS]);
+    } else if (c->succeeded < CALM_CALLS) {
+        ask_call(s, c, CALM_TIMEOUT_MS);
+    }
+    c->next_ns = s->now_ns + 50 * MS;
+}
+
+void
+caller_calm(struct sim *s, struct caller *c)
+{
+    c->calm = true;
+    c->away_until_ns = 0;
+    c->succeeded = c->started = 0;
+    /* What was asked of the hub before peace has ended when the first one starts everything. */
+    c->next_ns = s->now_ns + (c->place == 0 ? 8 * SECOND : 0);
+    world_wake_client(s, c, s->now_ns);
+}
+
+bool
+caller_is_done(const struct caller *c)
+{
+    return c->calm && c->succeeded >= CALM_CALLS && (c->place != 0 || c->started >= 2 * WORKERS);
+}
+
+void
+caller_wake(struct sim *s, struct caller *c)
+{
+    connect_again(s, c);
+    if (s->now_ns >= c->next_ns) {
+        (c->calm ? act_calmly : act)(s, c);
+    }
+    if (c->reads && !is_asking(c, FETCH)) {
+        ask_fetch(c);
+    }
+    const bool dead = c->connection != NULL && session_is_dead(c->session, s->now_ns);
+    session_tick(c->session, s->now_ns);
+    collect(s, c);
+    if (dead) {
+        world_close(s, c->connection);
+        caller_lost(s, c);
+    }
+    send(s, c);
+    /* One planned wake at a time is enough: each plans the next. */
+    if (s->now_ns >= c->wake_ns || c->wake_ns == INT64_MAX) {
+        int64_t at_ns = c->next_ns;
+        const int64_t tick_ns = session_deadline_ns(c->session);
+        at_ns = c->connection == NULL && c->retry_ns < at_ns ? c->retry_ns : at_ns;
+        at_ns = tick_ns < at_ns ? tick_ns : at_ns;
+        c->wake_ns = at_ns > s->now_ns ? at_ns : s->now_ns + MS;
+        world_wake_client(s, c, c->wake_ns);
+    }
+}

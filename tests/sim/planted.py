@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Bugs planted into copies of the sources: the simulator has to notice each.
+
+usage: planted.py --folder DIR [--cc COMPILER] [--seconds N] [--bug NAME]... LIBRARY...
+
+Each bug is a place in a source and what stands there instead; a place that is gone is an error, so that the
+list follows the code. Prints how long each took to be found, and ends with 1 when one was not.
+"""
+import argparse
+import glob
+import os
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CALL, CLIENT, FETCH, LIFE, PEER, ROUTE, SERVE, TICKET = (
+    f"broker/core/{name}.c" for name in ("call", "client", "fetch", "life", "peer", "route", "serve", "ticket"))
+SESSION, PULL = "client/session/session.c", "client/worker/pull.c"
+
+BUGS = [
+    # what is told of a call
+    ("began_no_after_a_loss", ROUTE, "call->runs > 0 ? WIRE_BEGAN_MAYBE : WIRE_BEGAN_NO", "WIRE_BEGAN_NO"),
+    ("began_no_at_the_deadline", CALL, "call->runs == 0 ? WIRE_BEGAN_NO : WIRE_BEGAN_MAYBE,\n                  call",
+     "WIRE_BEGAN_NO,\n                  call"),
+    ("began_no_when_cancelled", CALL, "given ? WIRE_BEGAN_MAYBE : WIRE_BEGAN_NO, why", "WIRE_BEGAN_NO, why"),
+    # how often it runs
+    ("once_runs_again", LIFE, "call->policy != POLICY_ONCE && call->runs < 2", "call->runs < 2"),
+    ("idempotent_runs_a_third_time", LIFE, "call->runs < 2", "call->runs < 3"),
+    ("a_repeat_is_another_call", CALL, "struct call *call = call_find(hub, c, key);\n    if (call != NULL && call->state",
+     "struct call *call = NULL;\n    if (call != NULL && call->state"),
+    ("an_outcome_told_is_forgotten", CALL, "call->acked = call->acked || (told && !repeatable);",
+     "call->acked = call->acked || told;"),
+    ("inventory_of_running_not_read", SERVE, "(has_running && is_listed(&running, call->number))", "false"),
+    ("inventory_of_done_not_read", SERVE, "(has_done && is_listed(&done, call->number))", "false"),
+    ("all_given_again_after_attach", SERVE,
+     "call->work = 0; /* taken under the numbers of an earlier session */\n            continue;", "call->work = 0;"),
+    ("another_broker_is_asked_again", SESSION, "        if (r->sent) {\n            fail_unheard",
+     "        if (false) {\n            fail_unheard"),
+    ("running_left_out_of_the_inventory", PULL, "write_uint(b, p->items[i].job.call);", "write_uint(b, 1000000);"),
+    ("done_left_out_of_the_inventory", PULL, "write_uint(b, p->kept[i].call);", "write_uint(b, 1000000);"),
+    # whether it ends
+    ("acknowledged_too_far", SESSION, "return s->asks != NULL ? s->asks->seq - 1 : s->seq;", "return s->seq;"),
+    ("a_dead_worker_keeps_its_calls", LIFE,
+     '    life_end_calls(hub, r, "the worker died while it had the call", true);', ""),
+    ("the_queue_is_not_swept", LIFE, "        route_sweep(hub, w);\n        worker_ready_check", "        worker_ready_check"),
+    ("work_is_sometimes_not_given_out", ROUTE, "    if (list_is_empty(&w->crowd)) {\n        list_append",
+     "    if (list_is_empty(&w->crowd) && hub->now_ns % 7 != 0) {\n        list_append"),
+    # events
+    ("an_emit_is_stored_twice", FETCH, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
+    ("a_reader_misses_one", FETCH, "            count++;\n        }\n        f->from++;",
+     "            count++;\n        }\n        f->from += 1 + (count == 7);"),
+    # what is kept, and who is answered
+    ("a_request_is_answered_twice", TICKET, "    t->peer->ticket_count--;\n    t->peer = NULL;",
+     "    t->peer->ticket_count--;\n    *effect_add(hub, HUB_OUT_REPLY) = *e;\n    t->peer = NULL;"),
+    ("requests_of_a_closed_connection_stay", PEER,
+     "    LIST_EACH(n, &p->tickets)\n    {\n        ticket_free(hub, CONTAINER(n, struct ticket, link));\n    }\n", ""),
+    ("a_process_is_never_forgotten", LIFE, "    (void)set_process(hub, r, 0);", ""),
+    ("payloads_are_counted_for_ever", CALL, "    hub->payload_bytes -= call->charged;\n    call_free(hub, call);",
+     "    call_free(hub, call);"),
+    ("a_client_is_never_forgotten", CLIENT, "    forget_later(hub, c, keep_ms);", "    (void)keep_ms;"),
+]
+
+
+def build(cc, source, target):
+    subprocess.run([cc, "-O1", "-D_GNU_SOURCE", f"-I{ROOT}", f"-I{ROOT}/client/include", "-w", "-c", source,
+                    "-o", target], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--bug", action="append", default=[])
+    parser.add_argument("libraries", nargs="+")
+    options = parser.parse_args()
+    os.makedirs(options.folder, exist_ok=True)
+    sources = sorted(glob.glob(f"{ROOT}/broker/core/*.c") + glob.glob(f"{ROOT}/tests/sim/*.c"))
+    sources += [f"{ROOT}/{SESSION}", f"{ROOT}/{PULL}"]
+    objects = {}
+    for source in sources:
+        name = os.path.relpath(source, ROOT)
+        objects[name] = os.path.join(options.folder, name.replace("/", "_") + ".o")
+        build(options.cc, source, objects[name])
+    planted, program = (os.path.join(options.folder, name) for name in ("planted.c", "sim"))
+    missed = []
+    bugs = [bug for bug in BUGS if not options.bug or bug[0] in options.bug]
+    for name, file, place, instead in bugs:
+        with open(f"{ROOT}/{file}", encoding="utf-8") as f:
+            text = f.read()
+        if place not in text:
+            sys.exit(f"planted.py: {name}: {file} has no {place!r} any more")
+        with open(planted, "w", encoding="utf-8") as f:
+            f.write(text.replace(place, instead))
+        build(options.cc, planted, planted + ".o")
+        with_bug = {**objects, file: planted + ".o"}
+        subprocess.run([options.cc, "-o", program, *with_bug.values(), *options.libraries], check=True)
+        begin = time.monotonic()
+        run = subprocess.run([program, "--seconds", str(options.seconds)], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, check=False)
+        found = run.returncode != 0
+        print(f"{'found' if found else 'MISSED'} after {time.monotonic() - begin:5.1f} s: {name}", flush=True)
+        if not found:
+            missed.append(name)
+    print(f"{len(bugs) - len(missed)} of {len(bugs)} planted bugs found")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
