@@ -355,7 +355,7 @@ go_away(struct sim *s, struct caller *c)
         session_lost(c->session);
         collect(s, c);
     }
-    c->away_until_ns = s->now_ns + (int64_t)sim_draw(s, 8000) * MS;
+    c->away_until_ns = s->now_ns + (int64_t)sim_draw(s, 8000) * s->faults.pace * MS / 3;
 }
 
 static bool
@@ -397,7 +397,7 @@ act(struct sim *s, struct caller *c)
     if (a->kind == CALL && sim_happens(s, s->faults.cancels)) {
         session_cancel(c->session, a->ticket);
     }
-    c->next_ns = s->now_ns + (int64_t)(100 + sim_draw(s, 30000)) * US;
+    c->next_ns = s->now_ns + (int64_t)(100 + sim_draw(s, 30000)) * s->faults.pace * US;
 }
 
 /* Peace: what was stopped is started, and then calls have to succeed. */

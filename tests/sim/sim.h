@@ -46,6 +46,7 @@ struct faults {
     unsigned admin;  /* stop, start, restart, scale */
     unsigned crowds; /* the hub's turn ends late, so that messages come together */
     int64_t delay_ns_max;
+    int64_t pace; /* 1, or so many times slower: hours pass, and outcomes are no longer kept */
 };
 
 /* ---- world.c ----------------------------------------------------------------------------------

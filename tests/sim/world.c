@@ -686,8 +686,9 @@ on_faults(struct sim *s)
     if (s->hub != NULL && sim_happens(s, s->faults.broker_dies)) {
         broker_dies(s);
     }
-    plan(s, (struct event){.kind = EVENT_FAULTS,
-                           .at_ns = s->now_ns + (1 + (int64_t)sim_draw(s, 20)) * MS});
+    plan(s,
+         (struct event){.kind = EVENT_FAULTS,
+                        .at_ns = s->now_ns + (1 + (int64_t)sim_draw(s, 20)) * s->faults.pace * MS});
 }
 
 static void
@@ -803,6 +804,7 @@ draw_faults(struct sim *s)
         .admin = fault(s, 20),
         .crowds = fault(s, 700),
         .delay_ns_max = (int64_t)(10 + sim_draw(s, sim_draw(s, 2) == 0 ? 200 : 20000)) * US,
+        .pace = sim_draw(s, 4) == 0 ? 60 : 1,
     };
     for (size_t i = 0; i < WORKERS; i++) {
         s->replicas[i] = 1 + (uint32_t)sim_draw(s, REPLICAS_MAX);
@@ -825,7 +827,7 @@ make_peace(struct sim *s)
 {
     sim_note(s, "peace");
     s->chaos = false;
-    s->faults = (struct faults){.crowds = s->faults.crowds, .delay_ns_max = 100 * US};
+    s->faults = (struct faults){.crowds = s->faults.crowds, .delay_ns_max = 100 * US, .pace = 1};
     for (size_t i = 0; i < PROCESSES; i++) {
         if (s->processes[i] != NULL && s->processes[i]->pid != 0) {
             world_exit(s, s->processes[i], 9);
@@ -869,7 +871,7 @@ live(struct sim *s)
         world_wake_client(s, s->clients[i], s->now_ns + (int64_t)sim_draw(s, 50) * MS);
     }
     plan(s, (struct event){.kind = EVENT_FAULTS, .at_ns = s->now_ns + 50 * MS});
-    run_until(s, s->now_ns + (1 + (int64_t)sim_draw(s, 6)) * SECOND);
+    run_until(s, s->now_ns + (1 + (int64_t)sim_draw(s, 6)) * s->faults.pace * SECOND);
     make_peace(s);
     for (int i = 0; i < 240 && !all_done(s); i++) {
         run_until(s, s->now_ns + SECOND / 2);
