@@ -37,6 +37,10 @@
  * idempotent. Its outcome is kept until the hub says that the caller has it, and told again after a
  * broken connection.
  *
+ * Crowds. Calls of idempotent methods that take microseconds come and are answered many at a time
+ * when there are many: they run one after another all the same. The hub learns how long a method
+ * takes; `batch: 1` in the configuration switches it off.
+ *
  * End. SIGTERM, prong_worker_stop or the hub's wish to stop: the running method ends and its
  * outcome is told, loop functions return, teardown runs, and prong_worker_run returns 0. SIGTERM is
  * handled only if the program left it as it was (SIG_DFL); a program with a handler of its own
