@@ -191,7 +191,9 @@ PRONG_API prong_err prong_call(prong_client *c, const char *worker, const char *
  * Errors and threads: as prong_call. */
 PRONG_API prong_err prong_call_json(prong_client *c, const char *worker, const char *method,
                                     const char *args, int32_t timeout_ms, char **out);
-/* Start a call and return at once; the outcome comes into the reply.
+/* Start a call and return at once; the outcome comes into the reply. It leaves with the next wait,
+ * dispatch or prong_flush of any thread, at once when one is waiting: calls that are started in a
+ * row leave together.
  *
  *   worker, method, args  as for prong_call; copied
  *   options               NULL for all defaults
