@@ -7,10 +7,11 @@
 
 #include <prong/worker.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SERIES_MAX = 512, NAME_MAX_BYTES = 96 };
+enum { SERIES_MAX = 512, NAME_MAX_BYTES = 96, REST_MS = 50 };
 
 struct series {
     char name[NAME_MAX_BYTES]; /* "cpu.cpu0": topic without "sensor.", and key */
@@ -22,14 +23,15 @@ struct detector {
     size_t count;
 };
 
-/* The smallest deviation worth a word, by the unit of the topic. */
+/* The smallest deviation worth a word, by the unit of the series. */
 static double
 floor_of(const char *name)
 {
     static const struct {
         const char *prefix;
         double floor;
-    } floors[] = {{"cpu.", 0.04}, {"memory.", 0.002}, {"disk.", 2.0}, {"net.", 0.2}};
+    } floors[] = {
+        {"cpu.running", 1.0}, {"cpu.", 0.05}, {"memory.", 0.002}, {"disk.", 2.0}, {"net.", 0.2}};
     for (size_t i = 0; i < sizeof floors / sizeof floors[0]; i++) {
         if (strncmp(name, floors[i].prefix, strlen(floors[i].prefix)) == 0) {
             return floors[i].floor;
@@ -90,28 +92,62 @@ on_sample(prong_worker *worker, const prong_event *event, void *context)
     learn_event(context, event);
 }
 
+/* A place in what the hub has: of the next event, in which history. */
+struct place {
+    uint64_t number, history;
+};
+
+static struct place
+place_of(prong_subscription *s)
+{
+    struct place p = {0, 0};
+    prong_subscription_position(s, &p.number, &p.history);
+    return p;
+}
+
+/* Learn from what the hub still has, up to the present: where a new subscription would begin. */
+static prong_err
+learn_past(struct detector *d, prong_client *client, size_t *count)
+{
+    static const char *const filter = "sensor.>";
+    const prong_subscribe_options from = {.size_bytes = sizeof from, .from = PRONG_FROM_OLDEST};
+    prong_subscription *past = NULL, *present = NULL;
+    const prong_event *event;
+    prong_err code = prong_subscribe(client, &filter, 1, NULL, &present);
+    if (code == PRONG_OK) {
+        code = prong_subscribe(client, &filter, 1, &from, &past);
+    }
+    while (code == PRONG_OK) {
+        const struct place at = place_of(past), end = place_of(present);
+        if (at.number >= end.number || at.history != end.history) {
+            break;
+        }
+        code = prong_subscription_next(past, REST_MS, &event);
+        if (code == PRONG_OK) {
+            learn_event(d, event);
+            (*count)++;
+        } else if (code == PRONG_DEADLINE_EXCEEDED) {
+            code = PRONG_OK; /* the last ones have other topics, or the hub is busy */
+        }
+    }
+    prong_subscription_free(past);
+    prong_subscription_free(present);
+    return code;
+}
+
 /* Before the first call: the past, as far as the hub has it. */
 static prong_err
 setup(prong_worker *worker, void *context)
 {
-    static const char *const filter = "sensor.>";
-    const prong_subscribe_options from = {.size_bytes = sizeof from, .from = PRONG_FROM_OLDEST};
     prong_client *client = prong_worker_client(worker);
-    prong_subscription *past = NULL;
-    const prong_event *event;
     size_t count = 0;
-    if (client == NULL || prong_subscribe(client, &filter, 1, &from, &past) != PRONG_OK) {
+    const prong_err code = client == NULL ? PRONG_UNAVAILABLE : learn_past(context, client, &count);
+    if (code != PRONG_OK) {
         char text[200];
         prong_worker_error_text(worker, text, sizeof text);
-        (void)fprintf(stderr, "cannot read the past: %s\n", text);
-        return PRONG_UNAVAILABLE;
+        (void)fprintf(stderr, "cannot read the past: %s %s\n", prong_err_name(code), text);
+        return code;
     }
-    /* Samples come every 100 ms; a pause of 50 says that the present is reached. */
-    while (prong_subscription_next(past, 50, &event) == PRONG_OK) {
-        learn_event(context, event);
-        count++;
-    }
-    prong_subscription_free(past);
     (void)printf("%s learned from %zu events of the past\n", prong_worker_name(worker), count);
     return PRONG_OK;
 }
@@ -128,25 +164,28 @@ score(prong_job *job, const prong_value *args, void *context)
     }
     const struct series *s = find(context, name);
     prong_free(name);
-    if (!prong_value_find(args, "value", &v) || !prong_value_double(&v, &value)) {
-        return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "score needs value, a number");
+    if (!prong_value_find(args, "value", &v) || !prong_value_double(&v, &value) ||
+        !isfinite(value)) {
+        return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "score needs value, a finite number");
     }
     if (s == NULL) {
         return prong_job_fail(job, PRONG_NOT_FOUND, "no sample of this series was seen yet");
     }
     const struct model_score m = model_score(&s->model, value);
     prong_writer *w = prong_job_result(job);
-    prong_writer_map(w, 6);
+    prong_writer_map(w, 7);
     prong_writer_key(w, "score");
     prong_writer_double(w, m.score);
-    prong_writer_key(w, "anomaly");
-    prong_writer_bool(w, m.anomaly);
+    prong_writer_key(w, "outlier");
+    prong_writer_bool(w, m.outlier);
     prong_writer_key(w, "expected");
     prong_writer_double(w, m.expected);
     prong_writer_key(w, "spread");
     prong_writer_double(w, m.spread);
     prong_writer_key(w, "samples");
     prong_writer_uint(w, s->model.count);
+    prong_writer_key(w, "ready");
+    prong_writer_bool(w, m.ready);
     prong_writer_key(w, "replica");
     prong_writer_string(w, prong_worker_name(prong_job_worker(job)));
     return PRONG_OK;

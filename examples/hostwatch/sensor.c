@@ -1,6 +1,7 @@
 /* The worker `sensor`: measures this machine ten times a second and tells it as events.
  *
- *   sensor.cpu     {cpu: 0..1, cpu0: 0..1, ...}    share of the time that the cores were at work
+ *   sensor.cpu     {cpu: 0..1, cpu0: 0..1, ...,    share of the time that the cores were at work;
+ *                   running: N}                    processes that run or wait for a core
  *   sensor.memory  {used: 0..1}                    share of the memory that is in use
  *   sensor.disk    {read: MB/s, write: MB/s}       all whole disks together
  *   sensor.net     {receive: MB/s, send: MB/s}     all interfaces but the loopback together
@@ -56,33 +57,47 @@ tell(struct sensor *s, prong_worker *worker, const char *topic)
     prong_writer_reset(s->writer);
 }
 
+/* One line of /proc/stat: the share of a core, or of all, since the last look. */
+static bool
+read_share(struct sensor *s, const char *line, uint32_t core, char name[16], double *share)
+{
+    double user, nice, system, idle, iowait = 0, irq = 0, softirq = 0, steal = 0;
+    if (sscanf(line, "%15s %lf %lf %lf %lf %lf %lf %lf %lf", name, &user, &nice, &system, &idle,
+               &iowait, &irq, &softirq, &steal) < 5 ||
+        strncmp(name, "cpu", 3) != 0) {
+        return false;
+    }
+    const double busy = user + nice + system + irq + softirq + steal;
+    const double worked = grown(&s->busy[core], busy);
+    const double all = grown(&s->total[core], busy + idle + iowait);
+    *share = all > 0 ? worked / all : 0;
+    return true;
+}
+
+/* Where all cores are at work already their shares cannot show that there is more to do. The number
+ * of processes that want one does. */
 static void
 look_at_cpu(struct sensor *s, prong_worker *worker)
 {
     char line[512], name[CORES_MAX + 1][16];
-    double share[CORES_MAX + 1];
+    double share[CORES_MAX + 1], running = 0;
     uint32_t count = 0;
     FILE *f = fopen("/proc/stat", "re");
-    while (f != NULL && count <= CORES_MAX && fgets(line, sizeof line, f) != NULL) {
-        double user, nice, system, idle, iowait = 0, irq = 0, softirq = 0, steal = 0;
-        if (sscanf(line, "%15s %lf %lf %lf %lf %lf %lf %lf %lf", name[count], &user, &nice, &system,
-                   &idle, &iowait, &irq, &softirq, &steal) < 5 ||
-            strncmp(name[count], "cpu", 3) != 0) {
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (count <= CORES_MAX && read_share(s, line, count, name[count], &share[count])) {
+            count++;
+        } else if (sscanf(line, "procs_running %lf", &running) == 1) {
             break;
         }
-        const double busy = user + nice + system + irq + softirq + steal;
-        const double worked = grown(&s->busy[count], busy);
-        const double all = grown(&s->total[count], busy + idle + iowait);
-        share[count] = all > 0 ? worked / all : 0;
-        count++;
     }
     if (f != NULL) {
         (void)fclose(f);
     }
-    prong_writer_map(s->writer, count);
+    prong_writer_map(s->writer, count + 1);
     for (uint32_t i = 0; i < count; i++) {
         pair(s->writer, name[i], share[i]);
     }
+    pair(s->writer, "running", running);
     tell(s, worker, "sensor.cpu");
 }
 

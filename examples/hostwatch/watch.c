@@ -1,24 +1,33 @@
-/* The frontend `watch`: lets the detector score every sample, and prints what is unusual as it
- * happens.
+/* The frontend `watch`: lets the detector score every sample, and tells what is unusual as it
+ * happens: episodes (see episode.h), each when it begins and when it ends, as lines on stdout and
+ * as events (see tell.h).
  *
  *   watch [--seconds N]      ends then, or at SIGINT or SIGTERM, with a summary on stdout
  *
- * Calls are not waited for one by one: up to IN_FLIGHT_MAX are on their way at a time, and their
- * outcomes are taken as they come. */
-#include <prong/prong.h>
+ * Calls are not waited for one by one: up to IN_FLIGHT_MAX are on their way at a time. Their
+ * answers are taken in the order of the samples, because an episode is a matter of order: after the
+ * death of a replica the hub runs its calls once more elsewhere, and those asked later overtake
+ * them. The episodes are kept here for that reason, too: a replica that dies takes none along. */
+#include "tell.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { IN_FLIGHT_MAX = 64, NAME_MAX_BYTES = 96, CALL_MS = 5000, REST_MS = 200 };
+enum { IN_FLIGHT_MAX = 64, SERIES_MAX = 512, NAME_BYTES = 96, CALL_MS = 5000, REST_MS = 200 };
+
+struct series {
+    char name[NAME_BYTES];
+    struct episode episode;
+};
 
 /* One call on its way: what was asked. */
 struct asked {
-    prong_reply *reply;
-    char series[NAME_MAX_BYTES];
+    prong_reply *reply; /* NULL: it could not be sent */
+    struct series *series;
     double value;
     int64_t time_us;
     bool again; /* it is the second try */
@@ -27,8 +36,12 @@ struct asked {
 struct watch {
     prong_client *hub;
     prong_writer *writer;
-    struct asked asked[IN_FLIGHT_MAX];
-    unsigned long events, calls, answers, repeated, failures, anomalies;
+    struct tell tell;
+    struct asked asked[IN_FLIGHT_MAX]; /* a ring, oldest at `first` */
+    size_t first, count;
+    struct series series[SERIES_MAX];
+    size_t series_count;
+    unsigned long events, calls, answers, again, failed, episodes;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -40,18 +53,18 @@ interrupt(int signal)
     interrupted = 1;
 }
 
+/* ---- answers -------------------------------------------------------------------------------- */
+
 static bool
 start(struct watch *w, struct asked *a)
 {
-    const prong_call_options options = {
-        .size_bytes = sizeof options, .timeout_ms = CALL_MS, .tag = (uint64_t)(a - w->asked)};
+    const prong_call_options options = {.size_bytes = sizeof options, .timeout_ms = CALL_MS};
     prong_value args;
+    a->reply = NULL;
     prong_writer_reset(w->writer);
     prong_writer_map(w->writer, 2);
-    prong_writer_key(w->writer, "series");
-    prong_writer_string(w->writer, a->series);
-    prong_writer_key(w->writer, "value");
-    prong_writer_double(w->writer, a->value);
+    tell_string(w->writer, "series", a->series->name);
+    tell_double(w->writer, "value", a->value);
     w->calls++;
     return prong_writer_finish(w->writer, &args) == PRONG_OK &&
            prong_call_async(w->hub, "detector", "score", &args, &options, &a->reply) == PRONG_OK;
@@ -65,101 +78,115 @@ number(const prong_value *map, const char *key)
     return prong_value_find(map, key, &v) && prong_value_double(&v, &d) ? d : 0;
 }
 
-static void
-print_anomaly(const struct asked *a, const prong_value *answer)
+static struct answer
+read_answer(const prong_value *map)
 {
-    char when[32];
-    struct tm tm;
-    const time_t seconds = (time_t)(a->time_us / 1000000);
     prong_value v;
-    char *replica = prong_value_find(answer, "replica", &v) ? prong_value_string(&v) : NULL;
-    (void)strftime(when, sizeof when, "%H:%M:%S", gmtime_r(&seconds, &tm));
-    (void)printf("%s.%03d  %-14s %8.3f  usually %.3f +- %.3f  score %6.1f  (%s)\n", when,
-                 (int)(a->time_us / 1000 % 1000), a->series, a->value, number(answer, "expected"),
-                 number(answer, "spread"), number(answer, "score"),
-                 replica != NULL ? replica : "?");
-    (void)fflush(stdout);
-    prong_free(replica);
-}
-
-/* Tell others, too: an event that anybody can subscribe to. */
-static void
-emit_anomaly(struct watch *w, const struct asked *a, const prong_value *answer)
-{
-    prong_value payload;
-    prong_writer_reset(w->writer);
-    prong_writer_map(w->writer, 3);
-    prong_writer_key(w->writer, "series");
-    prong_writer_string(w->writer, a->series);
-    prong_writer_key(w->writer, "value");
-    prong_writer_double(w->writer, a->value);
-    prong_writer_key(w->writer, "score");
-    prong_writer_double(w->writer, number(answer, "score"));
-    if (prong_writer_finish(w->writer, &payload) == PRONG_OK) {
-        (void)prong_post(w->hub, "watch.anomaly", &payload); /* it was printed already */
+    const char *name;
+    size_t len;
+    struct answer answer = {
+        .score = number(map, "score"),
+        .expected = number(map, "expected"),
+        .spread = number(map, "spread"),
+        .replica = "?",
+    };
+    (void)(prong_value_find(map, "ready", &v) && prong_value_bool(&v, &answer.ready));
+    if (prong_value_find(map, "replica", &v) && prong_value_text(&v, &name, &len)) {
+        (void)snprintf(answer.replica, sizeof answer.replica, "%.*s", (int)len, name);
     }
+    return answer;
 }
 
-/* An outcome: an answer, or an error that says whether the method may have begun. */
 static void
+tell_failure(struct watch *w, const struct asked *a)
+{
+    static const char *const began[] = {"no", "maybe", "yes"};
+    w->failed++;
+    w->tell.failed++;
+    (void)fprintf(stderr, "score of %s failed: %s, began %s: %s\n", a->series->name,
+                  prong_err_name(prong_reply_code(a->reply)), began[prong_reply_began(a->reply)],
+                  prong_reply_message(a->reply));
+}
+
+static void
+take_answer(struct watch *w, const struct asked *a)
+{
+    const struct answer answer = read_answer(prong_reply_value(a->reply));
+    const struct tell_sample sample = {a->series->name, a->value, a->time_us, &answer};
+    const enum episode_change change =
+        episode_step(&a->series->episode, answer.ready ? answer.score : 0, a->time_us);
+    w->episodes += change == EPISODE_BEGIN;
+    tell_count(&w->tell, answer.replica);
+    tell_change(&w->tell, &sample, &a->series->episode, change);
+}
+
+/* The outcome of a call: an answer, or an error that says whether the method may have begun. False:
+ * it is asked once more. */
+static bool
 take(struct watch *w, struct asked *a)
 {
     const prong_err code = prong_reply_code(a->reply);
     const prong_began began = prong_reply_began(a->reply);
-    prong_value v;
-    bool anomaly = false;
+    tell_enter(&w->tell, a->time_us);
     if (code == PRONG_OK) {
-        const prong_value *answer = prong_reply_value(a->reply);
         w->answers++;
-        if (prong_value_find(answer, "anomaly", &v) && prong_value_bool(&v, &anomaly) && anomaly) {
-            w->anomalies++;
-            print_anomaly(a, answer);
-            emit_anomaly(w, a, answer);
-        }
+        take_answer(w, a);
+    } else if (code == PRONG_NOT_FOUND && began == PRONG_BEGAN_YES) {
+        w->answers++; /* we were faster: the detector has not seen this series yet */
     } else if (code != PRONG_NOT_FOUND && began == PRONG_BEGAN_NO && !a->again) {
         /* It never began, so asking once more is safe whatever the method does. */
         prong_reply_free(a->reply);
         a->again = true;
-        w->repeated++;
+        w->again++;
+        w->tell.again++;
         if (start(w, a)) {
-            return;
+            return false;
         }
-        a->reply = NULL;
+        tell_failure(w, a);
     } else {
-        w->failures++;
-        (void)fprintf(stderr, "score of %s failed: %s, began %s: %s\n", a->series,
-                      prong_err_name(code),
-                      began == PRONG_BEGAN_NO      ? "no"
-                      : began == PRONG_BEGAN_MAYBE ? "maybe"
-                                                   : "yes",
-                      prong_reply_message(a->reply));
+        tell_failure(w, a);
     }
     prong_reply_free(a->reply);
-    a->reply = NULL;
+    return true;
 }
 
-/* Take outcomes: those that are there, or wait for one when there is no room. */
+/* Take the outcomes that are there, the oldest first; wait for that one at most so long. */
 static void
-collect(struct watch *w, int32_t timeout_ms)
+take_all(struct watch *w, int32_t timeout_ms)
 {
-    prong_reply *reply;
-    while (prong_wait_any(w->hub, timeout_ms, &reply) == PRONG_OK) {
-        take(w, &w->asked[prong_reply_tag(reply)]);
-        timeout_ms = 0;
+    while (w->count > 0) {
+        struct asked *a = &w->asked[w->first];
+        if (prong_reply_wait(a->reply, timeout_ms) != PRONG_OK) {
+            return;
+        }
+        if (take(w, a)) {
+            w->first = (w->first + 1) % IN_FLIGHT_MAX;
+            w->count--;
+            timeout_ms = timeout_ms == PRONG_FOREVER ? PRONG_FOREVER : 0;
+        }
     }
 }
 
-static struct asked *
-room(struct watch *w)
+/* ---- samples -------------------------------------------------------------------------------- */
+
+/* The series of a topic "sensor.cpu" and a key "cpu0"; NULL when there are too many. */
+static struct series *
+series_get(struct watch *w, const char *topic, const char *key, size_t key_len)
 {
-    for (;;) {
-        for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
-            if (w->asked[i].reply == NULL) {
-                return &w->asked[i];
-            }
+    char name[NAME_BYTES] = "";
+    (void)snprintf(name, sizeof name, "%s.%.*s", topic + strlen("sensor."), (int)key_len, key);
+    for (size_t i = 0; i < w->series_count; i++) {
+        if (strcmp(w->series[i].name, name) == 0) {
+            return &w->series[i];
         }
-        collect(w, CALL_MS);
     }
+    if (w->series_count == SERIES_MAX) {
+        return NULL;
+    }
+    struct series *s = &w->series[w->series_count++];
+    *s = (struct series){0};
+    memcpy(s->name, name, sizeof s->name);
+    return s;
 }
 
 /* Every number of a sensor's event is scored. */
@@ -174,16 +201,23 @@ ask(struct watch *w, const prong_event *event)
         const char *text;
         size_t len;
         double v;
-        if (!prong_value_text(&key, &text, &len) || !prong_value_double(&value, &v)) {
+        if (!prong_value_text(&key, &text, &len) || !prong_value_double(&value, &v) ||
+            !isfinite(v)) {
             continue;
         }
-        struct asked *a = room(w);
-        *a = (struct asked){.value = v, .time_us = event->time_us};
-        (void)snprintf(a->series, sizeof a->series, "%s.%.*s", event->topic + strlen("sensor."),
-                       (int)len, text);
-        if (!start(w, a)) {
-            w->failures++;
-            a->reply = NULL;
+        while (w->count == IN_FLIGHT_MAX) {
+            take_all(w, CALL_MS);
+        }
+        struct series *series = series_get(w, event->topic, text, len);
+        if (series == NULL) {
+            continue;
+        }
+        struct asked *a = &w->asked[(w->first + w->count) % IN_FLIGHT_MAX];
+        *a = (struct asked){.series = series, .value = v, .time_us = event->time_us};
+        if (start(w, a)) {
+            w->count++;
+        } else {
+            tell_failure(w, a);
         }
     }
 }
@@ -199,23 +233,20 @@ watch(struct watch *w, time_t end)
     }
     while (!interrupted && (end == 0 || time(NULL) < end)) {
         const prong_event *event;
-        if (prong_subscription_next(events, REST_MS, &event) == PRONG_OK) {
+        (void)prong_dispatch(w->hub, REST_MS); /* whatever comes: events, outcomes, neither */
+        while (!interrupted && prong_subscription_next(events, 0, &event) == PRONG_OK) {
             ask(w, event);
         }
-        collect(w, 0);
+        take_all(w, 0);
     }
     const unsigned long lost = (unsigned long)prong_subscription_lost(events);
     prong_subscription_free(events);
-    for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
-        while (w->asked[i].reply != NULL) {
-            (void)prong_reply_wait(w->asked[i].reply, PRONG_FOREVER); /* each has a deadline */
-            take(w, &w->asked[i]);
-        }
-    }
+    take_all(w, PRONG_FOREVER); /* each call has a deadline */
+    tell_enter(&w->tell, 0);
     (void)printf(
         "watch: %lu events, %lu lost, %lu calls, %lu answers, %lu asked again, %lu failed, "
-        "%lu anomalies\n",
-        w->events, lost, w->calls, w->answers, w->repeated, w->failures, w->anomalies);
+        "%lu episodes\n",
+        w->events, lost, w->calls, w->answers, w->again, w->failed, w->episodes);
     return 0;
 }
 
@@ -238,6 +269,7 @@ main(int argc, char *argv[])
         (void)fprintf(stderr, "watch: %s\n", w.writer == NULL ? "out of memory" : error);
         return 7;
     }
+    w.tell = (struct tell){.hub = w.hub, .writer = w.writer};
     const int code = watch(&w, end);
     prong_client_free(w.hub);
     prong_writer_free(w.writer);

@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+"""What a run of the demo has shown, from its events, and whether that is enough.
+
+    prong events 'demo.>' 'sensor.>' 'watch.>' 'hub.worker.>' --from oldest --until demo.end -o jsonl | report.py
+    prong events sensor.cpu watch.anomaly -o jsonl | report.py --settle MIN MAX
+
+The first prints, for each series, the episodes in the quiet seconds beside those in the disturbance, when
+it was detected and by which replica, and what the killed replica meant for the calls. It ends with 1 and
+says why when the run does not prove that a disturbance is detected: no episode began in any of the series
+that it has to raise (is_judged) and did raise (rose), or these had as much of it in the quiet seconds, or no
+replica was replaced.
+The second ends when MIN samples have come and none of these series is unusual, or after MAX.
+
+Only what stands in the events counts: how much of the time was unusual, never how fast the machine is.
+Python 3 standard library only.
+"""
+import collections
+import datetime
+import json
+import statistics
+import sys
+
+SETTLED = 20                # samples without an episode that make an end of --settle
+CONTRAST = 2                # so many times as much of a disturbance is unusual as of quiet seconds, at least
+SLOT_US = 100_000           # of watch.answers
+US = 1_000_000
+
+
+def is_judged(series):
+    """Hashing takes the cores, or where others had them all makes more processes wait, and reads the disk."""
+    return series.startswith("cpu.") or series == "disk.read"
+
+
+def time_us(event):
+    moment = datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+    return round(moment.timestamp() * US)
+
+
+def clock(us):
+    return datetime.datetime.fromtimestamp(us / US, datetime.timezone.utc).strftime("%H:%M:%S.%f")[:-3]
+
+
+class Problem(Exception):
+    """Why the run proves nothing."""
+
+
+class Episode:
+    def __init__(self, told, payload):
+        self.told, self.end = told, None          # when we knew; that it is over
+        self.series, self.score, self.replica = payload["series"], payload["score"], payload["replica"]
+        self.is_up = payload["value"] > payload["expected"]
+        self.began = payload["began_us"]          # its first sample
+
+    def share_of(self, begin, end):
+        """How much of this time it was known to go on."""
+        last = end if self.end is None else min(end, self.end)
+        return max(0, last - max(begin, self.told)) / (end - begin)
+
+
+class Run:
+    """The events of a run, taken apart."""
+
+    def __init__(self, events):
+        self.phases, self.episodes, self.lives, self.answers = {}, [], [], []
+        self.samples = collections.defaultdict(list)
+        phase, last, going = None, None, {}
+        for event in events:
+            last, topic, payload = time_us(event), event["topic"], event["payload"]
+            if topic == "demo.phase":
+                if phase:
+                    self.phases[phase][1] = last
+                phase = payload["name"]
+                self.phases[phase] = [last, None]
+            elif topic.startswith("sensor."):
+                for key, value in payload.items():
+                    self.samples[f"{topic[7:]}.{key}"].append((last, value))
+            elif topic == "watch.anomaly":
+                self.change(going, last, payload)
+            elif topic == "watch.answers":
+                self.answers.append(payload)
+            elif topic.startswith("hub.worker."):
+                self.lives.append((last, topic[11:], payload))
+        if phase:
+            self.phases[phase][1] = last
+        for name in ("quiet", "disturbance"):
+            if name not in self.phases or self.phases[name][0] >= self.phases[name][1]:
+                raise Problem(f"there is no {name} in these events")
+
+    def change(self, going, now, payload):
+        if payload["state"] == "begin":
+            going[payload["series"]] = Episode(now, payload)
+            self.episodes.append(going[payload["series"]])
+        elif payload["series"] in going:
+            episode = going.pop(payload["series"])
+            episode.end = now
+
+    def seconds(self, phase):
+        begin, end = self.phases[phase]
+        return (end - begin) / US
+
+    def begun(self, phase, series=None):
+        begin, end = self.phases[phase]
+        return [e for e in self.episodes if begin <= e.told < end and series in (None, e.series)]
+
+    def share(self, phase, series):
+        """How much of the phase this series was in an episode."""
+        return sum(e.share_of(*self.phases[phase]) for e in self.episodes if e.series == series)
+
+    def quantile(self, phase, series, share):
+        begin, end = self.phases[phase]
+        values = sorted(value for us, value in self.samples[series] if begin <= us < end)
+        return values[int(len(values) * share)] if values else float("nan")
+
+    def rose(self, series):
+        """Half of the samples in the disturbance are above nine tenths of those in the quiet seconds."""
+        return self.quantile("disturbance", series, 0.5) > self.quantile("quiet", series, 0.9)
+
+    def detections(self, series):
+        """Episodes that began in the disturbance and show it."""
+        return [e for e in self.begun("disturbance", series) if e.is_up] if self.rose(series) else []
+
+
+def print_series(run):
+    """A row for each series: what was usual, what was detected."""
+    quiet, disturbed = run.seconds("quiet"), run.seconds("disturbance")
+    print(f"{'':14} {f'quiet, {quiet:.1f} s':^37}   {f'disturbance, {disturbed:.1f} s':^28}")
+    print(f"{'series':14} {'median':>8} {'90 % <=':>8} {'episodes':>9} {'unusual':>9}   {'median':>8} {'episodes':>9} "
+          f"{'unusual':>9}   first detected")
+    for series in sorted(run.samples, key=lambda s: (not is_judged(s), s)):
+        row = f"{series + ('' if is_judged(series) else ' *'):14}"
+        for phase, quantiles in (("quiet", (0.5, 0.9)), ("disturbance", (0.5,))):
+            row += "".join(f" {run.quantile(phase, series, q):8.3f}" for q in quantiles)
+            row += f" {len(run.begun(phase, series)):9} {run.share(phase, series):9.0%}  "
+        for first in run.detections(series)[:1]:
+            after = (first.told - run.phases["disturbance"][0]) / US
+            row += f" after {after:.1f} s, score {first.score:.1f} by {first.replica}"
+        print(row.rstrip())
+    print("* not judged: the disturbance need not raise it\n")
+
+
+def judge_detection(run):
+    """The first detection; Problem when there is none, or when the same series were no quieter before."""
+    judged = [s for s in sorted(run.samples) if is_judged(s)]
+    series = [s for s in judged if run.detections(s)]
+    if not series:
+        change = ", ".join(f"{s} {run.quantile('quiet', s, 0.9):.2f} and {run.quantile('disturbance', s, 0.5):.2f}"
+                           for s in judged)
+        raise Problem("the disturbance was not detected: of the series that it has to raise none began an episode and "
+                      "was half of the time above nine tenths of the quiet samples (nine tenths of the quiet ones up "
+                      f"to, half of the others from: {change or 'no samples'})")
+    print(f"It was detected in {', '.join(series)}. In these together:")
+    rates = []
+    for phase in ("quiet", "disturbance"):
+        count = sum(len(run.begun(phase, s)) for s in series)
+        minute = 60 * count / run.seconds(phase)
+        share = statistics.mean(run.share(phase, s) for s in series)
+        rates.append((minute, share))
+        print(f"  {phase:12} {count:2} episodes, {minute:.1f} a minute, {share:.0%} of the time unusual")
+    (minute, share), (minute_then, share_then) = rates
+    if minute >= minute_then or CONTRAST * share > share_then:
+        raise Problem(f"the quiet seconds were not quiet: {minute:.1f} episodes a minute and {share:.0%} of the time "
+                      f"unusual, in the disturbance {minute_then:.1f} and {share_then:.0%}. Is this machine busy with "
+                      "something else?")
+    return min((run.detections(s)[0] for s in series), key=lambda e: e.told)
+
+
+def judge_replacement(run):
+    """(pid before, pid after) of the replica that was killed in the disturbance; tells who answered."""
+    begin, end = run.phases["disturbance"]
+    died = next(((us, p) for us, what, p in run.lives if what == "exited" and begin <= us < end), None)
+    if died is None:
+        raise Problem("no replica died in the disturbance")
+    killed, before = died
+    name = before["replica"]
+    back = next(((us, p) for us, what, p in run.lives
+                 if what == "ready" and us > killed and p["replica"] == name), None)
+    if back is None or back[1]["pid"] == before["pid"]:
+        raise Problem(f"{name} was not replaced")
+    ready, after = back
+    print(f"{clock(killed)}  {name}, pid {before['pid']}: {before['reason']}, {(killed - begin) / US:.1f} s into the "
+          f"disturbance")
+    print(f"{clock(ready)}  {name}, pid {after['pid']}: ready, {(ready - killed) / US:.2f} s later")
+    print_answers(run, killed, ready)
+    later = collections.Counter()
+    for slot in run.answers:
+        if slot["from_us"] >= ready:
+            later.update(slot["by"])
+    if not later[name]:
+        raise Problem(f"the new {name} answered no call")
+    if not sum(later.values()) > later[name]:
+        raise Problem(f"after the death of {name} no other replica answered a call")
+    return name, before["pid"], after["pid"]
+
+
+def print_answers(run, killed, ready):
+    """Who scored the samples: meanwhile, and second by second around the death."""
+    meanwhile, seconds, failed = collections.Counter(), collections.defaultdict(collections.Counter), 0
+    for slot in run.answers:
+        if killed <= slot["from_us"] and slot["from_us"] + SLOT_US <= ready:
+            meanwhile.update(slot["by"])
+        second = (slot["from_us"] - killed) // US
+        if -3 <= second <= 4:
+            seconds[second].update(slot["by"])
+        failed += slot["failed"]
+    who = ", ".join(f"{replica} {count}" for replica, count in sorted(meanwhile.items()))
+    print(f"samples scored meanwhile: {who or 'none'}; failed in the whole run: {failed}")
+    print("samples scored in each second, from its death:")
+    print(f"  {'second':12}" + "".join(f"{second:+5}" for second in sorted(seconds)))
+    for replica in sorted({r for by in seconds.values() for r in by}):
+        print(f"  {replica:12}" + "".join(f"{by[replica]:5}" for _, by in sorted(seconds.items())))
+
+
+def report(events):
+    """Prints it; the last line says what was shown. Raises Problem."""
+    run = Run(events)
+    print_series(run)
+    first = judge_detection(run)
+    print()
+    name, before, after = judge_replacement(run)
+    delay = (first.told - run.phases["disturbance"][0]) / US
+    print(f"\ndetected {delay:.1f} s after the start of the disturbance in {first.series}, scored {first.score:.1f} by "
+          f"{first.replica}; {name} was replaced, pid {before} by {after}")
+
+
+def settle(events, least, most):
+    """Whether nothing judged is unusual any longer."""
+    going, samples, since = set(), 0, 0
+    for event in events:
+        payload = event["payload"]
+        if event["topic"] == "watch.anomaly" and is_judged(payload["series"]):
+            (going.add if payload["state"] == "begin" else going.discard)(payload["series"])
+        elif event["topic"] == "sensor.cpu":
+            samples += 1
+            since = 0 if going else since + 1
+        if samples >= least and since >= SETTLED or samples >= most:
+            break
+    print(f"{samples / 10:.0f} s" + (f"; still unusual: {', '.join(sorted(going))}" if going else ""))
+
+
+def main():
+    events = (json.loads(line) for line in sys.stdin)
+    if len(sys.argv) == 4 and sys.argv[1] == "--settle":
+        settle(events, int(sys.argv[2]), int(sys.argv[3]))
+        return 0
+    if len(sys.argv) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        report(events)
+    except Problem as problem:
+        sys.stdout.flush()
+        print(f"report: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
