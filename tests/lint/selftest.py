@@ -53,6 +53,8 @@ CASES = {
          ["examples/e.c:1:"]),
         ("nng outside proto/link", [], {"broker/shell/s.c": "#include <nng/nng.h>\n"}, 1,
          ["broker/shell/s.c:1:", "nng/nng.h"]),
+        ("a test goes behind its framework", [], {"tests/unit/t.c": "#include <criterion/criterion.h>\n"}, 1,
+         ["tests/unit/t.c:1:", "tests/support"]),
         ("module is not named", [], {"proto/a.c": '#include "a.h"\n', "proto/a.h": ""}, 1,
          ["proto/a.c:1:", "module"]),
         ("climbing", [], {"proto/a.c": '#include "../broker/core/c.h"\n'}, 1, ["proto/a.c:1:", "climbs"]),
