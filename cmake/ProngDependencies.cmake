@@ -1,5 +1,8 @@
 # Every outside library is looked for here, and a missing one is named with its Debian package.
-find_package(PkgConfig REQUIRED)
+find_package(PkgConfig QUIET)
+if(NOT PKG_CONFIG_FOUND)
+  message(FATAL_ERROR "Prong needs pkg-config: install it with 'apt-get install pkg-config'")
+endif()
 
 function(prong_find_pkg var package)
   foreach(name ${ARGN})
@@ -17,9 +20,14 @@ prong_find_pkg(msgpack libmsgpack-dev msgpack-c msgpackc msgpack)
 prong_find_pkg(yaml libyaml-dev yaml-0.1)
 prong_find_pkg(jansson libjansson-dev jansson)
 
-find_package(nng QUIET)
+# nng 2 has another API; its package says itself that it does not stand in for 1.
+find_package(nng 1.5 QUIET)
 if(NOT nng_FOUND)
-  message(FATAL_ERROR "Prong needs nng 1.5 or newer: install it with 'apt-get install libnng-dev'")
+  set(found "")
+  if(nng_CONSIDERED_VERSIONS)
+    set(found " (found: ${nng_CONSIDERED_VERSIONS})")
+  endif()
+  message(FATAL_ERROR "Prong needs nng 1.5 or newer, but not 2${found}: install it with 'apt-get install libnng-dev'")
 endif()
 
 find_path(UTHASH_INCLUDE uthash.h)
@@ -27,3 +35,12 @@ if(NOT UTHASH_INCLUDE)
   message(FATAL_ERROR "Prong needs uthash.h: install it with 'apt-get install uthash-dev'")
 endif()
 find_package(Threads REQUIRED)
+
+if(PRONG_TESTS)
+  find_package(Python3 QUIET COMPONENTS Interpreter)
+  if(NOT Python3_FOUND)
+    message(FATAL_ERROR
+            "The tests need Python 3: install it with 'apt-get install python3', or configure with "
+            "-DPRONG_TESTS=OFF.")
+  endif()
+endif()

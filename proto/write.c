@@ -4,7 +4,8 @@
 #include <msgpack.h>
 #include <string.h>
 
-/* msgpack-c writes through this; a failure is kept in the buffer, so it is not told twice. */
+/* msgpack-c writes through this; a failure is kept in the buffer, so it is not told twice. Hence
+ * every (void) in this file: the packer fails only when this does. */
 static int
 append(void *data, const char *bytes, size_t len)
 {

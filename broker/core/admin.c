@@ -630,7 +630,7 @@ do_down(struct request *q)
     done(q);
     if (!q->hub->stopping) {
         q->hub->stopping = true;
-        (void)effect_add(q->hub, HUB_OUT_STOPPING);
+        (void)effect_add(q->hub, HUB_OUT_STOPPING); /* without memory the whole step fails */
         worker_stop_all(q->hub, false);
     }
     worker_end_check(q->hub);

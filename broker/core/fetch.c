@@ -222,7 +222,7 @@ answer(struct hub *hub, struct slot *slot, uint32_t count)
         return;
     }
     struct buf *b = slot_begin(slot);
-    (void)buf_reserve(b, items.len + 64);
+    (void)buf_reserve(b, items.len + 64); /* a failure shows when b is sent */
     write_op(b, WIRE_EVENTS);
     write_uint(b, hub->history);
     write_uint(b, f->from);

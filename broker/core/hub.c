@@ -162,7 +162,7 @@ stop(struct hub *hub)
     const bool again = hub->stopping;
     hub->stopping = true;
     if (!again) {
-        (void)effect_add(hub, HUB_OUT_STOPPING);
+        (void)effect_add(hub, HUB_OUT_STOPPING); /* without memory the whole step fails */
     }
     worker_stop_all(hub, again);
     worker_end_check(hub);

@@ -423,7 +423,7 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     buf_reset(&r->commands, 0);
     r->command_count = 0;
     life_end_calls(hub, r, "the worker died while it had the call", true);
-    (void)set_process(hub, r, 0);
+    (void)set_process(hub, r, 0); /* taking it away cannot fail */
     const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING
                                                                  : follow(hub, r, verdict);

@@ -131,7 +131,7 @@ file_rotate(const struct output *o, struct stream *s)
     }
     if (s->backups == 0) {
         file_name(o, s, 0, from, sizeof from);
-        (void)unlink(from);
+        (void)unlink(from); /* one that stays grows on, and the next line tries again */
     }
     file_open(o, s);
 }

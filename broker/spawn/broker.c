@@ -1,3 +1,5 @@
+/* The broker's process as the spawner sees it: its start, greeting, death and restart. What the
+ * broker asks for is read in requests.c. Runs in the spawner. */
 #include "broker/spawn/broker.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* Owns the spawner's end of the pair to the broker and the queue before it; what is queued is
+ * decided elsewhere. Runs in the spawner. */
 #include "broker/spawn/broker_link.h"
 
 #include <poll.h>

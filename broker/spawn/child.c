@@ -1,3 +1,5 @@
+/* From fork to exec, and the pipe that tells how it went; reaping is not its business. Runs in the
+ * spawner, and in the child until exec: there async-signal-safe calls only. */
 #include "broker/spawn/child.h"
 
 #include <errno.h>

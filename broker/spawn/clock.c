@@ -1,3 +1,4 @@
+/* The time and what poll needs of it; keeps no state. Runs in keeper and spawner. */
 #include "broker/spawn/clock.h"
 
 #include <limits.h>

@@ -1,3 +1,5 @@
+/* Records over the pair of keeper and spawner, which owns its socket elsewhere; what they mean is
+ * decided there. Runs in both. */
 #include "broker/spawn/control.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Owns what is known of workers, their ends and adopted processes, and their descriptors; starts
+ * and kills nobody. Runs in the spawner. */
 #include "broker/spawn/family.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* The keeper's loop, from the fork of the spawner to the last sweep. Lock and socket are rundir's,
+ * the broker and all workers the spawner's. Runs in the keeper. */
 #include "broker/spawn/keeper.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Counts the broker's deaths; whoever asks starts it again or gives up. Runs in the spawner. */
 #include "broker/spawn/ladder.h"
 
 #include <sys/wait.h>

@@ -1,3 +1,5 @@
+/* One line, one write; levels are not filtered and files not rotated. Runs in prongd before it
+ * forks, in the keeper and in the spawner. */
 #include "broker/spawn/log.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* One datagram to the service manager; when and what is the keeper's business. Runs in the keeper.
+ */
 #include "broker/spawn/notify.h"
 
 #include <errno.h>

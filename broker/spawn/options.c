@@ -1,3 +1,5 @@
+/* The table of prongd's arguments; what they mean is decided in main.c. Runs in prongd before it
+ * forks. */
 #include "broker/spawn/options.h"
 
 #include <stddef.h>

@@ -1,3 +1,5 @@
+/* Judges adopted processes and kills those of nobody; reaping is workers.c's. Runs in the spawner.
+ */
 #include "broker/spawn/orphans.h"
 
 #include <errno.h>

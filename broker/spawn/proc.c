@@ -1,3 +1,4 @@
+/* Reads /proc and changes nothing. Runs in the spawner, and in the keeper for its last sweep. */
 #include "broker/spawn/proc.h"
 
 #include <ctype.h>

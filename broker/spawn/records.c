@@ -1,3 +1,5 @@
+/* Packing, checking, sending and receiving records; what they ask for is decided at either end.
+ * Runs in the spawner and in the broker. */
 #include "broker/spawn/records.h"
 
 #include <assert.h>

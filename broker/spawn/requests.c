@@ -1,3 +1,5 @@
+/* Reads what the broker asks and hands it on: to workers.c, family.c, the keeper. The link's
+ * descriptor is broker_link.c's. Runs in the spawner. */
 #include "broker/spawn/requests.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Owns the descriptors of the runtime directory and of its lock; makes no socket, but removes a
+ * dead hub's. Runs in prongd before it forks; keeper and spawner remove the socket at the end. */
 #include "broker/spawn/rundir.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* The spawner's loop and its state; how the broker and workers are started, read and reaped stands
+ * in broker.c, requests.c and workers.c. Runs in the spawner. */
 #include "broker/spawn/spawner.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Kills and reaps whatever is below the process that calls it; knows neither workers nor brokers.
+ * Runs in keeper and spawner, each at its own end. */
 #include "broker/spawn/sweep.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Starts and reaps workers and tells the broker; which ones, and whether again, is the broker's
+ * business, and what is known of them family.c's. Runs in the spawner. */
 #include "broker/spawn/workers.h"
 
 #include <errno.h>

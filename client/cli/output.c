@@ -183,6 +183,7 @@ put_object(const struct cli *cli, const struct failure *f)
         prong_writer_nil(w);
     }
     if (prong_writer_finish(w, &object) == PRONG_OK) {
+        /* What fails here is told on stderr; the exit code is that of `f` all the same. */
         (void)put_json(cli, &object, cli->out_is_terminal && form == OUTPUT_JSON);
     }
     prong_writer_free(w);

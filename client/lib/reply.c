@@ -55,7 +55,7 @@ set_outcome(struct prong_reply *r, const struct session_outcome *o)
         message = span_text(r->problem);
     }
     const struct span object = r->code == PRONG_OK ? o->value : o->details;
-    (void)buf_reserve(&r->outcome, message.len + 1 + object.len);
+    (void)buf_reserve(&r->outcome, message.len + 1 + object.len); /* see .failed below */
     buf_put(&r->outcome, message.data, message.len);
     buf_put(&r->outcome, "", 1);
     buf_put(&r->outcome, object.data, object.len);

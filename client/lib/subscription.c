@@ -215,7 +215,7 @@ decode(struct prong_subscription *s)
     const struct span source = RECORD_FIELD(&r, EVENT_ITEM, SOURCE)->item.bytes;
     const struct span payload = RECORD_FIELD(&r, EVENT_ITEM, PAYLOAD)->raw;
     buf_reset(&s->texts, WIRE_TEXT_BYTES_MAX);
-    (void)buf_reserve(&s->texts, topic.len + source.len + 2);
+    (void)buf_reserve(&s->texts, topic.len + source.len + 2); /* see .failed below */
     buf_put(&s->texts, topic.data, topic.len);
     buf_put(&s->texts, "", 1);
     buf_put(&s->texts, source.data, source.len);

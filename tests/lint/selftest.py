@@ -53,6 +53,8 @@ CASES = {
          ["examples/e.c:1:"]),
         ("nng outside proto/link", [], {"broker/shell/s.c": "#include <nng/nng.h>\n"}, 1,
          ["broker/shell/s.c:1:", "nng/nng.h"]),
+        ("a test goes behind its framework", [], {"tests/unit/t.c": "#include <criterion/criterion.h>\n"}, 1,
+         ["tests/unit/t.c:1:", "tests/support"]),
         ("module is not named", [], {"proto/a.c": '#include "a.h"\n', "proto/a.h": ""}, 1,
          ["proto/a.c:1:", "module"]),
         ("climbing", [], {"proto/a.c": '#include "../broker/core/c.h"\n'}, 1, ["proto/a.c:1:", "climbs"]),
@@ -152,6 +154,26 @@ CASES = {
          ["client/session/b.h:2001:", "4001 lines"]),
         ("thick Python", [], {"bindings/python/prong/a.py": "x\n" * 2001}, 1, ["2001 lines"]),
     ],
+    "unpacker": [
+        ("packing only", ["--program", "broker.o"], {
+            "proto/a.c": "/* msgpack_unpack_next( would recurse */\nint a(void) { return msgpack_pack_nil(0); }\n",
+            "tests/t.c": "int t(void) { return msgpack_unpack_next(0); }\n",
+            "broker.o": "int msgpack_pack_nil(void);\nint main(void) { return msgpack_pack_nil(); }\n",
+        }, 0, []),
+        ("unpacking in the protocol", [], {"proto/a.c": "\nint a(void) { return msgpack_unpack_next(0); }\n"}, 1,
+         ["proto/a.c:2:", "'msgpack_unpack_next'"]),
+        ("an unpacker in the broker", [], {"broker/core/a.h": "struct s { msgpack_unpacker u; };\n"}, 1,
+         ["broker/core/a.h:1:", "'msgpack_unpacker'"]),
+        ("an unpacker in the client", [], {"client/lib/a.c": "int a(void) { return msgpack_unpacker_next(0); }\n"}, 1,
+         ["client/lib/a.c:1:"]),
+        ("linked with it, shared", ["--program", "broker.o"], {
+            "broker.o": "int msgpack_unpacker_next(void);\nint main(void) { return msgpack_unpacker_next(); }\n"}, 1,
+         ["broker.o:1:", "linked with 'msgpack_unpacker_next'"]),
+        ("linked with it, static", ["--program", "broker.o"], {
+            "broker.o": "int msgpack_unpack(void) { return 0; }\nint main(void) { return msgpack_unpack(); }\n"}, 1,
+         ["broker.o:1:", "linked with 'msgpack_unpack'"]),
+        ("no program", ["--program", "broker.o"], {}, 1, ["no symbols"]),
+    ],
     "format": [
         ("good", [], {"a.c": "int\na(void)\n{\n    return 1;\n}\n"}, 0, []),
         ("bad", [], {"a.c": "int\na(void)\n{\n  return 1;\n}\n"}, 1, ["a.c:"]),
@@ -161,9 +183,13 @@ CASES = {
 
 
 def tree_make(root, files):
+    """Files with these texts; of one that ends in .o the text is C, to be compiled."""
     for path, text in files.items():
         whole = os.path.join(root, path)
         os.makedirs(os.path.dirname(whole), exist_ok=True)
+        if path.endswith(".o"):
+            subprocess.run(["cc", "-x", "c", "-c", "-", "-o", whole], input=text, text=True, check=True)
+            continue
         with open(whole, "w", encoding="utf-8") as file:
             file.write(text)
     with open(os.path.join(REPOSITORY, ".clang-format"), encoding="utf-8") as file:

@@ -18,6 +18,10 @@ WORKER = os.path.join(HERE, "worker.py")
 SLOW = int(os.environ.get("PRONG_TEST_SLOW", "1"))
 DEADLINE = 60 * SLOW
 
+# A program that says 30 lines and ends, as words of a command, and what is to be shown of them.
+TALKER = ["sh", "-c", "seq 1001 1030; exit 3"]
+TALKER_SHOWN = [f"  | {n}" for n in range(1011, 1031)]
+
 CONFIG = f"""
 workers:
   alpha: {{command: [{sys.executable}, {WORKER}]}}
@@ -211,6 +215,11 @@ class Case(unittest.TestCase):
         self.assertTrue(ready, "none of them ended")
         fds[ready[0]].wait(DEADLINE)
         return fds[ready[0]]
+
+    @staticmethod
+    def quoted(result):
+        """The lines of a worker that were shown on stderr."""
+        return [line for line in result.err.splitlines() if line.startswith("  | ")]
 
     def replicas(self, worker):
         return self.ok("status", "-j").json()["workers"][worker]["replicas"]

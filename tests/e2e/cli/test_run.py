@@ -68,6 +68,10 @@ class Run(hub.Case):
             self.assertIn("taken out of the hub again", result.err)
             self.assertEqual(self.workers(), [])
 
+    def test_of_one_that_says_much_and_dies_the_last_20_lines_are_shown(self):
+        result = self.fails(150, "run", "--restart", "no", "--name", "bad", "--", *hub.TALKER)
+        self.assertEqual(self.quoted(result), hub.TALKER_SHOWN)
+
     def test_one_that_does_not_attach_is_taken_out_again(self):
         result = self.fails(124, "run", "--timeout", "300ms", "--", PY, W, "never")
         self.assertIn("worker/0 is not ready: it is starting", result.err)

@@ -101,6 +101,13 @@ class Up(hub.Case):
         self.assertEqual(result.json()["workers"]["alpha"]["replicas"][0]["state"], "ready")
         self.ok("call", "alpha.echo")                # it stays up for the others
 
+    def test_of_a_worker_that_says_much_and_dies_the_last_20_lines_are_shown(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f'workers: {{bad: {{command: {hub.json.dumps(hub.TALKER)}, restart: "no"}}}}')
+        result = self.fails(150, "up")
+        self.assertIn("bad/0 is not ready: it is failed: exited with 3", result.err)
+        self.assertEqual(self.quoted(result), hub.TALKER_SHOWN)
+
     def test_workers_that_take_too_long(self):
         with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
             file.write(f"workers: {{slow: {{command: [{PY}, {W}, never]}}}}")

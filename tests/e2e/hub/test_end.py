@@ -166,6 +166,7 @@ class Down(kit.Case):
             self.assertIsNone(client.call("echo", "environment", name=name), name)
 
 
+@kit.with_nng
 class Second(kit.Case):
     codes = (0, EX_TEMPFAIL)
 
@@ -176,7 +177,7 @@ class Second(kit.Case):
         steady = self.steady(first)
         with open(f"{first.run_dir}/lock", encoding="ascii") as file:
             self.assertEqual(int(file.read()), first.keeper)
-        second = kit.Hub(self, "workers: {}\n", name="second.yaml")
+        second = self.hub("", ready=False, name="second.yaml")
         self.assertEqual(second.wait_end(), EX_TEMPFAIL)
         self.assertRegex(second.log, rf"another hub runs in {re.escape(first.run_dir)} \(pid {first.keeper}\)")
         self.assertEqual((os.stat(f"{first.run_dir}/hub.sock").st_ino, sorted(os.listdir(first.run_dir))), before)

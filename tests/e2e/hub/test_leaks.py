@@ -1,4 +1,5 @@
-"""Nothing piles up: descriptors of keeper, spawner and broker over many connections and many restarts."""
+"""Nothing piles up: descriptors of keeper, spawner and broker over many connections and many restarts; and no
+thread is there that nobody asked for."""
 import contextlib
 import os
 import signal
@@ -43,6 +44,29 @@ class Leaks(kit.Case):
         # The workers, who asks, and no other that is still being closed.
         with kit.Client(hub.url) as client:
             kit.until(lambda: hub.status(client)["hub"]["connections"] == 5 + open_clients, "the closed ones go")
+
+
+class Threads(kit.Case):
+    @staticmethod
+    def thread_counts(hub):
+        return [len(os.listdir(f"/proc/{pid}/task")) for pid in (hub.keeper, hub.spawner, hub.broker)]
+
+    def test_without_a_network_link_the_broker_has_one_thread(self):
+        """One thread owns all its state, and libnng, which brings threads, is not started for nothing."""
+        hub = self.hub(ECHO)
+        self.assertEqual(self.thread_counts(hub), [1, 1, 1])
+        steady = self.steady(hub)
+        steady.more()
+        steady.finish(self)
+        os.kill(hub.replicas("echo")[0]["pid"], signal.SIGKILL)
+        kit.until(lambda: hub.replicas("echo")[0]["incarnation"] == 2, "the next one")
+        self.assertEqual(self.thread_counts(hub), [1, 1, 1])
+
+    def test_with_one_it_is_libnng_that_has_more(self):
+        hub = self.hub(ECHO, hub=TCP)
+        keeper, spawner, broker = self.thread_counts(hub)
+        self.assertEqual((keeper, spawner), (1, 1))
+        self.assertGreater(broker, 1)
 
 
 @kit.with_nng
