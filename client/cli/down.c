@@ -64,9 +64,9 @@ wait_lost(struct cli *cli)
     return CLI_OK;
 }
 
-/* Nobody answers. Whether a hub is there shows its lock. */
+/* Nobody answers, or not in time. Whether a hub is there shows its lock. */
 static int
-end_silent(struct cli *cli, const char *why)
+end_silent(struct cli *cli, prong_err err, const char *why)
 {
     char dir[PATH_MAX];
     int code = hubdir_choose(cli, dir);
@@ -74,12 +74,12 @@ end_silent(struct cli *cli, const char *why)
         return code;
     }
     const pid_t owner = hubdir_owner(dir);
-    if (owner == 0) {
+    if (owner == 0 && err == PRONG_UNAVAILABLE) {
         output_note(cli, "no hub runs in %s", dir);
         return CLI_OK;
     }
-    if (owner < 0) {
-        return output_error(cli, PRONG_UNAVAILABLE, "connecting", why);
+    if (owner <= 0) { /* it is not ours to look at, or it is another one that is late */
+        return output_error(cli, err, "connecting", why);
     }
     output_say(cli, "the hub does not answer (%s); telling prongd, pid %d, by SIGTERM", why,
                (int)owner);
@@ -125,8 +125,8 @@ verb_down(struct cli *cli)
         return code;
     }
     const prong_err err = hub_try(cli, url, why, sizeof why);
-    if (err == PRONG_UNAVAILABLE) {
-        return end_silent(cli, why);
+    if (err == PRONG_UNAVAILABLE || err == PRONG_DEADLINE_EXCEEDED) {
+        return end_silent(cli, err, why);
     }
     if (err != PRONG_OK) {
         return err == PRONG_INVALID_ARGUMENT ? output_usage(cli, "%s", why)

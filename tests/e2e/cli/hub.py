@@ -52,6 +52,11 @@ def is_alive(pid):
         return False
 
 
+def parent(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
 def remaining(tag):
     """The tagged processes that do not end by themselves within a moment. `prong down` returns when the
     hub's lock is free, and whoever gave it up is then about to exit."""

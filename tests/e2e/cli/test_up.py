@@ -165,6 +165,45 @@ class Up(hub.Case):
         self.ok("status")
 
 
+class TwoHubs(hub.Case):
+    """One in $RUNTIME_DIRECTORY, which is looked at first, one in $XDG_RUNTIME_DIR: as a user's and the
+    machine's are."""
+    def setUp(self):
+        super().setUp()
+        self.xdg = {"XDG_RUNTIME_DIR": self.dir}
+        self.both = {"RUNTIME_DIRECTORY": self.run_dir, **self.xdg}
+        self.up(hub.CONFIG)
+        self.ok("up", "--config", "/dev/null", where=False, env=self.xdg)
+        self.addCleanup(self.prong, "down", where=False, env=self.xdg)
+        found = {pid: c for pid, c in hub.tagged(self.tag).items() if self.run_dir + " " in c}
+        self.broker, = (pid for pid, c in found.items() if "prong-broker" in c)
+        self.spawner = hub.parent(self.broker)
+
+    def freeze_restart(self):
+        """The broker is dead, and stays so until the spawner goes on."""
+        os.kill(self.spawner, signal.SIGSTOP)
+        self.addCleanup(os.kill, self.spawner, signal.SIGCONT)
+        os.kill(self.broker, signal.SIGKILL)
+
+    def test_a_broker_that_is_started_anew_is_waited_for_and_never_passed_over(self):
+        self.freeze_restart()
+        for words in (["status"], ["call", "hub.status"]):
+            result = self.fails(124, *words, "--timeout", "300ms", where=False, env=self.both)
+            self.assertIn(self.run_dir, result.err)
+            self.assertNotIn("prong up", result.err)
+        waiting = self.start("status", "-j")
+        os.kill(self.spawner, signal.SIGCONT)
+        result = self.end(waiting)
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("alpha", result.json()["workers"])
+
+    def test_down_in_the_gap_ends_the_hub_that_was_meant(self):
+        os.kill(self.broker, signal.SIGKILL)
+        self.ok("down", where=False, env=self.both)
+        self.fails(3, "status")
+        self.ok("status", where=False, env=self.xdg)
+
+
 class Network(hub.Case):
     config = 'hub: {listen: ["tcp://127.0.0.1:0"]}' + hub.CONFIG
 
