@@ -20,6 +20,8 @@ enum {
     ADMIN_MS_MIN = 1000, /* so that after a deadline can be asked what was not ready */
     ADMIN_MS_MAX = 5000,
     CANCEL_MS = 2000, /* for the hub to say that it cancelled */
+    MESSAGE_MIB_MAX = 16,
+    MESSAGE_HEAD_BYTES = 1024, /* of a message that is not its payload, at most */
     TOKEN_BYTES_MAX = 256,
 };
 
@@ -184,6 +186,22 @@ hub_woke_code(struct cli *cli, enum hub_woke woke, const char *waiting_for)
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 int
+hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value *payload)
+{
+    const bool is_too_large =
+        err == PRONG_RESOURCE_EXHAUSTED && payload != NULL &&
+        payload->len > MESSAGE_MIB_MAX * 1024 * 1024 - (size_t)MESSAGE_HEAD_BYTES;
+    char why[300];
+    prong_client_error_text(cli->client, why, sizeof why);
+    if (is_too_large) {
+        (void)snprintf(why, sizeof why, "%zu bytes are too large for a message of at most %d MiB",
+                       payload->len, MESSAGE_MIB_MAX);
+    }
+    const int code = output_error(cli, err, what, why);
+    return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : is_too_large ? CLI_FAILED : code;
+}
+
+int
 hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
 {
     const prong_call_options o = {
@@ -195,8 +213,9 @@ hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
     const prong_err err =
         prong_call_async(cli->client, call->worker, call->method, call->args, &o, &reply);
     if (err != PRONG_OK) {
-        code = output_error(cli, err, call->method, "the call is not possible like this");
-        return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : code;
+        char what[200];
+        (void)snprintf(what, sizeof what, "%.90s.%.90s", call->worker, call->method);
+        return hub_refused(cli, err, what, call->args);
     }
     while (code == CLI_OK && !prong_reply_is_done(reply)) {
         const enum hub_woke woke = hub_wait(cli, give_up_ms, -1);

@@ -31,6 +31,11 @@ bool hub_take_signals(struct cli *cli);
 /* Read them: whether one came. */
 bool hub_read_signals(struct cli *cli);
 
+/* Tell why the library took a request about `what` not at all, by the text that it left. Returns
+ * the exit code: what can never work is the command line's fault, or too large, and nobody is busy.
+ */
+int hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value *payload);
+
 /* One call; NULL and 0 are defaults. */
 struct hub_call {
     const char *worker, *method;
