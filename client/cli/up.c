@@ -23,7 +23,14 @@
 #include "client/cli/status.h"
 #include "client/cli/unit.h"
 
-enum { LAST_LINES = 20, LAST_BYTES = 16 * 1024, LOG_BYTES_MAX = 1024 * 1024, PROGRAM_ARGS_MAX = 8 };
+enum {
+    LAST_LINES = 20,
+    LAST_BYTES = 16 * 1024,
+    LOG_BYTES_MAX = 1024 * 1024,
+    REASON_BYTES = 8 * 1024, /* what must fit for prongd to say why it does not start */
+    MEMORY_BYTES = 64 * 1024,
+    PROGRAM_ARGS_MAX = 8,
+};
 
 struct up {
     struct cli *cli;
@@ -54,33 +61,63 @@ list_arguments(const struct up *up, const char *argv[PROGRAM_ARGS_MAX])
     return n;
 }
 
-/* The hub's log: in its directory, for its owner alone. One that has grown is put aside. Where it
- * cannot be made a piece of memory takes its place: prongd will not start either, and says why. */
-static bool
-open_log(struct up *up, bool has_dir)
+/* In the hub's directory, for its owner alone. One that has grown is put aside. -1 with errno, also
+ * when it takes nothing: on a full disk prongd could not say that the disk is full. */
+static int
+open_log_file(const char *path)
 {
-    char path[PATH_MAX + 16], aside[PATH_MAX + 24];
+    char aside[PATH_MAX + 24];
     struct stat status;
     const int flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-    (void)snprintf(path, sizeof path, "%s/" HUBDIR_LOG, up->dir);
     if (stat(path, &status) == 0 && status.st_size > LOG_BYTES_MAX) {
         (void)snprintf(aside, sizeof aside, "%s.1", path);
         (void)rename(path, aside); /* else it grows on, which is no reason not to start */
     }
-    up->log_fd = open(path, flags, 0600);
-    if (up->log_fd >= 0 && (fstat(up->log_fd, &status) != 0 || !S_ISREG(status.st_mode))) {
-        close(up->log_fd);
-        up->log_fd = -1;
-        errno = EEXIST;
+    const int fd = open(path, flags, 0600);
+    int error = fd < 0 ? errno : 0;
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+        error = EEXIST;
+    } else if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, status.st_size, REASON_BYTES) != 0 &&
+               errno != EOPNOTSUPP && errno != ENOSYS) {
+        error = errno;
     }
-    if (up->log_fd < 0 && has_dir) {
+    if (error != 0 && fd >= 0) {
+        close(fd);
+    }
+    errno = error;
+    return error == 0 ? fd : -1;
+}
+
+/* A piece of memory that takes no more when it is full: a hub may run for long. */
+static int
+open_log_memory(void)
+{
+    const int fd = memfd_create(HUBDIR_LOG, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0 && (ftruncate(fd, MEMORY_BYTES) != 0 ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Where the log cannot be written memory takes its place: mostly prongd does not start either, and
+ * says why. */
+static bool
+open_log(struct up *up, bool has_dir)
+{
+    char path[PATH_MAX + 16];
+    (void)snprintf(path, sizeof path, "%s/" HUBDIR_LOG, up->dir);
+    up->log_fd = open_log_file(path);
+    if (up->log_fd >= 0) {
+        up->log_start = lseek(up->log_fd, 0, SEEK_END);
+        return true;
+    }
+    if (has_dir) {
         output_say(up->cli, "cannot write %s, what the hub says will be lost: %s", path,
                    strerror(errno));
     }
-    if (up->log_fd < 0) {
-        up->log_fd = memfd_create(HUBDIR_LOG, MFD_CLOEXEC);
-    }
-    up->log_start = up->log_fd >= 0 ? lseek(up->log_fd, 0, SEEK_END) : 0;
+    up->log_fd = open_log_memory();
     return up->log_fd >= 0;
 }
 
@@ -122,13 +159,10 @@ static void
 tell_log(const struct up *up)
 {
     char text[LAST_BYTES];
-    struct stat status;
-    if (fstat(up->log_fd, &status) != 0 || status.st_size <= up->log_start) {
-        return;
-    }
-    off_t from = status.st_size - (off_t)sizeof text;
+    const off_t end = lseek(up->log_fd, 0, SEEK_CUR); /* prongd shares our place in it */
+    off_t from = end - (off_t)sizeof text;
     from = from < up->log_start ? up->log_start : from;
-    const ssize_t n = pread(up->log_fd, text, sizeof text, from);
+    const ssize_t n = end > from ? pread(up->log_fd, text, (size_t)(end - from), from) : 0;
     size_t begin = n > 0 ? (size_t)n : 0, lines = 0;
     while (begin > 0 && lines <= LAST_LINES) {
         begin--;

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 
 import hub
 
@@ -135,6 +136,19 @@ class Up(hub.Case):
         self.assertIn("chmod", self.fails(4, "up").err)
         self.assertIn("at most 107", self.fails(2, "up", "--name", "x" * 64, "--runtime-dir",
                                                 self.dir + "/" + "y" * 60, where=False).err)
+
+    def test_a_full_disk_is_told(self):
+        os.mkdir(self.run_dir)
+        script = ('mount -t tmpfs -o size=64k none "$1" || exit 77; mkdir -m 700 "$1/hub"; '
+                  'dd if=/dev/zero of="$1/all" bs=1k 2>/dev/null; shift; exec "$@"')
+        done = subprocess.run(["unshare", "-Urm", "sh", "-c", script, "sh", self.run_dir,
+                               *self.command("up", "--runtime-dir", self.run_dir + "/hub", where=False)],
+                              env=self.env, stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+        if done.returncode == 77 or done.stderr.startswith("unshare:"):
+            self.skipTest("no file system can be mounted here: " + done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"cannot write .*/hub\.log, .*: No space left on device\n")
+        self.assertRegex(done.stderr, r"prongd.*/lock: No space left on device\n")
 
     def test_a_large_log_is_put_aside(self):
         os.mkdir(self.run_dir, 0o700)
