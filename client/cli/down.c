@@ -69,7 +69,7 @@ static int
 end_silent(struct cli *cli, prong_err err, const char *why)
 {
     char dir[PATH_MAX];
-    int code = hubdir_choose(cli, dir);
+    int code = hubdir_choose(cli, false, dir);
     if (code != CLI_OK) {
         return code;
     }

@@ -132,8 +132,11 @@ start(struct up *up)
         return CLI_FAILED;
     }
     up->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (has_dir && (up->inotify_fd < 0 ||
-                    inotify_add_watch(up->inotify_fd, up->dir, IN_CREATE | IN_MOVED_TO) < 0)) {
+    /* Where we may not even look prongd will not stay, and says why. */
+    if (has_dir &&
+        (up->inotify_fd < 0 ||
+         inotify_add_watch(up->inotify_fd, up->dir, IN_CREATE | IN_MOVED_TO) < 0) &&
+        errno != EACCES) {
         output_say(cli, "cannot watch %s: %s", up->dir, strerror(errno));
         return CLI_FAILED;
     }
@@ -243,7 +246,8 @@ wait_socket(struct up *up)
         if (err == PRONG_OK) {
             return CLI_OK;
         }
-        if (err != PRONG_UNAVAILABLE) {
+        /* In a folder of somebody else our prongd ends, and says whose it is. */
+        if (err != PRONG_UNAVAILABLE && (err != PRONG_PERMISSION_DENIED || up->pid == 0)) {
             return output_error(cli, err, "connecting", why);
         }
         const int code = wait_change(up);
@@ -320,7 +324,7 @@ verb_up(struct cli *cli)
 {
     struct up up = {.cli = cli, .log_fd = -1, .inotify_fd = -1, .pid_fd = -1};
     char why[400];
-    int code = hubdir_choose(cli, up.dir);
+    int code = hubdir_choose(cli, true, up.dir);
     if (code != CLI_OK) {
         return code;
     }

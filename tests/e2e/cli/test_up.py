@@ -128,6 +128,30 @@ class Up(hub.Case):
         result = self.fails(6, "up")
         self.assertNotIn("listening", result.err)
 
+    def as_nobody(self, *words):
+        nobody = 65534
+        if os.getuid() != 0 or os.path.exists(f"/run/user/{nobody}"):
+            self.skipTest("only root can be another user")
+        try:
+            return subprocess.run(self.command(*words, where=False), env={"PATH": self.env["PATH"]}, cwd="/",
+                                  user=nobody, extra_groups=[], stderr=subprocess.PIPE, text=True,
+                                  timeout=hub.DEADLINE, check=False)
+        except PermissionError:
+            return self.skipTest("another user cannot reach the programs")
+
+    def test_a_user_without_a_runtime_directory_is_told_what_to_say(self):
+        for words in (["up"], ["up", "--name", "x"]):
+            done = self.as_nobody(*words)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stderr, "^prong: no runtime directory: .* say --runtime-dir DIR\n$")
+
+    def test_a_folder_of_somebody_else_is_told(self):
+        os.mkdir(self.run_dir, 0o700)
+        os.chmod(self.dir, 0o711)
+        done = self.as_nobody("up", "--runtime-dir", self.run_dir)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertRegex(done.stderr, r"prongd.* cannot use .*: Permission denied\n(.|\n)*ended with 77")
+
     def test_a_folder_that_cannot_be_used(self):
         result = self.fails(1, "up", "--runtime-dir", self.dir + "/no/such", where=False)
         self.assertIn("cannot", result.err)
