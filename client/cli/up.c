@@ -199,25 +199,26 @@ late(const struct up *up)
     unit_span(up->cli->options.timeout_ms, span);
     tell_log(up);
     if (up->is_other) {
-        output_say(up->cli, "another hub runs in %s, but it cannot be reached", up->dir);
-        return CLI_NO_HUB;
+        output_say(up->cli, "another hub runs in %s, but it does not answer within %s", up->dir,
+                   span);
+        return CLI_TIMEOUT;
     }
     output_say(up->cli, "the hub did not open %s within %s; prongd (pid %d) goes on", up->url, span,
                (int)up->pid);
     return CLI_TIMEOUT;
 }
 
-/* Until something may have changed. */
+/* Until something may have changed, or for `most_ms`. */
 static int
-wait_change(struct up *up)
+wait_change(struct up *up, int32_t most_ms)
 {
     struct cli *cli = up->cli;
     char ignored[4096];
     struct pollfd polls[] = {{.fd = up->inotify_fd, .events = POLLIN},
                              {.fd = up->pid_fd, .events = POLLIN},
                              {.fd = cli->signal_fd, .events = POLLIN}};
-    const int n = poll(polls, 3, unit_left_ms(cli->deadline_ms, 3600000));
-    if (n == 0) {
+    const int n = poll(polls, 3, unit_left_ms(cli->deadline_ms, most_ms));
+    if (n == 0 && unit_now_ms() >= cli->deadline_ms) {
         return late(up);
     }
     if (hub_read_signals(cli)) {
@@ -242,15 +243,22 @@ wait_socket(struct up *up)
     }
     for (;;) {
         char why[400];
-        const prong_err err = hub_try(cli, up->url, why, sizeof why);
+        /* Before there is a socket inotify is what to wait for, and the end of prongd. */
+        const prong_err err = access(up->url + strlen("ipc://"), F_OK) != 0 && errno == ENOENT
+                                  ? PRONG_UNAVAILABLE
+                                  : hub_try(cli, up->url, why, sizeof why);
+        const bool is_late = err == PRONG_DEADLINE_EXCEEDED;
         if (err == PRONG_OK) {
+            /* Ours may not have noticed yet that another one was faster. */
+            up->is_other = up->is_other || hubdir_owner(up->dir) != up->pid;
             return CLI_OK;
         }
         /* In a folder of somebody else our prongd ends, and says whose it is. */
-        if (err != PRONG_UNAVAILABLE && (err != PRONG_PERMISSION_DENIED || up->pid == 0)) {
+        if (err != PRONG_UNAVAILABLE && !is_late &&
+            (err != PRONG_PERMISSION_DENIED || up->pid == 0)) {
             return output_error(cli, err, "connecting", why);
         }
-        const int code = wait_change(up);
+        const int code = wait_change(up, is_late ? 0 : 3600000);
         if (code != CLI_OK) {
             return code;
         }
@@ -259,11 +267,12 @@ wait_socket(struct up *up)
 
 /* ---- waiting for the workers ---------------------------------------------------------------- */
 
+/* `may_end`: those that were stopped, or are done, are left alone. */
 static int
-wait_workers(struct cli *cli)
+wait_workers(struct cli *cli, bool may_end)
 {
     const struct status_wish wish = {
-        .goal = STATUS_READY, .choice = {.autostart = true}, .replicas = -1};
+        .goal = STATUS_READY, .choice = {.autostart = true}, .may_end = may_end, .replicas = -1};
     const struct status_choice all = {0};
     struct status_watch watch;
     enum status_verdict verdict = STATUS_DONE;
@@ -283,17 +292,37 @@ wait_workers(struct cli *cli)
     return code != CLI_OK ? code : shown;
 }
 
-/* A hub that is there already: say so and show it. */
+/* A hub that is there already, or that somebody else is just starting. */
 static int
-show_running(struct cli *cli)
+join_running(struct cli *cli)
 {
-    const struct status_choice all = {0};
-    struct status status = {0};
     output_note(cli, "a hub runs already: %s", prong_client_url(cli->client));
-    int code = status_get(cli, &status);
-    code = code != CLI_OK ? code : status_print(cli, &status, &all);
-    status_deinit(&status);
-    return code;
+    return wait_workers(cli, true);
+}
+
+/* CLI_OK with a client when a hub runs already, and without when none does. */
+static int
+seek_running(struct up *up)
+{
+    struct cli *cli = up->cli;
+    char why[400], span[UNIT_SPAN_BYTES];
+    prong_err err = hub_try(cli, up->url, why, sizeof why);
+    if (err == PRONG_DEADLINE_EXCEEDED) {
+        output_note(cli, "a hub runs already in %s, but does not answer yet", up->dir);
+    }
+    while (err == PRONG_DEADLINE_EXCEEDED && unit_now_ms() < cli->deadline_ms) {
+        err = hub_try(cli, up->url, why, sizeof why);
+    }
+    if (err == PRONG_INVALID_ARGUMENT) {
+        return output_usage(cli, "%s", why); /* the path is too long for a socket */
+    }
+    if (err == PRONG_DEADLINE_EXCEEDED) {
+        unit_span(cli->options.timeout_ms, span);
+        output_say(cli, "the hub does not answer within %s (--timeout); 'prong down' ends it",
+                   span);
+        return CLI_TIMEOUT;
+    }
+    return CLI_OK; /* what else is wrong prongd says */
 }
 
 /* ---- the verb ------------------------------------------------------------------------------- */
@@ -323,18 +352,14 @@ int
 verb_up(struct cli *cli)
 {
     struct up up = {.cli = cli, .log_fd = -1, .inotify_fd = -1, .pid_fd = -1};
-    char why[400];
     int code = hubdir_choose(cli, true, up.dir);
     if (code != CLI_OK) {
         return code;
     }
     (void)snprintf(up.url, sizeof up.url, "ipc://%s/" HUBDIR_SOCKET, up.dir);
-    const prong_err err = hub_try(cli, up.url, why, sizeof why);
-    if (err == PRONG_OK) {
-        return show_running(cli);
-    }
-    if (err == PRONG_INVALID_ARGUMENT) {
-        return output_usage(cli, "%s", why); /* the path is too long for a socket */
+    code = seek_running(&up);
+    if (code != CLI_OK || cli->client != NULL) {
+        return code != CLI_OK ? code : join_running(cli);
     }
     if (!program_find("prongd", up.prongd)) {
         output_say(cli, "prongd is neither beside prong nor in PATH");
@@ -346,7 +371,7 @@ verb_up(struct cli *cli)
     code = start(&up);
     code = code != CLI_OK ? code : wait_socket(&up);
     if (code == CLI_OK) {
-        code = up.is_other ? show_running(cli) : wait_workers(cli);
+        code = up.is_other ? join_running(cli) : wait_workers(cli, false);
     }
     close_all(&up);
     return code;

@@ -76,7 +76,8 @@ static const struct verb verbs[] = {
      .summary = "start a hub in the background and wait until its workers are ready",
      .help = "What prongd and the hub say goes to hub.log in the runtime folder. When a worker does "
      "not get ready its state, the reason and its last lines are told, and the hub stays up for the "
-     "others. With a hub that runs already this shows its workers."},
+     "others. With a hub that runs already this waits for its workers in the same way, and leaves "
+     "those alone that were stopped."},
     {.name = "down", .run = verb_down, .timeout_ms = SECONDS(30), .arguments = "",
      .summary = "end all workers in order, then the hub, and wait until it is gone",
      .help = "Without a hub this says so and is done. A hub that does not answer is asked by a "

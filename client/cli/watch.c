@@ -36,6 +36,12 @@ find_replica(const struct status *status, const char *name)
     return NULL;
 }
 
+static bool
+has_ended(const struct status_wish *wish, const struct status_replica *r)
+{
+    return wish->may_end && is_state(r, "stopped") && r->incarnation > 0;
+}
+
 static enum status_verdict
 judge_ready(const struct status_wish *wish, const struct status_worker *w,
             const struct status_replica *r)
@@ -45,7 +51,7 @@ judge_ready(const struct status_wish *wish, const struct status_worker *w,
     if (status_serves(r)) {
         return was != NULL && was->pid > 0 && was->pid == r->pid ? STATUS_GOES_ON : STATUS_DONE;
     }
-    if (wish->may_end && is_state(r, "stopped") && r->incarnation > 0) {
+    if (has_ended(wish, r)) {
         return STATUS_DONE;
     }
     return status_is_lost(w, r, wish->one_life) ? STATUS_LOST : STATUS_GOES_ON;
@@ -175,7 +181,7 @@ status_tell_missing(struct cli *cli, const struct status *status, const struct s
         const struct status_worker *w = &status->workers[i];
         for (size_t k = 0; k < w->replica_count; k++) {
             const struct status_replica *r = &w->replicas[k];
-            if (!status_is_chosen(&wish->choice, w, r) || status_serves(r)) {
+            if (!status_is_chosen(&wish->choice, w, r) || status_serves(r) || has_ended(wish, r)) {
                 continue;
             }
             output_say(cli, "%s is not ready: it is %s%s%s", r->name, r->state,

@@ -209,13 +209,18 @@ class Case(unittest.TestCase):
         self.ok("wait", "--event", "test.blocking", "--from", str(before), "-q")
         return child, fd
 
-    def first(self, *children):
-        """The one that ends first; its stdout and stderr must fit into pipes."""
+    def first_line(self, *children):
+        """The one that says something on stderr, or ends, first."""
         fds = {child.stderr.fileno(): child for child in children}
         ready = select.select(list(fds), [], [], DEADLINE)[0]
         self.assertTrue(ready, "none of them ended")
-        fds[ready[0]].wait(DEADLINE)
         return fds[ready[0]]
+
+    def first(self, *children):
+        """The one that ends first; its stdout and stderr must fit into pipes."""
+        child = self.first_line(*children)
+        child.wait(DEADLINE)
+        return child
 
     def replicas(self, worker):
         return self.ok("status", "-j").json()["workers"][worker]["replicas"]

@@ -55,6 +55,58 @@ class Up(hub.Case):
             self.assertEqual(self.end(child).code, 0)
         self.assertEqual(len([c for c in hub.tagged(self.tag).values() if "prong-broker" in c]), 1)
 
+    def test_a_hub_that_runs_already_is_waited_for_until_it_is_ready(self):
+        path, fifo = self.fifo()
+        config = os.path.join(self.dir, "prong.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(hub.CONFIG + f"  slow: {{command: [{PY}, {W}, gate, {path}]}}\n")
+        self.fails(124, "up", "--timeout", "500ms")
+        result = self.fails(124, "up", "--timeout", "501ms")
+        self.assertIn("runs already", result.err)
+        self.assertIn("slow/0 is not ready: it is starting", result.err)
+        self.assertIn("'prong down' stops it", result.err)
+        self.ok("stop", "alpha")                     # is not meant to run
+        both = [self.start("up"), self.start("up")]
+        for child in both:
+            self.assertIn("runs already", child.stderr.readline())
+        os.write(fifo, b"go\n")
+        for child in both:
+            result = self.end(child)
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(result.json()["workers"]["slow"]["replicas"][0]["state"], "ready")
+
+    def test_the_loser_of_two_at_once_waits_for_the_workers_too(self):
+        path, fifo = self.fifo()
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"workers: {{slow: {{command: [{PY}, {W}, gate, {path}]}}}}")
+        both = [self.start("up"), self.start("up")]
+        told = self.first_line(*both)
+        self.assertIn("runs already", told.stderr.readline())
+        os.write(fifo, b"go\n")
+        for child in both:
+            result = self.end(child)
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(result.json()["workers"]["slow"]["replicas"][0]["state"], "ready")
+
+    def test_a_hub_that_runs_already_and_has_a_worker_that_failed(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(hub.CONFIG + f"  bad: {{command: [{PY}, {W}, die, '3'], restart: 'no'}}\n")
+        self.fails(150, "up")
+        result = self.fails(150, "up")
+        self.assertIn("bad/0 is not ready: it is failed: exited with 3", result.err)
+        self.assertIn("  | started as bad\n", result.err)
+
+    def test_a_hub_that_does_not_answer_is_waited_for(self):
+        self.up(hub.CONFIG)
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGSTOP)
+        result = self.fails(124, "up", "--timeout", "300ms")
+        self.assertIn("the hub does not answer", result.err)
+        self.assertIn("prong down", result.err)
+        child = self.start("up")
+        os.kill(broker, signal.SIGCONT)
+        self.assertEqual(self.end(child).code, 0)
+
     def test_a_hub_without_workers_and_again_after_down(self):
         for _ in range(3):
             self.assertEqual(self.ok("up").json()["workers"], {})
