@@ -81,8 +81,8 @@ end_silent(struct cli *cli, prong_err err, const char *why)
     if (owner <= 0) { /* it is not ours to look at, or it is another one that is late */
         return output_error(cli, err, "connecting", why);
     }
-    output_say(cli, "the hub does not answer (%s); telling prongd, pid %d, by SIGTERM", why,
-               (int)owner);
+    output_say(cli, "%s%s; telling prongd, pid %d, by SIGTERM",
+               err == PRONG_UNAVAILABLE ? "the hub cannot be reached: " : "", why, (int)owner);
     const int pid_fd = (int)syscall(SYS_pidfd_open, owner, 0);
     if (kill(owner, SIGTERM) != 0 && errno != ESRCH) {
         output_say(cli, "cannot signal pid %d: %s", (int)owner, strerror(errno));

@@ -1,6 +1,7 @@
 """The command line itself: help, mistypes, options, and what happens without a hub."""
 import os
 import re
+import signal
 
 import hub
 
@@ -147,6 +148,31 @@ class NoHub(hub.Case):
         self.assertIn(self.dir + "/other/hub.sock", result.err)
         result = self.fails(3, "status", "--name", "lab", where=False, env=env)
         self.assertIn(self.dir + "/prong/lab/hub.sock", result.err)
+
+
+class Hung(hub.Case):
+    """A hub that is there and does not answer is not taken for none."""
+    config = hub.CONFIG
+
+    def test_verbs_say_that_it_does_not_answer_in_time(self):
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            for words in (["status"], ["call", "alpha.echo"], ["wait", "alpha"], ["emit", "t"], ["events"]):
+                for timeout in ("1ms", "200ms"):
+                    result = self.fails(124, *words, "--timeout", timeout)
+                    self.assertIn("DEADLINE_EXCEEDED", result.err)
+                    self.assertRegex(result.err, r"the hub does not answer within \d+ ms\n")
+                    self.assertNotIn("prong up", result.err)
+            result = self.fails(124, "down", "--timeout", "200ms")
+            self.assertRegex(result.err, r"the hub does not answer within \d+ ms; telling prongd")
+        finally:
+            os.kill(broker, signal.SIGCONT)
+
+    def test_a_deadline_that_is_too_short_for_a_hub_that_is_well(self):
+        for _ in range(5):
+            result = self.prong("call", "alpha.echo", "--timeout", "1ms")
+            self.assertIn(result.code, (0, 124), result)
 
 
 class Config(hub.Case):
