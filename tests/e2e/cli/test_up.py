@@ -2,6 +2,7 @@
 import fcntl
 import os
 import re
+import resource
 import signal
 import stat
 import subprocess
@@ -160,6 +161,20 @@ class Up(hub.Case):
         result = self.fails(124, "up", "--timeout", "1s")
         self.assertIn("slow/0 is not ready: it is starting", result.err)
         self.ok("status")
+
+    def test_workers_that_cannot_be_forked_have_not_died(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"workers: {{many: {{command: [{PY}, {W}, never], replicas: 40, max_restarts: 1000, "
+                       "ready: started}}\n")
+        result = self.end(self.start("up", "--timeout", "1s", preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (40, 40))))
+        self.assertEqual(result.code, 124, result)
+        self.assertRegex(result.err, r"many/\d+ is not ready: it is \w+: could not start: .*Too many open files")
+
+    def test_a_program_that_is_not_there_has_not_died(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write("workers: {gone: {command: [/none/such]}}")
+        self.assertIn("gone/0 is not ready: it is failed: could not start", self.fails(1, "up").err)
 
     def test_a_wrong_configuration(self):
         path = os.path.join(self.dir, "prong.yaml")
