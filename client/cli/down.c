@@ -125,7 +125,7 @@ verb_down(struct cli *cli)
         return code;
     }
     const prong_err err = hub_try(cli, url, why, sizeof why);
-    if (err == PRONG_UNAVAILABLE || err == PRONG_DEADLINE_EXCEEDED) {
+    if ((err == PRONG_UNAVAILABLE || err == PRONG_DEADLINE_EXCEEDED) && !hub_is_remote(url)) {
         return end_silent(cli, err, why);
     }
     if (err != PRONG_OK) {

@@ -17,7 +17,7 @@ static const struct option_row common[] = {
     {.name = "--quiet", .letter = 'q', .kind = OPTION_FLAG, .offset = OPTION_FIELD(quiet),
      .help = "nothing on stdout, and on stderr only what went wrong"},
     {.name = "--timeout", .kind = OPTION_DURATION, .offset = OPTION_FIELD(timeout_ms),
-     .value = "TIME", .help = "give up after this time: 500ms, 5s, 2m, 1h"},
+     .value = "TIME", .min = 1, .max = UNIT_DURATION_MS_MAX, .help = "give up after this time: 500ms, 5s, 2m, 1h"},
     {.name = "--endpoint", .letter = 'e', .kind = OPTION_TEXT, .offset = OPTION_FIELD(endpoint),
      .value = "URL", .help = "the hub: ipc://PATH, tcp://HOST:PORT, tls+tcp://HOST:PORT; default: "
      "$PRONG_URL, else the hub of this user, else that of the machine"},
@@ -148,12 +148,12 @@ help_print_verb(FILE *out, const struct verb *verb)
         (void)fputc('\n', out);
         print_wrapped(out, verb->help, 0, 0);
     }
-    if (verb->options != NULL) {
-        print_options(out, "Options", verb->options, NULL, "");
-    }
     unit_span(verb->timeout_ms, span);
-    print_options(out, "Options of every verb", common, verb->options,
-                  verb->timeout_ms > 0 ? span : "never");
+    const char *timeout = verb->timeout_ms > 0 ? span : "never";
+    if (verb->options != NULL) {
+        print_options(out, "Options", verb->options, NULL, timeout);
+    }
+    print_options(out, "Options of every verb", common, verb->options, timeout);
 }
 
 static void

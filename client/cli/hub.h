@@ -9,6 +9,8 @@
 int hub_connect(struct cli *cli);
 /* The same to one URL, without a word on failure: `why` gets the text. */
 prong_err hub_try(struct cli *cli, const char *url, char *why, size_t why_size);
+/* Whether a URL, or PRONG_URL when it is NULL, means a hub that may be on another machine. */
+bool hub_is_remote(const char *url);
 /* Close the connection; nothing when there is none. */
 void hub_close(struct cli *cli);
 

@@ -86,6 +86,21 @@ store_count(const struct reading *r, const struct option_row *row, const char *v
 }
 
 static bool
+store_duration(const struct reading *r, const struct option_row *row, const char *value)
+{
+    char least[UNIT_SPAN_BYTES], most[UNIT_SPAN_BYTES];
+    int64_t ms;
+    if (!unit_duration(value, &ms) || ms < row->min || ms > row->max) {
+        unit_duration_text(row->min, least);
+        unit_duration_text(row->max, most);
+        return fail(r, "%s '%.40s': use a time from %s to %s with ms, s, m or h, such as 1.5s",
+                    row->name, value, least, most);
+    }
+    memcpy((char *)r->options + row->offset, &ms, sizeof ms);
+    return true;
+}
+
+static bool
 store_more(const struct reading *r, const struct option_row *row, const char *value)
 {
     struct texts *list = (struct texts *)(void *)((char *)r->options + row->offset);
@@ -103,7 +118,6 @@ static bool
 store(const struct reading *r, const struct option_row *row, const char *value)
 {
     char *field = (char *)r->options + row->offset;
-    int64_t ms;
     switch (row->kind) {
     case OPTION_FLAG:
         memcpy(field, &(bool){true}, sizeof(bool));
@@ -124,12 +138,7 @@ store(const struct reading *r, const struct option_row *row, const char *value)
     case OPTION_TEXTS:
         return store_more(r, row, value);
     case OPTION_DURATION:
-        if (!unit_duration(value, &ms) || ms == 0) {
-            return fail(r, "%s '%.40s': use a number with ms, s, m or h, as in 500ms or 1.5s",
-                        row->name, value);
-        }
-        memcpy(field, &ms, sizeof ms);
-        return true;
+        return store_duration(r, row, value);
     case OPTION_COUNT:
         return store_count(r, row, value);
     }

@@ -53,7 +53,7 @@ struct option_row {
     const char *value;   /* what its value is called in help */
     const char *allowed; /* TEXT: the words it may be, with a space between; NULL: any text */
     const char *preset;
-    int64_t min, max; /* COUNT */
+    int64_t min, max; /* COUNT; DURATION in milliseconds */
     const char *help;
 };
 

@@ -28,6 +28,12 @@ static const struct option_row logs_options[] = {
      .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
     {.name = NULL},
 };
+static const struct option_row call_options[] = {
+    {.name = "--timeout", .kind = OPTION_DURATION, .offset = OPTION_FIELD(timeout_ms),
+     .value = "TIME", .min = 1, .max = PRONG_TTL_MS_MAX,
+     .help = "the deadline of the call, from 1ms to 1h"},
+    {.name = NULL},
+};
 static const struct option_row emit_options[] = {
     {.name = "--json", .kind = OPTION_TEXT, .offset = OPTION_FIELD(json), .value = "JSON",
      .help = "the payload: any JSON; - reads it from stdin"},
@@ -105,7 +111,7 @@ static const struct verb verbs[] = {
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
     {.name = "call", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
-     .timeout_ms = SECONDS(30),
+     .options = call_options, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | -",
      .summary = "call a method and print what it returns",
      .help = "The methods of the hub itself are those of the worker 'hub': prong call hub.status.\n"

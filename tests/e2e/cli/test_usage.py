@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 
 import hub
 
@@ -73,8 +74,9 @@ class Usage(hub.Case):
     def test_values_of_options_are_checked(self):
         self.usage("--timeout '5'", "status", "--timeout", "5")
         self.usage("--timeout '5d'", "status", "--timeout=5d")
-        self.usage("--timeout '0s'", "status", "--timeout=0s")
-        self.usage("--timeout '-1s'", "status", "--timeout=-1s")
+        for wrong in ("0", "0s", "-5", "-1s", "99999h"):
+            self.usage(f"--timeout '{wrong}': use a time from 1ms to 8760h ", "status", "--timeout", wrong)
+            self.usage(f"--timeout '{wrong}': use a time from 1ms to 1h ", "call", "a.b", "--timeout", wrong)
         self.usage("--timeout needs a value", "status", "--timeout")
         self.usage("use one of table json jsonl raw", "status", "-o", "xml")
         self.usage("--quiet takes no value", "status", "--quiet=yes")
@@ -100,7 +102,8 @@ class Usage(hub.Case):
         self.usage("x is not JSON: line 1", "call", "a.b", "x:=nope")
         self.usage("the JSON is not JSON", "call", "a.b", "{nope}")
         self.usage("x is given twice", "call", "a.b", "x=1", "x:=2")
-        self.usage("one hour", "call", "a.b", "--timeout", "2h")
+        self.usage("1ms to 1h", "call", "a.b", "--timeout", "2h")
+        self.usage("1ms to 1h", "--timeout", "2h", "call", "a.b")
         self.usage("is neither", "call", "a.b", "x=1", "-")
         self.usage("--json and arguments", "emit", "t", "x=1", "--json", "1")
         result = self.fails(2, "call", "a.b", "-", stdin="[1,")
@@ -112,11 +115,26 @@ class Usage(hub.Case):
     def test_hubs_are_named_once_and_rightly(self):
         self.usage("exclude each other", "status", "-e", "ipc:///x/hub.sock")
         self.usage("--name 'A'", "status", "--name", "A")
-        self.assertIn("URL", self.fails(2, "status", "-e", "nonsense", where=False).err)
+        for url in ("nonsense", "tcp://", "tcp://localhost", "tcp://localhost:99999", "tcp://localhost:x"):
+            self.assertIn(url, self.fails(2, "status", "-e", url, where=False).err)
         self.assertIn("tcp://h:1", self.fails(2, "up", "-e", "tcp://h:1", where=False).err)
 
 
+    def test_a_file_that_is_not_there_is_named(self):
+        for option in ("--ca-file", "--token-file"):
+            self.usage(f"{option} /none/such: No such file", "status", option, "/none/such")
+
+
 class NoHub(hub.Case):
+    def test_a_host_that_is_not_known(self):
+        for name in ("nosuchhost.invalid", "256.1.1.1"):
+            url = f"tcp://{name}:5"
+            for words in (["call", "a.b", "-e", url], ["call", "a.b"], ["down"]):
+                result = self.fails(7, *words, where=False, env={"PRONG_URL": url})
+                self.assertRegex(result.err, f"^prong: connecting: UNAVAILABLE: {url}: .*(name|Name)")
+                self.assertNotIn("usage", result.err)
+                self.assertNotIn("prong up", result.err)
+
     def test_verbs_that_need_a_hub_say_that_there_is_none(self):
         for words in (["start", "w"], ["stop", "w"], ["restart", "w"], ["scale", "w", "1"], ["logs", "w"],
                       ["call", "a.b"], ["emit", "t"], ["events"], ["describe"], ["run", "true"],
@@ -203,6 +221,21 @@ class Config(hub.Case):
 
     def test_manual_prints_markdown(self):
         self.assertRegex(self.ok("config", "manual").out, re.compile(r"^#+ ", re.M))
+
+
+    def test_output_that_cannot_be_written(self):
+        for words in (["config", "manual"], ["config", "init"], ["help"], ["version"]):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run(self.command(*words), env=self.env, cwd=self.dir, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("prong: cannot write the output", done.stderr)
+            read, write = os.pipe()
+            os.close(read)
+            done = subprocess.run(self.command(*words), env=self.env, cwd=self.dir, stdout=write,
+                                  stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+            os.close(write)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 if __name__ == "__main__":
