@@ -16,6 +16,7 @@ struct reading {
     struct option_reader *in;
     struct options *options;
     char *fault;
+    const char *called; /* instead of the option's name in a fault; or NULL */
 };
 
 __attribute__((format(printf, 2, 3))) static bool
@@ -94,7 +95,7 @@ store_duration(const struct reading *r, const struct option_row *row, const char
         unit_duration_text(row->min, least);
         unit_duration_text(row->max, most);
         return fail(r, "%s '%.40s': use a time from %s to %s with ms, s, m or h, such as 1.5s",
-                    row->name, value, least, most);
+                    r->called != NULL ? r->called : row->name, value, least, most);
     }
     memcpy((char *)r->options + row->offset, &ms, sizeof ms);
     return true;
@@ -199,7 +200,7 @@ bool
 options_read(struct option_reader *reader, struct options *options, const char **rest,
              int *rest_count, char fault[OPTIONS_FAULT_BYTES_MAX])
 {
-    const struct reading r = {reader, options, fault};
+    const struct reading r = {reader, options, fault, NULL};
     bool takes_options = true;
     while (reader->next < reader->argc) {
         const char *word = reader->argv[reader->next];
@@ -217,6 +218,15 @@ options_read(struct option_reader *reader, struct options *options, const char *
         }
     }
     return true;
+}
+
+bool
+options_read_value(struct option_reader *reader, const char *option, const char *called,
+                   const char *value, struct options *options, char fault[OPTIONS_FAULT_BYTES_MAX])
+{
+    const struct reading r = {reader, options, fault, called};
+    const struct option_row *row = find_row(&r, option, strlen(option), 0);
+    return row != NULL ? store(&r, row, value) : fail_unknown(&r, option, strlen(option));
 }
 
 void

@@ -28,7 +28,9 @@ class Help(hub.Case):
             self.assertLessEqual(max(map(len, text.splitlines())), 100, text)
 
     def test_an_alias_is_the_same_verb(self):
-        for alias, verb in (("ps", "status"), ("sub", "events"), ("info", "describe"), ("rm", "remove")):
+        for alias, verb in (("ps", "status"), ("ls", "status"), ("list", "status"), ("tail", "logs"),
+                            ("req", "call"), ("sub", "events"), ("listen", "events"), ("pub", "emit"),
+                            ("info", "describe"), ("introspect", "describe"), ("rm", "remove")):
             self.assertEqual(self.ok("help", alias).out, self.ok("help", verb).out)
 
     def test_help_goes_to_stdout_when_asked_for_and_to_stderr_when_not(self):
@@ -55,7 +57,8 @@ class Usage(hub.Case):
 
     def test_a_mistyped_verb_gets_an_offer(self):
         for wrong, right in (("statsu", "status"), ("evnts", "events"), ("cal", "call"),
-                             ("discribe", "describe"), ("restrat", "restart"), ("hlep", "help")):
+                             ("discribe", "describe"), ("restrat", "restart"), ("hlep", "help"),
+                             ("introspekt", "describe"), ("lissten", "events")):
             self.usage(f"no verb '{wrong}', did you mean {right}", wrong)
         self.usage(r"no verb 'xyzzy'\n", "xyzzy")
         self.usage("no verb", "help", "statsu")
@@ -92,6 +95,23 @@ class Usage(hub.Case):
         self.usage("name a WORKER", "wait")
         self.usage("stands alone", "wait", "w", "--event", "x")
         self.usage("go with --event", "wait", "w", "--count", "3")
+
+    def test_the_environment_has_a_default_of_timeout(self):
+        env = {"PRONG_TIMEOUT": "5"}
+        for words in (["status"], ["call", "a.b"], ["up"]):
+            result = self.fails(2, *words, env=env)
+            self.assertIn("PRONG_TIMEOUT '5': use a time from 1ms to ", result.err)
+        self.assertIn("1ms to 1h", self.fails(2, "call", "a.b", env={"PRONG_TIMEOUT": "2h"}).err)
+        self.fails(3, "status", "--timeout", "5s", env=env)
+        self.fails(3, "status", env={"PRONG_TIMEOUT": ""})
+        self.fails(7, "events", env=env)             # goes on without a timeout
+        self.assertRegex(self.ok("help", "call", env=env).out, r"default: \$PRONG_TIMEOUT, else\s+30s\n")
+        read, write = os.pipe()
+        self.env["PRONG_TIMEOUT"] = "200ms"
+        child = self.start("call", "a.b", "-", stdin=read)
+        os.close(read)
+        self.assertEqual(self.end(child).code, 124)
+        os.close(write)
 
     def test_arguments_of_a_call_are_checked(self):
         self.usage("no WORKER.METHOD", "call", "alpha")

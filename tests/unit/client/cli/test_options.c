@@ -152,6 +152,19 @@ Test(cli_options, what_is_wrong_is_told)
     }
 }
 
+Test(cli_options, a_value_may_come_from_elsewhere)
+{
+    struct option_reader reader = {.tables = {own, common}};
+    struct options o = {0};
+    char fault[OPTIONS_FAULT_BYTES_MAX];
+    cr_expect(options_read_value(&reader, "--timeout", "PRONG_TIMEOUT", "2m", &o, fault));
+    cr_expect_eq(o.timeout_ms, 120000);
+    cr_expect_not(options_read_value(&reader, "--timeout", "PRONG_TIMEOUT", "2", &o, fault));
+    cr_expect_str_eq(
+        fault, "PRONG_TIMEOUT '2': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s");
+    cr_expect_eq(o.timeout_ms, 120000);
+}
+
 Test(cli_options, a_word_is_found_whole)
 {
     cr_expect(options_has_word("ps list", "ps"));
