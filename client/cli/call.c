@@ -114,7 +114,7 @@ verb_call(struct cli *cli)
         return output_no_memory(cli);
     }
     if (code == CLI_OK && cli->options.timeout_ms > PRONG_TTL_MS_MAX) {
-        code = output_usage(cli, "a call may take one hour at most (--timeout)");
+        code = output_usage(cli, "--timeout: a call takes from 1ms to 1h"); /* before the verb */
     }
     code = code != CLI_OK ? code : args_write(cli, cli->argv + 1, cli->argc - 1, w);
     if (code == CLI_OK && prong_writer_finish(w, &args) != PRONG_OK) {

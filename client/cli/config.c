@@ -1,9 +1,11 @@
 /* `prong config ...`: the broker knows its configuration, this asks it. */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "client/cli/output.h"
@@ -42,12 +44,33 @@ find_file(char path[PATH_MAX])
     return false;
 }
 
+static int
+run_broker(const struct cli *cli, const char *const argv[])
+{
+    pid_t pid;
+    const int error = program_start(argv[0], argv, -1, &pid);
+    if (error != 0) {
+        output_say(cli, "cannot start %s: %s", argv[0], strerror(error));
+        return CLI_FAILED;
+    }
+    const int code = program_wait(pid);
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    if (code != EX_IOERR) {
+        return program_exit_code(code);
+    }
+    /* It does not say so itself. Whoever closed our stdout has what he wanted. */
+    if (poll(&out, 1, 0) > 0 && (out.revents & POLLERR)) {
+        return CLI_OK;
+    }
+    output_say(cli, "cannot write the output");
+    return CLI_FAILED;
+}
+
 int
 verb_config_check(struct cli *cli)
 {
     char broker[PATH_MAX], found[PATH_MAX];
     const char *file = cli->argc > 0 ? cli->argv[0] : found;
-    pid_t pid;
     int code = find_broker(cli, broker);
     if (code != CLI_OK) {
         return code;
@@ -57,12 +80,7 @@ verb_config_check(struct cli *cli)
         return CLI_CONFIG;
     }
     const char *const argv[] = {broker, "--check", file, NULL};
-    const int error = program_start(broker, argv, -1, &pid);
-    if (error != 0) {
-        output_say(cli, "cannot start %s: %s", broker, strerror(error));
-        return CLI_FAILED;
-    }
-    code = program_exit_code(program_wait(pid));
+    code = run_broker(cli, argv);
     if (code == CLI_OK) {
         output_note(cli, "%s is valid", file);
     }
@@ -70,27 +88,22 @@ verb_config_check(struct cli *cli)
 }
 
 static int
-become_broker(const struct cli *cli, const char *option)
+print_by_broker(const struct cli *cli, const char *option)
 {
     char broker[PATH_MAX];
     const int code = find_broker(cli, broker);
-    if (code != CLI_OK) {
-        return code;
-    }
     const char *const argv[] = {broker, option, NULL};
-    program_become(broker, argv);
-    output_say(cli, "cannot start %s: %s", broker, strerror(errno));
-    return CLI_FAILED;
+    return code != CLI_OK ? code : run_broker(cli, argv);
 }
 
 int
 verb_config_init(struct cli *cli)
 {
-    return become_broker(cli, "--print-default-config");
+    return print_by_broker(cli, "--print-default-config");
 }
 
 int
 verb_config_manual(struct cli *cli)
 {
-    return become_broker(cli, "--print-config-manual");
+    return print_by_broker(cli, "--print-config-manual");
 }

@@ -64,25 +64,25 @@ wait_lost(struct cli *cli)
     return CLI_OK;
 }
 
-/* Nobody answers. Whether a hub is there shows its lock. */
+/* Nobody answers, or not in time. Whether a hub is there shows its lock. */
 static int
-end_silent(struct cli *cli, const char *why)
+end_silent(struct cli *cli, prong_err err, const char *why)
 {
     char dir[PATH_MAX];
-    int code = hubdir_choose(cli, dir);
+    int code = hubdir_choose(cli, false, dir);
     if (code != CLI_OK) {
         return code;
     }
     const pid_t owner = hubdir_owner(dir);
-    if (owner == 0) {
+    if (owner == 0 && err == PRONG_UNAVAILABLE) {
         output_note(cli, "no hub runs in %s", dir);
         return CLI_OK;
     }
-    if (owner < 0) {
-        return output_error(cli, PRONG_UNAVAILABLE, "connecting", why);
+    if (owner <= 0) { /* it is not ours to look at, or it is another one that is late */
+        return output_error(cli, err, "connecting", why);
     }
-    output_say(cli, "the hub does not answer (%s); telling prongd, pid %d, by SIGTERM", why,
-               (int)owner);
+    output_say(cli, "%s%s; telling prongd, pid %d, by SIGTERM",
+               err == PRONG_UNAVAILABLE ? "the hub cannot be reached: " : "", why, (int)owner);
     const int pid_fd = (int)syscall(SYS_pidfd_open, owner, 0);
     if (kill(owner, SIGTERM) != 0 && errno != ESRCH) {
         output_say(cli, "cannot signal pid %d: %s", (int)owner, strerror(errno));
@@ -125,8 +125,8 @@ verb_down(struct cli *cli)
         return code;
     }
     const prong_err err = hub_try(cli, url, why, sizeof why);
-    if (err == PRONG_UNAVAILABLE) {
-        return end_silent(cli, why);
+    if ((err == PRONG_UNAVAILABLE || err == PRONG_DEADLINE_EXCEEDED) && !hub_is_remote(url)) {
+        return end_silent(cli, err, why);
     }
     if (err != PRONG_OK) {
         return err == PRONG_INVALID_ARGUMENT ? output_usage(cli, "%s", why)

@@ -33,20 +33,15 @@ static int
 publish(struct cli *cli, const prong_value *payload)
 {
     uint64_t number = 0;
-    int code = hub_connect(cli);
+    const int code = hub_connect(cli);
     if (code != CLI_OK) {
         return code;
     }
     const int32_t timeout_ms = unit_left_ms(cli->deadline_ms, PRONG_TTL_MS_MAX);
     const prong_err err =
         prong_emit(cli->client, cli->argv[0], payload, timeout_ms > 0 ? timeout_ms : 1, &number);
-    if (err != PRONG_OK) {
-        char why[300];
-        prong_client_error_text(cli->client, why, sizeof why);
-        code = output_error(cli, err, cli->argv[0], why);
-        return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : code;
-    }
-    return print_number(cli, number);
+    return err == PRONG_OK ? print_number(cli, number)
+                           : hub_refused(cli, err, cli->argv[0], payload);
 }
 
 int

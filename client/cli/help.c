@@ -17,7 +17,7 @@ static const struct option_row common[] = {
     {.name = "--quiet", .letter = 'q', .kind = OPTION_FLAG, .offset = OPTION_FIELD(quiet),
      .help = "nothing on stdout, and on stderr only what went wrong"},
     {.name = "--timeout", .kind = OPTION_DURATION, .offset = OPTION_FIELD(timeout_ms),
-     .value = "TIME", .help = "give up after this time: 500ms, 5s, 2m, 1h"},
+     .value = "TIME", .min = 1, .max = UNIT_DURATION_MS_MAX, .help = "give up after this time: 500ms, 5s, 2m, 1h"},
     {.name = "--endpoint", .letter = 'e', .kind = OPTION_TEXT, .offset = OPTION_FIELD(endpoint),
      .value = "URL", .help = "the hub: ipc://PATH, tcp://HOST:PORT, tls+tcp://HOST:PORT; default: "
      "$PRONG_URL, else the hub of this user, else that of the machine"},
@@ -138,7 +138,7 @@ print_options(FILE *out, const char *heading, const struct option_row *rows,
 void
 help_print_verb(FILE *out, const struct verb *verb)
 {
-    char span[UNIT_SPAN_BYTES];
+    char span[UNIT_SPAN_BYTES], timeout[UNIT_SPAN_BYTES + 24];
     (void)fprintf(out, "usage: prong %s %s\n", verb->name, verb->arguments);
     print_wrapped(out, verb->summary, 0, 0);
     if (verb->aliases != NULL) {
@@ -148,20 +148,25 @@ help_print_verb(FILE *out, const struct verb *verb)
         (void)fputc('\n', out);
         print_wrapped(out, verb->help, 0, 0);
     }
-    if (verb->options != NULL) {
-        print_options(out, "Options", verb->options, NULL, "");
-    }
     unit_span(verb->timeout_ms, span);
-    print_options(out, "Options of every verb", common, verb->options,
-                  verb->timeout_ms > 0 ? span : "never");
+    (void)snprintf(timeout, sizeof timeout, "%s%s",
+                   verb->timeout_ms > 0 ? "$PRONG_TIMEOUT, else " : "",
+                   verb->timeout_ms > 0 ? span : "never");
+    if (verb->options != NULL) {
+        print_options(out, "Options", verb->options, NULL, timeout);
+    }
+    print_options(out, "Options of every verb", common, verb->options, timeout);
 }
 
 static void
 print_verb_line(FILE *out, const struct verb *verb)
 {
-    const int n =
-        fprintf(out, "  %s%s%s%s", verb->name, verb->aliases != NULL ? " (" : "",
-                verb->aliases != NULL ? verb->aliases : "", verb->aliases != NULL ? ")" : "");
+    int n = fprintf(out, "  %s%s%s%s", verb->name, verb->aliases != NULL ? " (" : "",
+                    verb->aliases != NULL ? verb->aliases : "", verb->aliases != NULL ? ")" : "");
+    if (n > COLUMN - 2) {
+        (void)fputc('\n', out);
+        n = 0;
+    }
     print_wrapped(out, verb->summary, n, COLUMN);
 }
 
@@ -218,17 +223,18 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
 {
     size_t rows_count;
     const struct verb *rows = verb_table(&rows_count);
-    char word[80], aliases[64];
+    char word[80], alias[32];
     struct closest near = {.word = word};
     (void)snprintf(word, sizeof word, "%.30s%s%.30s", words[0], count > 1 ? " " : "",
                    count > 1 ? words[1] : "");
     for (int round = 0; round < 2 && near.best == NULL; round++) {
         for (size_t i = 0; i < rows_count; i++) {
             closest_offer(&near, rows[i].name);
-            (void)snprintf(aliases, sizeof aliases, "%s",
-                           rows[i].aliases != NULL ? rows[i].aliases : "");
-            if (aliases[0] != '\0' && strchr(aliases, ' ') == NULL) {
-                closest_offer(&near, rows[i].aliases);
+            const char *p = rows[i].aliases != NULL ? rows[i].aliases : "";
+            for (; *p != '\0'; p += strcspn(p, " "), p += strspn(p, " ")) {
+                (void)snprintf(alias, sizeof alias, "%.*s", (int)strcspn(p, " "), p);
+                closest_offer(&near, alias);
+                near.best = near.best == alias ? rows[i].name : near.best;
             }
         }
         (void)snprintf(word, sizeof word, "%.30s", words[0]); /* what follows may be arguments */

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "client/cli/hubdir.h"
@@ -20,7 +23,10 @@ enum {
     ADMIN_MS_MIN = 1000, /* so that after a deadline can be asked what was not ready */
     ADMIN_MS_MAX = 5000,
     CANCEL_MS = 2000, /* for the hub to say that it cancelled */
+    MESSAGE_MIB_MAX = 16,
+    MESSAGE_HEAD_BYTES = 1024, /* of a message that is not its payload, at most */
     TOKEN_BYTES_MAX = 256,
+    HOST_BYTES_MAX = 256,
 };
 
 /* ---- connection ----------------------------------------------------------------------------- */
@@ -48,6 +54,59 @@ read_token(const char *file, char token[TOKEN_BYTES_MAX + 2], size_t *len)
     return n >= 0;
 }
 
+/* What the options or the environment name; "" when the hub is looked for. */
+static const char *
+named(const char *url)
+{
+    const char *text = url != NULL ? url : getenv("PRONG_URL");
+    return text != NULL ? text : "";
+}
+
+bool
+hub_is_remote(const char *url)
+{
+    return strstr(named(url), "tcp://") != NULL;
+}
+
+/* Of tcp and tls+tcp: the host and the port. False for other URLs and for what is none. */
+static bool
+split_address(const char *url, char host[HOST_BYTES_MAX], char port[8])
+{
+    const char *begin = strstr(url, "tcp://");
+    begin = begin != NULL ? begin + strlen("tcp://") : "";
+    const char *colon = strrchr(begin, ':');
+    int64_t number;
+    if (colon == NULL || !unit_count(colon + 1, &number) || number > UINT16_MAX) {
+        return false;
+    }
+    const bool in_brackets = begin[0] == '[' && colon > begin + 1 && colon[-1] == ']';
+    const int len = (int)(colon - begin) - 2 * in_brackets;
+    (void)snprintf(port, 8, "%d", (int)number);
+    return len > 0 &&
+           snprintf(host, HOST_BYTES_MAX, "%.*s", len, begin + in_brackets) < HOST_BYTES_MAX;
+}
+
+/* libnng has one code for a name that is not known and for a URL that is none, and no reason for
+ * either: so the resolver is asked for its own. */
+static prong_err
+explain_address(const char *url, prong_err err, char *why, size_t why_size)
+{
+    char host[HOST_BYTES_MAX], port[8];
+    struct addrinfo *found = NULL;
+    const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM};
+    if (!split_address(url, host, port)) {
+        return err;
+    }
+    const int code = getaddrinfo(host, port, &wanted, &found);
+    if (code == 0) {
+        freeaddrinfo(found);
+        return err;
+    }
+    (void)snprintf(why, why_size, "%s: %s", url,
+                   code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+    return PRONG_UNAVAILABLE;
+}
+
 prong_err
 hub_try(struct cli *cli, const char *url, char *why, size_t why_size)
 {
@@ -59,11 +118,18 @@ hub_try(struct cli *cli, const char *url, char *why, size_t why_size)
                        strerror(errno));
         return PRONG_INVALID_ARGUMENT;
     }
+    if (o.tls_ca_file != NULL && access(o.tls_ca_file, R_OK) != 0) {
+        (void)snprintf(why, why_size, "--ca-file %s: %s", o.tls_ca_file, strerror(errno));
+        return PRONG_INVALID_ARGUMENT;
+    }
     o.token = token;
     o.connect_timeout_ms = unit_left_ms(cli->deadline_ms, CONNECT_MS_MAX);
     o.connect_timeout_ms += o.connect_timeout_ms == 0; /* 0 is the default */
     o.reconnect_ms = cli->reconnect_ms;
-    return prong_connect(url, &o, &cli->client, why, why_size);
+    const prong_err err = prong_connect(url, &o, &cli->client, why, why_size);
+    return err == PRONG_INVALID_ARGUMENT || err == PRONG_UNAVAILABLE
+               ? explain_address(named(url), err, why, why_size)
+               : err;
 }
 
 int
@@ -83,7 +149,7 @@ hub_connect(struct cli *cli)
         return output_usage(cli, "%s", why);
     }
     const int failed = output_error(cli, err, "connecting", why);
-    if (err == PRONG_UNAVAILABLE) {
+    if (err == PRONG_UNAVAILABLE && !hub_is_remote(url)) {
         output_note(cli, "start a hub with 'prong up', or name one with --endpoint, --name or "
                          "--runtime-dir");
     }
@@ -184,6 +250,22 @@ hub_woke_code(struct cli *cli, enum hub_woke woke, const char *waiting_for)
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 int
+hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value *payload)
+{
+    const bool is_too_large =
+        err == PRONG_RESOURCE_EXHAUSTED && payload != NULL &&
+        payload->len > MESSAGE_MIB_MAX * 1024 * 1024 - (size_t)MESSAGE_HEAD_BYTES;
+    char why[300];
+    prong_client_error_text(cli->client, why, sizeof why);
+    if (is_too_large) {
+        (void)snprintf(why, sizeof why, "%zu bytes are too large for a message of at most %d MiB",
+                       payload->len, MESSAGE_MIB_MAX);
+    }
+    const int code = output_error(cli, err, what, why);
+    return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : is_too_large ? CLI_FAILED : code;
+}
+
+int
 hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
 {
     const prong_call_options o = {
@@ -195,8 +277,9 @@ hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
     const prong_err err =
         prong_call_async(cli->client, call->worker, call->method, call->args, &o, &reply);
     if (err != PRONG_OK) {
-        code = output_error(cli, err, call->method, "the call is not possible like this");
-        return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : code;
+        char what[200];
+        (void)snprintf(what, sizeof what, "%.90s.%.90s", call->worker, call->method);
+        return hub_refused(cli, err, what, call->args);
     }
     while (code == CLI_OK && !prong_reply_is_done(reply)) {
         const enum hub_woke woke = hub_wait(cli, give_up_ms, -1);

@@ -9,6 +9,8 @@
 int hub_connect(struct cli *cli);
 /* The same to one URL, without a word on failure: `why` gets the text. */
 prong_err hub_try(struct cli *cli, const char *url, char *why, size_t why_size);
+/* Whether a URL, or PRONG_URL when it is NULL, means a hub that may be on another machine. */
+bool hub_is_remote(const char *url);
 /* Close the connection; nothing when there is none. */
 void hub_close(struct cli *cli);
 
@@ -30,6 +32,11 @@ int hub_woke_code(struct cli *cli, enum hub_woke woke, const char *waiting_for);
 bool hub_take_signals(struct cli *cli);
 /* Read them: whether one came. */
 bool hub_read_signals(struct cli *cli);
+
+/* Tell why the library took a request about `what` not at all, by the text that it left. Returns
+ * the exit code: what can never work is the command line's fault, or too large, and nobody is busy.
+ */
+int hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value *payload);
 
 /* One call; NULL and 0 are defaults. */
 struct hub_call {

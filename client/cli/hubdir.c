@@ -45,38 +45,78 @@ is_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
-/* Where a hub without --runtime-dir lives. */
-static bool
-put_default(char dir[PATH_MAX])
+static void
+trim(char *dir)
 {
-    const char *run = getenv("XDG_RUNTIME_DIR");
-    struct stat status;
-    if (run != NULL && run[0] == '/') {
-        return put(dir, "%s/prong", run);
-    }
-    if (put(dir, "/run/user/%lu", (unsigned long)geteuid()) && stat(dir, &status) == 0 &&
-        S_ISDIR(status.st_mode)) {
-        return put(dir, "/run/user/%lu/prong", (unsigned long)geteuid());
-    }
-    return put(dir, "/run/prong");
-}
-
-static bool
-put_option(const char *option, char dir[PATH_MAX])
-{
-    char here[PATH_MAX];
-    const bool ok = option[0] == '/' ? put(dir, "%s", option)
-                                     : getcwd(here, sizeof here) && put(dir, "%s/%s", here, option);
-    size_t length = ok ? strlen(dir) : 0;
+    size_t length = strlen(dir);
     while (length > 1 && dir[length - 1] == '/') {
         dir[--length] = '\0';
     }
-    return ok;
+}
+
+bool
+hubdir_default(const struct hubdir_sources *s, char dir[PATH_MAX])
+{
+    const char *list = s->runtime_directory != NULL ? s->runtime_directory : "";
+    const char *xdg = s->xdg_runtime_dir != NULL ? s->xdg_runtime_dir : "";
+    const unsigned long uid = (unsigned long)s->uid;
+    struct stat status;
+    bool may_start = true, fits;
+    if (list[0] == '/') {
+        fits = put(dir, "%.*s", (int)strcspn(list, ":"), list);
+    } else if (xdg[0] == '/') {
+        fits = put(dir, "%s/prong", xdg);
+    } else if (put(dir, "%s/%lu", s->run_user, uid) && stat(dir, &status) == 0 &&
+               S_ISDIR(status.st_mode)) {
+        fits = put(dir, "%s/%lu/prong", s->run_user, uid);
+    } else {
+        fits = put(dir, "%s/prong", s->run);
+        may_start = s->uid == 0;
+    }
+    if (!fits) {
+        dir[0] = '\0';
+    }
+    trim(dir);
+    return fits && may_start;
+}
+
+static int
+choose_default(const struct cli *cli, bool to_start, char dir[PATH_MAX])
+{
+    const struct hubdir_sources sources = {.runtime_directory = getenv("RUNTIME_DIRECTORY"),
+                                           .xdg_runtime_dir = getenv("XDG_RUNTIME_DIR"),
+                                           .run_user = "/run/user",
+                                           .run = "/run",
+                                           .uid = geteuid()};
+    const bool may_start = hubdir_default(&sources, dir);
+    if (dir[0] == '\0') {
+        return output_usage(cli, "the path of the runtime directory is too long");
+    }
+    if (to_start && !may_start) { /* the words and, in our numbers, the exit code of prongd */
+        output_say(cli,
+                   "no runtime directory: neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR is set "
+                   "and /run/user/%lu does not exist; say --runtime-dir DIR",
+                   (unsigned long)sources.uid);
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+static int
+put_option(const struct cli *cli, const char *option, char dir[PATH_MAX])
+{
+    char here[PATH_MAX];
+    if (option[0] == '/' ? !put(dir, "%s", option)
+                         : !getcwd(here, sizeof here) || !put(dir, "%s/%s", here, option)) {
+        return output_usage(cli, "the path of the runtime directory is too long");
+    }
+    trim(dir);
+    return CLI_OK;
 }
 
 /* From --runtime-dir and --name. */
 static int
-choose_by_options(const struct cli *cli, char dir[PATH_MAX])
+choose_by_options(const struct cli *cli, bool to_start, char dir[PATH_MAX])
 {
     const struct options *o = &cli->options;
     char base[PATH_MAX];
@@ -88,12 +128,13 @@ choose_by_options(const struct cli *cli, char dir[PATH_MAX])
         return output_usage(cli, "--name '%.64s': use 1 to %d of a-z 0-9 _ -", o->hub_name,
                             (int)PRONG_NAME_BYTES_MAX);
     }
-    const bool ok = o->runtime_dir != NULL ? put_option(o->runtime_dir, base) : put_default(base);
-    if (!ok ||
+    const int code = o->runtime_dir != NULL ? put_option(cli, o->runtime_dir, base)
+                                            : choose_default(cli, to_start, base);
+    if (code == CLI_OK &&
         !(o->hub_name != NULL ? put(dir, "%s/%s", base, o->hub_name) : put(dir, "%s", base))) {
         return output_usage(cli, "the path of the runtime directory is too long");
     }
-    return CLI_OK;
+    return code;
 }
 
 static bool
@@ -103,12 +144,12 @@ is_chosen(const struct options *o)
 }
 
 int
-hubdir_choose(const struct cli *cli, char dir[PATH_MAX])
+hubdir_choose(const struct cli *cli, bool to_start, char dir[PATH_MAX])
 {
     const struct options *o = &cli->options;
     const char *url = o->endpoint != NULL ? o->endpoint : getenv("PRONG_URL");
     if (is_chosen(o)) {
-        return choose_by_options(cli, dir);
+        return choose_by_options(cli, to_start, dir);
     }
     if (url != NULL && url[0] != '\0') {
         return hubdir_of_url(url, dir)
@@ -118,7 +159,7 @@ hubdir_choose(const struct cli *cli, char dir[PATH_MAX])
                                   "be started or looked at: use --runtime-dir or --name",
                                   o->endpoint != NULL ? "--endpoint" : "PRONG_URL", url);
     }
-    return put_default(dir) ? CLI_OK : output_usage(cli, "XDG_RUNTIME_DIR is too long");
+    return choose_default(cli, to_start, dir);
 }
 
 int
@@ -129,7 +170,7 @@ hubdir_url(const struct cli *cli, char url[PATH_MAX], const char **out)
     if (!is_chosen(&cli->options)) {
         return CLI_OK;
     }
-    const int code = choose_by_options(cli, dir);
+    const int code = choose_by_options(cli, false, dir);
     if (code != CLI_OK) {
         return code;
     }

@@ -67,8 +67,25 @@ hide_output(void)
     }
 }
 
+/* The default of --timeout; a verb that goes on until it is ended does so here too. */
 static int
-run_verb(struct cli *cli)
+read_timeout(struct cli *cli, struct option_reader *reader)
+{
+    const char *text = getenv("PRONG_TIMEOUT");
+    char fault[OPTIONS_FAULT_BYTES_MAX];
+    if (cli->options.timeout_ms > 0 || cli->verb->timeout_ms == 0) {
+        return CLI_OK;
+    }
+    cli->options.timeout_ms = cli->verb->timeout_ms;
+    return text == NULL || text[0] == '\0' ||
+                   options_read_value(reader, "--timeout", "PRONG_TIMEOUT", text, &cli->options,
+                                      fault)
+               ? CLI_OK
+               : output_usage(cli, "%s", fault);
+}
+
+static int
+run_verb(struct cli *cli, struct option_reader *reader)
 {
     const struct verb *verb = cli->verb;
     if (cli->options.help) {
@@ -82,8 +99,9 @@ run_verb(struct cli *cli)
     if (cli->argc > verb->argc_max) {
         return output_usage(cli, "unexpected argument '%.80s'", cli->argv[verb->argc_max]);
     }
-    if (cli->options.timeout_ms == 0) {
-        cli->options.timeout_ms = verb->timeout_ms;
+    const int code = read_timeout(cli, reader);
+    if (code != CLI_OK) {
+        return code;
     }
     cli->deadline_ms =
         cli->options.timeout_ms > 0 ? unit_now_ms() + cli->options.timeout_ms : CLI_NEVER_MS;
@@ -130,7 +148,7 @@ read_and_run(struct cli *cli, int argc, const char *const *argv, const char **wo
     }
     cli->argv = rest;
     look_at_terminal(cli);
-    return cli->options.version ? verb_version(cli) : run_verb(cli);
+    return cli->options.version ? verb_version(cli) : run_verb(cli, &reader);
 }
 
 int

@@ -16,6 +16,7 @@ struct reading {
     struct option_reader *in;
     struct options *options;
     char *fault;
+    const char *called; /* instead of the option's name in a fault; or NULL */
 };
 
 __attribute__((format(printf, 2, 3))) static bool
@@ -86,6 +87,21 @@ store_count(const struct reading *r, const struct option_row *row, const char *v
 }
 
 static bool
+store_duration(const struct reading *r, const struct option_row *row, const char *value)
+{
+    char least[UNIT_SPAN_BYTES], most[UNIT_SPAN_BYTES];
+    int64_t ms;
+    if (!unit_duration(value, &ms) || ms < row->min || ms > row->max) {
+        unit_duration_text(row->min, least);
+        unit_duration_text(row->max, most);
+        return fail(r, "%s '%.40s': use a time from %s to %s with ms, s, m or h, such as 1.5s",
+                    r->called != NULL ? r->called : row->name, value, least, most);
+    }
+    memcpy((char *)r->options + row->offset, &ms, sizeof ms);
+    return true;
+}
+
+static bool
 store_more(const struct reading *r, const struct option_row *row, const char *value)
 {
     struct texts *list = (struct texts *)(void *)((char *)r->options + row->offset);
@@ -103,7 +119,6 @@ static bool
 store(const struct reading *r, const struct option_row *row, const char *value)
 {
     char *field = (char *)r->options + row->offset;
-    int64_t ms;
     switch (row->kind) {
     case OPTION_FLAG:
         memcpy(field, &(bool){true}, sizeof(bool));
@@ -124,12 +139,7 @@ store(const struct reading *r, const struct option_row *row, const char *value)
     case OPTION_TEXTS:
         return store_more(r, row, value);
     case OPTION_DURATION:
-        if (!unit_duration(value, &ms) || ms == 0) {
-            return fail(r, "%s '%.40s': use a number with ms, s, m or h, as in 500ms or 1.5s",
-                        row->name, value);
-        }
-        memcpy(field, &ms, sizeof ms);
-        return true;
+        return store_duration(r, row, value);
     case OPTION_COUNT:
         return store_count(r, row, value);
     }
@@ -190,7 +200,7 @@ bool
 options_read(struct option_reader *reader, struct options *options, const char **rest,
              int *rest_count, char fault[OPTIONS_FAULT_BYTES_MAX])
 {
-    const struct reading r = {reader, options, fault};
+    const struct reading r = {reader, options, fault, NULL};
     bool takes_options = true;
     while (reader->next < reader->argc) {
         const char *word = reader->argv[reader->next];
@@ -208,6 +218,15 @@ options_read(struct option_reader *reader, struct options *options, const char *
         }
     }
     return true;
+}
+
+bool
+options_read_value(struct option_reader *reader, const char *option, const char *called,
+                   const char *value, struct options *options, char fault[OPTIONS_FAULT_BYTES_MAX])
+{
+    const struct reading r = {reader, options, fault, called};
+    const struct option_row *row = find_row(&r, option, strlen(option), 0);
+    return row != NULL ? store(&r, row, value) : fail_unknown(&r, option, strlen(option));
 }
 
 void

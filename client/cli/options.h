@@ -53,7 +53,7 @@ struct option_row {
     const char *value;   /* what its value is called in help */
     const char *allowed; /* TEXT: the words it may be, with a space between; NULL: any text */
     const char *preset;
-    int64_t min, max; /* COUNT */
+    int64_t min, max; /* COUNT; DURATION in milliseconds */
     const char *help;
 };
 
@@ -77,6 +77,10 @@ struct option_reader {
  *   fault  caller's storage: on false one line that says what is wrong and what is allowed */
 bool options_read(struct option_reader *reader, struct options *options, const char **rest,
                   int *rest_count, char fault[OPTIONS_FAULT_BYTES_MAX]);
+/* Read `value` as that of one option of the tables; a fault calls it `called`. */
+bool options_read_value(struct option_reader *reader, const char *option, const char *called,
+                        const char *value, struct options *options,
+                        char fault[OPTIONS_FAULT_BYTES_MAX]);
 void options_deinit(struct options *options);
 
 /* Whether `word` is one of `words`, which have a space between. */

@@ -97,7 +97,8 @@ void status_watch_end(struct status_watch *watch);
 int status_watch_until(struct cli *cli, struct status_watch *watch, const struct status_wish *wish,
                        enum status_verdict *verdict);
 /* On stderr: who of the chosen does not serve, in which state, why, and its last lines. Returns the
- * exit code: CLI_DIED when one of them died, else CLI_TIMEOUT. */
+ * exit code: CLI_DIED when one of them died, else CLI_FAILED when one could not be started and is
+ * not tried again, else CLI_TIMEOUT. */
 int status_tell_missing(struct cli *cli, const struct status *status,
                         const struct status_wish *wish);
 

@@ -10,12 +10,10 @@ static const struct {
     int64_t ms;
 } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}};
 
-enum { DAYS_MAX = 365 };
-
 bool
 unit_duration(const char *text, int64_t *ms)
 {
-    const int64_t most = (int64_t)DAYS_MAX * 24 * 60 * 60 * 1000;
+    const int64_t most = UNIT_DURATION_MS_MAX;
     int64_t whole = 0, fraction = 0, scale = 1;
     const char *p = text;
     for (; *p >= '0' && *p <= '9' && whole <= most; p++) {
@@ -46,6 +44,16 @@ unit_duration(const char *text, int64_t *ms)
         return true;
     }
     return false;
+}
+
+void
+unit_duration_text(int64_t ms, char out[UNIT_SPAN_BYTES])
+{
+    size_t i = sizeof units / sizeof units[0] - 1;
+    while (i > 0 && ms % units[i].ms != 0) {
+        i--;
+    }
+    (void)snprintf(out, UNIT_SPAN_BYTES, "%lld%s", (long long)(ms / units[i].ms), units[i].name);
 }
 
 bool

@@ -7,8 +7,12 @@
 
 enum { UNIT_TIME_BYTES = 40, UNIT_SPAN_BYTES = 48 };
 
+#define UNIT_DURATION_MS_MAX INT64_C(31536000000) /* 365 days */
+
 /* "250ms", "1.5s", "2m", "1h", with no sign and at most 365 days; "0" needs no unit. */
 bool unit_duration(const char *text, int64_t *ms);
+/* The shortest text that unit_duration reads back: "1ms", "90s", "1h". */
+void unit_duration_text(int64_t ms, char out[UNIT_SPAN_BYTES]);
 /* Digits alone, from 0 to INT64_MAX. */
 bool unit_count(const char *text, int64_t *count);
 /* "2026-01-31T12:00:00.123456Z" (RFC 3339, UTC) of microseconds since 1970. */

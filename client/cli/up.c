@@ -23,7 +23,14 @@
 #include "client/cli/status.h"
 #include "client/cli/unit.h"
 
-enum { LAST_LINES = 20, LAST_BYTES = 16 * 1024, LOG_BYTES_MAX = 1024 * 1024, PROGRAM_ARGS_MAX = 8 };
+enum {
+    LAST_LINES = 20,
+    LAST_BYTES = 16 * 1024,
+    LOG_BYTES_MAX = 1024 * 1024,
+    REASON_BYTES = 8 * 1024, /* what must fit for prongd to say why it does not start */
+    MEMORY_BYTES = 64 * 1024,
+    PROGRAM_ARGS_MAX = 8,
+};
 
 struct up {
     struct cli *cli;
@@ -54,33 +61,63 @@ list_arguments(const struct up *up, const char *argv[PROGRAM_ARGS_MAX])
     return n;
 }
 
-/* The hub's log: in its directory, for its owner alone. One that has grown is put aside. Where it
- * cannot be made a piece of memory takes its place: prongd will not start either, and says why. */
-static bool
-open_log(struct up *up, bool has_dir)
+/* In the hub's directory, for its owner alone. One that has grown is put aside. -1 with errno, also
+ * when it takes nothing: on a full disk prongd could not say that the disk is full. */
+static int
+open_log_file(const char *path)
 {
-    char path[PATH_MAX + 16], aside[PATH_MAX + 24];
+    char aside[PATH_MAX + 24];
     struct stat status;
     const int flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-    (void)snprintf(path, sizeof path, "%s/" HUBDIR_LOG, up->dir);
     if (stat(path, &status) == 0 && status.st_size > LOG_BYTES_MAX) {
         (void)snprintf(aside, sizeof aside, "%s.1", path);
         (void)rename(path, aside); /* else it grows on, which is no reason not to start */
     }
-    up->log_fd = open(path, flags, 0600);
-    if (up->log_fd >= 0 && (fstat(up->log_fd, &status) != 0 || !S_ISREG(status.st_mode))) {
-        close(up->log_fd);
-        up->log_fd = -1;
-        errno = EEXIST;
+    const int fd = open(path, flags, 0600);
+    int error = fd < 0 ? errno : 0;
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+        error = EEXIST;
+    } else if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, status.st_size, REASON_BYTES) != 0 &&
+               errno != EOPNOTSUPP && errno != ENOSYS) {
+        error = errno;
     }
-    if (up->log_fd < 0 && has_dir) {
+    if (error != 0 && fd >= 0) {
+        close(fd);
+    }
+    errno = error;
+    return error == 0 ? fd : -1;
+}
+
+/* A piece of memory that takes no more when it is full: a hub may run for long. */
+static int
+open_log_memory(void)
+{
+    const int fd = memfd_create(HUBDIR_LOG, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0 && (ftruncate(fd, MEMORY_BYTES) != 0 ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Where the log cannot be written memory takes its place: mostly prongd does not start either, and
+ * says why. */
+static bool
+open_log(struct up *up, bool has_dir)
+{
+    char path[PATH_MAX + 16];
+    (void)snprintf(path, sizeof path, "%s/" HUBDIR_LOG, up->dir);
+    up->log_fd = open_log_file(path);
+    if (up->log_fd >= 0) {
+        up->log_start = lseek(up->log_fd, 0, SEEK_END);
+        return true;
+    }
+    if (has_dir) {
         output_say(up->cli, "cannot write %s, what the hub says will be lost: %s", path,
                    strerror(errno));
     }
-    if (up->log_fd < 0) {
-        up->log_fd = memfd_create(HUBDIR_LOG, MFD_CLOEXEC);
-    }
-    up->log_start = up->log_fd >= 0 ? lseek(up->log_fd, 0, SEEK_END) : 0;
+    up->log_fd = open_log_memory();
     return up->log_fd >= 0;
 }
 
@@ -95,8 +132,11 @@ start(struct up *up)
         return CLI_FAILED;
     }
     up->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (has_dir && (up->inotify_fd < 0 ||
-                    inotify_add_watch(up->inotify_fd, up->dir, IN_CREATE | IN_MOVED_TO) < 0)) {
+    /* Where we may not even look prongd will not stay, and says why. */
+    if (has_dir &&
+        (up->inotify_fd < 0 ||
+         inotify_add_watch(up->inotify_fd, up->dir, IN_CREATE | IN_MOVED_TO) < 0) &&
+        errno != EACCES) {
         output_say(cli, "cannot watch %s: %s", up->dir, strerror(errno));
         return CLI_FAILED;
     }
@@ -122,13 +162,10 @@ static void
 tell_log(const struct up *up)
 {
     char text[LAST_BYTES];
-    struct stat status;
-    if (fstat(up->log_fd, &status) != 0 || status.st_size <= up->log_start) {
-        return;
-    }
-    off_t from = status.st_size - (off_t)sizeof text;
+    const off_t end = lseek(up->log_fd, 0, SEEK_CUR); /* prongd shares our place in it */
+    off_t from = end - (off_t)sizeof text;
     from = from < up->log_start ? up->log_start : from;
-    const ssize_t n = pread(up->log_fd, text, sizeof text, from);
+    const ssize_t n = end > from ? pread(up->log_fd, text, (size_t)(end - from), from) : 0;
     size_t begin = n > 0 ? (size_t)n : 0, lines = 0;
     while (begin > 0 && lines <= LAST_LINES) {
         begin--;
@@ -162,25 +199,26 @@ late(const struct up *up)
     unit_span(up->cli->options.timeout_ms, span);
     tell_log(up);
     if (up->is_other) {
-        output_say(up->cli, "another hub runs in %s, but it cannot be reached", up->dir);
-        return CLI_NO_HUB;
+        output_say(up->cli, "another hub runs in %s, but it does not answer within %s", up->dir,
+                   span);
+        return CLI_TIMEOUT;
     }
     output_say(up->cli, "the hub did not open %s within %s; prongd (pid %d) goes on", up->url, span,
                (int)up->pid);
     return CLI_TIMEOUT;
 }
 
-/* Until something may have changed. */
+/* Until something may have changed, or for `most_ms`. */
 static int
-wait_change(struct up *up)
+wait_change(struct up *up, int32_t most_ms)
 {
     struct cli *cli = up->cli;
     char ignored[4096];
     struct pollfd polls[] = {{.fd = up->inotify_fd, .events = POLLIN},
                              {.fd = up->pid_fd, .events = POLLIN},
                              {.fd = cli->signal_fd, .events = POLLIN}};
-    const int n = poll(polls, 3, unit_left_ms(cli->deadline_ms, 3600000));
-    if (n == 0) {
+    const int n = poll(polls, 3, unit_left_ms(cli->deadline_ms, most_ms));
+    if (n == 0 && unit_now_ms() >= cli->deadline_ms) {
         return late(up);
     }
     if (hub_read_signals(cli)) {
@@ -205,14 +243,22 @@ wait_socket(struct up *up)
     }
     for (;;) {
         char why[400];
-        const prong_err err = hub_try(cli, up->url, why, sizeof why);
+        /* Before there is a socket inotify is what to wait for, and the end of prongd. */
+        const prong_err err = access(up->url + strlen("ipc://"), F_OK) != 0 && errno == ENOENT
+                                  ? PRONG_UNAVAILABLE
+                                  : hub_try(cli, up->url, why, sizeof why);
+        const bool is_late = err == PRONG_DEADLINE_EXCEEDED;
         if (err == PRONG_OK) {
+            /* Ours may not have noticed yet that another one was faster. */
+            up->is_other = up->is_other || hubdir_owner(up->dir) != up->pid;
             return CLI_OK;
         }
-        if (err != PRONG_UNAVAILABLE) {
+        /* In a folder of somebody else our prongd ends, and says whose it is. */
+        if (err != PRONG_UNAVAILABLE && !is_late &&
+            (err != PRONG_PERMISSION_DENIED || up->pid == 0)) {
             return output_error(cli, err, "connecting", why);
         }
-        const int code = wait_change(up);
+        const int code = wait_change(up, is_late ? 0 : 3600000);
         if (code != CLI_OK) {
             return code;
         }
@@ -221,11 +267,12 @@ wait_socket(struct up *up)
 
 /* ---- waiting for the workers ---------------------------------------------------------------- */
 
+/* `may_end`: those that were stopped, or are done, are left alone. */
 static int
-wait_workers(struct cli *cli)
+wait_workers(struct cli *cli, bool may_end)
 {
     const struct status_wish wish = {
-        .goal = STATUS_READY, .choice = {.autostart = true}, .replicas = -1};
+        .goal = STATUS_READY, .choice = {.autostart = true}, .may_end = may_end, .replicas = -1};
     const struct status_choice all = {0};
     struct status_watch watch;
     enum status_verdict verdict = STATUS_DONE;
@@ -245,17 +292,37 @@ wait_workers(struct cli *cli)
     return code != CLI_OK ? code : shown;
 }
 
-/* A hub that is there already: say so and show it. */
+/* A hub that is there already, or that somebody else is just starting. */
 static int
-show_running(struct cli *cli)
+join_running(struct cli *cli)
 {
-    const struct status_choice all = {0};
-    struct status status = {0};
     output_note(cli, "a hub runs already: %s", prong_client_url(cli->client));
-    int code = status_get(cli, &status);
-    code = code != CLI_OK ? code : status_print(cli, &status, &all);
-    status_deinit(&status);
-    return code;
+    return wait_workers(cli, true);
+}
+
+/* CLI_OK with a client when a hub runs already, and without when none does. */
+static int
+seek_running(struct up *up)
+{
+    struct cli *cli = up->cli;
+    char why[400], span[UNIT_SPAN_BYTES];
+    prong_err err = hub_try(cli, up->url, why, sizeof why);
+    if (err == PRONG_DEADLINE_EXCEEDED) {
+        output_note(cli, "a hub runs already in %s, but does not answer yet", up->dir);
+    }
+    while (err == PRONG_DEADLINE_EXCEEDED && unit_now_ms() < cli->deadline_ms) {
+        err = hub_try(cli, up->url, why, sizeof why);
+    }
+    if (err == PRONG_INVALID_ARGUMENT) {
+        return output_usage(cli, "%s", why); /* the path is too long for a socket */
+    }
+    if (err == PRONG_DEADLINE_EXCEEDED) {
+        unit_span(cli->options.timeout_ms, span);
+        output_say(cli, "the hub does not answer within %s (--timeout); 'prong down' ends it",
+                   span);
+        return CLI_TIMEOUT;
+    }
+    return CLI_OK; /* what else is wrong prongd says */
 }
 
 /* ---- the verb ------------------------------------------------------------------------------- */
@@ -285,18 +352,14 @@ int
 verb_up(struct cli *cli)
 {
     struct up up = {.cli = cli, .log_fd = -1, .inotify_fd = -1, .pid_fd = -1};
-    char why[400];
-    int code = hubdir_choose(cli, up.dir);
+    int code = hubdir_choose(cli, true, up.dir);
     if (code != CLI_OK) {
         return code;
     }
     (void)snprintf(up.url, sizeof up.url, "ipc://%s/" HUBDIR_SOCKET, up.dir);
-    const prong_err err = hub_try(cli, up.url, why, sizeof why);
-    if (err == PRONG_OK) {
-        return show_running(cli);
-    }
-    if (err == PRONG_INVALID_ARGUMENT) {
-        return output_usage(cli, "%s", why); /* the path is too long for a socket */
+    code = seek_running(&up);
+    if (code != CLI_OK || cli->client != NULL) {
+        return code != CLI_OK ? code : join_running(cli);
     }
     if (!program_find("prongd", up.prongd)) {
         output_say(cli, "prongd is neither beside prong nor in PATH");
@@ -308,7 +371,7 @@ verb_up(struct cli *cli)
     code = start(&up);
     code = code != CLI_OK ? code : wait_socket(&up);
     if (code == CLI_OK) {
-        code = up.is_other ? show_running(cli) : wait_workers(cli);
+        code = up.is_other ? join_running(cli) : wait_workers(cli, false);
     }
     close_all(&up);
     return code;

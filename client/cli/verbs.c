@@ -28,6 +28,12 @@ static const struct option_row logs_options[] = {
      .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
     {.name = NULL},
 };
+static const struct option_row call_options[] = {
+    {.name = "--timeout", .kind = OPTION_DURATION, .offset = OPTION_FIELD(timeout_ms),
+     .value = "TIME", .min = 1, .max = PRONG_TTL_MS_MAX,
+     .help = "the deadline of the call, from 1ms to 1h"},
+    {.name = NULL},
+};
 static const struct option_row emit_options[] = {
     {.name = "--json", .kind = OPTION_TEXT, .offset = OPTION_FIELD(json), .value = "JSON",
      .help = "the payload: any JSON; - reads it from stdin"},
@@ -76,12 +82,13 @@ static const struct verb verbs[] = {
      .summary = "start a hub in the background and wait until its workers are ready",
      .help = "What prongd and the hub say goes to hub.log in the runtime folder. When a worker does "
      "not get ready its state, the reason and its last lines are told, and the hub stays up for the "
-     "others. With a hub that runs already this shows its workers."},
+     "others. With a hub that runs already this waits for its workers in the same way, and leaves "
+     "those alone that were stopped."},
     {.name = "down", .run = verb_down, .timeout_ms = SECONDS(30), .arguments = "",
      .summary = "end all workers in order, then the hub, and wait until it is gone",
      .help = "Without a hub this says so and is done. A hub that does not answer is asked by a "
      "signal."},
-    {.name = "status", .aliases = "ps", .run = verb_status, .argc_max = INT_MAX,
+    {.name = "status", .aliases = "ps list ls", .run = verb_status, .argc_max = INT_MAX,
      .options = status_options, .timeout_ms = SECONDS(5), .no_hub = CLI_NOT_RUNNING,
      .arguments = "[WORKER[/N]...] [--check]",
      .summary = "what runs: workers, their replicas and how they are",
@@ -98,13 +105,13 @@ static const struct verb verbs[] = {
     {.name = "scale", .run = verb_scale, .argc_min = 2, .argc_max = 2, .options = change_options,
      .timeout_ms = SECONDS(60), .arguments = "WORKER REPLICAS",
      .summary = "change how many replicas a worker has"},
-    {.name = "logs", .run = verb_logs, .argc_min = 1, .argc_max = INT_MAX, .options = logs_options,
+    {.name = "logs", .aliases = "tail", .run = verb_logs, .argc_min = 1, .argc_max = INT_MAX, .options = logs_options,
      .timeout_ms = SECONDS(5), .arguments = "[-n N] WORKER[/N]...",
      .summary = "the last lines that workers wrote",
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
-    {.name = "call", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
-     .timeout_ms = SECONDS(30),
+    {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
+     .options = call_options, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | -",
      .summary = "call a method and print what it returns",
      .help = "The methods of the hub itself are those of the worker 'hub': prong call hub.status.\n"
@@ -112,19 +119,19 @@ static const struct verb verbs[] = {
      "file, KEY=@@x the text @x. One argument {...} or [...] is all arguments as JSON, and - reads "
      "them from stdin. SIGINT cancels the call.\n"
      "-o raw writes a text or bytes as they are."},
-    {.name = "emit", .run = verb_emit, .argc_min = 1, .argc_max = INT_MAX,
+    {.name = "emit", .aliases = "pub", .run = verb_emit, .argc_min = 1, .argc_max = INT_MAX,
      .options = emit_options, .timeout_ms = SECONDS(5),
      .arguments = "TOPIC [KEY=TEXT | KEY:=JSON | KEY=@FILE]... | {...} | - | --json JSON",
      .summary = "publish an event",
      .help = "The payload is written as the arguments of prong call; without any it is null. With -j "
      "the event's number is printed."},
-    {.name = "events", .aliases = "sub", .run = verb_events, .argc_max = INT_MAX,
+    {.name = "events", .aliases = "sub listen", .run = verb_events, .argc_max = INT_MAX,
      .options = events_options, .arguments = "[FILTER...] [--from WHERE] [--count N] [--until FILTER]",
      .summary = "print events as they come",
      .help = "A filter is a topic in which a word may be * and the last one >, which stands for all "
      "that follows; default: everything. JSON has number, time, topic, source and payload, one line "
      "each. Events that the hub could not keep are counted on stderr."},
-    {.name = "describe", .aliases = "info", .run = verb_describe, .argc_max = 1,
+    {.name = "describe", .aliases = "info introspect", .run = verb_describe, .argc_max = 1,
      .timeout_ms = SECONDS(5), .arguments = "[WORKER]",
      .summary = "the methods that can be called, of one worker or of all and the hub",
      .help = "A worker tells its methods when it attaches for the first time."},

@@ -36,6 +36,12 @@ find_replica(const struct status *status, const char *name)
     return NULL;
 }
 
+static bool
+has_ended(const struct status_wish *wish, const struct status_replica *r)
+{
+    return wish->may_end && is_state(r, "stopped") && r->incarnation > 0;
+}
+
 static enum status_verdict
 judge_ready(const struct status_wish *wish, const struct status_worker *w,
             const struct status_replica *r)
@@ -45,7 +51,7 @@ judge_ready(const struct status_wish *wish, const struct status_worker *w,
     if (status_serves(r)) {
         return was != NULL && was->pid > 0 && was->pid == r->pid ? STATUS_GOES_ON : STATUS_DONE;
     }
-    if (wish->may_end && is_state(r, "stopped") && r->incarnation > 0) {
+    if (has_ended(wish, r)) {
         return STATUS_DONE;
     }
     return status_is_lost(w, r, wish->one_life) ? STATUS_LOST : STATUS_GOES_ON;
@@ -167,22 +173,36 @@ status_watch_until(struct cli *cli, struct status_watch *watch, const struct sta
     return code;
 }
 
+/* Of one that does not serve. What could not be forked has not died: the hub's words say that, and
+ * only they do. */
+static int
+code_of_missing(const struct status_wish *wish, const struct status_worker *w,
+                const struct status_replica *r)
+{
+    static const char unborn[] = "could not start";
+    if (strncmp(r->reason, unborn, sizeof unborn - 1) == 0) {
+        return status_is_lost(w, r, wish->one_life) ? CLI_FAILED : CLI_TIMEOUT;
+    }
+    return status_is_lost(w, r, true) || r->reason[0] != '\0' ? CLI_DIED : CLI_TIMEOUT;
+}
+
 int
 status_tell_missing(struct cli *cli, const struct status *status, const struct status_wish *wish)
 {
-    bool died = false;
+    int code = CLI_TIMEOUT;
     for (size_t i = 0; i < status->worker_count; i++) {
         const struct status_worker *w = &status->workers[i];
         for (size_t k = 0; k < w->replica_count; k++) {
             const struct status_replica *r = &w->replicas[k];
-            if (!status_is_chosen(&wish->choice, w, r) || status_serves(r)) {
+            if (!status_is_chosen(&wish->choice, w, r) || status_serves(r) || has_ended(wish, r)) {
                 continue;
             }
             output_say(cli, "%s is not ready: it is %s%s%s", r->name, r->state,
                        r->reason[0] != '\0' ? ": " : "", r->reason);
             logs_tell_last(cli, r->name, LAST_LINES);
-            died = died || status_is_lost(w, r, true) || r->reason[0] != '\0';
+            const int its = code_of_missing(wish, w, r);
+            code = its == CLI_DIED || code == CLI_TIMEOUT ? its : code;
         }
     }
-    return died ? CLI_DIED : CLI_TIMEOUT;
+    return code;
 }

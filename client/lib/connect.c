@@ -2,10 +2,13 @@
 #include "client/lib/client.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,6 +28,7 @@ enum {
     ATTEMPT_LOCAL_MS = 50,
     ATTEMPT_NETWORK_MS = 250,
     ATTEMPT_MS_MAX = 2000,
+    HIDDEN_MS = 1000, /* how long a broker may take whose lock we may not look at */
     URL_BYTES_MAX = 256,
     CANDIDATES_MAX = 4,
 };
@@ -145,11 +149,11 @@ candidates(const char *url, char found[CANDIDATES_MAX][URL_BYTES_MAX])
         return snprintf(found[0], URL_BYTES_MAX, "%s", url) < URL_BYTES_MAX;
     }
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
-        if (named[i].dir != NULL && named[i].dir[0] == '/' &&
-            snprintf(found[n], URL_BYTES_MAX, "ipc://%s%s/hub.sock", named[i].dir, named[i].below) <
-                URL_BYTES_MAX) {
-            n++;
-        }
+        const char *dir = named[i].dir != NULL ? named[i].dir : "";
+        /* Of a list with colons, as systemd sets it, the first: hubs do the same. */
+        const int len = (int)(i == 0 ? strcspn(dir, ":") : strlen(dir));
+        n += dir[0] == '/' && snprintf(found[n], URL_BYTES_MAX, "ipc://%.*s%s/hub.sock", len, dir,
+                                       named[i].below) < URL_BYTES_MAX;
     }
     (void)snprintf(found[n], URL_BYTES_MAX, "ipc:///run/user/%u/prong/hub.sock",
                    (unsigned)getuid());
@@ -173,23 +177,51 @@ code_of(int error)
     case EMFILE:
     case ENFILE:
         return PRONG_RESOURCE_EXHAUSTED;
+    case ETIMEDOUT:
+        return PRONG_DEADLINE_EXCEEDED;
     default:
         return PRONG_UNAVAILABLE;
     }
 }
 
-/* Connect to the first candidate that takes it; c->error gets what was tried. */
+/* Whether a hub holds the directory of its socket, as broker/spawn/rundir.c does: whatever becomes
+ * of a connection, it is there, and a broker that died is being started anew. The lock is tried
+ * only while its owner lives, because a prongd that takes it just then would be told of a hub. */
+static bool
+is_held(const struct prong_client *c)
+{
+    char path[URL_BYTES_MAX + 8], owner[24] = "";
+    const char *begin = c->url + strlen("ipc://"), *slash = strrchr(c->url, '/');
+    if (strncmp(c->url, "ipc://", strlen("ipc://")) != 0 || slash < begin) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "%.*s/lock", (int)(slash - begin), begin);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) { /* another user's, whose socket may be there for us all the same */
+        return errno != ENOENT && errno != ENOTDIR &&
+               client_now() - c->lost_ns < HIDDEN_MS * NS_PER_MS;
+    }
+    const bool held = read(fd, owner, sizeof owner - 1) > 0 &&
+                      (kill((pid_t)strtol(owner, NULL, 10), 0) == 0 || errno == EPERM) &&
+                      flock(fd, LOCK_SH | LOCK_NB) != 0;
+    close(fd);
+    return held;
+}
+
+/* Connect to the first candidate where a hub is, or leave that to greet() where a broker is being
+ * started. Only what does not exist is passed over: a hub that is there and cannot be reached now
+ * is no reason to talk to another one. c->error gets what was tried. */
 static prong_err
 find_hub(struct prong_client *c, const char *url, int64_t until_ns)
 {
     char found[CANDIDATES_MAX][URL_BYTES_MAX], tried[sizeof c->error] = "";
     const size_t count = candidates(url, found);
-    prong_err err = PRONG_INVALID_ARGUMENT;
+    struct link_error error = {.code = ENOENT};
     if (count == 0) {
         client_failed(c, "the URL is longer than %d bytes", URL_BYTES_MAX - 1);
+        return PRONG_INVALID_ARGUMENT;
     }
-    for (size_t i = 0; i < count; i++) {
-        struct link_error error = {0};
+    for (size_t i = 0; i < count && (error.code == ENOENT || error.code == ENOTDIR); i++) {
         const int64_t left_ms = (until_ns - client_now()) / NS_PER_MS;
         free(c->url);
         c->url = strdup(found[i]);
@@ -199,12 +231,16 @@ find_hub(struct prong_client *c, const char *url, int64_t until_ns)
         if (open_link(c, left_ms > 0 ? (int)left_ms : 0, &error) == 0) {
             return PRONG_OK;
         }
-        err = i == 0 || error.code != ENOENT ? code_of(error.code) : err;
         const size_t used = strlen(tried);
         (void)snprintf(tried + used, sizeof tried - used, "%s%s", i > 0 ? "; " : "", error.text);
         client_failed(c, "no hub: %s", tried);
+        const bool gone = error.code == ECONNREFUSED || error.code == ECONNRESET;
+        c->lost_ns = gone ? client_now() : 0; /* is_held() asks for it */
+        if ((gone || error.code == ENOENT) && is_held(c)) {
+            return PRONG_OK;
+        }
     }
-    return err;
+    return code_of(error.code);
 }
 
 /* ---- the client ----------------------------------------------------------------------------- */
@@ -213,22 +249,21 @@ static bool
 has_answered_hello(const void *context)
 {
     const struct prong_client *c = context;
-    return session_is_welcome(c->session) || c->link == NULL;
+    const char *why;
+    return session_is_welcome(c->session) || session_refusal(c->session, &why) != PRONG_OK ||
+           (c->link == NULL && !is_held(c));
 }
 
 static prong_err
 greet(struct prong_client *c, int64_t until_ns)
 {
-    prong_err err = client_wait(c, has_answered_hello, c, c, until_ns);
+    const prong_err err = client_wait(c, has_answered_hello, c, c, until_ns);
     const char *why;
-    if (err == PRONG_OK && session_is_welcome(c->session)) {
-        return PRONG_OK;
-    }
-    if (err == PRONG_DEADLINE_EXCEEDED) {
-        client_failed(c, "%s: connected, but the hub does not answer HELLO", c->url);
-    }
-    err = session_refusal(c->session, &why);
-    return err != PRONG_OK ? err : PRONG_UNAVAILABLE;
+    const prong_err refusal = session_refusal(c->session, &why);
+    return err != PRONG_OK || session_is_welcome(c->session) ? err
+           : refusal != PRONG_OK                             ? refusal
+           : client_now() >= until_ns                        ? PRONG_DEADLINE_EXCEEDED
+                                                             : PRONG_UNAVAILABLE;
 }
 
 static char *
@@ -260,7 +295,6 @@ new_client(const struct prong_options *o)
     c->refs = 1;
     c->epoll_fd = c->timer_fd = c->loop_fd = -1;
     c->message_bytes_max = o->message_bytes_max > 0 ? o->message_bytes_max : WIRE_MESSAGE_BYTES;
-    c->reconnect_ms = o->reconnect_ms;
     c->hello_ns = s.hello_ns =
         (o->connect_timeout_ms > 0 ? o->connect_timeout_ms : CONNECT_MS_DEFAULT) * NS_PER_MS;
     c->tls_ca_file = copy_or_null(o->tls_ca_file, &failed);
@@ -311,6 +345,11 @@ prong_connect(const char *url, const prong_options *options, prong_client **out,
         (void)client_enter(c, false); /* it is ours and nobody else knows it */
         err = find_hub(c, url, until_ns);
         err = err == PRONG_OK ? greet(c, until_ns) : err;
+        c->reconnect_ms = o.reconnect_ms; /* not before: until here a broker that died is sought */
+        if (err == PRONG_DEADLINE_EXCEEDED) {
+            client_failed(c, "%s: the hub does not answer within %lld ms", c->url,
+                          (long long)(c->hello_ns / NS_PER_MS));
+        }
         problem = c->error;
         client_leave(c);
     } else if (problem == NULL) {

@@ -94,15 +94,18 @@ typedef struct prong_options {
  *   url         ipc://PATH, tcp://HOST:PORT or tls+tcp://HOST:PORT; NULL: $PRONG_URL, else the
  *               first of $RUNTIME_DIRECTORY/hub.sock (where a service manager set it),
  *               $XDG_RUNTIME_DIR/prong/hub.sock, /run/user/UID/prong/hub.sock and
- *               /run/prong/hub.sock that takes a connection
+ *               /run/prong/hub.sock that exists: a hub that is there and cannot be reached is
+ *               never passed over for the next
  *   options     NULL for all defaults
  *   out         owned, freed with prong_client_free
  *   error       room for a NUL-terminated text on failure that says what was tried, or NULL
  *   error_size  of that room, in bytes
  *
- * Errors: PRONG_INVALID_ARGUMENT (URL, options), PRONG_UNAVAILABLE (nobody there, or no answer in
- * time), PRONG_PERMISSION_DENIED, PRONG_UNAUTHENTICATED (token), PRONG_RESOURCE_EXHAUSTED (memory,
- * descriptors), and what the hub refuses with.
+ * A local hub whose lock is held but whose broker is just being started anew is waited for.
+ *
+ * Errors: PRONG_INVALID_ARGUMENT (URL, options), PRONG_UNAVAILABLE (nobody there),
+ * PRONG_DEADLINE_EXCEEDED (no answer in time), PRONG_PERMISSION_DENIED, PRONG_UNAUTHENTICATED
+ * (token), PRONG_RESOURCE_EXHAUSTED (memory, descriptors), and what the hub refuses with.
  * Threads: any. */
 PRONG_API prong_err prong_connect(const char *url, const prong_options *options, prong_client **out,
                                   char *error, size_t error_size);

@@ -56,6 +56,11 @@ def is_alive(pid):
         return False
 
 
+def parent(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
 def remaining(tag):
     """The tagged processes that do not end by themselves within a moment. `prong down` returns when the
     hub's lock is free, and whoever gave it up is then about to exit."""
@@ -208,18 +213,23 @@ class Case(unittest.TestCase):
         self.ok("wait", "--event", "test.blocking", "--from", str(before), "-q")
         return child, fd
 
-    def first(self, *children):
-        """The one that ends first; its stdout and stderr must fit into pipes."""
+    def first_line(self, *children):
+        """The one that says something on stderr, or ends, first."""
         fds = {child.stderr.fileno(): child for child in children}
         ready = select.select(list(fds), [], [], DEADLINE)[0]
         self.assertTrue(ready, "none of them ended")
-        fds[ready[0]].wait(DEADLINE)
         return fds[ready[0]]
 
     @staticmethod
     def quoted(result):
         """The lines of a worker that were shown on stderr."""
         return [line for line in result.err.splitlines() if line.startswith("  | ")]
+
+    def first(self, *children):
+        """The one that ends first; its stdout and stderr must fit into pipes."""
+        child = self.first_line(*children)
+        child.wait(DEADLINE)
+        return child
 
     def replicas(self, worker):
         return self.ok("status", "-j").json()["workers"][worker]["replicas"]

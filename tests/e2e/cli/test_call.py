@@ -107,6 +107,18 @@ class Failures(hub.Case):
         self.fails(5, "call", "hub.nothing")
         self.fails(2, "call", "Alpha.echo")
 
+    def test_what_can_never_work_says_what_is_allowed(self):
+        for target in ("GREETER.greet", "greeter/*.greet", "greeter/x.greet"):
+            result = self.fails(2, "call", target)
+            self.assertIn(f"prong: {target}: INVALID_ARGUMENT: a worker's name is of a-z", result.err)
+        self.assertIn("a method's name is of", self.fails(2, "call", "alpha.no-such").err)
+        path = os.path.join(self.dir, "large")
+        with open(path, "wb") as file:
+            file.write(b"x" * (16 << 20))
+        for words, what in ((["call", "alpha.echo"], "alpha.echo"), (["emit", "t.large"], "t.large")):
+            result = self.fails(1, *words, "a=@" + path)
+            self.assertRegex(result.err, f"prong: {what}: RESOURCE_EXHAUSTED: .* at most 16 MiB\n")
+
     def test_nobody_serves(self):
         self.assertIn("UNAVAILABLE", self.fails(151, "call", "idle.echo").err)
 

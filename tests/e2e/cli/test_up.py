@@ -2,8 +2,10 @@
 import fcntl
 import os
 import re
+import resource
 import signal
 import stat
+import subprocess
 
 import hub
 
@@ -53,6 +55,58 @@ class Up(hub.Case):
         for child in children:
             self.assertEqual(self.end(child).code, 0)
         self.assertEqual(len([c for c in hub.tagged(self.tag).values() if "prong-broker" in c]), 1)
+
+    def test_a_hub_that_runs_already_is_waited_for_until_it_is_ready(self):
+        path, fifo = self.fifo()
+        config = os.path.join(self.dir, "prong.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(hub.CONFIG + f"  slow: {{command: [{PY}, {W}, gate, {path}]}}\n")
+        self.fails(124, "up", "--timeout", "500ms")
+        result = self.fails(124, "up", "--timeout", "501ms")
+        self.assertIn("runs already", result.err)
+        self.assertIn("slow/0 is not ready: it is starting", result.err)
+        self.assertIn("'prong down' stops it", result.err)
+        self.ok("stop", "alpha")                     # is not meant to run
+        both = [self.start("up"), self.start("up")]
+        for child in both:
+            self.assertIn("runs already", child.stderr.readline())
+        os.write(fifo, b"go\n")
+        for child in both:
+            result = self.end(child)
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(result.json()["workers"]["slow"]["replicas"][0]["state"], "ready")
+
+    def test_the_loser_of_two_at_once_waits_for_the_workers_too(self):
+        path, fifo = self.fifo()
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"workers: {{slow: {{command: [{PY}, {W}, gate, {path}]}}}}")
+        both = [self.start("up"), self.start("up")]
+        told = self.first_line(*both)
+        self.assertIn("runs already", told.stderr.readline())
+        os.write(fifo, b"go\n")
+        for child in both:
+            result = self.end(child)
+            self.assertEqual(result.code, 0, result)
+            self.assertEqual(result.json()["workers"]["slow"]["replicas"][0]["state"], "ready")
+
+    def test_a_hub_that_runs_already_and_has_a_worker_that_failed(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(hub.CONFIG + f"  bad: {{command: [{PY}, {W}, die, '3'], restart: 'no'}}\n")
+        self.fails(150, "up")
+        result = self.fails(150, "up")
+        self.assertIn("bad/0 is not ready: it is failed: exited with 3", result.err)
+        self.assertIn("  | started as bad\n", result.err)
+
+    def test_a_hub_that_does_not_answer_is_waited_for(self):
+        self.up(hub.CONFIG)
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGSTOP)
+        result = self.fails(124, "up", "--timeout", "300ms")
+        self.assertIn("the hub does not answer", result.err)
+        self.assertIn("prong down", result.err)
+        child = self.start("up")
+        os.kill(broker, signal.SIGCONT)
+        self.assertEqual(self.end(child).code, 0)
 
     def test_a_hub_without_workers_and_again_after_down(self):
         for _ in range(3):
@@ -115,6 +169,20 @@ class Up(hub.Case):
         self.assertIn("slow/0 is not ready: it is starting", result.err)
         self.ok("status")
 
+    def test_workers_that_cannot_be_forked_have_not_died(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"workers: {{many: {{command: [{PY}, {W}, never], replicas: 40, max_restarts: 1000, "
+                       "ready: started}}\n")
+        result = self.end(self.start("up", "--timeout", "1s", preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (40, 40))))
+        self.assertEqual(result.code, 124, result)
+        self.assertRegex(result.err, r"many/\d+ is not ready: it is \w+: could not start: .*Too many open files")
+
+    def test_a_program_that_is_not_there_has_not_died(self):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write("workers: {gone: {command: [/none/such]}}")
+        self.assertIn("gone/0 is not ready: it is failed: could not start", self.fails(1, "up").err)
+
     def test_a_wrong_configuration(self):
         path = os.path.join(self.dir, "prong.yaml")
         with open(path, "w", encoding="utf-8") as file:
@@ -134,6 +202,30 @@ class Up(hub.Case):
         result = self.fails(6, "up")
         self.assertNotIn("listening", result.err)
 
+    def as_nobody(self, *words):
+        nobody = 65534
+        if os.getuid() != 0 or os.path.exists(f"/run/user/{nobody}"):
+            self.skipTest("only root can be another user")
+        try:
+            return subprocess.run(self.command(*words, where=False), env={"PATH": self.env["PATH"]}, cwd="/",
+                                  user=nobody, extra_groups=[], stderr=subprocess.PIPE, text=True,
+                                  timeout=hub.DEADLINE, check=False)
+        except PermissionError:
+            return self.skipTest("another user cannot reach the programs")
+
+    def test_a_user_without_a_runtime_directory_is_told_what_to_say(self):
+        for words in (["up"], ["up", "--name", "x"]):
+            done = self.as_nobody(*words)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stderr, "^prong: no runtime directory: .* say --runtime-dir DIR\n$")
+
+    def test_a_folder_of_somebody_else_is_told(self):
+        os.mkdir(self.run_dir, 0o700)
+        os.chmod(self.dir, 0o711)
+        done = self.as_nobody("up", "--runtime-dir", self.run_dir)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertRegex(done.stderr, r"prongd.* cannot use .*: Permission denied\n(.|\n)*ended with 77")
+
     def test_a_folder_that_cannot_be_used(self):
         result = self.fails(1, "up", "--runtime-dir", self.dir + "/no/such", where=False)
         self.assertIn("cannot", result.err)
@@ -142,6 +234,19 @@ class Up(hub.Case):
         self.assertIn("chmod", self.fails(4, "up").err)
         self.assertIn("at most 107", self.fails(2, "up", "--name", "x" * 64, "--runtime-dir",
                                                 self.dir + "/" + "y" * 60, where=False).err)
+
+    def test_a_full_disk_is_told(self):
+        os.mkdir(self.run_dir)
+        script = ('mount -t tmpfs -o size=64k none "$1" || exit 77; mkdir -m 700 "$1/hub"; '
+                  'dd if=/dev/zero of="$1/all" bs=1k 2>/dev/null; shift; exec "$@"')
+        done = subprocess.run(["unshare", "-Urm", "sh", "-c", script, "sh", self.run_dir,
+                               *self.command("up", "--runtime-dir", self.run_dir + "/hub", where=False)],
+                              env=self.env, stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+        if done.returncode == 77 or done.stderr.startswith("unshare:"):
+            self.skipTest("no file system can be mounted here: " + done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"cannot write .*/hub\.log, .*: No space left on device\n")
+        self.assertRegex(done.stderr, r"prongd.*/lock: No space left on device\n")
 
     def test_a_large_log_is_put_aside(self):
         os.mkdir(self.run_dir, 0o700)
@@ -170,6 +275,45 @@ class Up(hub.Case):
         result = self.end(child)
         self.assertEqual(result.code, 130)
         self.ok("status")
+
+
+class TwoHubs(hub.Case):
+    """One in $RUNTIME_DIRECTORY, which is looked at first, one in $XDG_RUNTIME_DIR: as a user's and the
+    machine's are."""
+    def setUp(self):
+        super().setUp()
+        self.xdg = {"XDG_RUNTIME_DIR": self.dir}
+        self.both = {"RUNTIME_DIRECTORY": self.run_dir, **self.xdg}
+        self.up(hub.CONFIG)
+        self.ok("up", "--config", "/dev/null", where=False, env=self.xdg)
+        self.addCleanup(self.prong, "down", where=False, env=self.xdg)
+        found = {pid: c for pid, c in hub.tagged(self.tag).items() if self.run_dir + " " in c}
+        self.broker, = (pid for pid, c in found.items() if "prong-broker" in c)
+        self.spawner = hub.parent(self.broker)
+
+    def freeze_restart(self):
+        """The broker is dead, and stays so until the spawner goes on."""
+        os.kill(self.spawner, signal.SIGSTOP)
+        self.addCleanup(os.kill, self.spawner, signal.SIGCONT)
+        os.kill(self.broker, signal.SIGKILL)
+
+    def test_a_broker_that_is_started_anew_is_waited_for_and_never_passed_over(self):
+        self.freeze_restart()
+        for words in (["status"], ["call", "hub.status"]):
+            result = self.fails(124, *words, "--timeout", "300ms", where=False, env=self.both)
+            self.assertIn(self.run_dir, result.err)
+            self.assertNotIn("prong up", result.err)
+        waiting = self.start("status", "-j")
+        os.kill(self.spawner, signal.SIGCONT)
+        result = self.end(waiting)
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("alpha", result.json()["workers"])
+
+    def test_down_in_the_gap_ends_the_hub_that_was_meant(self):
+        os.kill(self.broker, signal.SIGKILL)
+        self.ok("down", where=False, env=self.both)
+        self.fails(3, "status")
+        self.ok("status", where=False, env=self.xdg)
 
 
 class Network(hub.Case):

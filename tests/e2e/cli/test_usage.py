@@ -1,6 +1,8 @@
 """The command line itself: help, mistypes, options, and what happens without a hub."""
 import os
 import re
+import signal
+import subprocess
 
 import hub
 
@@ -26,7 +28,9 @@ class Help(hub.Case):
             self.assertLessEqual(max(map(len, text.splitlines())), 100, text)
 
     def test_an_alias_is_the_same_verb(self):
-        for alias, verb in (("ps", "status"), ("sub", "events"), ("info", "describe"), ("rm", "remove")):
+        for alias, verb in (("ps", "status"), ("ls", "status"), ("list", "status"), ("tail", "logs"),
+                            ("req", "call"), ("sub", "events"), ("listen", "events"), ("pub", "emit"),
+                            ("info", "describe"), ("introspect", "describe"), ("rm", "remove")):
             self.assertEqual(self.ok("help", alias).out, self.ok("help", verb).out)
 
     def test_help_goes_to_stdout_when_asked_for_and_to_stderr_when_not(self):
@@ -53,7 +57,8 @@ class Usage(hub.Case):
 
     def test_a_mistyped_verb_gets_an_offer(self):
         for wrong, right in (("statsu", "status"), ("evnts", "events"), ("cal", "call"),
-                             ("discribe", "describe"), ("restrat", "restart"), ("hlep", "help")):
+                             ("discribe", "describe"), ("restrat", "restart"), ("hlep", "help"),
+                             ("introspekt", "describe"), ("lissten", "events")):
             self.usage(f"no verb '{wrong}', did you mean {right}", wrong)
         self.usage(r"no verb 'xyzzy'\n", "xyzzy")
         self.usage("no verb", "help", "statsu")
@@ -72,8 +77,9 @@ class Usage(hub.Case):
     def test_values_of_options_are_checked(self):
         self.usage("--timeout '5'", "status", "--timeout", "5")
         self.usage("--timeout '5d'", "status", "--timeout=5d")
-        self.usage("--timeout '0s'", "status", "--timeout=0s")
-        self.usage("--timeout '-1s'", "status", "--timeout=-1s")
+        for wrong in ("0", "0s", "-5", "-1s", "99999h"):
+            self.usage(f"--timeout '{wrong}': use a time from 1ms to 8760h ", "status", "--timeout", wrong)
+            self.usage(f"--timeout '{wrong}': use a time from 1ms to 1h ", "call", "a.b", "--timeout", wrong)
         self.usage("--timeout needs a value", "status", "--timeout")
         self.usage("use one of table json jsonl raw", "status", "-o", "xml")
         self.usage("--quiet takes no value", "status", "--quiet=yes")
@@ -90,6 +96,23 @@ class Usage(hub.Case):
         self.usage("stands alone", "wait", "w", "--event", "x")
         self.usage("go with --event", "wait", "w", "--count", "3")
 
+    def test_the_environment_has_a_default_of_timeout(self):
+        env = {"PRONG_TIMEOUT": "5"}
+        for words in (["status"], ["call", "a.b"], ["up"]):
+            result = self.fails(2, *words, env=env)
+            self.assertIn("PRONG_TIMEOUT '5': use a time from 1ms to ", result.err)
+        self.assertIn("1ms to 1h", self.fails(2, "call", "a.b", env={"PRONG_TIMEOUT": "2h"}).err)
+        self.fails(3, "status", "--timeout", "5s", env=env)
+        self.fails(3, "status", env={"PRONG_TIMEOUT": ""})
+        self.fails(7, "events", env=env)             # goes on without a timeout
+        self.assertRegex(self.ok("help", "call", env=env).out, r"default: \$PRONG_TIMEOUT, else\s+30s\n")
+        read, write = os.pipe()
+        self.env["PRONG_TIMEOUT"] = "200ms"
+        child = self.start("call", "a.b", "-", stdin=read)
+        os.close(read)
+        self.assertEqual(self.end(child).code, 124)
+        os.close(write)
+
     def test_arguments_of_a_call_are_checked(self):
         self.usage("no WORKER.METHOD", "call", "alpha")
         self.usage("no WORKER.METHOD", "call", ".alpha")
@@ -99,7 +122,8 @@ class Usage(hub.Case):
         self.usage("x is not JSON: line 1", "call", "a.b", "x:=nope")
         self.usage("the JSON is not JSON", "call", "a.b", "{nope}")
         self.usage("x is given twice", "call", "a.b", "x=1", "x:=2")
-        self.usage("one hour", "call", "a.b", "--timeout", "2h")
+        self.usage("1ms to 1h", "call", "a.b", "--timeout", "2h")
+        self.usage("1ms to 1h", "--timeout", "2h", "call", "a.b")
         self.usage("is neither", "call", "a.b", "x=1", "-")
         self.usage("--json and arguments", "emit", "t", "x=1", "--json", "1")
         result = self.fails(2, "call", "a.b", "-", stdin="[1,")
@@ -111,11 +135,26 @@ class Usage(hub.Case):
     def test_hubs_are_named_once_and_rightly(self):
         self.usage("exclude each other", "status", "-e", "ipc:///x/hub.sock")
         self.usage("--name 'A'", "status", "--name", "A")
-        self.assertIn("URL", self.fails(2, "status", "-e", "nonsense", where=False).err)
+        for url in ("nonsense", "tcp://", "tcp://localhost", "tcp://localhost:99999", "tcp://localhost:x"):
+            self.assertIn(url, self.fails(2, "status", "-e", url, where=False).err)
         self.assertIn("tcp://h:1", self.fails(2, "up", "-e", "tcp://h:1", where=False).err)
 
 
+    def test_a_file_that_is_not_there_is_named(self):
+        for option in ("--ca-file", "--token-file"):
+            self.usage(f"{option} /none/such: No such file", "status", option, "/none/such")
+
+
 class NoHub(hub.Case):
+    def test_a_host_that_is_not_known(self):
+        for name in ("nosuchhost.invalid", "256.1.1.1"):
+            url = f"tcp://{name}:5"
+            for words in (["call", "a.b", "-e", url], ["call", "a.b"], ["down"]):
+                result = self.fails(7, *words, where=False, env={"PRONG_URL": url})
+                self.assertRegex(result.err, f"^prong: connecting: UNAVAILABLE: {url}: .*(name|Name)")
+                self.assertNotIn("usage", result.err)
+                self.assertNotIn("prong up", result.err)
+
     def test_verbs_that_need_a_hub_say_that_there_is_none(self):
         for words in (["start", "w"], ["stop", "w"], ["restart", "w"], ["scale", "w", "1"], ["logs", "w"],
                       ["call", "a.b"], ["emit", "t"], ["events"], ["describe"], ["run", "true"],
@@ -149,6 +188,31 @@ class NoHub(hub.Case):
         self.assertIn(self.dir + "/prong/lab/hub.sock", result.err)
 
 
+class Hung(hub.Case):
+    """A hub that is there and does not answer is not taken for none."""
+    config = hub.CONFIG
+
+    def test_verbs_say_that_it_does_not_answer_in_time(self):
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            for words in (["status"], ["call", "alpha.echo"], ["wait", "alpha"], ["emit", "t"], ["events"]):
+                for timeout in ("1ms", "200ms"):
+                    result = self.fails(124, *words, "--timeout", timeout)
+                    self.assertIn("DEADLINE_EXCEEDED", result.err)
+                    self.assertRegex(result.err, r"the hub does not answer within \d+ ms\n")
+                    self.assertNotIn("prong up", result.err)
+            result = self.fails(124, "down", "--timeout", "200ms")
+            self.assertRegex(result.err, r"the hub does not answer within \d+ ms; telling prongd")
+        finally:
+            os.kill(broker, signal.SIGCONT)
+
+    def test_a_deadline_that_is_too_short_for_a_hub_that_is_well(self):
+        for _ in range(5):
+            result = self.prong("call", "alpha.echo", "--timeout", "1ms")
+            self.assertIn(result.code, (0, 124), result)
+
+
 class Config(hub.Case):
     def write(self, text):
         path = os.path.join(self.dir, "prong.yaml")
@@ -177,6 +241,21 @@ class Config(hub.Case):
 
     def test_manual_prints_markdown(self):
         self.assertRegex(self.ok("config", "manual").out, re.compile(r"^#+ ", re.M))
+
+
+    def test_output_that_cannot_be_written(self):
+        for words in (["config", "manual"], ["config", "init"], ["help"], ["version"]):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run(self.command(*words), env=self.env, cwd=self.dir, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("prong: cannot write the output", done.stderr)
+            read, write = os.pipe()
+            os.close(read)
+            done = subprocess.run(self.command(*words), env=self.env, cwd=self.dir, stdout=write,
+                                  stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+            os.close(write)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
     worker.py             serves the methods at the end, one call at a time
     worker.py die CODE    says two lines and ends before it attaches
     worker.py never       does not attach
+    worker.py gate FIFO   attaches when somebody has written a line to the fifo
 """
 import itertools
 import os
@@ -203,6 +204,9 @@ def main():
         sys.exit(int(sys.argv[2]))
     if sys.argv[1:2] == ["never"]:
         signal.pause()
+    if sys.argv[1:2] == ["gate"]:
+        with open(sys.argv[2], encoding="utf-8") as file:
+            file.readline()
     work(Hub(os.environ["PRONG_URL"]))
 
 

@@ -1,11 +1,17 @@
 #include "tests/support/test.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <prong/prong.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -456,8 +462,8 @@ Test(client, a_refused_or_unanswered_hello_is_told, .init = set_up, .fini = tear
     hub.mute = true;
     fake_start(&hub);
     const prong_options quick = {.size_bytes = sizeof quick, .connect_timeout_ms = 100};
-    cr_expect_eq(prong_connect(hub.url, &quick, &none, why, sizeof why), PRONG_UNAVAILABLE);
-    cr_expect_not_null(strstr(why, "HELLO"), "%s", why);
+    cr_expect_eq(prong_connect(hub.url, &quick, &none, why, sizeof why), PRONG_DEADLINE_EXCEEDED);
+    cr_expect_not_null(strstr(why, "the hub does not answer within 100 ms"), "%s", why);
     cr_expect_null(none);
 }
 
@@ -478,6 +484,158 @@ Test(client, the_environment_names_the_hub, .init = set_up, .fini = tear_down)
     cr_assert_eq(symlink(target, path), 0);
     setenv("XDG_RUNTIME_DIR", run, 1);
     cr_expect_eq(prong_connect(NULL, NULL, &other, path, sizeof path), PRONG_OK, "%s", path);
+    prong_client_free(other);
+}
+
+/* ---- which hub ------------------------------------------------------------------------------ */
+
+/* Connects in a thread of its own. */
+struct seeker {
+    pthread_t thread;
+    const char *url;
+    prong_client *client;
+    prong_err err;
+    char why[300];
+};
+
+static void *
+seek(void *context)
+{
+    struct seeker *s = context;
+    const prong_options o = {.size_bytes = sizeof o, .connect_timeout_ms = 20000};
+    s->err = prong_connect(s->url, &o, &s->client, s->why, sizeof s->why);
+    return NULL;
+}
+
+static void
+seek_end(struct seeker *s)
+{
+    cr_assert_eq(pthread_join(s->thread, NULL), 0);
+    cr_expect_eq(s->err, PRONG_OK, "%s", s->why);
+    prong_client_free(s->client);
+}
+
+/* As prongd does: our pid in it, and locked. */
+static int
+hold_lock(const char *dir)
+{
+    char path[300], text[30];
+    (void)snprintf(path, sizeof path, "%s/lock", dir);
+    (void)snprintf(text, sizeof text, "%d\n", (int)getpid());
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    return fd;
+}
+
+/* What a dead hub leaves behind. */
+static void
+leave_socket(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    close(fd);
+}
+
+/* Two places where a hub may be: `first`, where none is yet, and that of XDG_RUNTIME_DIR, with a
+ * way to ours. */
+static void
+make_places(char first[100], char ours[400])
+{
+    char here[60], root[] = "XXXXXX", path[200];
+    cr_assert(getcwd(here, sizeof here) != NULL && mkdtemp(root) != NULL);
+    (void)snprintf(ours, 400, "%s/%.*s", here, 200, hub.url + strlen("ipc://"));
+    (void)snprintf(first, 100, "%s/%s/first", here, root);
+    (void)snprintf(path, sizeof path, "%s:/second/of/the/list", first);
+    setenv("RUNTIME_DIRECTORY", path, 1);
+    (void)snprintf(path, sizeof path, "%s/%s", here, root);
+    setenv("XDG_RUNTIME_DIR", path, 1);
+    unsetenv("PRONG_URL");
+    (void)snprintf(path, sizeof path, "%s/prong", root);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/prong/hub.sock", root);
+    cr_assert_eq(symlink(ours, path), 0);
+}
+
+Test(client, only_what_does_not_exist_is_passed_over, .init = set_up, .fini = tear_down)
+{
+    char first[100], path[120], ours[400], why[300];
+    const prong_options quick = {.size_bytes = sizeof quick, .connect_timeout_ms = 100};
+    prong_client *other = NULL;
+    make_places(first, ours);
+    (void)snprintf(path, sizeof path, "%s/hub.sock", first);
+    cr_expect_eq(prong_connect(NULL, NULL, &other, why, sizeof why), PRONG_OK, "%s", why);
+    prong_client_free(other);
+    cr_assert_eq(mkdir(first, 0700), 0);
+    cr_expect_eq(prong_connect(NULL, NULL, &other, why, sizeof why), PRONG_OK, "%s", why);
+    prong_client_free(other);
+    const int lock = hold_lock(first);
+    cr_expect_eq(prong_connect(NULL, &quick, &other, why, sizeof why), PRONG_DEADLINE_EXCEEDED);
+    cr_expect_not_null(strstr(why, "first/hub.sock: the hub does not answer within"), "%s", why);
+    leave_socket(path);
+    cr_expect_eq(prong_connect(NULL, &quick, &other, why, sizeof why), PRONG_DEADLINE_EXCEEDED);
+    close(lock);
+    cr_expect_eq(prong_connect(NULL, NULL, &other, why, sizeof why), PRONG_UNAVAILABLE);
+    cr_expect_not_null(strstr(why, "first/hub.sock: Connection refused"), "%s", why);
+}
+
+Test(client, a_broker_that_is_being_started_anew_is_waited_for, .init = set_up, .fini = tear_down)
+{
+    char first[100], path[120], ours[400];
+    struct seeker s = {0};
+    make_places(first, ours);
+    cr_assert_eq(mkdir(first, 0700), 0);
+    const int lock = hold_lock(first), watch = inotify_init1(IN_CLOEXEC);
+    (void)snprintf(path, sizeof path, "%s/lock", first);
+    cr_assert_geq(inotify_add_watch(watch, path, IN_OPEN), 0);
+    cr_assert_eq(pthread_create(&s.thread, NULL, seek, &s), 0);
+    cr_assert_eq(poll(&(struct pollfd){.fd = watch, .events = POLLIN}, 1, 10000), 1);
+    (void)snprintf(path, sizeof path, "%s/hub.sock", first);
+    cr_assert_eq(symlink(ours, path), 0); /* it has found nothing yet */
+    seek_end(&s);
+    close(watch);
+    close(lock);
+}
+
+Test(client, a_broker_that_dies_before_it_greets_is_waited_for, .init = set_up, .fini = tear_down)
+{
+    struct seeker s = {.url = hub.url};
+    char dir[200];
+    (void)snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(hub.url, '/') - hub.url) - 6,
+                   hub.url + strlen("ipc://"));
+    const int lock = hold_lock(dir);
+    fake_stop(&hub);
+    hub.mute = true;
+    fake_start(&hub);
+    const int before = hub.messages;
+    cr_assert_eq(pthread_create(&s.thread, NULL, seek, &s), 0);
+    await_messages(before + 1);
+    fake_stop(&hub);
+    hub.mute = false;
+    fake_start(&hub);
+    seek_end(&s);
+    close(lock);
+}
+
+/* The lock of another user's hub cannot be opened, its socket may be there for us all the same. */
+Test(client, a_lock_that_cannot_be_read_is_trusted_for_a_second, .init = set_up, .fini = tear_down)
+{
+    char first[100], path[120], ours[400], why[300];
+    const prong_options o = {.size_bytes = sizeof o, .connect_timeout_ms = 20000};
+    prong_client *other = NULL;
+    make_places(first, ours);
+    (void)snprintf(path, sizeof path, "%s/lock", first);
+    cr_assert(mkdir(first, 0700) == 0 && symlink("nowhere", path) == 0);
+    (void)snprintf(path, sizeof path, "%s/hub.sock", first);
+    leave_socket(path);
+    const int64_t begin = now_ms();
+    cr_expect_eq(prong_connect(NULL, &o, &other, why, sizeof why), PRONG_UNAVAILABLE);
+    const int64_t took = now_ms() - begin;
+    cr_expect(took >= 1000 && took < 10000, "%lld ms", (long long)took);
+    cr_assert_eq(unlink(path), 0); /* nobody waits where no hub is */
+    cr_expect_eq(prong_connect(NULL, &o, &other, why, sizeof why), PRONG_OK, "%s", why);
     prong_client_free(other);
 }
 

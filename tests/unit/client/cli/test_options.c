@@ -33,7 +33,9 @@ static const struct option_row common[] = {
     {.name = "--timeout",
      .kind = OPTION_DURATION,
      .offset = OPTION_FIELD(timeout_ms),
-     .value = "TIME"},
+     .value = "TIME",
+     .min = 1,
+     .max = 3600000},
     {.name = "--name", .kind = OPTION_TEXT, .offset = OPTION_FIELD(hub_name), .value = "HUB"},
     {.name = NULL},
 };
@@ -128,7 +130,16 @@ Test(cli_options, what_is_wrong_is_told)
         {{"-x"}, "unknown option '-x'"},
         {{"-qx"}, "unknown option '-x'"},
         {{"--timeout"}, "--timeout needs a value: --timeout TIME"},
-        {{"--timeout", "5"}, "--timeout '5': use a number with ms, s, m or h, as in 500ms or 1.5s"},
+        {{"--timeout", "5"},
+         "--timeout '5': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s"},
+        {{"--timeout", "0"},
+         "--timeout '0': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s"},
+        {{"--timeout", "-5"},
+         "--timeout '-5': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s"},
+        {{"--timeout", "99999h"},
+         "--timeout '99999h': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s"},
+        {{"--timeout", "3600001ms"},
+         "--timeout '3600001ms': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s"},
         {{"--quiet=1"}, "--quiet takes no value"},
         {{"-n", "11"}, "--lines '11': use a whole number from 1 to 10"},
         {{"--output", "tab"}, "--output 'tab': use one of table json"},
@@ -139,6 +150,19 @@ Test(cli_options, what_is_wrong_is_told)
         cr_expect_not(r.ok, "%s", rows[i].words[0]);
         cr_expect_str_eq(r.fault, rows[i].fault);
     }
+}
+
+Test(cli_options, a_value_may_come_from_elsewhere)
+{
+    struct option_reader reader = {.tables = {own, common}};
+    struct options o = {0};
+    char fault[OPTIONS_FAULT_BYTES_MAX];
+    cr_expect(options_read_value(&reader, "--timeout", "PRONG_TIMEOUT", "2m", &o, fault));
+    cr_expect_eq(o.timeout_ms, 120000);
+    cr_expect_not(options_read_value(&reader, "--timeout", "PRONG_TIMEOUT", "2", &o, fault));
+    cr_expect_str_eq(
+        fault, "PRONG_TIMEOUT '2': use a time from 1ms to 1h with ms, s, m or h, such as 1.5s");
+    cr_expect_eq(o.timeout_ms, 120000);
 }
 
 Test(cli_options, a_word_is_found_whole)

@@ -18,6 +18,23 @@ Test(cli_unit, durations_have_a_unit)
     }
 }
 
+Test(cli_unit, a_duration_is_written_as_it_is_read)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } rows[] = {{1, "1ms"}, {1500, "1500ms"}, {90000, "90s"}, {120000, "2m"}, {3600000, "1h"}};
+    char text[UNIT_SPAN_BYTES];
+    int64_t ms = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        unit_duration_text(rows[i].ms, text);
+        cr_expect_str_eq(text, rows[i].text);
+        cr_expect(unit_duration(text, &ms) && ms == rows[i].ms, "%s", text);
+    }
+    unit_duration_text(UNIT_DURATION_MS_MAX, text);
+    cr_expect_str_eq(text, "8760h");
+}
+
 Test(cli_unit, anything_else_is_no_duration)
 {
     static const char *const texts[] = {"",
