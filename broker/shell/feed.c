@@ -100,11 +100,17 @@ give_logs(struct broker *b, const struct hub_effect *e)
     }
 }
 
+static int64_t
+stop_by_ns(const struct broker *b, int64_t since_ns)
+{
+    return since_ns + b->config->hub.stop_timeout_ms * 1000000;
+}
+
 static void
 stopping(struct broker *b)
 {
     send_simple(b, SPAWN_STOPPING, 0);
-    b->stop_by_ns = b->now_ns + b->config->hub.stop_timeout_ms * 1000000;
+    b->stop_by_ns = stop_by_ns(b, b->now_ns);
     log_write(&b->log, LOG_INFO, "stopping");
 }
 
@@ -277,14 +283,19 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     broker_feed(b, &in);
 }
 
-/* `level` counts up, and a new broker is told all of it at once. */
+/* The status counts up, and a new broker is told all of it at once. The stop may have begun with an
+ * earlier broker: there is one budget for all of them. */
 static void
-ask_to_stop(struct broker *b, int level)
+ask_to_stop(struct broker *b, const struct spawn_record *r)
 {
     struct hub_input in = {.kind = HUB_IN_STOP};
-    for (; b->stop_level < level; b->stop_level++) {
+    for (; b->stop_level < r->status; b->stop_level++) {
         broker_feed(b, &in);
     }
+    if (b->hurries == 0 && stop_by_ns(b, r->time_ns) < b->stop_by_ns) {
+        b->stop_by_ns = stop_by_ns(b, r->time_ns);
+    }
+    send_simple(b, SPAWN_STOPPING, r->status);
 }
 
 void
@@ -319,10 +330,11 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         struct hub_input in = {.kind = HUB_IN_CONFIGURED};
         b->configured = true;
         broker_feed(b, &in);
+        send_simple(b, SPAWN_STOP_TIMEOUT, (int)b->config->hub.stop_timeout_ms);
         return;
     }
     case SPAWN_STOP:
-        ask_to_stop(b, r->status);
+        ask_to_stop(b, r);
         return;
     case SPAWN_RELOAD:
         log_write(&b->log, LOG_WARN,
@@ -334,6 +346,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_STOPPING:
     case SPAWN_END:
     case SPAWN_FORGET:
+    case SPAWN_STOP_TIMEOUT:
         break;
     }
     log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends",
