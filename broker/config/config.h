@@ -114,7 +114,8 @@ struct config_source {
     size_t size_bytes;
 };
 
-/* Read a file. An empty file is a valid configuration. On success *out is owned and freed with
+/* Read a file, or a pipe that this process was given; nothing else is waited for. An empty file is
+ * a valid configuration. On success *out is owned and freed with
  * config_free. Errors: -1 with *diag. */
 int config_load(const char *file, const struct config_env *env, struct config **out,
                 struct config_diag *diag);

@@ -108,14 +108,20 @@ file_open(const struct output *o, struct stream *s)
     struct stat st;
     (void)mkdir(o->options.dir, 0700); /* when it cannot be made, opening the file tells */
     file_name(o, s, 0, name, sizeof name);
-    s->fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    /* Without waiting: a named pipe of this name would hold the whole hub up until it is read. */
+    s->fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->fd >= 0 && (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        (void)close(s->fd);
+        s->fd = -1;
+        errno = EEXIST;
+    }
     if (s->fd < 0) {
         if (s->dropped == 0) {
             log_write(o->options.log, LOG_WARN, "cannot write %s: %s", name, strerror(errno));
         }
         return;
     }
-    s->file_bytes = fstat(s->fd, &st) == 0 ? (size_t)st.st_size : 0;
+    s->file_bytes = (size_t)st.st_size;
 }
 
 static void

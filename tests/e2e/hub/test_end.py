@@ -300,6 +300,14 @@ class NoBeginning(kit.Case):
         self.assertEqual(hub.wait_end(), EX_CONFIG, hub.log)
         self.assertIn("none.yaml", hub.log)
 
+    def test_a_configuration_that_is_no_file(self):
+        """A named pipe could be waited for without end."""
+        os.mkfifo(f"{self.dir}/fifo.yaml")
+        for name, kind in ((f"{self.dir}/fifo.yaml", "named pipe"), ("/dev/zero", "device")):
+            hub = kit.Hub(self, "", arguments=["--config", name])
+            self.assertEqual(hub.wait_end(), EX_CONFIG, hub.log)
+            self.assertIn(f"{name}: this is a {kind}", hub.log)
+
     def test_wrong_arguments(self):
         self.ends(EX_USAGE, "did you mean --config", arguments=["--confg", "x"])
         self.ends(EX_USAGE, "unexpected argument", arguments=["x"])

@@ -398,6 +398,23 @@ Test(output, a_symbolic_link_is_not_followed, .init = dir_enter, .fini = dir_lea
     rig_close(&r);
 }
 
+Test(output, a_named_pipe_in_the_place_of_a_file_is_not_waited_for, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    cr_assert(mkdir("log", 0700) == 0 && mkfifo("log/echo.0.log", 0600) == 0, "mkfifo");
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "one\n");
+    const int reader = open("log/echo.0.log", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    say(&r, fd, "two\n");
+    cr_assert(read(reader, text, sizeof text) <= 0, "it was written into the pipe");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/0 7 two|", "memory");
+    (void)close(reader);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
 /* ---- the last lines
  * ------------------------------------------------------------------------------ */
 
