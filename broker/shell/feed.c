@@ -3,6 +3,7 @@
  * Connections of all links share one space of numbers: the link's place in the upper bits. */
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
+#include "proto/name.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -144,6 +145,9 @@ carry_out(struct broker *b, const struct hub_effect *e)
         return;
     case HUB_OUT_EVENT:
         log_event(&b->log, e->topic, e->body);
+        if (span_is(e->topic, "hub.admin")) {
+            output_sweep(b->output); /* it may have taken a worker or some of its replicas away */
+        }
         return;
     case HUB_OUT_READY:
         send_simple(b, SPAWN_READY, 0);
@@ -315,6 +319,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         return;
     case SPAWN_FAILED:
         if (r->step != SPAWN_STEP_SIGNAL) {
+            output_end(b->output, r->id);
             feed_process(b, r, HUB_IN_START_FAILED);
         }
         return;

@@ -33,14 +33,16 @@ struct line {
     size_t len;
 };
 
-/* One replica, over all of its processes. */
+/* One replica, over all of its processes. The list begins with those that run and those that ended
+ * last. */
 struct stream {
     struct stream *next;
     char worker[80];
     uint32_t replica;
     struct line *lines; /* a ring of KEPT_LINES, made with the first line */
     size_t first, count, bytes;
-    int fd; /* of the file, -1 when there is none */
+    size_t pipes; /* that are open: 0 when no process of it runs */
+    int fd;       /* of the file, -1 when there is none */
     size_t file_bytes, file_bytes_max;
     uint32_t backups;
     uint64_t dropped;
@@ -50,7 +52,7 @@ struct pipe {
     struct source source;
     struct pipe *next;
     struct output *output;
-    struct stream *stream;
+    struct stream *stream; /* NULL when closed */
     uint64_t process;
     int32_t pid;
     int fd; /* -1: closed, to be freed at the turn's end */
@@ -62,7 +64,7 @@ struct output {
     struct output_options options;
     struct stream *streams;
     struct pipe *pipes;
-    bool has_closed;
+    bool has_closed, has_ended;
     uint64_t last_line;
 };
 
@@ -76,15 +78,36 @@ output_new(const struct output_options *options)
     return o;
 }
 
+/* The stream of a replica, made when there is none; NULL when memory is out. */
 static struct stream *
-find_stream(const struct output *o, const char *worker, uint32_t replica)
+get_stream(struct output *o, const char *worker, uint32_t replica)
 {
     for (struct stream *s = o->streams; s != NULL; s = s->next) {
         if (s->replica == replica && strcmp(s->worker, worker) == 0) {
             return s;
         }
     }
-    return NULL;
+    struct stream *s = calloc(1, sizeof *s);
+    if (s != NULL) {
+        (void)snprintf(s->worker, sizeof s->worker, "%s", worker);
+        s->replica = replica;
+        s->fd = -1;
+        s->next = o->streams;
+        o->streams = s;
+    }
+    return s;
+}
+
+static void
+put_first(struct output *o, struct stream *s)
+{
+    struct stream **at = &o->streams;
+    while (*at != s) {
+        at = &(*at)->next;
+    }
+    *at = s->next;
+    s->next = o->streams;
+    o->streams = s;
 }
 
 /* ---- files ------------------------------------------------------------------------------------
@@ -143,6 +166,16 @@ file_rotate(const struct output *o, struct stream *s)
 }
 
 static void
+tell_dropped(const struct output *o, struct stream *s)
+{
+    if (s->dropped > 0) {
+        log_write(o->options.log, LOG_WARN, "%s/%u: %llu lines of its log were dropped", s->worker,
+                  (unsigned)s->replica, (unsigned long long)s->dropped);
+        s->dropped = 0;
+    }
+}
+
+static void
 file_put(const struct output *o, struct stream *s, const char *bytes, size_t len)
 {
     if (s->fd < 0) {
@@ -165,11 +198,16 @@ file_put(const struct output *o, struct stream *s, const char *bytes, size_t len
         return;
     }
     s->file_bytes += len;
-    if (s->dropped > 0) {
-        log_write(o->options.log, LOG_WARN, "%s/%u: %llu lines of its log were dropped", s->worker,
-                  (unsigned)s->replica, (unsigned long long)s->dropped);
-        s->dropped = 0;
+    tell_dropped(o, s);
+}
+
+static void
+file_close(struct stream *s)
+{
+    if (s->fd >= 0) {
+        (void)close(s->fd);
     }
+    s->fd = -1;
 }
 
 /* ---- lines ------------------------------------------------------------------------------------
@@ -255,10 +293,15 @@ pipe_close(struct pipe *p)
     if (p->len > 0) {
         take_line(p, p->text, p->len);
     }
+    if (--p->stream->pipes == 0) {
+        file_close(p->stream); /* a replica that has ended for good needs no descriptor */
+        put_first(p->output, p->stream);
+    }
     /* Closing alone would not take it out: the spawner holds the same open pipe. */
     (void)epoll_ctl(p->output->options.epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
     (void)close(p->fd);
     p->fd = -1;
+    p->stream = NULL;
     p->output->has_closed = true;
 }
 
@@ -295,18 +338,8 @@ pipe_ready(struct source *source, uint32_t events)
 void
 output_add(struct output *o, uint64_t process, int fd, const struct output_target *target)
 {
-    struct stream *s = find_stream(o, target->worker, target->replica);
+    struct stream *s = get_stream(o, target->worker, target->replica);
     struct pipe *p = calloc(1, sizeof *p);
-    if (s == NULL) {
-        s = calloc(1, sizeof *s);
-        if (s != NULL) {
-            (void)snprintf(s->worker, sizeof s->worker, "%s", target->worker);
-            s->replica = target->replica;
-            s->fd = -1;
-            s->next = o->streams;
-            o->streams = s;
-        }
-    }
     if (s == NULL || p == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         free(p);
         (void)close(fd);
@@ -322,6 +355,7 @@ output_add(struct output *o, uint64_t process, int fd, const struct output_targe
                        .fd = fd,
                        .next = o->pipes};
     o->pipes = p;
+    s->pipes++;
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
     if (epoll_ctl(o->options.epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0) {
         pipe_close(p);
@@ -339,11 +373,51 @@ output_end(struct output *o, uint64_t process)
             pipe_close(p);
         }
     }
+    o->has_ended = true;
+}
+
+static void
+stream_free(const struct output *o, struct stream *s)
+{
+    tell_dropped(o, s);
+    while (s->count > 0) {
+        forget_line(s);
+    }
+    file_close(s);
+    free(s->lines);
+    free(s);
+}
+
+static bool
+has_replica(const struct output *o, const struct stream *s)
+{
+    char name[96];
+    (void)snprintf(name, sizeof name, "%s/%u", s->worker, (unsigned)s->replica);
+    return o->options.has_replica(o->options.context, name);
+}
+
+void
+output_sweep(struct output *o)
+{
+    size_t finished = 0;
+    for (struct stream **at = &o->streams; *at != NULL;) {
+        struct stream *s = *at;
+        if (s->pipes == 0 && (++finished > OUTPUT_FINISHED_MAX || !has_replica(o, s))) {
+            *at = s->next;
+            stream_free(o, s);
+        } else {
+            at = &s->next;
+        }
+    }
 }
 
 void
 output_turn(struct output *o)
 {
+    if (o->has_ended) {
+        output_sweep(o);
+        o->has_ended = false;
+    }
     if (!o->has_closed) {
         return;
     }
@@ -372,14 +446,7 @@ output_free(struct output *o)
     while (o->streams != NULL) {
         struct stream *s = o->streams;
         o->streams = s->next;
-        while (s->count > 0) {
-            forget_line(s);
-        }
-        if (s->fd >= 0) {
-            (void)close(s->fd);
-        }
-        free(s->lines);
-        free(s);
+        stream_free(o, s);
     }
     free(o);
 }

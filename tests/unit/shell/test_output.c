@@ -1,6 +1,7 @@
 /* What workers write: lines out of pipes into files and into the short memory. */
 #include "broker/shell/output.h"
 #include "tests/support/dir.h"
+#include "tests/support/procs.h"
 #include "tests/support/test.h"
 #include "tests/unit/shell/capture.h"
 
@@ -21,17 +22,27 @@ static const struct log quiet = {LOG_ERROR, false}, loud = {LOG_WARN, false};
 static char text[CAPTURE_TEXT];
 
 struct rig {
+    bool is_gone; /* there is no such replica */
     int epoll_fd;
     char dir[DIR_FILE_BYTES_MAX];
     struct output *output;
 };
 
+static bool
+has_replica(void *context, const char *replica)
+{
+    const struct rig *r = context;
+    cr_assert(strchr(replica, '/') != NULL, "%s is no replica", replica);
+    return !r->is_gone;
+}
+
 static void
 rig_open(struct rig *r, const struct log *log)
 {
+    r->is_gone = false;
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     (void)dir_file(r->dir, "log");
-    r->output = output_new(&(struct output_options){r->epoll_fd, r->dir, log});
+    r->output = output_new(&(struct output_options){r->epoll_fd, r->dir, log, has_replica, r});
     cr_assert_not_null(r->output, "no memory");
 }
 
@@ -457,6 +468,91 @@ Test(output, the_last_lines_outlive_the_process, .init = dir_enter, .fini = dir_
     cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 cannot open the device|echo/0 8 again|",
                      "%s", last(&r, "echo", -1, 9));
     end(&r, 8, fd);
+    rig_close(&r);
+}
+
+Test(output, what_a_replica_wrote_goes_with_it, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "of the first\n");
+    end(&r, 7, fd);
+    r.is_gone = true;
+    output_sweep(r.output);
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "", "%s", last(&r, "echo", -1, 9));
+    r.is_gone = false;
+    fd = add(&r, "echo", 0, 8, PLENTY);
+    say(&r, fd, "of the second\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 8 of the second|", "%s",
+                     last(&r, "echo", -1, 9));
+    r.is_gone = true; /* its process, however, runs: it may write */
+    output_sweep(r.output);
+    say(&r, fd, "more\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 1), "echo/0 8 more|", "%s", last(&r, "echo", -1, 1));
+    end(&r, 8, fd); /* and with its end it goes by itself */
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "", "%s", last(&r, "echo", -1, 9));
+    rig_close(&r);
+}
+
+Test(output, who_has_ended_keeps_no_descriptor, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int before = procs_fd_count(getpid(), NULL);
+    const int fd = add(&r, "echo", 0, 7, PLENTY), other = add(&r, "echo", 0, 8, PLENTY);
+    say(&r, fd, "one\n");
+    cr_assert(procs_fd_count(getpid(), NULL) == before + 5, "two pipes and a file");
+    end(&r, 7, fd);
+    say(&r, other, "two\n");
+    end(&r, 8, other);
+    cr_assert(procs_fd_count(getpid(), NULL) == before, "%d descriptors, there were %d",
+              procs_fd_count(getpid(), NULL), before);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] one\necho/0[8] two\n", "%s", text);
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/0 8 two|", "memory");
+    rig_close(&r);
+}
+
+Test(output, of_many_that_have_ended_the_last_256_are_kept, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    rig_open(&r, &quiet);
+    const int first = add(&r, "first", 0, 9, PLENTY);
+    say(&r, first, "it runs all the time\n");
+    for (int i = 0; i < OUTPUT_FINISHED_MAX + 2; i++) {
+        const int again = i == OUTPUT_FINISHED_MAX + 1 ? 1 : i; /* one comes once more */
+        const int fd = add(&r, "echo", (uint32_t)again, 10 + i, PLENTY);
+        say(&r, fd, "one\n");
+        end(&r, 10 + i, fd);
+    }
+    cr_assert_str_eq(last(&r, "echo", 0, 9), "", "the oldest");
+    cr_assert_str_eq(last(&r, "echo", 1, 9), "echo/1 11 one|echo/1 267 one|", "it ended last");
+    cr_assert_str_eq(last(&r, "echo", 2, 9), "echo/2 12 one|", "the oldest that is kept");
+    cr_assert_str_eq(last(&r, "echo", 256, 9), "echo/256 266 one|", "one of the newest");
+    end(&r, 9, first);
+    cr_assert_str_eq(last(&r, "first", 0, 9), "first/0 9 it runs all the time|", "it ended last");
+    cr_assert_str_eq(last(&r, "echo", 2, 9), "", "in its place");
+    rig_close(&r);
+}
+
+/* Events of one turn are carried out one after the other: what one of them closes may have another
+ * one waiting. */
+Test(output, a_sweep_in_the_middle_of_a_turn_leaves_pipes_alone, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r;
+    struct epoll_event event;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    cr_assert(write(fd, "one\n", 4) == 4, "write");
+    cr_assert(epoll_wait(r.epoll_fd, &event, 1, 0) == 1, "nothing to read");
+    r.is_gone = true;
+    output_end(r.output, 7);
+    output_sweep(r.output);
+    struct source *source = event.data.ptr;
+    source->ready(source, event.events);
+    output_turn(r.output);
+    (void)close(fd);
     rig_close(&r);
 }
 
