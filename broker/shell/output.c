@@ -1,5 +1,6 @@
 /* What workers write: see output.h. */
 #include "broker/shell/output.h"
+#include "broker/shell/logfile.h"
 
 #include "proto/mp.h"
 #include "proto/write.h"
@@ -10,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A read is small because each line of it costs a write: who writes short lines without end may not
- * hold up the calls of others for long. */
+/* A read is small because each line of it, of a byte even, costs its heading in the file: who
+ * writes short lines without end may not hold up the calls of others for long. */
 enum {
     LINE_BYTES_MAX = 8192,
     KEPT_LINES = 1000,
     KEPT_BYTES_MAX = 128 * 1024,
-    READ_BYTES_MAX = 1024
+    READ_BYTES_MAX = 1024,
+    HEADING_BYTES_MAX = 160,
 };
 
 struct line {
@@ -37,15 +38,10 @@ struct line {
  * last. */
 struct stream {
     struct stream *next;
-    char worker[80];
-    uint32_t replica;
     struct line *lines; /* a ring of KEPT_LINES, made with the first line */
     size_t first, count, bytes;
     size_t pipes; /* that are open: 0 when no process of it runs */
-    int fd;       /* of the file, -1 when there is none */
-    size_t file_bytes, file_bytes_max;
-    uint32_t backups;
-    uint64_t dropped;
+    struct logfile file;
 };
 
 struct pipe {
@@ -66,6 +62,7 @@ struct output {
     struct pipe *pipes;
     bool has_closed, has_ended;
     uint64_t last_line;
+    struct logfile_batch batch; /* of the read that is being taken */
 };
 
 struct output *
@@ -83,15 +80,13 @@ static struct stream *
 get_stream(struct output *o, const char *worker, uint32_t replica)
 {
     for (struct stream *s = o->streams; s != NULL; s = s->next) {
-        if (s->replica == replica && strcmp(s->worker, worker) == 0) {
+        if (s->file.replica == replica && strcmp(s->file.worker, worker) == 0) {
             return s;
         }
     }
     struct stream *s = calloc(1, sizeof *s);
     if (s != NULL) {
-        (void)snprintf(s->worker, sizeof s->worker, "%s", worker);
-        s->replica = replica;
-        s->fd = -1;
+        logfile_init(&s->file, o->options.dir, o->options.log, worker, replica);
         s->next = o->streams;
         o->streams = s;
     }
@@ -108,106 +103,6 @@ put_first(struct output *o, struct stream *s)
     *at = s->next;
     s->next = o->streams;
     o->streams = s;
-}
-
-/* ---- files ------------------------------------------------------------------------------------
- */
-
-static void
-file_name(const struct output *o, const struct stream *s, uint32_t backup, char *out, size_t size)
-{
-    if (backup == 0) {
-        (void)snprintf(out, size, "%s/%s.%u.log", o->options.dir, s->worker, (unsigned)s->replica);
-    } else {
-        (void)snprintf(out, size, "%s/%s.%u.log.%u", o->options.dir, s->worker,
-                       (unsigned)s->replica, (unsigned)backup);
-    }
-}
-
-static void
-file_open(const struct output *o, struct stream *s)
-{
-    char name[4200];
-    struct stat st;
-    (void)mkdir(o->options.dir, 0700); /* when it cannot be made, opening the file tells */
-    file_name(o, s, 0, name, sizeof name);
-    /* Without waiting: a named pipe of this name would hold the whole hub up until it is read. */
-    s->fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (s->fd >= 0 && (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))) {
-        (void)close(s->fd);
-        s->fd = -1;
-        errno = EEXIST;
-    }
-    if (s->fd < 0) {
-        if (s->dropped == 0) {
-            log_write(o->options.log, LOG_WARN, "cannot write %s: %s", name, strerror(errno));
-        }
-        return;
-    }
-    s->file_bytes = (size_t)st.st_size;
-}
-
-static void
-file_rotate(const struct output *o, struct stream *s)
-{
-    char from[4200], to[4200];
-    (void)close(s->fd);
-    s->fd = -1;
-    for (uint32_t i = s->backups; i > 0; i--) {
-        file_name(o, s, i - 1, from, sizeof from);
-        file_name(o, s, i, to, sizeof to);
-        (void)rename(from, to); /* the older ones need not be there */
-    }
-    if (s->backups == 0) {
-        file_name(o, s, 0, from, sizeof from);
-        (void)unlink(from);
-    }
-    file_open(o, s);
-}
-
-static void
-tell_dropped(const struct output *o, struct stream *s)
-{
-    if (s->dropped > 0) {
-        log_write(o->options.log, LOG_WARN, "%s/%u: %llu lines of its log were dropped", s->worker,
-                  (unsigned)s->replica, (unsigned long long)s->dropped);
-        s->dropped = 0;
-    }
-}
-
-static void
-file_put(const struct output *o, struct stream *s, const char *bytes, size_t len)
-{
-    if (s->fd < 0) {
-        file_open(o, s);
-    }
-    if (s->fd >= 0 && s->file_bytes + len > s->file_bytes_max && s->file_bytes > 0) {
-        file_rotate(o, s);
-    }
-    const ssize_t n = s->fd < 0 ? -1 : write(s->fd, bytes, len);
-    if (n > 0 && n != (ssize_t)len && ftruncate(s->fd, (off_t)s->file_bytes) != 0) {
-        s->file_bytes += (size_t)n; /* the piece of a line stays */
-    }
-    if (n != (ssize_t)len) {
-        /* Told with the first line that is lost and again when lines go through. */
-        if (s->dropped++ == 0) {
-            log_write(o->options.log, LOG_WARN,
-                      "%s/%u: its log cannot be written, lines are dropped", s->worker,
-                      (unsigned)s->replica);
-        }
-        return;
-    }
-    s->file_bytes += len;
-    tell_dropped(o, s);
-}
-
-static void
-file_close(struct stream *s)
-{
-    if (s->fd >= 0) {
-        (void)close(s->fd);
-    }
-    s->fd = -1;
 }
 
 /* ---- lines ------------------------------------------------------------------------------------
@@ -244,41 +139,57 @@ keep_line(struct pipe *p, uint64_t time_us, const char *text, size_t len)
     s->bytes += len;
 }
 
+/* What stands before each line in the file: "2026-01-31T12:00:00.123456Z echo/0[7] ". Lines that
+ * came with one read have one time. */
+struct heading {
+    uint64_t time_us;
+    size_t len;
+    char text[HEADING_BYTES_MAX];
+};
+
 static void
-take_line(struct pipe *p, const char *text, size_t len)
+heading_init(struct heading *h, const struct pipe *p)
 {
-    char line[LINE_BYTES_MAX + 160], when[LOG_TIME_BYTES];
-    struct stream *s = p->stream;
+    char when[LOG_TIME_BYTES];
     struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    h->time_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+    log_time(h->time_us, when);
+    h->len =
+        (size_t)snprintf(h->text, sizeof h->text, "%s %s/%u[%d] ", when, p->stream->file.worker,
+                         (unsigned)p->stream->file.replica, (int)p->pid);
+}
+
+static void
+take_line(struct pipe *p, const struct heading *h, const char *text, size_t len)
+{
     while (len > 0 && text[len - 1] == '\r') {
         len--;
     }
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    const uint64_t time_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-    log_time(time_us, when);
-    int n = snprintf(line, sizeof line, "%s %s/%u[%d] ", when, s->worker, (unsigned)s->replica,
-                     (int)p->pid);
-    memcpy(line + n, text, len);
-    line[(size_t)n + len] = '\n';
-    file_put(p->output, s, line, (size_t)n + len + 1);
-    keep_line(p, time_us, text, len);
+    logfile_put(&p->stream->file, &p->output->batch,
+                (struct span){(const uint8_t *)h->text, h->len},
+                (struct span){(const uint8_t *)text, len});
+    keep_line(p, h->time_us, text, len);
 }
 
-/* Whole lines, and pieces of what is longer than a line may be. */
+/* Whole lines, and pieces of what is longer than a line may be; `is_last`: the rest, too. */
 static void
-take_text(struct pipe *p)
+take_text(struct pipe *p, bool is_last)
 {
+    struct heading h;
     char *from = p->text, *end = p->text + p->len, *newline;
+    heading_init(&h, p);
     while ((newline = memchr(from, '\n', (size_t)(end - from))) != NULL) {
-        take_line(p, from, (size_t)(newline - from));
+        take_line(p, &h, from, (size_t)(newline - from));
         from = newline + 1;
     }
     p->len = (size_t)(end - from);
-    if (p->len == sizeof p->text) {
-        take_line(p, from, p->len);
+    if (p->len == sizeof p->text || (is_last && p->len > 0)) {
+        take_line(p, &h, from, p->len);
         p->len = 0;
     }
     memmove(p->text, from, p->len);
+    logfile_flush(&p->stream->file, &p->output->batch);
 }
 
 /* ---- pipes ------------------------------------------------------------------------------------
@@ -290,11 +201,9 @@ pipe_close(struct pipe *p)
     if (p->fd < 0) {
         return;
     }
-    if (p->len > 0) {
-        take_line(p, p->text, p->len);
-    }
+    take_text(p, true);
     if (--p->stream->pipes == 0) {
-        file_close(p->stream); /* a replica that has ended for good needs no descriptor */
+        logfile_close(&p->stream->file); /* a replica that has ended for good needs no descriptor */
         put_first(p->output, p->stream);
     }
     /* Closing alone would not take it out: the spawner holds the same open pipe. */
@@ -315,7 +224,7 @@ pipe_read(struct pipe *p, int reads)
             read(p->fd, p->text + p->len, room < READ_BYTES_MAX ? room : READ_BYTES_MAX);
         if (n > 0) {
             p->len += (size_t)n;
-            take_text(p);
+            take_text(p, false);
         } else if (n < 0 && errno == EINTR) {
             continue;
         } else if (n < 0 && errno == EAGAIN) {
@@ -345,8 +254,8 @@ output_add(struct output *o, uint64_t process, int fd, const struct output_targe
         (void)close(fd);
         return;
     }
-    s->file_bytes_max = target->file_bytes_max;
-    s->backups = target->backups;
+    s->file.bytes_max = target->file_bytes_max;
+    s->file.backups = target->backups;
     *p = (struct pipe){.source = {pipe_ready},
                        .output = o,
                        .stream = s,
@@ -377,13 +286,12 @@ output_end(struct output *o, uint64_t process)
 }
 
 static void
-stream_free(const struct output *o, struct stream *s)
+stream_free(struct stream *s)
 {
-    tell_dropped(o, s);
     while (s->count > 0) {
         forget_line(s);
     }
-    file_close(s);
+    logfile_deinit(&s->file);
     free(s->lines);
     free(s);
 }
@@ -392,7 +300,7 @@ static bool
 has_replica(const struct output *o, const struct stream *s)
 {
     char name[96];
-    (void)snprintf(name, sizeof name, "%s/%u", s->worker, (unsigned)s->replica);
+    (void)snprintf(name, sizeof name, "%s/%u", s->file.worker, (unsigned)s->file.replica);
     return o->options.has_replica(o->options.context, name);
 }
 
@@ -404,7 +312,7 @@ output_sweep(struct output *o)
         struct stream *s = *at;
         if (s->pipes == 0 && (++finished > OUTPUT_FINISHED_MAX || !has_replica(o, s))) {
             *at = s->next;
-            stream_free(o, s);
+            stream_free(s);
         } else {
             at = &s->next;
         }
@@ -446,7 +354,7 @@ output_free(struct output *o)
     while (o->streams != NULL) {
         struct stream *s = o->streams;
         o->streams = s->next;
-        stream_free(o, s);
+        stream_free(s);
     }
     free(o);
 }
@@ -457,7 +365,7 @@ output_free(struct output *o)
 static bool
 is_wanted(const struct stream *s, const char *worker, int64_t only)
 {
-    return strcmp(s->worker, worker) == 0 && (only < 0 || s->replica == (uint64_t)only);
+    return strcmp(s->file.worker, worker) == 0 && (only < 0 || s->file.replica == (uint64_t)only);
 }
 
 static int
@@ -471,7 +379,7 @@ static void
 write_line(struct buf *out, const struct line *l)
 {
     char name[96];
-    (void)snprintf(name, sizeof name, "%s/%u", l->of->worker, (unsigned)l->of->replica);
+    (void)snprintf(name, sizeof name, "%s/%u", l->of->file.worker, (unsigned)l->of->file.replica);
     const struct span text = {(const uint8_t *)l->text, l->len};
     write_map(out, 4);
     write_text(out, "time_us");

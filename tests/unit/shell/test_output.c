@@ -276,6 +276,42 @@ Test(output, the_end_of_the_hub_keeps_what_was_half_a_line, .init = dir_enter, .
     cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] half a li\n", "%s", text);
 }
 
+/* The linker puts it in the place of write(2). */
+static size_t writes;
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t
+__wrap_write(int fd, const void *bytes, size_t len)
+{
+    writes++;
+    return __real_write(fd, bytes, len);
+}
+
+/* A worker that prints without end would hold up all calls: a line costs a copy, a read a write. */
+Test(output, lines_that_come_together_are_written_together, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r;
+    char lines[1024];
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    for (size_t i = 0; i < sizeof lines; i++) {
+        lines[i] = i % 2 == 0 ? 'y' : '\n';
+    }
+    say(&r, fd, "first\n");
+    writes = 0;
+    put(&r, fd, lines, sizeof lines);
+    cr_assert(writes == 2, "%zu writes, one of them into the pipe", writes);
+    (void)capture_file(text, "log/echo.0.log");
+    size_t count = 0;
+    for (const char *p = text; (p = strstr(p, "echo/0[7] y\n")) != NULL; p++) {
+        count++;
+    }
+    cr_assert(count == sizeof lines / 2, "%zu lines", count);
+    cr_assert_str_eq(last(&r, "echo", -1, 2), "echo/0 7 y|echo/0 7 y|", "memory");
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
 /* ---- files
  * --------------------------------------------------------------------------------------- */
 
