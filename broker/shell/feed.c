@@ -277,11 +277,13 @@ static void
 feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind)
 {
     struct hub_input in = {.kind = kind};
+    char step[LAUNCH_STEP_BYTES];
+    launch_explain(r, hub_replica_spec(b->hub, r->name), step);
     in.process.id = r->id;
     in.process.pid = r->pid;
     in.process.status = r->status;
     in.process.error = strerror(r->error);
-    in.process.step = spawn_step_text((enum spawn_step)r->step);
+    in.process.step = step;
     in.process.never = launch_never((enum spawn_step)r->step);
     in.process.name = r->name;
     broker_feed(b, &in);
