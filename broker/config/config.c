@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,14 @@ process_get(void *context, const char *name)
     return getenv(name);
 }
 
-const struct config_env config_env_process = {process_get, NULL};
+static bool
+process_has_group(void *context, const char *name)
+{
+    (void)context;
+    return getgrnam(name) != NULL;
+}
+
+const struct config_env config_env_process = {.get = process_get, .has_group = process_has_group};
 
 struct config *
 config_new(void)

@@ -467,7 +467,12 @@ class GroupThatIsNone(kit.Case):
     def test_is_a_fault_of_the_configuration(self):
         hub = self.hub(ECHO % "", hub="group: nobody_has_this_group", ready=False)
         self.assertEqual(hub.wait_end(), EX_CONFIG, hub.log)
-        self.assertIn("nobody_has_this_group", hub.log)
+        said = re.search(r"prong\.yaml:3:3: there is no group 'nobody_has_this_group'", hub.log)
+        self.assertTrue(said, hub.log)
+        done = subprocess.run([f"{kit.BIN}/prong", "config", "check", hub.config], env=self.env, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=kit.SECONDS)
+        self.assertEqual(done.returncode, 6, done)
+        self.assertIn(said[0], done.stderr)
         self.assertEqual(kit.tagged(self.tag), {})
 
 

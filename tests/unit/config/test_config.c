@@ -122,6 +122,12 @@ Test(config, a_file_that_cannot_be_read_is_named_with_the_reason)
     cr_expect_null(config, "the result is written on success only");
 }
 
+Test(config, the_groups_of_the_process_are_those_of_its_system)
+{
+    cr_expect(config_env_process.has_group(NULL, "root"));
+    cr_expect_not(config_env_process.has_group(NULL, "nobody_has_it"));
+}
+
 /* Each of them could be waited for without end, the pipe even to be opened. */
 Test(config, what_is_no_file_is_refused_at_once)
 {
