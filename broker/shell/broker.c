@@ -170,6 +170,18 @@ spawner_gone(void *context)
     b->exit_code = EX_OSERR;
 }
 
+/* When the first broker of this hub began: it made the secret. 0 when that is not to be known. */
+static uint64_t
+hub_since_us(const char *runtime_dir)
+{
+    char path[4200];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/secret", runtime_dir);
+    return stat(path, &st) != 0
+               ? 0
+               : (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
+}
+
 static bool
 has_replica(void *context, const char *replica)
 {
@@ -190,6 +202,7 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config)
         .epoll_fd = b->epoll_fd,
         .dir = config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir,
         .log = &b->log,
+        .since_us = hub_since_us(runtime_dir),
         .has_replica = has_replica,
         .context = b,
     };

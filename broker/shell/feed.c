@@ -262,8 +262,12 @@ take_output(struct broker *b, const struct spawn_record *r, int fd)
         return;
     }
     *slash = '\0';
-    struct output_target target = {worker, (uint32_t)strtoul(slash + 1, NULL, 10), r->pid, 10 << 20,
-                                   3};
+    struct output_target target = {.worker = worker,
+                                   .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
+                                   .pid = r->pid,
+                                   .file_bytes_max = 10 << 20,
+                                   .backups = 3,
+                                   .is_old = r->op != SPAWN_STARTED};
     for (size_t i = 0; i < b->config->worker_count; i++) {
         if (strcmp(b->config->workers[i].name, worker) == 0) {
             target.file_bytes_max = (size_t)b->config->workers[i].log_bytes_max;

@@ -171,3 +171,64 @@ logfile_put(struct logfile *f, struct logfile_batch *batch, struct span heading,
     at[len - 1] = '\n';
     batch->len += len;
 }
+
+/* ---- of an earlier broker ---------------------------------------------------------------------
+ */
+
+void
+logfile_mark_past(struct logfile *f)
+{
+    char path[PATH_BYTES];
+    struct stat st;
+    path_of(f, 0, path);
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        f->past.device = st.st_dev;
+        f->past.inode = st.st_ino;
+        f->past.bytes = (size_t)st.st_size;
+    }
+}
+
+/* Open it again, by its old name or as the first that was put aside; -1 when it is neither. */
+static int
+open_past(const struct logfile *f)
+{
+    for (uint32_t backup = 0; backup <= 1; backup++) {
+        char path[PATH_BYTES];
+        struct stat st;
+        path_of(f, backup, path);
+        const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == f->past.device &&
+            st.st_ino == f->past.inode) {
+            return fd;
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return -1;
+}
+
+struct span
+logfile_take_past(struct logfile *f, struct logfile_batch *batch)
+{
+    const size_t len = f->past.bytes < sizeof batch->bytes ? f->past.bytes : sizeof batch->bytes;
+    const size_t from = f->past.bytes - len;
+    const int fd = len > 0 ? open_past(f) : -1;
+    f->past.bytes = 0;
+    if (fd < 0) {
+        return (struct span){0};
+    }
+    const ssize_t n = pread(fd, batch->bytes, len, (off_t)from);
+    (void)close(fd);
+    /* Not the rest of a line at its beginning, nor a piece at its end. */
+    const char *end = n > 0 ? memrchr(batch->bytes, '\n', (size_t)n) : NULL;
+    const char *begin = batch->bytes;
+    if (end != NULL && from > 0) {
+        begin = memchr(begin, '\n', len);
+        begin++;
+    }
+    if (end == NULL || begin > end) {
+        return (struct span){0};
+    }
+    return (struct span){(const uint8_t *)begin, (size_t)(end + 1 - begin)};
+}

@@ -20,6 +20,11 @@ struct logfile {
     size_t bytes, bytes_max;
     uint32_t backups; /* how many that were put aside are kept */
     uint64_t dropped; /* lines since the last one that was written */
+    /* What an earlier broker wrote: so many bytes of this file. */
+    struct {
+        uint64_t device, inode;
+        size_t bytes;
+    } past;
 };
 
 /* Lines for one file that are not written yet: empty between two reads. */
@@ -40,5 +45,12 @@ void logfile_put(struct logfile *file, struct logfile_batch *batch, struct span 
                  struct span text);
 /* Write what is in the batch. */
 void logfile_flush(struct logfile *file, struct logfile_batch *batch);
+
+/* What is in the file now is of an earlier broker. Nothing is read yet. */
+void logfile_mark_past(struct logfile *file);
+/* Its last lines, as many whole ones as a batch holds; only once. None when the file has been put
+ * aside more than once meanwhile, or cannot be read. They stand in `batch`, which has to be empty.
+ */
+struct span logfile_take_past(struct logfile *file, struct logfile_batch *batch);
 
 #endif

@@ -23,10 +23,13 @@ enum {
     READ_BYTES_MAX = 1024,
     HEADING_BYTES_MAX = 160,
 };
+#define FIRST_LINE (UINT64_C(1) << 40)
 
 struct line {
-    uint64_t
-        number; /* over all replicas, so that lines can be told in the order in which they came */
+    /* Over all replicas, so that lines can be told in the order in which they came. Those of an
+     * earlier broker are below FIRST_LINE, downwards as they are read: between replicas only their
+     * time tells it. */
+    uint64_t number;
     uint64_t time_us;
     const struct stream *of;
     int32_t pid;
@@ -61,7 +64,7 @@ struct output {
     struct stream *streams;
     struct pipe *pipes;
     bool has_closed, has_ended;
-    uint64_t last_line;
+    uint64_t last_line, oldest_line;
     struct logfile_batch batch; /* of the read that is being taken */
 };
 
@@ -71,6 +74,7 @@ output_new(const struct output_options *options)
     struct output *o = calloc(1, sizeof *o);
     if (o != NULL) {
         o->options = *options;
+        o->last_line = o->oldest_line = FIRST_LINE;
     }
     return o;
 }
@@ -119,21 +123,31 @@ forget_line(struct stream *s)
     s->count--;
 }
 
-static void
-keep_line(struct pipe *p, uint64_t time_us, const char *text, size_t len)
+/* A copy of a text, when there is a ring to keep it in; NULL when memory is out. */
+static char *
+copy_text(struct stream *s, const char *text, size_t len)
 {
-    struct stream *s = p->stream;
     if (s->lines == NULL) {
         s->lines = calloc(KEPT_LINES, sizeof *s->lines);
     }
     char *copy = s->lines == NULL ? NULL : malloc(len + 1);
+    if (copy != NULL) {
+        memcpy(copy, text, len);
+    }
+    return copy;
+}
+
+static void
+keep_line(struct pipe *p, uint64_t time_us, const char *text, size_t len)
+{
+    struct stream *s = p->stream;
+    char *copy = copy_text(s, text, len);
     if (copy == NULL) {
         return; /* the file still has it */
     }
     while (s->count == KEPT_LINES || (s->count > 0 && s->bytes + len > KEPT_BYTES_MAX)) {
         forget_line(s);
     }
-    memcpy(copy, text, len);
     s->lines[(s->first + s->count++) % KEPT_LINES] =
         (struct line){++p->output->last_line, time_us, s, p->pid, copy, len};
     s->bytes += len;
@@ -256,6 +270,9 @@ output_add(struct output *o, uint64_t process, int fd, const struct output_targe
     }
     s->file.bytes_max = target->file_bytes_max;
     s->file.backups = target->backups;
+    if (target->is_old && s->pipes == 0 && s->lines == NULL) {
+        logfile_mark_past(&s->file);
+    }
     *p = (struct pipe){.source = {pipe_ready},
                        .output = o,
                        .stream = s,
@@ -368,10 +385,66 @@ is_wanted(const struct stream *s, const char *worker, int64_t only)
     return strcmp(s->file.worker, worker) == 0 && (only < 0 || s->file.replica == (uint64_t)only);
 }
 
+/* One line of the file, without its newline, before all lines of a stream; false when there is no
+ * room for it, or when it and all before it are of an earlier hub. */
+static bool
+take_old_line(struct output *o, struct stream *s, struct span line)
+{
+    char who[HEADING_BYTES_MAX];
+    struct line old = {.of = s};
+    const size_t n =
+        (size_t)snprintf(who, sizeof who, " %s/%u[", s->file.worker, (unsigned)s->file.replica);
+    const char *at = (const char *)line.data, *end = at + line.len;
+    if (line.len < LOG_TIME_CHARS + n || !log_time_read(line, &old.time_us) ||
+        memcmp(at + LOG_TIME_CHARS, who, n) != 0) {
+        return true; /* nothing that we wrote */
+    }
+    for (at += LOG_TIME_CHARS + n; at < end && *at >= '0' && *at <= '9' && old.pid < INT32_MAX / 16;
+         at++) {
+        old.pid = old.pid * 10 + (*at - '0');
+    }
+    if (end - at < 2 || at[0] != ']' || at[1] != ' ') {
+        return true;
+    }
+    old.len = (size_t)(end - at) - 2;
+    if (old.time_us < o->options.since_us || s->count == KEPT_LINES ||
+        s->bytes + old.len > KEPT_BYTES_MAX) {
+        return false;
+    }
+    old.text = copy_text(s, at + 2, old.len);
+    if (old.text == NULL) {
+        return false;
+    }
+    old.number = --o->oldest_line;
+    s->first = (s->first + KEPT_LINES - 1) % KEPT_LINES;
+    s->lines[s->first] = old;
+    s->count++;
+    s->bytes += old.len;
+    return true;
+}
+
+/* The newest first, as long as there is room. */
+static void
+take_old_lines(struct output *o, struct stream *s)
+{
+    struct span past = logfile_take_past(&s->file, &o->batch);
+    while (past.len > 0) {
+        const uint8_t *newline = memrchr(past.data, '\n', past.len - 1);
+        const size_t begin = newline == NULL ? 0 : (size_t)(newline - past.data) + 1;
+        if (!take_old_line(o, s, (struct span){past.data + begin, past.len - 1 - begin})) {
+            return;
+        }
+        past.len = begin;
+    }
+}
+
 static int
-by_number(const void *a, const void *b)
+by_age(const void *a, const void *b)
 {
     const struct line *x = *(const struct line *const *)a, *y = *(const struct line *const *)b;
+    if (x->number < FIRST_LINE && y->number < FIRST_LINE && x->time_us != y->time_us) {
+        return x->time_us < y->time_us ? -1 : 1;
+    }
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -397,12 +470,14 @@ write_line(struct buf *out, const struct line *l)
 }
 
 void
-output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines,
-            struct buf *out)
+output_last(struct output *o, const char *worker, int64_t only, uint32_t lines, struct buf *out)
 {
     size_t count = 0, n = 0;
-    for (const struct stream *s = o->streams; s != NULL; s = s->next) {
-        count += is_wanted(s, worker, only) ? s->count : 0;
+    for (struct stream *s = o->streams; s != NULL; s = s->next) {
+        if (is_wanted(s, worker, only)) {
+            take_old_lines(o, s);
+            count += s->count;
+        }
     }
     const struct line **all = calloc(count + 1, sizeof(const struct line *));
     for (const struct stream *s = o->streams; s != NULL && all != NULL; s = s->next) {
@@ -411,7 +486,7 @@ output_last(const struct output *o, const char *worker, int64_t only, uint32_t l
         }
     }
     if (n > 0) {
-        qsort(all, n, sizeof(const struct line *), by_number);
+        qsort(all, n, sizeof(const struct line *), by_age);
     }
     const size_t from = n > lines ? n - lines : 0;
     write_array(out, (uint32_t)(n - from));

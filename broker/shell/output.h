@@ -17,6 +17,7 @@ struct output_options {
     int epoll_fd;
     const char *dir; /* made when it is missing; borrowed for ever */
     const struct log *log;
+    uint64_t since_us; /* lines that are older are of an earlier hub */
     /* Whether there is such a replica ("detector/0"). */
     bool (*has_replica)(void *context, const char *replica);
     void *context;
@@ -29,6 +30,7 @@ struct output_target {
     int32_t pid;
     size_t file_bytes_max;
     uint32_t backups;
+    bool is_old; /* it began before this broker: what it wrote is in the file */
 };
 
 /* NULL when memory is out. */
@@ -47,8 +49,9 @@ void output_sweep(struct output *o);
 /* At the end of a turn: free what was closed, and sweep if something ended. */
 void output_turn(struct output *o);
 /* Append the last `lines` lines of a worker (of one replica when only >= 0), oldest first, to
- * `out`: a msgpack list of maps {time_us, replica, pid, line}. */
-void output_last(const struct output *o, const char *worker, int64_t only, uint32_t lines,
+ * `out`: a msgpack list of maps {time_us, replica, pid, line}. Those that an earlier broker has
+ * written are read from the files when they are asked for first: the last 64 KiB of each. */
+void output_last(struct output *o, const char *worker, int64_t only, uint32_t lines,
                  struct buf *out);
 
 #endif
