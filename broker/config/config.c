@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "broker/config/reader.h"
@@ -17,7 +20,14 @@ process_get(void *context, const char *name)
     return getenv(name);
 }
 
-const struct config_env config_env_process = {process_get, NULL};
+static bool
+process_has_group(void *context, const char *name)
+{
+    (void)context;
+    return getgrnam(name) != NULL;
+}
+
+const struct config_env config_env_process = {.get = process_get, .has_group = process_has_group};
 
 struct config *
 config_new(void)
@@ -137,6 +147,48 @@ config_load_text(const struct config_source *source, const struct config_env *en
     return rc;
 }
 
+static int
+fail_kind(struct config_diag *diag, mode_t mode)
+{
+    const char *kind = S_ISFIFO(mode)                   ? "a named pipe"
+                       : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
+                                                        : "a socket";
+    diag->error = EINVAL;
+    snprintf(diag->text, sizeof diag->text, "this is %s, a configuration has to be a file", kind);
+    return -1;
+}
+
+/* Open what can be read to its end: a file, or a pipe that somebody handed to this process
+ * (/dev/stdin, /dev/fd/63). Everything else would be waited for without end, a named pipe in open
+ * already. -1 with a filled `diag`. */
+static int
+open_file(const char *file, struct config_diag *diag)
+{
+    struct stat status;
+    struct statfs system;
+    int rc = -1;
+    const int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENXIO ? fail_kind(diag, S_IFSOCK) : fail(diag, errno, strerror(errno));
+    }
+    if (fstat(fd, &status) != 0) {
+        fail(diag, errno, strerror(errno));
+    } else if (S_ISDIR(status.st_mode)) {
+        fail(diag, EISDIR, strerror(EISDIR));
+    } else if (S_ISREG(status.st_mode)) {
+        rc = fd;
+    } else if (S_ISFIFO(status.st_mode) && fstatfs(fd, &system) == 0 &&
+               system.f_type == PIPEFS_MAGIC) {
+        rc = fcntl(fd, F_SETFL, 0) == 0 ? fd : fail(diag, errno, strerror(errno));
+    } else {
+        fail_kind(diag, status.st_mode);
+    }
+    if (rc < 0) {
+        close(fd); /* Nothing was read. */
+    }
+    return rc;
+}
+
 /* Read a whole file of at most CONFIG_FILE_BYTES_MAX; *data is owned. */
 static int
 read_file(const char *file, struct config_diag *diag, char **data, size_t *size_bytes)
@@ -144,9 +196,9 @@ read_file(const char *file, struct config_diag *diag, char **data, size_t *size_
     int rc = -1;
     size_t used = 0;
     char *bytes = NULL;
-    const int fd = open(file, O_RDONLY | O_CLOEXEC);
+    const int fd = open_file(file, diag);
     if (fd < 0) {
-        return fail(diag, errno, strerror(errno));
+        return -1;
     }
     /* One byte more than is allowed, to see that there is more. */
     bytes = malloc(CONFIG_FILE_BYTES_MAX + 1);

@@ -1,9 +1,9 @@
 /* The configuration of a hub, read from one YAML file.
  *
  * Owns the texts of a configuration; keeps no file open and no state between calls. Reads the file
- * and the environment it is given and nothing else: no socket, no clock, no log. Used by the broker
- * and by the command line, on one thread at a time per object. The options themselves stand in
- * options.def.
+ * and asks the environment it is given, and nothing else: no socket, no clock, no log. Used by the
+ * broker and by the command line, on one thread at a time per object. The options themselves stand
+ * in options.def.
  *
  * Functions that can fail return 0, or -1 with a filled `struct config_diag`; results are written
  * on success only. */
@@ -96,13 +96,15 @@ struct config_diag {
 };
 
 /* Where ${VAR} comes from: `get` returns a borrowed text, valid until the configuration was read,
- * or NULL. A NULL `struct config_env *` means that no variable is set. */
+ * or NULL. A NULL `struct config_env *` means that no variable is set. `has_group` tells whether
+ * the system has a group of users of this name; without it every name is taken. */
 struct config_env {
     const char *(*get)(void *context, const char *name);
     void *context;
+    bool (*has_group)(void *context, const char *name);
 };
 
-/* The environment of this process. */
+/* The environment of this process, and the groups of its system. */
 extern const struct config_env config_env_process;
 
 /* Text to read instead of a file. `name` is only used in messages, `directory` is where relative
@@ -114,7 +116,8 @@ struct config_source {
     size_t size_bytes;
 };
 
-/* Read a file. An empty file is a valid configuration. On success *out is owned and freed with
+/* Read a file, or a pipe that this process was given; nothing else is waited for. An empty file is
+ * a valid configuration. On success *out is owned and freed with
  * config_free. Errors: -1 with *diag. */
 int config_load(const char *file, const struct config_env *env, struct config **out,
                 struct config_diag *diag);

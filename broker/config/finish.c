@@ -9,6 +9,22 @@
 #define HUB_INDEX(key)    ((size_t)config_option_find(&config_hub_table, key))
 #define WORKER_INDEX(key) ((size_t)config_option_find(&config_worker_table, key))
 
+/* On the machine of the hub, where it is looked for again when the socket is given to it. */
+static int
+check_group(struct config_reader *reader)
+{
+    const struct config_env *env = reader->env;
+    const char *name = reader->hub.group;
+    char quoted[CONFIG_QUOTE_BYTES_MAX];
+    if (name == NULL || env == NULL || env->has_group == NULL ||
+        env->has_group(env->context, name)) {
+        return 0;
+    }
+    config_quote(name, quoted);
+    return config_fail(reader, reader->hub_given[HUB_INDEX("group")], "there is no group %s",
+                       quoted);
+}
+
 static int
 check_hub(struct config_reader *reader)
 {
@@ -29,7 +45,7 @@ check_hub(struct config_reader *reader)
                 reader->hub.tls_cert_file == NULL ? "tls_cert_file" : "tls_key_file");
         }
     }
-    return 0;
+    return check_group(reader);
 }
 
 /* Every option that the file does not give gets its default of the table. */

@@ -134,6 +134,10 @@ int64_t hub_deadline_ns(const struct hub *hub);
 /* Assert every invariant; for tests, after each step. Costs time in the size of the state. */
 void hub_check(const struct hub *hub);
 
+/* What a replica ("detector/0") is made from, valid until the next step; NULL when there is no such
+ * replica, or none any more. */
+const struct worker_spec *hub_replica_spec(struct hub *hub, const char *replica);
+
 /* What the state holds, for tests and status. */
 struct hub_counts {
     size_t peers, clients, calls, unfinished, parked, workers, payload_bytes;

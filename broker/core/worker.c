@@ -30,6 +30,15 @@ replica_find(struct hub *hub, const struct target *target)
                : w->replicas[target->index];
 }
 
+const struct worker_spec *
+hub_replica_spec(struct hub *hub, const char *replica)
+{
+    struct target target;
+    const struct replica *r =
+        name_target(span_text(replica), &target) ? replica_find(hub, &target) : NULL;
+    return r == NULL ? NULL : r->worker->spec;
+}
+
 void
 replica_name(const struct replica *r, char out[WIRE_NAME_BYTES_MAX + 16])
 {

@@ -170,6 +170,25 @@ spawner_gone(void *context)
     b->exit_code = EX_OSERR;
 }
 
+/* When the first broker of this hub began: it made the secret. 0 when that is not to be known. */
+static uint64_t
+hub_since_us(const char *runtime_dir)
+{
+    char path[4200];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/secret", runtime_dir);
+    return stat(path, &st) != 0
+               ? 0
+               : (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
+}
+
+static bool
+has_replica(void *context, const char *replica)
+{
+    const struct broker *b = context;
+    return hub_replica_spec(b->hub, replica) != NULL;
+}
+
 int
 broker_open(struct broker *b, const char *runtime_dir, struct config *config)
 {
@@ -180,7 +199,13 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config)
     (void)snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
     b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     const struct output_options output = {
-        b->epoll_fd, config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir, &b->log};
+        .epoll_fd = b->epoll_fd,
+        .dir = config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir,
+        .log = &b->log,
+        .since_us = hub_since_us(runtime_dir),
+        .has_replica = has_replica,
+        .context = b,
+    };
     b->output = output_new(&output);
     b->spawner.context = b;
     b->spawner.record = spawner_record;

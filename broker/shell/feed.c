@@ -3,6 +3,7 @@
  * Connections of all links share one space of numbers: the link's place in the upper bits. */
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
+#include "proto/name.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,11 +101,17 @@ give_logs(struct broker *b, const struct hub_effect *e)
     }
 }
 
+static int64_t
+stop_by_ns(const struct broker *b, int64_t since_ns)
+{
+    return since_ns + b->config->hub.stop_timeout_ms * 1000000;
+}
+
 static void
 stopping(struct broker *b)
 {
     send_simple(b, SPAWN_STOPPING, 0);
-    b->stop_by_ns = b->now_ns + b->config->hub.stop_timeout_ms * 1000000;
+    b->stop_by_ns = stop_by_ns(b, b->now_ns);
     log_write(&b->log, LOG_INFO, "stopping");
 }
 
@@ -138,6 +145,9 @@ carry_out(struct broker *b, const struct hub_effect *e)
         return;
     case HUB_OUT_EVENT:
         log_event(&b->log, e->topic, e->body);
+        if (span_is(e->topic, "hub.admin")) {
+            output_sweep(b->output); /* it may have taken a worker or some of its replicas away */
+        }
         return;
     case HUB_OUT_READY:
         send_simple(b, SPAWN_READY, 0);
@@ -252,8 +262,12 @@ take_output(struct broker *b, const struct spawn_record *r, int fd)
         return;
     }
     *slash = '\0';
-    struct output_target target = {worker, (uint32_t)strtoul(slash + 1, NULL, 10), r->pid, 10 << 20,
-                                   3};
+    struct output_target target = {.worker = worker,
+                                   .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
+                                   .pid = r->pid,
+                                   .file_bytes_max = 10 << 20,
+                                   .backups = 3,
+                                   .is_old = r->op != SPAWN_STARTED};
     for (size_t i = 0; i < b->config->worker_count; i++) {
         if (strcmp(b->config->workers[i].name, worker) == 0) {
             target.file_bytes_max = (size_t)b->config->workers[i].log_bytes_max;
@@ -267,24 +281,31 @@ static void
 feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind)
 {
     struct hub_input in = {.kind = kind};
+    char step[LAUNCH_STEP_BYTES];
+    launch_explain(r, hub_replica_spec(b->hub, r->name), step);
     in.process.id = r->id;
     in.process.pid = r->pid;
     in.process.status = r->status;
     in.process.error = strerror(r->error);
-    in.process.step = spawn_step_text((enum spawn_step)r->step);
+    in.process.step = step;
     in.process.never = launch_never((enum spawn_step)r->step);
     in.process.name = r->name;
     broker_feed(b, &in);
 }
 
-/* `level` counts up, and a new broker is told all of it at once. */
+/* The status counts up, and a new broker is told all of it at once. The stop may have begun with an
+ * earlier broker: there is one budget for all of them. */
 static void
-ask_to_stop(struct broker *b, int level)
+ask_to_stop(struct broker *b, const struct spawn_record *r)
 {
     struct hub_input in = {.kind = HUB_IN_STOP};
-    for (; b->stop_level < level; b->stop_level++) {
+    for (; b->stop_level < r->status; b->stop_level++) {
         broker_feed(b, &in);
     }
+    if (b->hurries == 0 && stop_by_ns(b, r->time_ns) < b->stop_by_ns) {
+        b->stop_by_ns = stop_by_ns(b, r->time_ns);
+    }
+    send_simple(b, SPAWN_STOPPING, r->status);
 }
 
 void
@@ -304,6 +325,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         return;
     case SPAWN_FAILED:
         if (r->step != SPAWN_STEP_SIGNAL) {
+            output_end(b->output, r->id);
             feed_process(b, r, HUB_IN_START_FAILED);
         }
         return;
@@ -319,10 +341,11 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         struct hub_input in = {.kind = HUB_IN_CONFIGURED};
         b->configured = true;
         broker_feed(b, &in);
+        send_simple(b, SPAWN_STOP_TIMEOUT, (int)b->config->hub.stop_timeout_ms);
         return;
     }
     case SPAWN_STOP:
-        ask_to_stop(b, r->status);
+        ask_to_stop(b, r);
         return;
     case SPAWN_RELOAD:
         log_write(&b->log, LOG_WARN,
@@ -334,6 +357,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_STOPPING:
     case SPAWN_END:
     case SPAWN_FORGET:
+    case SPAWN_STOP_TIMEOUT:
         break;
     }
     log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends",

@@ -1,5 +1,6 @@
 /* From configuration to process: see launch.h. */
 #include "broker/shell/launch.h"
+#include "proto/mp.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -180,6 +181,55 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
     texts_free(&env);
     texts_free(&dir);
     return ok;
+}
+
+/* As much of a path as fits in `room` bytes with the NUL, from its end, where its name stands; fit
+ * for a log and for msgpack. */
+static void
+put_path(const char *path, char *out, size_t room)
+{
+    const size_t len = strlen(path);
+    const bool is_utf8 = mp_is_utf8((struct span){(const uint8_t *)path, len});
+    const size_t cut = len < room ? 0 : len - room + sizeof "...";
+    const char *from = path + cut;
+    while (cut > 0 && is_utf8 && ((unsigned char)*from & 0xc0) == 0x80) {
+        from++; /* not in the middle of a character */
+    }
+    (void)snprintf(out, room, "%s%s", cut > 0 ? "..." : "", from);
+    for (; *out != '\0'; out++) {
+        const unsigned char c = (unsigned char)*out;
+        if (c < ' ' || c == 0x7f || (c > 0x7f && !is_utf8)) {
+            *out = '?';
+        }
+    }
+}
+
+void
+launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
+               char out[LAUNCH_STEP_BYTES])
+{
+    const bool is_folder = failed->step == SPAWN_STEP_FOLDER;
+    const char *what =
+        is_folder ? "working folder" : spawn_step_text((enum spawn_step)failed->step);
+    const char *slash = strchr(failed->name, '/');
+    /* The core keeps 95 characters of "could not start: STEP: ERROR". */
+    const size_t around = strlen("could not start:  '': ") + strlen(strerror(failed->error));
+    size_t n = (size_t)snprintf(out, LAUNCH_STEP_BYTES, "%s", what);
+    struct texts texts = {0};
+    if (spec != NULL && slash != NULL && (is_folder || failed->step == SPAWN_STEP_EXEC) &&
+        LAUNCH_STEP_BYTES > around + n + sizeof "...") {
+        const char *text = spec->launch.text;
+        texts_add(&texts, is_folder ? text : text + strlen(text) + 1,
+                  (uint32_t)strtoul(slash + 1, NULL, 10));
+    }
+    if (texts.count > 0) {
+        const size_t room = LAUNCH_STEP_BYTES - around - n;
+        memcpy(out + n, " '", 3);
+        put_path(texts.items[0], out + n + 2, room);
+        n = strlen(out);
+        memcpy(out + n, "'", 2);
+    }
+    texts_free(&texts);
 }
 
 bool

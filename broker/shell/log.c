@@ -27,6 +27,37 @@ log_time(uint64_t wall_us, char out[LOG_TIME_BYTES])
     (void)snprintf(out, LOG_TIME_BYTES, "%s.%06uZ", date, (unsigned)(wall_us % 1000000));
 }
 
+bool
+log_time_read(struct span text, uint64_t *wall_us)
+{
+    static const char shape[] = "0000-00-00T00:00:00.000000Z";
+    int64_t numbers[7] = {0};
+    size_t n = 0;
+    if (text.len < LOG_TIME_CHARS) {
+        return false;
+    }
+    for (size_t i = 0; i < LOG_TIME_CHARS; i++) {
+        const unsigned digit = (unsigned)text.data[i] - '0';
+        if (shape[i] == '0' ? digit > 9 : text.data[i] != shape[i]) {
+            return false;
+        }
+        if (shape[i] == '0') {
+            numbers[n] = numbers[n] * 10 + (int64_t)digit;
+        } else {
+            n++;
+        }
+    }
+    struct tm tm = {.tm_year = (int)numbers[0] - 1900,
+                    .tm_mon = (int)numbers[1] - 1,
+                    .tm_mday = (int)numbers[2],
+                    .tm_hour = (int)numbers[3],
+                    .tm_min = (int)numbers[4],
+                    .tm_sec = (int)numbers[5]};
+    const time_t seconds = timegm(&tm);
+    *wall_us = (uint64_t)seconds * 1000000 + (uint64_t)numbers[6];
+    return seconds >= 0;
+}
+
 void
 log_write(const struct log *log, enum log_level level, const char *format, ...)
 {

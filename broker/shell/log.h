@@ -23,5 +23,8 @@ void log_event(const struct log *log, struct span topic, struct span map);
 /* "2026-01-31T12:00:00.123456Z" */
 enum { LOG_TIME_BYTES = 32 };
 void log_time(uint64_t wall_us, char out[LOG_TIME_BYTES]);
+/* The time at the beginning of a text; false when there is none. */
+enum { LOG_TIME_CHARS = 27 };
+bool log_time_read(struct span text, uint64_t *wall_us);
 
 #endif

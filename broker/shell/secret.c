@@ -18,18 +18,20 @@ explain(char *why, size_t size, const char *path, const char *what)
     return false;
 }
 
-/* Read up to `max` bytes of a file that only its owner may read; -1 with errno, EPERM when others
- * may. */
+/* Read up to `max` bytes of a file that only its owner may read; -1 with errno: EPERM when others
+ * may, EINVAL when it is a pipe or a device, which could be waited for without end. */
 static ssize_t
 read_private(const char *path, void *bytes, size_t max)
 {
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         return -1;
     }
     ssize_t n = -1;
-    if (fstat(fd, &st) == 0 && (st.st_mode & 077) != 0) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+    } else if ((st.st_mode & 077) != 0) {
         errno = EPERM;
     } else {
         n = read(fd, bytes, max);
@@ -97,7 +99,9 @@ secret_token(const char *path, struct buf *token, char *why, size_t why_size)
     }
     if (n < 0) {
         return explain(why, why_size, path,
-                       errno == EPERM ? "others may read it: chmod 600 it" : strerror(errno));
+                       errno == EPERM    ? "others may read it: chmod 600 it"
+                       : errno == EINVAL ? "it has to be a file"
+                                         : strerror(errno));
     }
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r')) {
         n--;

@@ -100,9 +100,10 @@ greet(struct spawner *spawner)
     record = (struct spawn_record){
         .version = SPAWN_RECORDS_VERSION, .op = SPAWN_ALIVE_END, .time_ns = clock_now_ns()};
     spawner_tell(spawner, &record, false);
-    if (spawner->stop_level > 0) {
+    if (spawner->stop.level > 0) {
         record.op = SPAWN_STOP;
-        record.status = spawner->stop_level;
+        record.status = spawner->stop.level;
+        record.time_ns = spawner->stop.began_ns;
         spawner_tell(spawner, &record, false);
     }
 }
@@ -206,6 +207,7 @@ broker_note_death(struct spawner *spawner, int wait_status)
         return;
     }
     const int64_t now_ns = clock_now_ns();
+    stop_note_broker_gone(&spawner->stop, now_ns);
     const int verdict = ladder_note_death(&broker->ladder, broker->has_spoken, wait_status, now_ns);
     if (verdict != LADDER_RESTART) {
         logger_write(spawner->logger, LOGGER_ERROR,

@@ -39,9 +39,12 @@ enum spawn_op {
     SPAWN_START = 1, /* id, argc, envc, name; text: working folder, argv..., environment... */
     SPAWN_SIGNAL,    /* id, signal, whole_group: 1 the process group, 0 the process alone */
     SPAWN_READY,     /* every autostart worker is ready: the keeper tells the service manager */
-    SPAWN_STOPPING,  /* a stop has begun (sd_notify STOPPING=1) */
-    SPAWN_END,       /* all is stopped as asked: sweep, exit with `status` (0..255) */
-    SPAWN_FORGET,    /* id: its end was noted for good and need not be told to a later broker */
+    SPAWN_STOPPING, /* a stop has begun (sd_notify STOPPING=1); status: 0, or that of the SPAWN_STOP
+                       that it answers. A broker that does not answer is killed (stop.h). */
+    SPAWN_END,      /* all is stopped as asked: sweep, exit with `status` (0..255) */
+    SPAWN_FORGET,   /* id: its end was noted for good and need not be told to a later broker */
+    SPAWN_STOP_TIMEOUT, /* status: hub.stop_timeout in milliseconds. Neither keeper nor spawner
+                           reads the configuration, and a stop has to end though the broker hangs */
     /* spawner to broker; all carry `epoch`, those with an id carry `name`, too */
     SPAWN_STARTED = 32, /* id, pid, time_ns; with the read end of the worker's output (one fd) */
     SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START. With step
@@ -53,7 +56,8 @@ enum spawn_op {
     SPAWN_ALIVE_END,    /* all that is known was told */
     SPAWN_STOP,         /* SIGTERM or SIGINT: end everything in order. status 1: as configured;
                            2: asked twice, use a short budget. (A third time kills all at once,
-                           without the broker.) */
+                           without the broker.) Told to a later broker than the one that was asked
+                           first, time_ns is that of the first time: the budget is one */
     SPAWN_RELOAD,       /* the keeper got SIGHUP */
 };
 

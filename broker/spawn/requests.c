@@ -131,6 +131,7 @@ handle_last_word(struct spawner *spawner, const struct spawn_record *request)
         tell_keeper(spawner, &spawner->is_ready_told, CONTROL_READY);
         return true;
     case SPAWN_STOPPING:
+        stop_note_answer(&spawner->stop, request->status, clock_now_ns());
         tell_keeper(spawner, &spawner->is_stopping_told, CONTROL_STOPPING);
         return true;
     case SPAWN_END:
@@ -154,6 +155,11 @@ handle(struct spawner *spawner, const struct spawn_record *request, char *text)
         return;
     } else if (request->op == SPAWN_SIGNAL) {
         handle_signal(spawner, request);
+    } else if (request->op == SPAWN_STOP_TIMEOUT) {
+        if (!stop_set_timeout(&spawner->stop, request->status)) {
+            refuse_junk(spawner, request, EINVAL, "no such time");
+            return;
+        }
     } else if (!handle_last_word(spawner, request)) {
         refuse_junk(spawner, request, EOPNOTSUPP, "unknown op");
         return;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -70,7 +71,7 @@ read_keeper(struct spawner *spawner)
     while ((result = control_receive(spawner->setup->keeper_fd, &record)) == CONTROL_GOT) {
         switch (record.op) {
         case CONTROL_STOP:
-            spawner->stop_level = record.level;
+            stop_note_asked(&spawner->stop, record.level, clock_now_ns());
             tell_broker(spawner, SPAWN_STOP, record.level);
             break;
         case CONTROL_KILL:
@@ -120,8 +121,10 @@ prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
     if (spawner->orphans_ns < *deadline_ns) {
         *deadline_ns = spawner->orphans_ns;
     }
-    if (spawner->is_ending && spawner->end_deadline_ns < *deadline_ns) {
-        *deadline_ns = spawner->end_deadline_ns;
+    const int64_t stop_ns =
+        spawner->is_ending ? spawner->end_deadline_ns : stop_deadline_ns(&spawner->stop);
+    if (stop_ns < *deadline_ns) {
+        *deadline_ns = stop_ns;
     }
     polls[POLL_KEEPER] = (struct pollfd){.fd = spawner->setup->keeper_fd, .events = POLLIN};
     polls[POLL_SIGNALS] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
@@ -150,12 +153,36 @@ read_births(struct spawner *spawner)
     }
 }
 
+/* A stop that the broker does not bring to its end is ended without it, as by a third signal. */
+static void
+check_stop(struct spawner *spawner, int64_t now_ns)
+{
+    switch (stop_check(&spawner->stop, now_ns)) {
+    case STOP_GOES_ON:
+        return;
+    case STOP_LATE:
+        logger_write(spawner->logger, LOGGER_ERROR,
+                     "the stop has taken hub.stop_timeout, %" PRId64
+                     " ms, and %d ms more: killing everything",
+                     spawner->stop.timeout_ms, (int)STOP_GRACE_MS);
+        break;
+    case STOP_UNANSWERED:
+        logger_write(spawner->logger, LOGGER_ERROR,
+                     "the broker (pid %ld) does not answer: killing everything",
+                     (long)spawner->broker.pid);
+        break;
+    }
+    spawner_finish(spawner, 0);
+}
+
 /* What time alone brings about. */
 static void
 check_deadlines(struct spawner *spawner)
 {
     const int64_t now_ns = clock_now_ns();
-    if (spawner->is_ending && now_ns >= spawner->end_deadline_ns) {
+    if (!spawner->is_ending) {
+        check_stop(spawner, now_ns);
+    } else if (now_ns >= spawner->end_deadline_ns) {
         spawner_finish(spawner, spawner->exit_code);
     }
     if (now_ns >= spawner->orphans_ns) {
@@ -257,6 +284,7 @@ spawner_run(const struct spawner_setup *setup)
         .null_fd = -1,
         .orphans_ns = CLOCK_NEVER_NS,
     };
+    stop_init(&spawner.stop);
     prctl(PR_SET_NAME, "prongd/spawner"); /* for people who look at a list of processes */
     /* SIGTERM is blocked and read by the signalfd. SIGKILL would leave daemonised processes behind,
      * because they come to us when the keeper sweeps nothing any more. */

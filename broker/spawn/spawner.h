@@ -21,6 +21,7 @@
 #include "broker/spawn/ladder.h"
 #include "broker/spawn/log.h"
 #include "broker/spawn/rundir.h"
+#include "broker/spawn/stop.h"
 
 /* What the keeper gives its spawner; borrowed for its whole life. */
 struct spawner_setup {
@@ -55,7 +56,7 @@ struct spawner {
     int null_fd; /* /dev/null, stdin of all children */
     char *text;  /* SPAWN_TEXT_BYTES_MAX, of the record being read */
     struct pollfd *polls;
-    int stop_level; /* what the keeper asked for: 0 nothing, 1 in order, 2 in a hurry */
+    struct stop stop;
     bool is_ready_told, is_stopping_told;
     bool is_ending; /* SPAWN_END came: the broker may exit until end_deadline_ns */
     int64_t end_deadline_ns;

@@ -50,7 +50,7 @@ check_config(const struct config *config)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct config_env env = {get, NULL};
+    const struct config_env env = {.get = get};
     const struct config_source source = {
         .name = "fuzz.yaml", .directory = "/fuzz", .data = data, .size_bytes = size};
     struct config *config = NULL;

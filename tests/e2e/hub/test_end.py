@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 
 import kit
 from kit import MAYBE, NO, OP
@@ -166,6 +167,63 @@ class Down(kit.Case):
             self.assertIsNone(client.call("echo", "environment", name=name), name)
 
 
+class Hung(kit.Case):
+    """A broker that does not answer keeps no hub alive; one that answers is not cut short."""
+
+    def held(self, stop_timeout, hub):
+        """A hub with a daemon, and a worker that is in a call and ignores SIGTERM."""
+        hub = self.hub(ECHO % f", stop_timeout: {stop_timeout}", hub=hub)
+        client = hub.client()
+        client.call("echo", "daemon")
+        client.begin("echo", "hold_deaf")
+        self.meet.next("hold")
+        return hub
+
+    def test_one_signal_ends_the_hub_a_little_after_its_time(self):
+        hub = self.held("1h", "stop_timeout: 1s")
+        os.kill(hub.broker, signal.SIGSTOP)
+        hub.process.terminate()
+        self.assertEqual(hub.wait_end(), 0)
+        self.assertIn("the stop has taken hub.stop_timeout, 1000 ms, and 6000 ms more: killing everything", hub.log)
+        hub.assert_nothing_left()
+
+    def test_a_second_signal_ends_it_soon(self):
+        hub = self.held("1h", "stop_timeout: 1h")
+        os.kill(hub.broker, signal.SIGSTOP)
+        hub.process.terminate()
+        hub.wait_log("stopping in order")
+        hub.process.terminate()
+        self.assertEqual(hub.wait_end(), 0)
+        self.assertRegex(hub.log, r"the broker \(pid \d+\) does not answer: killing everything")
+        hub.assert_nothing_left()
+
+    def test_who_answers_a_second_signal_has_its_time(self):
+        """More than there is for an answer: the worker is killed by the broker, when its own time is over."""
+        hub = self.held("4s", "stop_timeout: 1h")
+        hub.process.terminate()
+        kit.until(lambda: any(r["state"] == "draining" for r in hub.replicas("echo")), "it drains")
+        hub.process.terminate()
+        self.assertEqual(hub.wait_end(), 0)
+        self.assertRegex(hub.log, r"hub.worker.exited .*'killed by signal 9'")
+        self.assertNotRegex(hub.log, r"(?m)^\S+ ERROR ")
+
+    DEAF = "deaf: {command: [sh, -c, \"trap '' TERM; while :; do sleep 1000; done\"], ready: started, stop_timeout: %s}"
+
+    def test_two_brokers_have_the_time_of_one(self):
+        """The second one begins when 5 of 6 s are over, with the end of the first worker."""
+        hub = self.hub("\n".join((self.DEAF % "5s", self.DEAF.replace("deaf:", "deafer:") % "1h")),
+                       hub="stop_timeout: 6s")
+        kit.until(lambda: sum("sleep" in c for c in kit.tagged(self.tag).values()) >= 4, "the traps are set")
+        began = time.monotonic()
+        hub.process.terminate()
+        hub.wait_log(r"hub.worker.exited .*worker='deaf'")
+        os.kill(hub.broker, signal.SIGKILL)
+        hub.wait_log(r"epoch 2\)")
+        self.assertEqual(hub.wait_end(), 0)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertIn("stopping takes too long", hub.log)
+
+
 @kit.with_nng
 class Second(kit.Case):
     codes = (0, EX_TEMPFAIL)
@@ -242,6 +300,14 @@ class NoBeginning(kit.Case):
         hub = kit.Hub(self, "", arguments=["--config", f"{self.dir}/none.yaml"])
         self.assertEqual(hub.wait_end(), EX_CONFIG, hub.log)
         self.assertIn("none.yaml", hub.log)
+
+    def test_a_configuration_that_is_no_file(self):
+        """A named pipe could be waited for without end."""
+        os.mkfifo(f"{self.dir}/fifo.yaml")
+        for name, kind in ((f"{self.dir}/fifo.yaml", "named pipe"), ("/dev/zero", "device")):
+            hub = kit.Hub(self, "", arguments=["--config", name])
+            self.assertEqual(hub.wait_end(), EX_CONFIG, hub.log)
+            self.assertIn(f"{name}: this is a {kind}", hub.log)
 
     def test_wrong_arguments(self):
         self.ends(EX_USAGE, "did you mean --config", arguments=["--confg", "x"])
@@ -402,7 +468,12 @@ class GroupThatIsNone(kit.Case):
     def test_is_a_fault_of_the_configuration(self):
         hub = self.hub(ECHO % "", hub="group: nobody_has_this_group", ready=False)
         self.assertEqual(hub.wait_end(), EX_CONFIG, hub.log)
-        self.assertIn("nobody_has_this_group", hub.log)
+        said = re.search(r"prong\.yaml:3:3: there is no group 'nobody_has_this_group'", hub.log)
+        self.assertTrue(said, hub.log)
+        done = subprocess.run([f"{kit.BIN}/prong", "config", "check", hub.config], env=self.env, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=kit.SECONDS)
+        self.assertEqual(done.returncode, 6, done)
+        self.assertIn(said[0], done.stderr)
         self.assertEqual(kit.tagged(self.tag), {})
 
 

@@ -146,5 +146,42 @@ class Restarts(Leaks):
         self.same(hub, before)
 
 
+class Gone(Leaks):
+    """What replicas wrote goes with them."""
+
+    def test_workers_that_were_removed(self):
+        hub = self.hub(ECHO)
+        with kit.Client(hub.url) as client:
+            def once(text):
+                client.admin("run", name="passing", command=["sh", "-c", f"echo {text}; exec sleep 1000"],
+                             working_dir="/", ready="started")
+                def lines():
+                    return [line["line"] for line in client.admin("logs", worker="passing")]
+                kit.until(lines, "its line")
+                self.assertEqual(lines(), [text], "what another worker of this name wrote")
+                client.admin("stop", worker="passing")
+                hub.wait_replica("passing", "stopped")
+                client.admin("remove", worker="passing")
+            once("first")
+            before = self.counted(hub)
+            for n in range(30):
+                once(f"text{n}")
+            self.same(hub, before)
+
+    def test_replicas_that_were_scaled_away(self):
+        hub = self.hub("passing: {command: [sh, -c, \"echo hello; exec sleep 1000\"], ready: started}")
+        with kit.Client(hub.url) as client:
+            def count():
+                lines = client.admin("logs", worker="passing", lines=1000)
+                return len({line["replica"] for line in lines}), len(hub.replicas("passing"))
+            kit.until(lambda: count() == (1, 1), "the first line")
+            before = self.counted(hub)
+            client.admin("scale", worker="passing", replicas=100)
+            kit.until(lambda: count() == (100, 100), "a line of each")
+            client.admin("scale", worker="passing", replicas=1)
+            kit.until(lambda: count() == (1, 1), "the others to be gone")
+            self.same(hub, before)
+
+
 if __name__ == "__main__":
     kit.main()

@@ -1,8 +1,10 @@
 """Output of workers, and a disk that is full: lines are dropped with a count, and everything goes on."""
+import contextlib
 import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import kit
@@ -117,6 +119,33 @@ class Logs(kit.Case):
         sizes = [os.path.getsize(path) for path in glob.glob(f"{hub.run_dir}/log/yes.0.log*")]
         self.assertEqual(len(sizes), 4)
         self.assertLessEqual(max(sizes), 65536)
+
+    def test_a_new_broker_tells_the_same_last_lines(self):
+        hub = self.hub(CHAT % ", replicas: 2")
+        with kit.Client(hub.url) as client:
+            def lines():
+                return client.admin("logs", worker="chat", lines=1000)
+            for n in range(3):
+                client.call("chat/0", "write", lines=2, first=10 * n)
+                client.call("chat/1", "write", lines=1, first=10 * n + 5)
+                kit.until(lambda n=n: len(lines()) == 3 * n + 3, "the lines")
+            before = lines()
+        old = hub.broker
+        os.kill(old, signal.SIGKILL)
+        kit.wait_gone([old], kit.SECONDS)
+        def ready():
+            with contextlib.suppress(OSError, kit.Closed):
+                return all(r["state"] == "ready" for r in hub.replicas("chat"))
+            return False
+        kit.until(ready, "the workers are ready again")
+        client = hub.client()
+        self.assertEqual(client.admin("logs", worker="chat", lines=1000), before)
+        self.assertEqual(client.admin("logs", worker="chat/1", lines=2),
+                         [line for line in before if line["replica"] == "chat/1"][-2:])
+        client.call("chat/1", "write", lines=1, first=99)
+        kit.until(lambda: len(client.admin("logs", worker="chat", lines=1000)) == len(before) + 1, "another line")
+        after = client.admin("logs", worker="chat", lines=1000)
+        self.assertEqual((after[:-1], after[-1]["line"][:13]), (before, "line 00000099"))
 
     def test_bytes_that_are_no_text_and_lines_without_end_are_kept(self):
         hub = self.hub("raw: {command: [sh, -c, \"head -c 20000 /dev/zero | tr '\\\\0' x; printf '\\\\377\\\\0z\\\\n'; "

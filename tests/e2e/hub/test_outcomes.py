@@ -161,9 +161,14 @@ class Outcomes(kit.Case):
         hub = self.hub("echo: {command: [/nonexistent/program]}", ready=False).wait_listening()
         self.server = hub
         reason = hub.wait_replica("echo", "failed")["reason"]
-        self.assertIn("exec", reason)
+        self.assertEqual(reason, "could not start: exec '/nonexistent/program': No such file or directory")
         client = hub.client()
         self.ends(client, client.begin("echo", "echo"), "UNAVAILABLE", NO)
+
+    def test_a_worker_whose_folder_is_not_there(self):
+        hub = self.hub("echo: {command: [cat], working_dir: none%i, replicas: 2}", ready=False).wait_listening()
+        reason = hub.wait_replica("echo", "failed", 1)["reason"]
+        self.assertRegex(reason, "^could not start: working folder '.*none1': No such file or directory$")
 
     def test_a_worker_in_a_crash_loop(self):
         client = self.start(", max_restarts: 2", worker="echo: {command: %s, restart_delay: 5ms%%s}\n"

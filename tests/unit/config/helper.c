@@ -21,7 +21,14 @@ get(void *context, const char *name)
     return NULL;
 }
 
-const struct config_env helper_env = {get, NULL};
+static bool
+has_group(void *context, const char *name)
+{
+    (void)context;
+    return strcmp(name, "nobody_has_it") != 0;
+}
+
+const struct config_env helper_env = {.get = get, .has_group = has_group};
 
 const char helper_sample[] = "hub:\n"
                              "  listen: [\"tcp://127.0.0.1:7707\", \"tls+tcp://0.0.0.0:7708\"]\n"

@@ -5,7 +5,7 @@
 #include "broker/config/config.h"
 #include "broker/config/options.h"
 
-/* HOME=/people/ada, WORD=many, TWO=2, EMPTY= and nothing else. */
+/* HOME=/people/ada, WORD=many, TWO=2, EMPTY= and nothing else; every group but nobody_has_it. */
 extern const struct config_env helper_env;
 
 /* A sample with every section and every kind of value. */

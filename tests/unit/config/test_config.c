@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/test.h"
@@ -117,6 +120,64 @@ Test(config, a_file_that_cannot_be_read_is_named_with_the_reason)
     cr_assert_eq(config_load(".", NULL, &config, &diag), -1);
     cr_expect_eq(diag.error, EISDIR);
     cr_expect_null(config, "the result is written on success only");
+}
+
+Test(config, the_groups_of_the_process_are_those_of_its_system)
+{
+    cr_expect(config_env_process.has_group(NULL, "root"));
+    cr_expect_not(config_env_process.has_group(NULL, "nobody_has_it"));
+}
+
+/* Each of them could be waited for without end, the pipe even to be opened. */
+Test(config, what_is_no_file_is_refused_at_once)
+{
+    static const struct {
+        const char *path, *text;
+    } rows[] = {{"pipe", "pipe: this is a named pipe, a configuration has to be a file"},
+                {"/dev/zero", "/dev/zero: this is a device, a configuration has to be a file"},
+                {"socket", "socket: this is a socket, a configuration has to be a file"}};
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
+    cr_assert_eq(mkfifo("pipe", 0600), 0);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config *config = NULL;
+        struct config_diag diag;
+        char text[300];
+        cr_expect_eq(config_load(rows[i].path, NULL, &config, &diag), -1, "%s", rows[i].path);
+        cr_expect_eq(diag.error, EINVAL);
+        config_diag_format(&diag, text, sizeof text);
+        cr_expect_str_eq(text, rows[i].text);
+    }
+    close(fd);
+}
+
+/* As `prong config check /dev/stdin` and `<(...)` of a shell give it: what comes is waited for. */
+Test(config, a_pipe_that_the_process_was_given_is_read_to_its_end)
+{
+    static const char *const parts[] = {"workers:\n  a: {comm", "and: [run]}\n"};
+    struct config *config = NULL;
+    struct config_diag diag;
+    char path[40];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    const pid_t writer = fork();
+    if (writer == 0) {
+        close(ends[0]);
+        for (size_t i = 0; i < 2; i++) {
+            if (write(ends[1], parts[i], strlen(parts[i])) != (ssize_t)strlen(parts[i])) {
+                _exit(1);
+            }
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    cr_expect_eq(config_load(path, NULL, &config, &diag), 0, "%s", diag.text);
+    cr_expect_eq(config->worker_count, 1);
+    config_free(config);
+    close(ends[0]);
+    cr_expect_eq(waitpid(writer, NULL, 0), writer);
 }
 
 Test(config, a_message_is_cut_to_the_room_there_is)

@@ -75,7 +75,7 @@ Test(config_expand, a_text_that_grows_too_long_is_refused)
     char value[CONFIG_TEXT_BYTES_MAX / 2 + 1];
     memset(value, 'x', sizeof value);
     value[sizeof value - 1] = '\0';
-    const struct config_env env = {get_long, value};
+    const struct config_env env = {.get = get_long, .context = value};
     struct config_expansion result = {0};
     cr_assert_eq(config_expand("${A}${A}", &env, &result), CONFIG_EXPAND_OK);
     cr_expect_eq(result.len, CONFIG_TEXT_BYTES_MAX);

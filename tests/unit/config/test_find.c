@@ -41,7 +41,7 @@ touch(const char *path)
 static void
 expect_found(struct home *home, const char *expected)
 {
-    const struct config_env env = {get, home};
+    const struct config_env env = {.get = get, .context = home};
     char *path = NULL;
     cr_assert_eq(config_find(&env, &path), 0);
     cr_assert_not_null(path);
@@ -86,7 +86,7 @@ Test(config_find, nothing_is_found_where_nothing_is)
 {
     struct home home = {.has_xdg = true};
     enter("find-nothing", &home);
-    const struct config_env env = {get, &home};
+    const struct config_env env = {.get = get, .context = &home};
     char *path = NULL;
     cr_assert_eq(config_find(&env, &path), 0);
     /* The machine that runs this may have a hub of its own. */
@@ -108,7 +108,7 @@ Test(config_find, a_relative_xdg_folder_is_ignored)
     cr_assert_eq(mkdir("config/prong", 0700), 0);
     touch("config/prong/prong.yaml");
     snprintf(home.path, sizeof home.path, "config");
-    const struct config_env env = {get, &home};
+    const struct config_env env = {.get = get, .context = &home};
     cr_assert_eq(config_find(&env, &path), 0);
     cr_expect(path == NULL || strcmp(path, "/etc/prong/prong.yaml") == 0, "%s", path);
     free(path);

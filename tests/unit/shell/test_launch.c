@@ -3,6 +3,7 @@
 #include "broker/shell/launch.h"
 #include "tests/support/test.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +192,58 @@ Test(launch, the_specification_has_what_was_configured)
                   words[i].yaml);
         forget();
     }
+}
+
+struct failure {
+    int step, error;
+    const char *program, *folder, *want;
+};
+
+static const struct failure failures[] = {
+    {SPAWN_STEP_EXEC, ENOENT, "./detector", "/srv", "exec './detector'"},
+    {SPAWN_STEP_EXEC, EACCES, "/opt/%i/run", "/srv", "exec '/opt/12/run'"},
+    {SPAWN_STEP_FOLDER, ENOENT, "x", "/data/camera%i", "working folder '/data/camera12'"},
+    {SPAWN_STEP_FORK, EAGAIN, "x", "/srv", "fork"},
+    /* The whole of a reason has 95 characters; here 19 and 25 of them are not the step's. */
+    {SPAWN_STEP_EXEC, ENOENT, "/0123456789/0123456789/0123456789/0123456789a", "/srv",
+     "exec '...3456789/0123456789/0123456789/0123456789a'"},
+    {SPAWN_STEP_EXEC, ENOENT, "/123456789/0123456789/0123456789/0123456789a", "/srv",
+     "exec '/123456789/0123456789/0123456789/0123456789a'"},
+    {SPAWN_STEP_EXEC, ENOENT,
+     "/012345/\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4/23456789/"
+     "0123456789a",
+     "/srv", "exec '...ääääääääää/23456789/0123456789a'"},
+};
+
+Test(launch, a_start_that_failed_names_the_program_or_the_folder)
+{
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        const struct failure *f = &failures[i];
+        char yaml[300], got[LAUNCH_STEP_BYTES];
+        (void)snprintf(yaml, sizeof yaml,
+                       "workers: {echo: {command: [\"%s\"], args: [y], working_dir: \"%s\"}}",
+                       f->program, f->folder);
+        rig = (struct rig){0};
+        cr_assert(launch(yaml, 12), "refused");
+        rig.record.step = f->step;
+        rig.record.error = f->error;
+        launch_explain(&rig.record, &rig.spec, got);
+        cr_assert_str_eq(got, f->want, "%zu: %s", i, got);
+        cr_assert(strlen("could not start: : ") + strlen(got) + strlen(strerror(f->error)) <= 95,
+                  "%s is too long", got);
+        launch_explain(&rig.record, NULL, got);
+        cr_assert(strchr(got, '\'') == NULL && got[0] != '\0', "of nothing: %s", got);
+        forget();
+    }
+}
+
+Test(launch, a_program_that_is_no_text_is_told_as_one)
+{
+    char got[LAUNCH_STEP_BYTES];
+    struct worker_spec spec = {.name = "echo", .launch = {1, 0, "/srv\0bad\xff\nname", 15}};
+    const struct spawn_record failed = {.step = SPAWN_STEP_EXEC, .error = ENOENT, .name = "echo/0"};
+    launch_explain(&failed, &spec, got);
+    cr_assert_str_eq(got, "exec 'bad??name'", "%s", got);
 }
 
 Test(launch, only_what_cannot_be_executed_is_never_tried_again)

@@ -74,6 +74,37 @@ Test(log, the_journal_is_known_by_its_stream)
     cr_assert(log_start().journal, "the journal");
 }
 
+Test(log, a_time_is_read_as_it_was_written)
+{
+    static const uint64_t times[] = {0,
+                                     1,
+                                     999999,
+                                     UINT64_C(951782399123456), /* a 29th of February */
+                                     UINT64_C(1767225599999999),
+                                     UINT64_C(4102444800000000)};
+    char when[LOG_TIME_BYTES + 4];
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        uint64_t got = 7;
+        log_time(times[i], when);
+        cr_assert(strlen(when) == LOG_TIME_CHARS, "%s", when);
+        memcpy(when + LOG_TIME_CHARS, " x", sizeof " x");
+        const struct span span = {(const uint8_t *)when, strlen(when)};
+        cr_assert(log_time_read(span, &got) && got == times[i], "%s is %llu", when,
+                  (unsigned long long)got);
+    }
+    static const char *const wrong[] = {"",
+                                        "2026-01-31T12:00:00.123456",
+                                        "2026-01-31 12:00:00.123456Z",
+                                        "2026-01-31T12:00:00.12345xZ",
+                                        "1969-12-31T23:59:59.000000Z",
+                                        "a line of a worker that has no time"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint64_t got;
+        const struct span span = {(const uint8_t *)wrong[i], strlen(wrong[i])};
+        cr_assert(!log_time_read(span, &got), "%s is a time", wrong[i]);
+    }
+}
+
 Test(log, a_line_that_is_too_long_is_cut, .init = dir_enter, .fini = dir_leave)
 {
     const struct log log = {LOG_INFO, false};

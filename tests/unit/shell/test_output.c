@@ -1,6 +1,7 @@
 /* What workers write: lines out of pipes into files and into the short memory. */
 #include "broker/shell/output.h"
 #include "tests/support/dir.h"
+#include "tests/support/procs.h"
 #include "tests/support/test.h"
 #include "tests/unit/shell/capture.h"
 
@@ -21,17 +22,30 @@ static const struct log quiet = {LOG_ERROR, false}, loud = {LOG_WARN, false};
 static char text[CAPTURE_TEXT];
 
 struct rig {
+    bool is_gone;      /* there is no such replica */
+    bool is_old;       /* what is added began before this broker */
+    uint64_t since_us; /* of the hub; for the next rig_open */
     int epoll_fd;
     char dir[DIR_FILE_BYTES_MAX];
     struct output *output;
 };
 
+static bool
+has_replica(void *context, const char *replica)
+{
+    const struct rig *r = context;
+    cr_assert(strchr(replica, '/') != NULL, "%s is no replica", replica);
+    return !r->is_gone;
+}
+
 static void
 rig_open(struct rig *r, const struct log *log)
 {
+    r->is_gone = r->is_old = false;
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     (void)dir_file(r->dir, "log");
-    r->output = output_new(&(struct output_options){r->epoll_fd, r->dir, log});
+    r->output =
+        output_new(&(struct output_options){r->epoll_fd, r->dir, log, r->since_us, has_replica, r});
     cr_assert_not_null(r->output, "no memory");
 }
 
@@ -49,7 +63,7 @@ add(struct rig *r, const char *worker, uint32_t replica, int32_t process, size_t
     int ends[2];
     cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe");
     output_add(r->output, (uint64_t)process, ends[0],
-               &(struct output_target){worker, replica, process, file_bytes_max, 2});
+               &(struct output_target){worker, replica, process, file_bytes_max, 2, r->is_old});
     return ends[1];
 }
 
@@ -138,7 +152,7 @@ last(struct rig *r, const char *worker, int64_t only, uint32_t count)
 Test(output, whole_lines_go_into_the_file_with_time_and_identity, .init = dir_enter,
      .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 3, 77, PLENTY);
     say(&r, fd, "hello\n\nwor");
@@ -155,7 +169,7 @@ Test(output, whole_lines_go_into_the_file_with_time_and_identity, .init = dir_en
 
 Test(output, a_last_line_without_an_end_is_a_line, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
     say(&r, fd, "last words");
@@ -168,7 +182,7 @@ Test(output, a_last_line_without_an_end_is_a_line, .init = dir_enter, .fini = di
 Test(output, carriage_returns_at_the_end_of_a_line_are_dropped, .init = dir_enter,
      .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
     say(&r, fd, "dos\r\n\r\n10%\r20%\r\r\n");
@@ -181,7 +195,7 @@ Test(output, carriage_returns_at_the_end_of_a_line_are_dropped, .init = dir_ente
 Test(output, a_line_that_is_too_long_comes_in_pieces, .init = dir_enter, .fini = dir_leave)
 {
     static char longest[20001];
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
     memset(longest, 'x', sizeof longest - 1);
@@ -202,7 +216,7 @@ Test(output, a_line_that_is_too_long_comes_in_pieces, .init = dir_enter, .fini =
 
 Test(output, what_is_not_utf_8_is_told_as_bytes, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
     say(&r, fd, "good \xc3\xa4\nbad \xff\n");
@@ -216,7 +230,7 @@ Test(output, what_is_not_utf_8_is_told_as_bytes, .init = dir_enter, .fini = dir_
 
 Test(output, who_still_writes_after_the_end_is_not_waited_for, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
     cr_assert(write(fd, "before\n", 7) == 7, "write");
@@ -229,7 +243,7 @@ Test(output, who_still_writes_after_the_end_is_not_waited_for, .init = dir_enter
 
 Test(output, a_process_that_closes_its_output_lives_on, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY), other = add(&r, "echo", 1, 8, PLENTY);
     say(&r, fd, "one\n");
@@ -244,25 +258,61 @@ Test(output, a_process_that_closes_its_output_lives_on, .init = dir_enter, .fini
 
 Test(output, a_descriptor_that_cannot_be_waited_for_is_closed, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = open("plain file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    output_add(r.output, 7, fd, &(struct output_target){"echo", 0, 7, PLENTY, 1});
+    output_add(r.output, 7, fd, &(struct output_target){"echo", 0, 7, PLENTY, 1, false});
     cr_assert(fcntl(fd, F_GETFD) == -1, "it is open");
-    output_add(r.output, 8, 1000, &(struct output_target){"echo", 0, 8, PLENTY, 1});
+    output_add(r.output, 8, 1000, &(struct output_target){"echo", 0, 8, PLENTY, 1, false});
     rig_close(&r);
     output_free(NULL);
 }
 
 Test(output, the_end_of_the_hub_keeps_what_was_half_a_line, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
     say(&r, fd, "half a li");
     rig_close(&r);
     (void)close(fd);
     cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] half a li\n", "%s", text);
+}
+
+/* The linker puts it in the place of write(2). */
+static size_t writes;
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t
+__wrap_write(int fd, const void *bytes, size_t len)
+{
+    writes++;
+    return __real_write(fd, bytes, len);
+}
+
+/* A worker that prints without end would hold up all calls: a line costs a copy, a read a write. */
+Test(output, lines_that_come_together_are_written_together, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    char lines[1024];
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    for (size_t i = 0; i < sizeof lines; i++) {
+        lines[i] = i % 2 == 0 ? 'y' : '\n';
+    }
+    say(&r, fd, "first\n");
+    writes = 0;
+    put(&r, fd, lines, sizeof lines);
+    cr_assert(writes == 2, "%zu writes, one of them into the pipe", writes);
+    (void)capture_file(text, "log/echo.0.log");
+    size_t count = 0;
+    for (const char *p = text; (p = strstr(p, "echo/0[7] y\n")) != NULL; p++) {
+        count++;
+    }
+    cr_assert(count == sizeof lines / 2, "%zu lines", count);
+    cr_assert_str_eq(last(&r, "echo", -1, 2), "echo/0 7 y|echo/0 7 y|", "memory");
+    end(&r, 7, fd);
+    rig_close(&r);
 }
 
 /* ---- files
@@ -277,7 +327,7 @@ size_of(const char *name)
 
 Test(output, a_full_file_becomes_a_backup_and_the_oldest_goes, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     char line[40];
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, 300);
@@ -301,11 +351,11 @@ Test(output, a_full_file_becomes_a_backup_and_the_oldest_goes, .init = dir_enter
 
 Test(output, without_backups_a_full_file_begins_anew, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     int ends[2];
     rig_open(&r, &quiet);
     cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe");
-    output_add(r.output, 7, ends[0], &(struct output_target){"echo", 0, 7, 100, 0});
+    output_add(r.output, 7, ends[0], &(struct output_target){"echo", 0, 7, 100, 0, false});
     for (int i = 0; i < 20; i++) {
         say(&r, ends[1], "some line\n");
     }
@@ -323,7 +373,7 @@ Test(output, without_backups_a_full_file_begins_anew, .init = dir_enter, .fini =
 
 Test(output, a_later_broker_goes_on_with_the_file, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     for (int i = 0; i < 2; i++) {
         rig_open(&r, &quiet);
         const int fd = add(&r, "echo", 0, 7 + i, 100);
@@ -338,7 +388,7 @@ Test(output, a_later_broker_goes_on_with_the_file, .init = dir_enter, .fini = di
 Test(output, lines_that_cannot_be_written_are_counted_and_told, .init = dir_enter,
      .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     dir_write("log", "a file where the folder should be", 0600);
     rig_open(&r, &loud);
     const int saved = capture_begin();
@@ -367,7 +417,7 @@ Test(output, lines_that_cannot_be_written_are_counted_and_told, .init = dir_ente
 Test(output, a_line_that_fits_only_in_part_leaves_nothing_behind, .init = dir_enter,
      .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     struct rlimit limit;
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);
@@ -387,7 +437,7 @@ Test(output, a_line_that_fits_only_in_part_leaves_nothing_behind, .init = dir_en
 
 Test(output, a_symbolic_link_is_not_followed, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     dir_write("victim", "untouched", 0600);
     cr_assert(mkdir("log", 0700) == 0 && symlink("../victim", "log/echo.0.log") == 0, "symlink");
     rig_open(&r, &quiet);
@@ -398,13 +448,30 @@ Test(output, a_symbolic_link_is_not_followed, .init = dir_enter, .fini = dir_lea
     rig_close(&r);
 }
 
+Test(output, a_named_pipe_in_the_place_of_a_file_is_not_waited_for, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r = {0};
+    cr_assert(mkdir("log", 0700) == 0 && mkfifo("log/echo.0.log", 0600) == 0, "mkfifo");
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "one\n");
+    const int reader = open("log/echo.0.log", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    say(&r, fd, "two\n");
+    cr_assert(read(reader, text, sizeof text) <= 0, "it was written into the pipe");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/0 7 two|", "memory");
+    (void)close(reader);
+    end(&r, 7, fd);
+    rig_close(&r);
+}
+
 /* ---- the last lines
  * ------------------------------------------------------------------------------ */
 
 Test(output, the_last_lines_of_all_replicas_come_in_the_order_in_which_they_came, .init = dir_enter,
      .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     const int a = add(&r, "echo", 0, 7, PLENTY), b = add(&r, "echo", 1, 8, PLENTY);
     const int other = add(&r, "other", 0, 9, PLENTY);
@@ -430,7 +497,7 @@ Test(output, the_last_lines_of_all_replicas_come_in_the_order_in_which_they_came
 
 Test(output, the_last_lines_outlive_the_process, .init = dir_enter, .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     rig_open(&r, &quiet);
     int fd = add(&r, "echo", 0, 7, PLENTY);
     say(&r, fd, "cannot open the device\n");
@@ -443,10 +510,232 @@ Test(output, the_last_lines_outlive_the_process, .init = dir_enter, .fini = dir_
     rig_close(&r);
 }
 
+/* ---- of an earlier broker
+ * ------------------------------------------------------------------------ */
+
+/* Everything of a worker, as bytes. */
+static struct buf
+all_of(struct rig *r, const char *worker)
+{
+    struct buf b = {0};
+    output_last(r->output, worker, -1, 5000, &b);
+    return b;
+}
+
+Test(output, the_next_broker_tells_the_same_lines, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    const int a = add(&r, "echo", 0, 7, PLENTY), b = add(&r, "echo", 1, 8, PLENTY);
+    say(&r, a, "1\n\n[brackets] \xff\n");
+    say(&r, b, "2\n");
+    say(&r, a, "3\n");
+    struct buf before = all_of(&r, "echo");
+    rig_close(&r);
+    rig_open(&r, &quiet);
+    r.is_old = true;
+    const int c = add(&r, "echo", 1, 8, PLENTY), d = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, c, "of the second broker\n");
+    struct buf after = all_of(&r, "echo");
+    cr_assert_str_eq(last(&r, "echo", -1, 9),
+                     "echo/0 7 1|echo/0 7 |echo/0 7 <[brackets] \xff>|echo/1 8 2|echo/0 7 3|"
+                     "echo/1 8 of the second broker|",
+                     "%s", last(&r, "echo", -1, 9));
+    /* All but the number of elements, which is the first byte, and the new one. */
+    cr_assert(before.w < after.w && memcmp(before.data + 1, after.data + 1, before.w - 1) == 0,
+              "not the same records");
+    cr_assert_str_eq(last(&r, "echo", 1, 9), "echo/1 8 2|echo/1 8 of the second broker|", "one");
+    buf_deinit(&before);
+    buf_deinit(&after);
+    rig_close(&r);
+    (void)close(a);
+    (void)close(b);
+    (void)close(c);
+    (void)close(d);
+}
+
+Test(output, what_a_process_of_this_broker_says_follows_nothing, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "of a worker that was removed\n");
+    end(&r, 7, fd);
+    rig_close(&r);
+    rig_open(&r, &quiet);
+    fd = add(&r, "echo", 0, 8, PLENTY);
+    say(&r, fd, "new\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 8 new|", "%s", last(&r, "echo", -1, 9));
+    end(&r, 8, fd);
+    rig_close(&r);
+}
+
+Test(output, lines_of_an_earlier_hub_are_left_in_the_file, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    cr_assert(mkdir("log", 0700) == 0, "mkdir");
+    dir_write("log/echo.0.log",
+              "2026-01-31T12:00:00.000001Z echo/0[5] of an earlier hub\n"
+              "2026-01-31T12:00:00.000003Z echo/0[6] first\n"
+              "what is this?\n"
+              "2026-01-31T12:00:00.000004Z echo/1[6] of another\n"
+              "2026-01-31T12:00:00.000004Z echo/0[6 no pid\n"
+              "2026-01-31T12:00:00.000004Z echo/0[6]\n"
+              "2026-01-31T12:00:00.000004Z echo/0[6] \n"
+              "2026-01-31T12:00:00.000004Z echo/0[99999999999] much\n"
+              "\n"
+              "2026-01-31T12:00:00.000005Z echo/0[6] half a l",
+              0600);
+    r.since_us = UINT64_C(1769860800000002);
+    rig_open(&r, &quiet);
+    r.is_old = true;
+    const int fd = add(&r, "echo", 0, 6, PLENTY);
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 6 first|echo/0 6 |", "%s",
+                     last(&r, "echo", -1, 9));
+    end(&r, 6, fd);
+    rig_close(&r);
+}
+
+Test(output, at_most_64_kib_are_read_again_and_whole_lines_of_them, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r = {0};
+    char line[1001];
+    int ends[2];
+    rig_open(&r, &quiet);
+    ends[0] = add(&r, "echo", 0, 7, PLENTY);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(line, sizeof line, "%03d%0996d\n", i, 0);
+        put(&r, ends[0], line, 1000);
+    }
+    rig_close(&r);
+    rig_open(&r, &quiet);
+    r.is_old = true;
+    ends[1] = add(&r, "echo", 0, 7, PLENTY);
+    /* 1038 bytes a line in the file: 63 of them, and the end of another one. */
+    struct buf b = all_of(&r, "echo");
+    struct mp_item item;
+    struct span s = buf_span(&b);
+    cr_assert(mp_next(&s, &item) && item.count == 63, "%u lines", item.count);
+    buf_deinit(&b);
+    cr_assert(strncmp(last(&r, "echo", -1, 1), "echo/0 7 0990", 13) == 0, "%.20s",
+              last(&r, "echo", -1, 1));
+    rig_close(&r);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+Test(output, a_file_that_was_put_aside_meanwhile_is_found, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, 100);
+    say(&r, fd, "12345678901234567890\n");
+    rig_close(&r);
+    rig_open(&r, &quiet);
+    r.is_old = true;
+    const int again = add(&r, "echo", 0, 7, 100);
+    say(&r, again, "abcdefghijabcdefghij\n");
+    cr_assert(access("log/echo.0.log.1", F_OK) == 0, "it was not put aside");
+    cr_assert_str_eq(last(&r, "echo", -1, 9),
+                     "echo/0 7 12345678901234567890|echo/0 7 abcdefghijabcdefghij|", "%s",
+                     last(&r, "echo", -1, 9));
+    cr_assert_str_eq(last(&r, "echo", -1, 1), "echo/0 7 abcdefghijabcdefghij|", "only once");
+    rig_close(&r);
+    (void)close(fd);
+    (void)close(again);
+}
+
+Test(output, what_a_replica_wrote_goes_with_it, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    int fd = add(&r, "echo", 0, 7, PLENTY);
+    say(&r, fd, "of the first\n");
+    end(&r, 7, fd);
+    r.is_gone = true;
+    output_sweep(r.output);
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "", "%s", last(&r, "echo", -1, 9));
+    r.is_gone = false;
+    fd = add(&r, "echo", 0, 8, PLENTY);
+    say(&r, fd, "of the second\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 8 of the second|", "%s",
+                     last(&r, "echo", -1, 9));
+    r.is_gone = true; /* its process, however, runs: it may write */
+    output_sweep(r.output);
+    say(&r, fd, "more\n");
+    cr_assert_str_eq(last(&r, "echo", -1, 1), "echo/0 8 more|", "%s", last(&r, "echo", -1, 1));
+    end(&r, 8, fd); /* and with its end it goes by itself */
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "", "%s", last(&r, "echo", -1, 9));
+    rig_close(&r);
+}
+
+Test(output, who_has_ended_keeps_no_descriptor, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    const int before = procs_fd_count(getpid(), NULL);
+    const int fd = add(&r, "echo", 0, 7, PLENTY), other = add(&r, "echo", 0, 8, PLENTY);
+    say(&r, fd, "one\n");
+    cr_assert(procs_fd_count(getpid(), NULL) == before + 5, "two pipes and a file");
+    end(&r, 7, fd);
+    say(&r, other, "two\n");
+    end(&r, 8, other);
+    cr_assert(procs_fd_count(getpid(), NULL) == before, "%d descriptors, there were %d",
+              procs_fd_count(getpid(), NULL), before);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] one\necho/0[8] two\n", "%s", text);
+    cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/0 8 two|", "memory");
+    rig_close(&r);
+}
+
+Test(output, of_many_that_have_ended_the_last_256_are_kept, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    const int first = add(&r, "first", 0, 9, PLENTY);
+    say(&r, first, "it runs all the time\n");
+    for (int i = 0; i < OUTPUT_FINISHED_MAX + 2; i++) {
+        const int again = i == OUTPUT_FINISHED_MAX + 1 ? 1 : i; /* one comes once more */
+        const int fd = add(&r, "echo", (uint32_t)again, 10 + i, PLENTY);
+        say(&r, fd, "one\n");
+        end(&r, 10 + i, fd);
+    }
+    cr_assert_str_eq(last(&r, "echo", 0, 9), "", "the oldest");
+    cr_assert_str_eq(last(&r, "echo", 1, 9), "echo/1 11 one|echo/1 267 one|", "it ended last");
+    cr_assert_str_eq(last(&r, "echo", 2, 9), "echo/2 12 one|", "the oldest that is kept");
+    cr_assert_str_eq(last(&r, "echo", 256, 9), "echo/256 266 one|", "one of the newest");
+    end(&r, 9, first);
+    cr_assert_str_eq(last(&r, "first", 0, 9), "first/0 9 it runs all the time|", "it ended last");
+    cr_assert_str_eq(last(&r, "echo", 2, 9), "", "in its place");
+    rig_close(&r);
+}
+
+/* Events of one turn are carried out one after the other: what one of them closes may have another
+ * one waiting. */
+Test(output, a_sweep_in_the_middle_of_a_turn_leaves_pipes_alone, .init = dir_enter,
+     .fini = dir_leave)
+{
+    struct rig r = {0};
+    struct epoll_event event;
+    rig_open(&r, &quiet);
+    const int fd = add(&r, "echo", 0, 7, PLENTY);
+    cr_assert(write(fd, "one\n", 4) == 4, "write");
+    cr_assert(epoll_wait(r.epoll_fd, &event, 1, 0) == 1, "nothing to read");
+    r.is_gone = true;
+    output_end(r.output, 7);
+    output_sweep(r.output);
+    struct source *source = event.data.ptr;
+    source->ready(source, event.events);
+    output_turn(r.output);
+    (void)close(fd);
+    rig_close(&r);
+}
+
 Test(output, at_most_1000_lines_and_128_kib_of_a_replica_are_kept, .init = dir_enter,
      .fini = dir_leave)
 {
-    struct rig r;
+    struct rig r = {0};
     char line[2001];
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 0, 7, PLENTY);

@@ -153,6 +153,14 @@ Test(secret, a_token_has_at_most_256_bytes, .init = dir_enter, .fini = dir_leave
     buf_deinit(&b);
 }
 
+Test(secret, a_token_that_is_no_file_is_refused_at_once, .init = dir_enter, .fini = dir_leave)
+{
+    struct buf b = {0};
+    cr_assert(mkfifo("token", 0600) == 0, "mkfifo");
+    cr_assert(!token(&b) && strstr(why, "/token: it has to be a file") != NULL, "%s", why);
+    buf_deinit(&b);
+}
+
 Test(secret, a_token_behind_a_symbolic_link_is_refused, .init = dir_enter, .fini = dir_leave)
 {
     struct buf b = {0};
