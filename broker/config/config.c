@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -175,8 +176,9 @@ open_file(const char *file, struct config_diag *diag)
         fail(diag, errno, strerror(errno));
     } else if (S_ISDIR(status.st_mode)) {
         fail(diag, EISDIR, strerror(EISDIR));
-    } else if (S_ISREG(status.st_mode)) {
-        rc = fd;
+    } else if (S_ISREG(status.st_mode) ||
+               (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3))) {
+        rc = fd; /* a file, or /dev/null, which many take for an empty one */
     } else if (S_ISFIFO(status.st_mode) && fstatfs(fd, &system) == 0 &&
                system.f_type == PIPEFS_MAGIC) {
         rc = fcntl(fd, F_SETFL, 0) == 0 ? fd : fail(diag, errno, strerror(errno));

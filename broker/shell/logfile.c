@@ -72,7 +72,7 @@ rotate(struct logfile *f)
     }
     if (f->backups == 0) {
         path_of(f, 0, from);
-        (void)unlink(from);
+        (void)unlink(from); /* one that stays grows on, and the next line tries again */
     }
     open_file(f);
 }
