@@ -172,24 +172,25 @@ def judge_replacement(run):
         raise Problem("no replica died in the disturbance")
     killed, before = died
     name = before["replica"]
-    back = next(((us, p) for us, what, p in run.lives
-                 if what == "ready" and us > killed and p["replica"] == name), None)
-    if back is None or back[1]["pid"] == before["pid"]:
+    later = [(us, what, p) for us, what, p in run.lives if us > killed and p["replica"] == name]
+    ready = next((us for us, what, _ in later if what == "ready"), None)
+    # It may get ready before the hub was told its pid, which then comes with `started`.
+    after = next((p["pid"] for _, _, p in later if p["pid"] not in (0, before["pid"])), None)
+    if ready is None or after is None:
         raise Problem(f"{name} was not replaced")
-    ready, after = back
     print(f"{clock(killed)}  {name}, pid {before['pid']}: {before['reason']}, {(killed - begin) / US:.1f} s into the "
           f"disturbance")
-    print(f"{clock(ready)}  {name}, pid {after['pid']}: ready, {(ready - killed) / US:.2f} s later")
+    print(f"{clock(ready)}  {name}, pid {after}: ready, {(ready - killed) / US:.2f} s later")
     print_answers(run, killed, ready)
-    later = collections.Counter()
+    by = collections.Counter()
     for slot in run.answers:
         if slot["from_us"] >= ready:
-            later.update(slot["by"])
-    if not later[name]:
+            by.update(slot["by"])
+    if not by[name]:
         raise Problem(f"the new {name} answered no call")
-    if not sum(later.values()) > later[name]:
+    if not sum(by.values()) > by[name]:
         raise Problem(f"after the death of {name} no other replica answered a call")
-    return name, before["pid"], after["pid"]
+    return name, before["pid"], after
 
 
 def print_answers(run, killed, ready):

@@ -141,6 +141,13 @@ class Report(unittest.TestCase):
     def test_a_replica_that_was_not_replaced_fails(self):
         self.fails(Events(replaced=False).episode("cpu.cpu", QUIET + 1), "detector/0 was not replaced")
 
+    def test_a_replica_that_is_ready_before_its_pid_is_known_is_told_with_it(self):
+        events = Events(replaced=False).episode("cpu.cpu", QUIET + 1)
+        events.life(READY, "ready", 0, "")
+        self.fails(events, "detector/0 was not replaced")
+        events.life(READY + 0.01, "started", 102, "")
+        self.assertRegex(self.passes(events), r"pid 102: ready, 1\.00 s later\n(.*\n)*.* replaced, pid 100 by 102\n$")
+
     def test_replicas_that_do_not_answer_fail(self):
         for only, why in (("detector/1", "the new detector/0 answered no call"),
                           ("detector/0", "no other replica answered")):
