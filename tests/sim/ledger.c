@@ -143,14 +143,6 @@ know(struct sim *s, uint64_t event, uint64_t history, uint64_t number)
 }
 
 void
-ledger_emitted(struct sim *s, uint64_t event, uint64_t history, uint64_t number)
-{
-    if (number != 0) {
-        know(s, event, history, number);
-    }
-}
-
-void
 ledger_event(struct sim *s, uint64_t event, uint64_t history, uint64_t number)
 {
     know(s, event, history, number);

@@ -1,10 +1,10 @@
 /* A simulated world around the real core, the real client session and the real worker link: one
  * seed decides everything that happens, so that what goes wrong once goes wrong again.
  *
- * world.c owns time, the network, the processes and the hub; caller.c and process.c are who speaks
- * through it; ledger.c knows what must be true and ends the run when it is not. Nothing here sees a
- * clock, a descriptor or a thread. The idea is that of the simulators of FoundationDB and
- * TigerBeetle. */
+ * run.c owns a whole world's story; world.c time, the network, the processes and the hub; caller.c
+ * and process.c are who speaks through it; ledger.c knows what must be true and ends the run when
+ * it is not. Nothing here sees a clock, a descriptor or a thread. The idea is that of the
+ * simulators of FoundationDB and TigerBeetle. */
 #ifndef PRONG_TESTS_SIM_SIM_H
 #define PRONG_TESTS_SIM_SIM_H
 
@@ -49,7 +49,8 @@ struct faults {
     int64_t pace; /* 1, or so many times slower: hours pass, and outcomes are no longer kept */
 };
 
-/* ---- world.c ----------------------------------------------------------------------------------
+/* ---- run.c, world.c
+ * ----------------------------------------------------------------------------------
  */
 
 /* A connection: bytes of each direction come in their order, late, or not at all once it is cut. */
@@ -99,6 +100,12 @@ __attribute__((format(printf, 2, 3))) _Noreturn void sim_wrong(struct sim *s, co
 /* One whole world: chaos, then peace, then nothing may be left. The steps of the core it took. */
 uint64_t sim_run(uint64_t seed, bool trace, bool checks);
 
+/* A broker is there, and is told what the spawner knows. */
+void world_broker_starts(struct sim *s);
+void world_plan_faults(struct sim *s, int64_t at_ns);
+/* All that happens until then. */
+void world_run_until(struct sim *s, int64_t end_ns);
+void world_clear(struct sim *s);
 /* Wake somebody at a time. */
 void world_wake_client(struct sim *s, struct caller *c, int64_t at_ns);
 void world_wake_process(struct sim *s, struct process *p, int64_t at_ns);
@@ -156,7 +163,6 @@ void ledger_outcome(struct sim *s, uint64_t call, const struct session_outcome *
 /* Its client is gone: nobody will hear of it. */
 void ledger_forget(struct sim *s, uint64_t call);
 uint64_t ledger_emit(struct sim *s);
-void ledger_emitted(struct sim *s, uint64_t event, uint64_t history, uint64_t number);
 /* A reader got it. */
 void ledger_event(struct sim *s, uint64_t event, uint64_t history, uint64_t number);
 /* Nothing is open. */

@@ -3,8 +3,6 @@
 
 #include "proto/wire.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,65 +33,6 @@ struct event {
     uint8_t *bytes;
     size_t len;
 };
-
-/* Where a run ends that has gone wrong. */
-static jmp_buf wrong;
-static bool runs_again;
-
-/* ---- chance and words -------------------------------------------------------------------------
- */
-
-/* splitmix64 of Steele, Lea and Flood. */
-static uint64_t
-next_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-uint64_t
-sim_draw(struct sim *s, uint64_t n)
-{
-    s->drawn++;
-    return n > 0 ? next_random(&s->random) % n : 0;
-}
-
-bool
-sim_happens(struct sim *s, unsigned of_1000)
-{
-    return of_1000 > 0 && sim_draw(s, 1000) < of_1000;
-}
-
-void
-sim_note(struct sim *s, const char *format, ...)
-{
-    va_list args;
-    if (!s->trace) {
-        return;
-    }
-    fprintf(stderr, "%12.6f  ", (double)s->now_ns / 1e9);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-}
-
-void
-sim_wrong(struct sim *s, const char *format, ...)
-{
-    va_list args;
-    if (s->trace || !runs_again) {
-        fprintf(stderr, "WRONG, seed %llu, %.6f s: ", (unsigned long long)s->seed,
-                (double)s->now_ns / 1e9);
-        va_start(args, format);
-        vfprintf(stderr, format, args);
-        va_end(args);
-        fputc('\n', stderr);
-    }
-    longjmp(wrong, 1);
-}
 
 /* ---- what is to come ---------------------------------------------------------------------------
  */
@@ -497,8 +436,8 @@ feed_process(struct sim *s, enum hub_input_kind kind, const struct process *p, i
     feed(s, &in);
 }
 
-static void
-broker_starts(struct sim *s)
+void
+world_broker_starts(struct sim *s)
 {
     const struct hub_options options = {
         .secret = "sixteen secrets",
@@ -752,7 +691,7 @@ happen(struct sim *s, struct event *e)
         on_faults(s);
         break;
     case EVENT_BROKER:
-        broker_starts(s);
+        world_broker_starts(s);
         break;
     }
     free(e->bytes);
@@ -775,44 +714,8 @@ world_wake_process(struct sim *s, struct process *p, int64_t at_ns)
     plan(s, (struct event){.kind = EVENT_PROCESS, .at_ns = at_ns, .whose = p->id});
 }
 
-/* ---- a whole run -------------------------------------------------------------------------------
- */
-
-/* A fault that half of the seeds do not have at all. */
-static unsigned
-fault(struct sim *s, unsigned max)
-{
-    return sim_draw(s, 2) == 0 ? 0 : 1 + (unsigned)sim_draw(s, max);
-}
-
-static void
-draw_faults(struct sim *s)
-{
-    s->faults = (struct faults){
-        .cut = fault(s, 40),
-        .broker_dies = fault(s, 4),
-        .worker_dies = fault(s, 20),
-        .hang = fault(s, 20),
-        .slow_start = fault(s, 300),
-        .start_fails = fault(s, 100),
-        .long_calls = fault(s, 300),
-        .away = fault(s, 20),
-        .leaves = fault(s, 10),
-        .cancels = fault(s, 200),
-        .blind = fault(s, 500),
-        .stubborn = fault(s, 300),
-        .admin = fault(s, 20),
-        .crowds = fault(s, 700),
-        .delay_ns_max = (int64_t)(10 + sim_draw(s, sim_draw(s, 2) == 0 ? 200 : 20000)) * US,
-        .pace = sim_draw(s, 4) == 0 ? 60 : 1,
-    };
-    for (size_t i = 0; i < WORKERS; i++) {
-        s->replicas[i] = 1 + (uint32_t)sim_draw(s, REPLICAS_MAX);
-    }
-}
-
-static void
-run_until(struct sim *s, int64_t end_ns)
+void
+world_run_until(struct sim *s, int64_t end_ns)
 {
     while (s->event_count > 0 && s->heap[0].at_ns <= end_ns) {
         struct event e = take_next(s);
@@ -821,81 +724,15 @@ run_until(struct sim *s, int64_t end_ns)
     s->now_ns = end_ns;
 }
 
-/* No more faults, and what hangs is ended as a person would. */
-static void
-make_peace(struct sim *s)
+void
+world_plan_faults(struct sim *s, int64_t at_ns)
 {
-    sim_note(s, "peace");
-    s->chaos = false;
-    s->faults = (struct faults){.crowds = s->faults.crowds, .delay_ns_max = 100 * US, .pace = 1};
-    for (size_t i = 0; i < PROCESSES; i++) {
-        if (s->processes[i] != NULL && s->processes[i]->pid != 0) {
-            world_exit(s, s->processes[i], 9);
-        }
-    }
-    for (size_t i = 0; i < CLIENTS; i++) {
-        caller_calm(s, s->clients[i]);
-    }
+    plan(s, (struct event){.kind = EVENT_FAULTS, .at_ns = at_ns});
 }
 
-static bool
-all_done(const struct sim *s)
+void
+world_clear(struct sim *s)
 {
-    for (size_t i = 0; i < CLIENTS; i++) {
-        if (!caller_is_done(s->clients[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void
-expect_nothing_left(struct sim *s)
-{
-    const struct hub_counts c = hub_counts(s->hub);
-    if (c.clients != 0 || c.calls != 0 || c.unfinished != 0 || c.payload_bytes != 0) {
-        sim_wrong(s, "%zu clients, %zu calls, %zu unfinished, %zu bytes are left", c.clients,
-                  c.calls, c.unfinished, c.payload_bytes);
-    }
-    if (c.peers != s->replicas[0] + s->replicas[1] || c.parked != 2 * c.peers) {
-        sim_wrong(s, "%zu connections and %zu requests are left", c.peers, c.parked);
-    }
-}
-
-static void
-live(struct sim *s)
-{
-    broker_starts(s);
-    for (uint32_t i = 0; i < CLIENTS; i++) {
-        s->clients[i] = caller_new(s, i);
-        world_wake_client(s, s->clients[i], s->now_ns + (int64_t)sim_draw(s, 50) * MS);
-    }
-    plan(s, (struct event){.kind = EVENT_FAULTS, .at_ns = s->now_ns + 50 * MS});
-    run_until(s, s->now_ns + (1 + (int64_t)sim_draw(s, 6)) * s->faults.pace * SECOND);
-    make_peace(s);
-    for (int i = 0; i < 240 && !all_done(s); i++) {
-        run_until(s, s->now_ns + SECOND / 2);
-    }
-    if (!all_done(s)) {
-        sim_wrong(s, "peace, and calls still do not succeed");
-    }
-    for (uint32_t i = 0; i < CLIENTS; i++) {
-        caller_free(s, s->clients[i]);
-        s->clients[i] = NULL;
-    }
-    ledger_close(s);
-    run_until(s, s->now_ns + (WIRE_AWAY_MS + WIRE_REMEMBER_MS + 60000) * MS);
-    expect_nothing_left(s);
-}
-
-static void
-clear(struct sim *s)
-{
-    for (size_t i = 0; i < CLIENTS; i++) {
-        if (s->clients[i] != NULL) {
-            caller_free(s, s->clients[i]);
-        }
-    }
     for (size_t i = 0; i < PROCESSES; i++) {
         if (s->processes[i] != NULL) {
             process_end(s->processes[i]);
@@ -906,32 +743,5 @@ clear(struct sim *s)
         free(s->heap[i].bytes);
     }
     hub_free(s->hub);
-    ledger_free(s->ledger);
     free(s->heap);
-    free(s);
-}
-
-uint64_t
-sim_run(uint64_t seed, bool trace, bool checks)
-{
-    struct sim *s = calloc(1, sizeof *s);
-    if (s == NULL) {
-        abort();
-    }
-    s->seed = s->random = seed;
-    s->trace = trace;
-    s->checks = checks;
-    s->chaos = true;
-    s->now_ns = SECOND;
-    s->next_pid = 1000;
-    s->ledger = ledger_new();
-    draw_faults(s);
-    runs_again = false;
-    if (setjmp(wrong) != 0) {
-        return 0; /* what is left is looked at no more: the program ends */
-    }
-    live(s);
-    const uint64_t steps = s->steps;
-    clear(s);
-    return steps;
 }

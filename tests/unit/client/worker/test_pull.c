@@ -1,6 +1,7 @@
 /* The worker's side of the link, one rule after the other, against answers written by hand.
  *
- * mutants.cmake builds this program again with each rule left out of pull.c, and each must fail. */
+ * mutants.cmake builds this program again with each rule left out of pull.c, and each must fail: so
+ * it is one file, although it is a long one. */
 #include "client/worker/pull.h"
 
 #include <stdlib.h>
