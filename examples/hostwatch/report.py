@@ -7,8 +7,8 @@
 The first prints, for each series, the episodes in the quiet seconds beside those in the disturbance, when
 it was detected and by which replica, and what the killed replica meant for the calls. It ends with 1 and
 says why when the run does not prove that a disturbance is detected: no episode began in any of the series
-that it has to raise (is_judged) and did raise (rose), or these had as much of it in the quiet seconds, or no
-replica was replaced.
+that it has to raise (is_judged) and did raise (rose), or no replica was replaced; and with 77 when the quiet
+seconds were not quieter, so that there was nothing to detect.
 The second ends when MIN samples have come and none of these series is unusual, or after MAX.
 
 Only what stands in the events counts: how much of the time was unusual, never how fast the machine is.
@@ -21,6 +21,7 @@ import statistics
 import sys
 
 SETTLED = 20                # samples without an episode that make an end of --settle
+CALMER = 0.75  # of the disturbance's median: quiet seconds that reach it are none
 CONTRAST = 2                # so many times as much of a disturbance is unusual as of quiet seconds, at least
 SLOT_US = 100_000           # of watch.answers
 US = 1_000_000
@@ -42,6 +43,12 @@ def clock(us):
 
 class Problem(Exception):
     """Why the run proves nothing."""
+    code = 1
+
+
+class Busy(Problem):
+    """This machine is as busy by itself as the disturbance makes it: there is nothing to detect."""
+    code = 77
 
 
 class Episode:
@@ -145,9 +152,12 @@ def judge_detection(run):
     if not series:
         change = ", ".join(f"{s} {run.quantile('quiet', s, 0.9):.2f} and {run.quantile('disturbance', s, 0.5):.2f}"
                            for s in judged)
-        raise Problem("the disturbance was not detected: of the series that it has to raise none began an episode and "
-                      "was half of the time above nine tenths of the quiet samples (nine tenths of the quiet ones up "
-                      f"to, half of the others from: {change or 'no samples'})")
+        busy = judged and all(run.quantile("quiet", s, 0.9) >= CALMER * run.quantile("disturbance", s, 0.5)
+                              for s in judged)
+        why = ("the disturbance was not detected: of the series that it has to raise none began an episode and was half "
+               "of the time above nine tenths of the quiet samples (nine tenths of the quiet ones up to, half of the "
+               f"others from: {change or 'no samples'})")
+        raise Busy(why) if busy else Problem(why)
     print(f"It was detected in {', '.join(series)}. In these together:")
     rates = []
     for phase in ("quiet", "disturbance"):
@@ -158,7 +168,7 @@ def judge_detection(run):
         print(f"  {phase:12} {count:2} episodes, {minute:.1f} a minute, {share:.0%} of the time unusual")
     (minute, share), (minute_then, share_then) = rates
     if minute >= minute_then or CONTRAST * share > share_then:
-        raise Problem(f"the quiet seconds were not quiet: {minute:.1f} episodes a minute and {share:.0%} of the time "
+        raise Busy(f"the quiet seconds were not quiet: {minute:.1f} episodes a minute and {share:.0%} of the time "
                       f"unusual, in the disturbance {minute_then:.1f} and {share_then:.0%}. Is this machine busy with "
                       "something else?")
     return min((run.detections(s)[0] for s in series), key=lambda e: e.told)
@@ -251,7 +261,7 @@ def main():
     except Problem as problem:
         sys.stdout.flush()
         print(f"report: {problem}", file=sys.stderr)
-        return 1
+        return problem.code
     return 0
 
 
