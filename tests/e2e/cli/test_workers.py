@@ -159,8 +159,9 @@ class Workers(hub.Case):
         self.ok("wait", "bad", "--for", "exited")
         self.ok("start", "beta")
         pid = self.pids("beta")[0]
+        before = self.ok("emit", "test.before", "-j").json()["number"]
         os.kill(pid, signal.SIGKILL)
-        self.ok("wait", "--event", "hub.worker.exited", "--from", "oldest")
+        self.ok("wait", "--event", "hub.worker.exited", "--from", str(before))
         self.assertNotEqual(self.pids("beta")[0], pid)
 
     def test_an_interrupt_ends_a_wait(self):
