@@ -181,7 +181,7 @@ message(struct hub *hub, const struct hub_input *in)
     }
     char text[160];
     (void)snprintf(text, sizeof text,
-                   "the message has %llu bytes, at most %llu are allowed: use a buffer or a stream",
+                   "the message has %llu bytes, at most %llu are allowed (hub: message_max)",
                    (unsigned long long)in->message.size_bytes,
                    (unsigned long long)hub->options.message_bytes);
     ticket_refuse(hub, peer, in->message.request, WIRE_ERR_RESOURCE_EXHAUSTED, text);

@@ -206,9 +206,8 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
     const size_t len = head.len + payload.len;
     *problem = is_fetch && s->fetch_count >= SESSION_FETCHES_MAX ? "too many subscriptions"
                : !is_fetch && session_is_full(s) ? "too many requests have no outcome yet"
-               : len + 128 > s->message_bytes
-                   ? "longer than a message may be; use a buffer or a stream"
-                   : NULL;
+               : len + 128 > s->message_bytes    ? "longer than a message of this hub may be"
+                                                 : NULL;
     if (*problem != NULL) {
         return PRONG_RESOURCE_EXHAUSTED;
     }

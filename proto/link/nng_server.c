@@ -329,6 +329,17 @@ free_server(struct link_server *base)
     }
     rep_deinit(&s->rep);
     struct stream_peer *peer;
+    /* No peer may go while a callback of another one can still post: the mailbox links their mail.
+     */
+    LIST_FOREACH(peer, &s->closing, closing)
+    {
+        if (peer->recv_aio != NULL) {
+            nng_aio_stop(peer->recv_aio);
+        }
+        if (peer->send_aio != NULL) {
+            nng_aio_stop(peer->send_aio);
+        }
+    }
     while ((peer = LIST_FIRST(&s->closing)) != NULL) {
         LIST_REMOVE(peer, closing);
         free_peer(peer);

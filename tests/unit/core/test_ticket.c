@@ -223,10 +223,9 @@ Test(ticket, what_was_too_large_is_told_with_its_size)
     in.message.request = w.open[w.open_count++] = 4242;
     in.message.size_bytes = 99999999;
     world_step(&w, &in);
-    expect_text(
-        &w, 4242,
-        "ERROR 0 8 0 'the message has 99999999 bytes, at most 1048576 are allowed: use a buffer or "
-        "a stream' null");
+    expect_text(&w, 4242,
+                "ERROR 0 8 0 'the message has 99999999 bytes, at most 1048576 are allowed (hub: "
+                "message_max)' null");
     world_deinit(&w);
 }
 
