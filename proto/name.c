@@ -121,6 +121,20 @@ name_target(struct span s, struct target *out)
 }
 
 bool
+name_targets(struct span s, struct target *out)
+{
+    if (s.len < 2 || s.data[s.len - 1] != '*' || s.data[s.len - 2] != '/') {
+        return name_target(s, out);
+    }
+    const struct target t = {.worker = {s.data, s.len - 2}, .each = true};
+    if (!name_is_worker(t.worker)) {
+        return false;
+    }
+    *out = t;
+    return true;
+}
+
+bool
 name_matches(struct span filter, struct span topic)
 {
     while (filter.len > 0 && topic.len > 0) {

@@ -9,6 +9,7 @@ struct target {
     struct span worker;
     bool one;       /* a replica is named */
     uint32_t index; /* its number, when one */
+    bool each;      /* all of its replicas */
 };
 
 bool name_is_worker(struct span s);
@@ -18,6 +19,8 @@ bool name_is_topic(struct span s);
 bool name_is_filter(struct span s);
 /* "detector" or "detector/1". false when it is neither. */
 bool name_target(struct span s, struct target *out);
+/* Those, or "detector/" and a star. */
+bool name_targets(struct span s, struct target *out);
 /* `*` matches one token, a last `>` one or more. Both sides must be valid. */
 bool name_matches(struct span filter, struct span topic);
 

@@ -274,6 +274,9 @@ check_field(const struct place *at, struct field *f)
     case WIRE_TYPE_TARGET:
         return (item->kind == MP_STR && name_target(item->bytes, &f->target)) ||
                check_name(at, item, name_is_worker);
+    case WIRE_TYPE_TARGETS:
+        return (item->kind == MP_STR && name_targets(item->bytes, &f->target)) ||
+               check_name(at, item, name_is_worker);
     case WIRE_TYPE_NAME:
         return check_name(at, item, name_is_worker);
     case WIRE_TYPE_METHOD:

@@ -71,7 +71,12 @@ def client_ops():
     yield "call, largest replica", [2, ID, 1, 0, "a-b_9/999", "x", 1, None, []]
     yield "call, longest names", [2, ID, 1, 0, FULL, "M" * 64, 1, None, []]
     yield "call, progress wanted", [2, ID, 1, 0, "d", "m", 1, {"progress": True}, {}]
-    yield "call, unknown options", [2, ID, 1, 0, "d", "m", 1, {"key": "left", "x": [{}]}, {}]
+    yield "call, unknown options", [2, ID, 1, 0, "d", "m", 1, {"later": "left", "x": [{}]}, {}]
+    yield "call, each replica", [2, ID, 1, 0, "detector/*", "x", 1, None, []]
+    yield "call, everything asked", [2, ID, 1, 0, "d", "m", 1, {
+        "progress": False, "policy": "idempotent", "key": b"\0" * 128, "priority": 9, "parent": MAX,
+        "background": True, "map": "completed"}, [{}, [1], {}]]
+    yield "call, a key as text", [2, ID, 1, 0, "d", "m", 1, {"key": UNICODE, "priority": 1}, {}]
     yield "call, unicode arguments", [2, ID, 1, 0, "d", "m", 1, None, {UNICODE: UNICODE}]
     yield "call, 16 arguments", [2, ID, 1, 0, "d", "m", 1, None, {f"a{i}": i for i in range(16)}]
     yield "call, all ints in 64 bits", [u64(2), ID, u64(1), u64(0), "d", "m", u64(5000), None, []]

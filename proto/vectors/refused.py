@@ -84,6 +84,12 @@ def targets(field):
     yield "twice", "two numbers", "detector/0/1"
 
 
+def many_targets(field):
+    yield from targets(field)
+    yield "stars", "two stars", "detector/**"
+    yield "star", "a star alone", "*"
+
+
 def methods(_field):
     yield "dash", "a dash", "de-tect"
     yield "empty", "empty", ""
@@ -182,7 +188,7 @@ def booleans(_field):
 
 
 WRONG = {
-    "UINT": numbers, "CLIENT": clients, "TARGET": targets, "NAME": workers, "METHOD": methods,
+    "UINT": numbers, "CLIENT": clients, "TARGET": targets, "TARGETS": many_targets, "NAME": workers, "METHOD": methods,
     "TOPIC": topics, "FILTERS": filters, "FROM": froms, "TEXT": texts, "BYTES": binaries,
     "BOOL": booleans, "MAP": maps, "TABLE": maps, "OPTIONS": options, "ARGS": arguments,
     "LIST": arrays, "CALLS": calls, "SEQ_OR_CALLS": seq_or_calls, "METHODS": method_maps,
