@@ -378,6 +378,14 @@ follow(struct hub *hub, struct replica *r, enum verdict verdict)
     return again(hub, r);
 }
 
+/* Items that were given away cannot be taken back, and whoever killed twice gets no third try. */
+static bool
+may_run_again(struct hub *hub, const struct call *call)
+{
+    return call->state == CALL_GIVEN && call->policy != POLICY_ONCE && call->runs < 2 &&
+           (call->items == NULL || call->items->end == 0) && !poison_is(hub, call);
+}
+
 void
 life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
 {
@@ -402,8 +410,9 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
         list_remove(&call->running);
         r->running_count--;
         call->replica = NULL;
-        if (call->state == CALL_GIVEN && call->policy != POLICY_ONCE && call->runs < 2) {
-            route_again(call);
+        if (may_run_again(hub, call)) {
+            nest_again(hub, call);
+            route_again(hub, call);
             continue;
         }
         call_failure(hub, call,
@@ -422,6 +431,10 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     r->ack_count = 0;
     buf_reset(&r->commands, 0);
     r->command_count = 0;
+    lease_end(hub, r, "the replica died");
+    if (verdict == VERDICT_DEATH && !r->killed && r->life != LIFE_STOPPING) {
+        poison_blame(hub, r);
+    }
     life_end_calls(hub, r, "the worker died while it had the call", true);
     (void)set_process(hub, r, 0); /* taking it away cannot fail */
     const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
