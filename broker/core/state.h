@@ -238,7 +238,8 @@ struct call {
     struct many *many;    /* NULL when it is one call */
     struct call *whole;   /* of which it is a part, or NULL */
     uint32_t part;        /* its number there */
-    uint32_t lease_ms;    /* it asks for a replica, not for a method, when not 0 */
+    uint32_t lease_ms;    /* it asks for a replica, not for a method, when not 0; */
+    int32_t lease_only;   /* for this one, or -1 for any */
     struct node inner;    /* calls that were made inside it */
     struct node outer;    /* in the inner list of the call inside which it was made */
     struct call *parent;  /* that one, NULL when there is none */
@@ -515,7 +516,9 @@ void nest_leave(struct hub *hub, struct call *call, bool cancels);
 void nest_again(struct hub *hub, struct call *call);
 
 /* lease.c: replicas that serve one client */
-void lease_ask(struct hub *hub, struct call *call, struct worker *worker, uint64_t ttl_ms);
+/* `only`: the replica that is wanted, or -1 for any. */
+void lease_ask(struct hub *hub, struct call *call, struct worker *worker, int64_t only,
+               uint64_t ttl_ms);
 void lease_pump(struct hub *hub, struct worker *worker);
 /* NULL, or why this client cannot renew or release it. */
 const char *lease_renew(struct hub *hub, struct replica *replica, const struct client *client,
