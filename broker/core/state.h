@@ -457,7 +457,12 @@ void fetch_pump(struct hub *hub);
 void fetch_answer_empty(struct hub *hub, struct slot *slot);
 void emit_take(struct hub *hub, struct slot *slot, const struct record *r);
 /* An event of the hub itself; the payload is built in hub->scratch by the caller. */
-void hub_event(struct hub *hub, const char *topic, struct span payload);
+enum hub_event {
+#define EVENT(name, topic, keys, when) HUB_EVENT_##name,
+#include "proto/tbl/events.def"
+#undef EVENT
+};
+void hub_event(struct hub *hub, enum hub_event event, struct span payload);
 
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
