@@ -13,8 +13,9 @@ acknowledge(struct hub *hub, struct slot *slot, uint64_t number)
     slot_end(hub, slot);
 }
 
+/* Its number; 0 after it was refused. */
 static uint64_t
-store(struct hub *hub, const struct client *c, const struct record *r)
+store(struct hub *hub, struct slot *slot, const struct client *c, const struct record *r)
 {
     const struct event_view event = {
         .time_us = hub->wall_us,
@@ -22,7 +23,13 @@ store(struct hub *hub, const struct client *c, const struct record *r)
         .source = span_text(c->source),
         .payload = RECORD_FIELD(r, EMIT, PAYLOAD)->raw,
     };
-    return ring_add(hub, &event);
+    const uint64_t number = ring_add(hub, &event);
+    if (number == 0) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
+                  ring_fits(&hub->ring, &event) ? "the hub is out of memory"
+                                                : "an event may not be larger than half the ring");
+    }
+    return number;
 }
 
 /* A process without a client id that repeats an EMIT: the first one is kept as a call that is done.
@@ -118,10 +125,8 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
                    "an EMIT so far back may have been stored before; numbers count up");
         return;
     }
-    const uint64_t number = store(hub, c, r);
+    const uint64_t number = store(hub, slot, c, r);
     if (number == 0) {
-        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
-                  "an event may not be larger than half the ring");
         return;
     }
     if (c->nameless) {
@@ -147,11 +152,11 @@ hub_event(struct hub *hub, enum hub_event kind, struct span payload)
         .source = span_text("hub"),
         .payload = payload,
     };
-    if (hub->scratch.failed) {
-        hub->failed = true; /* half an event is none */
+    if (hub->scratch.failed || ring_add(hub, &event) == 0) {
+        hub->failed = true; /* half an event is none, and they are small: memory was out */
         return;
     }
-    struct hub_effect *e = ring_add(hub, &event) != 0 ? effect_add(hub, HUB_OUT_EVENT) : NULL;
+    struct hub_effect *e = effect_add(hub, HUB_OUT_EVENT);
     if (e != NULL) {
         e->topic = topic;
         e->body = effect_bytes(hub, payload);
