@@ -16,7 +16,7 @@ tell(struct hub *hub, const struct replica *r, const char *what)
     write_text(b, what);
     write_text(b, "who");
     write_text(b, r->holder->who);
-    hub_event(hub, "hub.lease", buf_span(b));
+    hub_event(hub, HUB_EVENT_lease, buf_span(b));
 }
 
 static void
