@@ -277,5 +277,7 @@ admin_call(struct hub *hub, struct call *call, struct peer *peer)
     if (methods[m].changes) {
         tell(&q, methods[m].name);
     }
+    hub->asker = call->client->who;
     methods[m].run(&q);
+    hub->asker = NULL;
 }

@@ -150,7 +150,9 @@ tell(struct hub *hub, const struct replica *r, enum hub_event event)
     struct buf *b = &hub->scratch;
     replica_name(r, name);
     buf_reset(b, SIZE_MAX);
-    write_map(b, 6);
+    write_map(b, 7);
+    write_text(b, "who");
+    write_text(b, r->asked);
     write_text(b, "worker");
     write_text(b, r->worker->spec->name);
     write_text(b, "replica");
@@ -437,7 +439,9 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     }
     life_end_calls(hub, r, "the worker died while it had the call", true);
     (void)set_process(hub, r, 0); /* taking it away cannot fail */
-    const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
+    const bool told = r->life == LIFE_STOPPING || r->life == LIFE_DRAINING;
+    const bool restart = r->wanted && told;
+    r->asked[0] = told ? r->asked[0] : '\0';
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING
                                                                  : follow(hub, r, verdict);
     tell(hub, r, HUB_EVENT_worker_exited);
@@ -522,6 +526,9 @@ changed(struct hub *hub, struct replica *r, enum life was)
 void
 life_step(struct hub *hub, struct replica *r, enum life_input input)
 {
+    if (input == LIFE_IN_START || input == LIFE_IN_STOP) {
+        (void)snprintf(r->asked, sizeof r->asked, "%s", hub->asker != NULL ? hub->asker : "");
+    }
     const struct cell cell = table[r->life][input];
     const enum life was = r->life;
     enum life next = act(hub, r, (enum action)cell.action, (enum life)cell.next);

@@ -251,6 +251,7 @@ struct replica {
     struct worker *worker;
     uint32_t index;
     enum life life;
+    char asked[2 * WIRE_NAME_BYTES_MAX]; /* who changed that last, "" for the hub itself */
     bool wanted;      /* it is to run: told by start and stop, not by what happens to it */
     bool killed;      /* SIGKILL was sent */
     bool overdue;     /* it was killed because it did not get ready in time */
@@ -345,6 +346,7 @@ struct hub {
     struct node letters; /* dead ones, the oldest first */
     uint32_t letter_count;
     uint64_t last_letter;
+    const char *asker; /* who asks for what is being changed, NULL for nobody */
     int64_t limit_told_ns[LIMIT_COUNT];
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch; /* for what is built and copied within one step */
