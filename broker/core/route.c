@@ -329,7 +329,7 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
                                      : NULL;
 }
 
-/* NULL when it can be served, else why not; *code says how. */
+/* NULL when it can ever be served, else why not; *code says how. */
 static const char *
 refusal(struct hub *hub, const struct call *call, enum wire_error *code)
 {
@@ -360,8 +360,7 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     if (poison_is(hub, call)) {
         return "two replicas died with this call, so it is refused for a while (prong dlq list)";
     }
-    const char *never = nest_refusal(call);
-    return never != NULL ? never : queue_refusal(hub, call, code);
+    return nest_refusal(call);
 }
 
 /* When it is worth trying again. */
@@ -410,6 +409,11 @@ route_call(struct hub *hub, struct call *call)
         learn_policy(call, worker_method(w, call->method, call->method_len));
     }
     if (call->policy == POLICY_SHARED && share_join(hub, call)) {
+        return;
+    }
+    text = queue_refusal(hub, call, &code);
+    if (text != NULL) {
+        refuse(hub, call, code, text);
         return;
     }
     wait_in_queue(hub, call);

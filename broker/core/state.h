@@ -207,6 +207,7 @@ struct many {
     size_t at;             /* of the next set in the arguments */
     bool ordered, began;   /* in the order of their numbers; one of them may have begun */
     bool each;             /* replica, or argument set */
+    bool gone;             /* nobody wants to hear of its parts */
 };
 
 struct call {
