@@ -108,7 +108,8 @@ read_wishes(const struct hub *hub, const struct record *r, bool nameless, struct
         out->policy_max = (uint8_t)word_of(f.item.bytes, policies, 3);
     }
     if (record_key(options, WIRE_KEY_CALL_map, &f)) {
-        out->map = (enum call_map)word_of(f.item.bytes, maps, 3);
+        const size_t word = word_of(f.item.bytes, maps, 3);
+        out->map = word == 0 ? MAP_COMPLETED + 1 : (enum call_map)word;
     }
     if (record_key(options, WIRE_KEY_CALL_priority, &f)) {
         out->priority = (uint8_t)f.item.uint;
@@ -186,24 +187,30 @@ fill(struct hub *hub, struct call *call, const struct record *r, const struct wi
     call->worker = worker_find(hub, target->target.worker);
     buf_put(&call->args, args.data, args.len);
     call_charge(hub, call);
-    if (wishes->background) {
-        struct client *c = call->client;
-        call->background = true;
-        list_remove(&call->of_client);
-        list_append(&c->background, &call->of_client);
-        c->call_count--;
-        c->unfinished--;
-        c->background_count++;
-    }
+}
+
+/* It was not refused, nor has it ended at once: from here on it is in the background. */
+static void
+accept(struct hub *hub, struct slot *slot, struct call *call)
+{
+    struct client *c = call->client;
+    call->background = true;
+    list_remove(&call->of_client);
+    list_append(&c->background, &call->of_client);
+    c->call_count--;
+    c->unfinished--;
+    c->background_count++;
+    answer_pending(hub, slot);
 }
 
 /* Where it goes. */
 static void
-send_on(struct hub *hub, struct call *call, const struct target *target, struct peer *peer)
+send_on(struct hub *hub, struct call *call, const struct target *target, struct peer *peer,
+        bool background)
 {
     const bool many = call->map != MAP_NOT || target->each;
     if (call->worker == NULL && span_is(target->worker, "hub")) {
-        if (many || call->background || target->one) {
+        if (many || background || target->one) {
             call_fail(hub, call, WIRE_ERR_INVALID_ARGUMENT, WIRE_BEGAN_NO,
                       "the hub itself is one, and is called one at a time");
         } else {
@@ -237,9 +244,10 @@ admit(struct hub *hub, struct slot *slot, const struct record *r, struct call *c
         call_fail(hub, call, code, WIRE_BEGAN_NO, why);
         return;
     }
-    send_on(hub, call, &RECORD_FIELD(r, CALL, WORKER)->target, slot->ticket->peer);
-    if (call->background && slot->state == SLOT_PARKED) {
-        answer_pending(hub, slot);
+    send_on(hub, call, &RECORD_FIELD(r, CALL, WORKER)->target, slot->ticket->peer,
+            wishes->background);
+    if (wishes->background && call->state != CALL_DONE) {
+        accept(hub, slot, call);
     }
 }
 

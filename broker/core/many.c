@@ -199,7 +199,7 @@ many_part_done(struct hub *hub, struct call *part)
     struct many *m = whole->many;
     m->open--;
     m->began |= call_began(part) != WIRE_BEGAN_NO;
-    if (whole->state == CALL_DONE) {
+    if (whole->state == CALL_DONE || m->gone) {
         let_go(hub, part);
         return;
     }
@@ -231,9 +231,10 @@ many_end(struct hub *hub, struct call *whole)
         return;
     }
     list_remove(&m->link);
-    LIST_EACH(n, &m->parts)
-    {
-        struct call *part = CONTAINER(n, struct call, of_client);
+    /* The end of one may be that of others that follow it; from the back, because those came later.
+     */
+    while (!list_is_empty(&m->parts)) {
+        struct call *part = CONTAINER(m->parts.prev, struct call, of_client);
         if (part->state == CALL_DONE) {
             let_go(hub, part);
         } else {
@@ -250,9 +251,9 @@ many_free(struct hub *hub, struct call *whole)
         return;
     }
     list_remove(&m->link);
-    LIST_EACH(n, &m->parts)
-    {
-        call_drop(hub, CONTAINER(n, struct call, of_client));
+    m->gone = true;
+    while (!list_is_empty(&m->parts)) {
+        call_drop(hub, CONTAINER(m->parts.prev, struct call, of_client));
     }
     free(m);
     whole->many = NULL;

@@ -299,7 +299,8 @@ report_error(struct hub *hub, struct call *call, struct span payload)
         return;
     }
     /* What this worker did not begin may have begun with the one before it. */
-    const unsigned began = f.began == WIRE_BEGAN_NO && call->runs > 1 ? WIRE_BEGAN_MAYBE : f.began;
+    const bool before = call->runs > 1 || call->maybe;
+    const unsigned began = f.began == WIRE_BEGAN_NO && before ? WIRE_BEGAN_MAYBE : f.began;
     call_failure(
         hub, call,
         &(struct failure){(enum wire_error)f.code, (enum wire_began)began, f.message, f.details});

@@ -23,7 +23,8 @@ call_print(const struct hub *hub, const struct call *call)
 static bool
 is_equal(const struct call *a, const struct call *b)
 {
-    return a->worker == b->worker && a->only == b->only && a->method_len == b->method_len &&
+    return a->worker == b->worker && a->only == b->only && a->keyed == b->keyed &&
+           a->key_hash == b->key_hash && a->method_len == b->method_len &&
            memcmp(a->method, b->method, a->method_len) == 0 &&
            span_equal(buf_span(&a->args), buf_span(&b->args));
 }
@@ -70,9 +71,10 @@ detach(struct call *call)
     list_remove(&call->follows);
 }
 
-/* What the worker said of the leader holds for a follower, too. */
+/* What the worker said of the leader holds for a follower, too. What did not begin now may have
+ * begun with one that it followed `before`. */
 static void
-answer(struct hub *hub, struct call *follower, const struct call *leader)
+answer(struct hub *hub, struct call *follower, const struct call *leader, bool before)
 {
     const struct span outcome = buf_span(&leader->outcome);
     if (leader->outcome_op == WIRE_RESULT) {
@@ -85,6 +87,9 @@ answer(struct hub *hub, struct call *follower, const struct call *leader)
     (void)mp_next(&rest, &began);
     (void)mp_next(&rest, &message);
     (void)mp_skip(&rest, &details);
+    if (began.uint == WIRE_BEGAN_NO && before) {
+        began.uint = WIRE_BEGAN_MAYBE;
+    }
     call_failure(hub, follower,
                  &(struct failure){(enum wire_error)code.uint, (enum wire_began)began.uint,
                                    message.bytes, details});
@@ -99,9 +104,10 @@ dissolve(struct hub *hub, struct call *call, bool answers)
     table_remove(&hub->shared, &s->entry);
     while (!list_is_empty(&s->followers)) {
         struct call *follower = CONTAINER(s->followers.next, struct call, follows);
+        const bool before = follower->maybe;
         detach(follower);
         if (answers) {
-            answer(hub, follower, call);
+            answer(hub, follower, call, before);
         } else {
             route_call(hub, follower);
         }

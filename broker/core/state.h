@@ -105,10 +105,11 @@ struct line {
     struct queue *queue;   /* NULL: not in use */
     uint32_t count;
     uint8_t priority;
+    bool served; /* it stands first, and has had its turn if there are others */
 };
 
 struct queue {
-    struct node lanes[WIRE_PRIORITY_MAX + 1]; /* lines, the one whose turn it is first */
+    struct node lanes[WIRE_PRIORITY_MAX + 1]; /* lines, the one whose turn it is or was first */
     uint32_t count;
     uint16_t used; /* bit p: lanes[p] is not empty */
 };
@@ -178,6 +179,7 @@ struct many {
     size_t at;             /* of the next set in the arguments */
     bool ordered, began;   /* in the order of their numbers; one of them may have begun */
     bool each;             /* replica, or argument set */
+    bool gone;             /* nobody wants to hear of its parts */
 };
 
 struct call {
@@ -274,6 +276,7 @@ struct replica {
     struct node running; /* calls given and not reported */
     uint32_t running_count;
     struct queue queue;    /* calls for this replica alone */
+    bool served_own;       /* the call given last was one of these */
     struct client *holder; /* who has leased it, or waits until it is idle */
     struct call *lease;    /* that waits for it to be idle, NULL when it has been granted */
     struct deadline lease_end;

@@ -657,9 +657,10 @@ world_attach(struct world *w, const char *name)
     write_text(b, "token");
     write_text(b, p->token);
     write_text(b, "methods");
-    write_map(b, 2);
+    write_map(b, 3);
     write_method(b, "echo", "once");
     write_method(b, "again", "idempotent");
+    write_method(b, "same", "shared");
     const uint64_t request = world_send(w, p->peer, buf_span(b));
     const struct record *r = world_expect(w, request, 0, WIRE_REC_WELCOME);
     struct field session;
