@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
-charge(struct hub *hub, struct call *call)
+void
+call_charge(struct hub *hub, struct call *call)
 {
+    const size_t items = call->items != NULL ? call->items->bytes.cap : 0;
     hub->payload_bytes -= call->charged;
-    call->charged = call->args.cap + call->outcome.cap + call->progress.cap;
+    call->client->payload_bytes -= call->charged;
+    call->charged = call->args.cap + call->outcome.cap + call->progress.cap + items;
     hub->payload_bytes += call->charged;
+    call->client->payload_bytes += call->charged;
 }
 
 /* Nothing refers to it any more. One of its buffers stays with it for the arguments of the next. */
@@ -45,8 +48,9 @@ calls_begin(struct hub *hub)
     }
 }
 
-struct call *
-call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
+/* One that has a number and is in no list yet. */
+static struct call *
+make(struct hub *hub, struct client *client)
 {
     struct node *spare = spares_get(&hub->spare_calls);
     struct call *call =
@@ -55,19 +59,37 @@ call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
         return NULL;
     }
     *call = (struct call){.args = spare != NULL ? call->args : (struct buf){0}};
-    call->key.client_number = client->number;
-    call->key.seq = key;
     call->number = ++hub->last_call;
-    call->seq = seq;
     call->client = client;
     call->only = -1;
+    call->priority = WIRE_PRIORITY_DEFAULT;
+    call->policy_max = POLICY_SHARED;
     list_init(&call->of_client);
     list_init(&call->queued);
     list_init(&call->running);
     list_init(&call->waiters);
-    if (!table_add(&hub->calls, &call->entry, &call->key, sizeof call->key) ||
-        !table_add(&hub->numbers, &call->by_number, &call->number, sizeof call->number)) {
-        table_remove(&hub->calls, &call->entry);
+    list_init(&call->inner);
+    list_init(&call->outer);
+    list_init(&call->follows);
+    if (!table_add(&hub->numbers, &call->by_number, &call->number, sizeof call->number)) {
+        call_free(hub, call);
+        return NULL;
+    }
+    return call;
+}
+
+struct call *
+call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
+{
+    struct call *call = make(hub, client);
+    if (call == NULL) {
+        return NULL;
+    }
+    call->key.client_number = client->number;
+    call->key.seq = key;
+    call->seq = seq;
+    if (!table_add(&hub->calls, &call->entry, &call->key, sizeof call->key)) {
+        table_remove(&hub->numbers, &call->by_number);
         call_free(hub, call);
         return NULL;
     }
@@ -77,6 +99,41 @@ call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
     hub->call_count++;
     hub->unfinished++;
     return call;
+}
+
+struct call *
+call_part(struct hub *hub, struct call *whole, uint32_t part)
+{
+    struct call *call = make(hub, whole->client);
+    if (call == NULL) {
+        return NULL;
+    }
+    call->whole = whole;
+    call->part = part;
+    call->seq = whole->seq;
+    call->worker = whole->worker;
+    call->policy_max = whole->policy_max;
+    call->priority = whole->priority;
+    call->keyed = whole->keyed;
+    call->key_hash = whole->key_hash;
+    call->deadline.at_ns = whole->deadline.at_ns; /* the whole keeps it for all of them */
+    call->method_len = whole->method_len;
+    memcpy(call->method, whole->method, whole->method_len);
+    list_append(&whole->many->parts, &call->of_client);
+    hub->call_count++;
+    return call;
+}
+
+enum wire_began
+call_began(const struct call *call)
+{
+    const bool leads = call->leader != NULL && call->leader->runs > 0;
+    bool part = call->many != NULL && call->many->began;
+    for (const struct node *n = part || call->many == NULL ? NULL : call->many->parts.next;
+         n != NULL && n != &call->many->parts && !part; n = n->next) {
+        part = call_began(CONTAINER(n, struct call, of_client)) != WIRE_BEGAN_NO;
+    }
+    return call->runs > 0 || call->maybe || leads || part ? WIRE_BEGAN_MAYBE : WIRE_BEGAN_NO;
 }
 
 struct call *
@@ -99,6 +156,10 @@ call_by_number(struct hub *hub, uint64_t number)
 void
 slot_answer_call(struct hub *hub, struct slot *slot, struct call *call)
 {
+    if (items_wait(call)) {
+        items_tell(hub, slot, call);
+        return;
+    }
     struct buf *b = slot_begin(slot);
     write_op(b, call->outcome_op);
     write_uint(b, slot->seq);
@@ -124,12 +185,11 @@ leave_replica(struct hub *hub, struct call *call)
 void
 call_unqueue(struct call *call)
 {
-    if (!list_is_empty(&call->queued)) {
-        list_remove(&call->queued);
-        if (call->state == CALL_QUEUED) {
-            call->worker->queued--;
-        }
+    if (call->line != NULL) {
+        queue_remove(call);
+        call->worker->queued--;
     }
+    list_remove(&call->queued); /* of those that wait for a lease, or that are finished */
 }
 
 void
@@ -140,22 +200,31 @@ call_drop(struct hub *hub, struct call *call)
         slot_forget(hub, CONTAINER(n, struct slot, link));
     }
     call_unqueue(call);
+    share_leave(hub, call);
+    nest_leave(hub, call, true);
+    many_free(hub, call);
+    lease_lost(hub, call);
     leave_replica(hub, call);
     struct replica *ran = replica_of_process(hub, call->ran_process);
     if (ran != NULL) {
         serve_ack(hub, ran, call->number);
     }
-    if (call->state != CALL_DONE) {
-        call->client->unfinished--;
+    if (call->state != CALL_DONE && call->whole == NULL) {
+        call->client->unfinished -= !call->background;
         hub->unfinished--;
     }
+    items_free(hub, call);
     deadline_clear(&hub->deadlines, &call->deadline);
     table_remove(&hub->calls, &call->entry);
     table_remove(&hub->numbers, &call->by_number);
     list_remove(&call->of_client);
-    call->client->call_count--;
+    if (call->whole == NULL) {
+        call->client->call_count -= !call->background;
+        call->client->background_count -= call->background;
+    }
     hub->call_count--;
     hub->payload_bytes -= call->charged;
+    call->client->payload_bytes -= call->charged;
     call_free(hub, call);
 }
 
@@ -180,48 +249,110 @@ call_settle(struct hub *hub, struct call *call)
 void
 calls_settle(struct hub *hub)
 {
-    LIST_EACH(n, &hub->finished)
-    {
-        struct call *call = CONTAINER(n, struct call, queued);
+    while (!list_is_empty(&hub->finished)) {
+        struct call *call = CONTAINER(hub->finished.next, struct call, queued);
         list_remove(&call->queued);
         call_settle(hub, call);
     }
 }
 
+/* Who waits for the outcome of a call in the background hears of it as an event. */
+static void
+tell_background(struct hub *hub, const struct call *call, enum wire_op op)
+{
+    char topic[WIRE_NAME_BYTES_MAX + 8];
+    struct buf *b = &hub->scratch;
+    const struct span outcome = buf_span(&call->outcome);
+    struct span rest = outcome;
+    struct mp_item code = {0}, skipped;
+    struct span message = {0};
+    const bool failed = op == WIRE_ERROR;
+    if (failed) { /* code, began, message, details */
+        (void)mp_next(&rest, &code);
+        (void)mp_next(&rest, &skipped);
+        (void)mp_skip(&rest, &message);
+    }
+    const struct span told = failed ? message : outcome;
+    const bool fits = told.len <= WIRE_DONE_BYTES_MAX;
+    buf_reset(b, SIZE_MAX);
+    write_map(b, 4U + fits);
+    write_text(b, "client");
+    write_bin(b, (struct span){call->client->key, WIRE_CLIENT_BYTES});
+    write_text(b, "seq");
+    write_uint(b, call->seq);
+    write_text(b, "method");
+    write_str(b, (struct span){(const uint8_t *)call->method, call->method_len});
+    write_text(b, "code");
+    write_uint(b, code.uint);
+    if (fits) {
+        write_text(b, failed ? "message" : "value");
+        write_raw(b, told);
+    }
+    (void)snprintf(topic, sizeof topic, "%s.done", call->worker->spec->name);
+    const struct event_view event = {.time_us = hub->wall_us,
+                                     .topic = span_text(topic),
+                                     .source = span_text("hub"),
+                                     .payload = buf_span(b)};
+    hub->failed |= b->failed || ring_add(hub, &event) == 0;
+}
+
+/* How long it is kept, and what makes that unnecessary. */
+static void
+keep(struct hub *hub, struct call *call, bool told)
+{
+    /* On a network a repeat without a client id cannot be told from a new request. */
+    const bool repeatable = !call->client->nameless || call->client->pid != 0;
+    const int64_t keep_ms = call->background         ? WIRE_BACKGROUND_KEEP_MS
+                            : call->client->nameless ? WIRE_DEDUP_MS_NIL_CLIENT
+                                                     : WIRE_KEEP_MS;
+    call->acked = call->acked || (told && !repeatable);
+    if (!deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL,
+                      hub->now_ns + keep_ms * NS_PER_MS)) {
+        hub->failed = true;
+    }
+}
+
 /* The outcome stands in call->outcome: tell everybody who waits, and plan how long it is kept. */
 static void
-done(struct hub *hub, struct call *call, enum wire_op op)
+done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
 {
     call_unqueue(call);
     call->state = CALL_DONE;
     call->outcome_op = op;
-    call->client->unfinished--;
-    hub->unfinished--;
-    if (call->worker != NULL) {
+    if (call->worker != NULL && call->many == NULL && call->lease_ms == 0) {
         call->worker->calls_total++;
         call->worker->errors_total += op == WIRE_ERROR;
     }
+    share_done(hub, call);
+    nest_leave(hub, call,
+               code == WIRE_ERR_CANCELLED || code == WIRE_ERR_DEADLINE_EXCEEDED ||
+                   code == WIRE_ERR_ABORTED);
+    many_end(hub, call);
+    lease_lost(hub, call);
+    items_end(hub, call);
     buf_deinit(&call->args);
     buf_deinit(&call->progress);
     if (call->outcome.failed) {
         hub->failed = true;
     }
-    charge(hub, call);
+    call_charge(hub, call);
+    /* Whoever called this function goes on with the call, so it is freed when the step ends. */
+    list_append(&hub->finished, &call->queued);
+    if (call->whole != NULL) {
+        many_part_done(hub, call);
+        return;
+    }
+    call->client->unfinished -= !call->background;
+    hub->unfinished--;
     const bool told = !list_is_empty(&call->waiters);
     LIST_EACH(n, &call->waiters)
     {
         slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
     }
-    /* On a network a repeat without a client id cannot be told from a new request. */
-    const bool repeatable = !call->client->nameless || call->client->pid != 0;
-    call->acked = call->acked || (told && !repeatable);
-    const int64_t keep = call->client->nameless ? WIRE_DEDUP_MS_NIL_CLIENT : WIRE_KEEP_MS;
-    if (!deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL,
-                      hub->now_ns + keep * NS_PER_MS)) {
-        hub->failed = true;
+    keep(hub, call, told);
+    if (call->background) {
+        tell_background(hub, call, op);
     }
-    /* Whoever called this function goes on with the call, so it is freed when the step ends. */
-    list_append(&hub->finished, &call->queued);
 }
 
 void
@@ -237,7 +368,7 @@ call_result(struct hub *hub, struct call *call, struct span value)
         buf_reset(&call->outcome, SPARE_BYTES);
     }
     write_raw(&call->outcome, value);
-    done(hub, call, WIRE_RESULT);
+    done(hub, call, WIRE_RESULT, WIRE_ERR_OK);
 }
 
 void
@@ -250,7 +381,7 @@ call_failure(struct hub *hub, struct call *call, const struct failure *f)
     write_uint(&call->outcome, f->began);
     write_str(&call->outcome, f->text);
     write_raw(&call->outcome, f->details);
-    done(hub, call, WIRE_ERROR);
+    done(hub, call, WIRE_ERROR, f->code);
 }
 
 void
@@ -258,20 +389,6 @@ call_fail(struct hub *hub, struct call *call, enum wire_error code, enum wire_be
           const char *text)
 {
     call_failure(hub, call, &(struct failure){code, began, span_text(text), {0}});
-}
-
-/* Tell a waiting caller the newest progress, once. */
-static void
-tell_progress(struct hub *hub, struct slot *slot, struct call *call)
-{
-    struct buf *b = slot_begin(slot);
-    write_op(b, WIRE_PARTIAL);
-    write_uint(b, slot->seq);
-    write_uint(b, 0);
-    write_raw(b, buf_span(&call->progress));
-    write_array(b, 0);
-    call->progress_new = false;
-    slot_end(hub, slot);
 }
 
 void
@@ -283,10 +400,10 @@ call_progress(struct hub *hub, struct call *call, struct span progress)
     buf_reset(&call->progress, WIRE_TEXT_BYTES_MAX);
     buf_put(&call->progress, progress.data, progress.len);
     call->progress_new = true;
-    charge(hub, call);
+    call_charge(hub, call);
     LIST_EACH(n, &call->waiters)
     {
-        tell_progress(hub, CONTAINER(n, struct slot, link), call);
+        items_tell(hub, CONTAINER(n, struct slot, link), call);
     }
 }
 
@@ -294,16 +411,17 @@ void
 call_expired(struct hub *hub, struct call *call)
 {
     if (call->state != CALL_DONE) {
-        call_fail(hub, call, WIRE_ERR_DEADLINE_EXCEEDED,
-                  call->runs == 0 ? WIRE_BEGAN_NO : WIRE_BEGAN_MAYBE,
-                  call->runs == 0 ? "no replica was free before the deadline"
-                                  : "the method did not end before the deadline");
-        if (call->replica != NULL) {
-            serve_command(hub, call->replica, "cancel", call->number);
+        const enum wire_began began = call_began(call);
+        struct replica *replica = call->replica;
+        call_fail(hub, call, WIRE_ERR_DEADLINE_EXCEEDED, began,
+                  began == WIRE_BEGAN_NO ? "no replica was free before the deadline"
+                                         : "the method did not end before the deadline");
+        if (replica != NULL) {
+            serve_command(hub, replica, "cancel", call->number);
         }
         return;
     }
-    if (call->client->nameless || call->client->present == 0) {
+    if (call->client->nameless || call->client->present == 0 || call->background) {
         client_forget(call);
         call->acked = true;
         call_settle(hub, call);
@@ -311,186 +429,24 @@ call_expired(struct hub *hub, struct call *call)
     }
     /* Its client is there and has not acknowledged it: what it was is forgotten, that it was is
      * not. */
+    items_free(hub, call);
     buf_deinit(&call->outcome);
     call->outcome_op = WIRE_ERROR;
     write_uint(&call->outcome, WIRE_ERR_DATA_LOSS);
-    write_uint(&call->outcome,
-               call->worker != NULL && call->runs == 0 ? WIRE_BEGAN_NO : WIRE_BEGAN_MAYBE);
+    write_uint(&call->outcome, call->worker != NULL ? call_began(call) : WIRE_BEGAN_MAYBE);
     write_text(&call->outcome, "the outcome was not fetched in time and is no longer kept");
     write_nil(&call->outcome);
     hub->failed |= call->outcome.failed;
-    charge(hub, call);
+    call_charge(hub, call);
 }
 
 void
 call_end(struct hub *hub, struct call *call, const char *why)
 {
-    const bool given = call->runs > 0;
     struct replica *replica = call->replica;
     const uint64_t number = call->number;
-    call_fail(hub, call, WIRE_ERR_CANCELLED, given ? WIRE_BEGAN_MAYBE : WIRE_BEGAN_NO, why);
+    call_fail(hub, call, WIRE_ERR_CANCELLED, call_began(call), why);
     if (replica != NULL) {
         serve_command(hub, replica, "cancel", number);
     }
-}
-
-/* ---- requests ---------------------------------------------------------------------------------
- */
-
-static void
-park_on(struct hub *hub, struct slot *slot, struct call *call)
-{
-    slot->call = call;
-    slot_park(hub, slot, &call->waiters);
-    if (call->progress_new) {
-        tell_progress(hub, slot, call);
-    }
-}
-
-/* NULL when it may come in, else why not. */
-static const char *
-refusal(const struct hub *hub, const struct client *c, size_t bytes)
-{
-    if (hub->call_count >= WIRE_CALLS_MAX) {
-        return "the hub has too many calls";
-    }
-    if (hub->payload_bytes + bytes > WIRE_PAYLOAD_BYTES_MAX) {
-        return "the hub holds too many bytes of arguments and results";
-    }
-    if (c->unfinished >= WIRE_WINDOW) {
-        return "too many calls of this client have no outcome";
-    }
-    return NULL;
-}
-
-static int64_t
-ttl_of(const struct client *c, uint64_t ttl_ms)
-{
-    if (ttl_ms == 0) {
-        ttl_ms = WIRE_TTL_MS_DEFAULT;
-    }
-    if (c->nameless && ttl_ms > WIRE_TTL_MS_NIL_CLIENT) {
-        ttl_ms = WIRE_TTL_MS_NIL_CLIENT; /* it cannot be asked for again after PARK_MS */
-    }
-    return (int64_t)ttl_ms * NS_PER_MS;
-}
-
-static void
-fill(struct hub *hub, struct call *call, const struct record *r)
-{
-    const struct field *method = RECORD_FIELD(r, CALL, METHOD);
-    const struct field *target = RECORD_FIELD(r, CALL, WORKER);
-    const struct span args = RECORD_FIELD(r, CALL, ARGS)->raw;
-    struct field progress;
-    call->wants_progress =
-        !call->client->nameless &&
-        record_key(RECORD_FIELD(r, CALL, OPTIONS), WIRE_KEY_CALL_progress, &progress) &&
-        progress.item.boolean;
-    call->method_len = method->item.bytes.len;
-    memcpy(call->method, method->item.bytes.data, call->method_len);
-    call->only = target->target.one ? (int64_t)target->target.index : -1;
-    call->worker = worker_find(hub, target->target.worker);
-    buf_put(&call->args, args.data, args.len);
-    charge(hub, call);
-}
-
-static void
-admit(struct hub *hub, struct slot *slot, const struct record *r, struct client *c, uint64_t key)
-{
-    struct peer *peer = slot->ticket->peer;
-    const struct target *target = &RECORD_FIELD(r, CALL, WORKER)->target;
-    struct call *call = call_new(hub, c, slot->seq, key);
-    if (call == NULL) {
-        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
-        return;
-    }
-    fill(hub, call, r);
-    const int64_t ttl_ns = ttl_of(c, RECORD_FIELD(r, CALL, TTL_MS)->item.uint);
-    slot->call = call;
-    slot_park(hub, slot, &call->waiters);
-    if (call->args.failed ||
-        !deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL, hub->now_ns + ttl_ns)) {
-        call_fail(hub, call, WIRE_ERR_RESOURCE_EXHAUSTED, WIRE_BEGAN_NO,
-                  "the hub is out of memory");
-    } else if (call->worker == NULL && span_is(target->worker, "hub")) {
-        admin_call(hub, call, peer);
-    } else {
-        route_call(hub, call);
-    }
-}
-
-void
-call_take(struct hub *hub, struct slot *slot, const struct record *r)
-{
-    slot->seq = RECORD_FIELD(r, CALL, SEQ)->item.uint;
-    struct client *c = client_of(hub, slot, RECORD_FIELD(r, CALL, CLIENT));
-    if (c == NULL) {
-        return;
-    }
-    client_ack(hub, c, RECORD_FIELD(r, CALL, ACK)->item.uint);
-    const uint64_t key = client_call_key(hub, slot, c, slot->seq);
-    struct call *call = call_find(hub, c, key);
-    if (call != NULL && call->state == CALL_DONE) {
-        slot_answer_call(hub, slot, call);
-    } else if (call != NULL) {
-        park_on(hub, slot, call);
-    } else if (!c->nameless && slot->seq <= c->ack) {
-        slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
-                   "a call with this number was acknowledged already; numbers count up");
-    } else if (!c->nameless && slot->seq <= c->forgotten) {
-        slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
-                   "the outcome of a call so far back is no longer kept");
-    } else {
-        client_trim(hub, c);
-        const char *why = refusal(hub, c, RECORD_FIELD(r, CALL, ARGS)->raw.len);
-        if (why != NULL) {
-            slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, why);
-        } else {
-            admit(hub, slot, r, c, key);
-        }
-    }
-}
-
-void
-call_wait(struct hub *hub, struct slot *slot, const struct record *r)
-{
-    slot->seq = RECORD_FIELD(r, WAIT, SEQ)->item.uint;
-    const struct field *id = RECORD_FIELD(r, WAIT, CLIENT);
-    if (id->item.kind == MP_NIL) {
-        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT, "WAIT needs the client id of the call");
-        return;
-    }
-    struct client *c = client_of(hub, slot, id);
-    if (c == NULL) {
-        return;
-    }
-    struct call *call = call_find(hub, c, slot->seq);
-    if (call == NULL) {
-        slot_doubt(hub, slot, WIRE_ERR_NOT_FOUND, "the hub does not know this call");
-    } else if (call->state == CALL_DONE) {
-        slot_answer_call(hub, slot, call);
-    } else {
-        park_on(hub, slot, call);
-    }
-}
-
-void
-call_cancel(struct hub *hub, struct slot *slot, const struct record *r)
-{
-    slot->seq = RECORD_FIELD(r, CANCEL, SEQ)->item.uint;
-    const struct field *id = RECORD_FIELD(r, CANCEL, CLIENT);
-    struct client *c = client_of(hub, slot, id);
-    if (c == NULL) {
-        return;
-    }
-    /* Without a client id a call has no name that another message could give. */
-    struct call *call = c->nameless ? NULL : call_find(hub, c, slot->seq);
-    if (call != NULL && call->state != CALL_DONE) {
-        call_end(hub, call, "the caller cancelled it");
-    }
-    struct buf *b = slot_begin(slot);
-    write_op(b, WIRE_ACK);
-    write_uint(b, slot->seq);
-    write_uint(b, 0);
-    slot_end(hub, slot);
 }

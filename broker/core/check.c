@@ -20,9 +20,17 @@ length(const struct node *head)
 static void
 check_call(const struct hub *hub, const struct call *c)
 {
-    HOLDS(c->deadline.place != 0 || hub->failed || (c->state == CALL_DONE));
+    HOLDS(c->deadline.place != 0 || hub->failed || c->state == CALL_DONE || c->whole != NULL);
     HOLDS(c->state != CALL_QUEUED || (c->replica == NULL && !list_is_empty(&c->queued)) ||
           c->worker == NULL);
+    HOLDS((c->line != NULL) == (c->state == CALL_QUEUED && c->worker != NULL && c->lease_ms == 0));
+    HOLDS((c->state == CALL_FOLLOWS) == (c->leader != NULL));
+    HOLDS(c->leader == NULL || (c->leader->share != NULL && !list_is_empty(&c->follows)));
+    HOLDS(c->share == NULL || c->state == CALL_QUEUED || c->state == CALL_GIVEN);
+    HOLDS((c->parent != NULL) == !list_is_empty(&c->outer));
+    HOLDS(list_is_empty(&c->inner) || c->state == CALL_GIVEN || c->state == CALL_QUEUED);
+    HOLDS(c->items == NULL || c->items->first <= c->items->end);
+    HOLDS(c->state != CALL_DONE || c->items == NULL || list_is_empty(&c->items->reports));
     HOLDS(c->state != CALL_GIVEN || c->replica != NULL);
     HOLDS((c->replica != NULL) == !list_is_empty(&c->running));
     HOLDS(c->state != CALL_DONE || list_is_empty(&c->waiters));
@@ -31,28 +39,63 @@ check_call(const struct hub *hub, const struct call *c)
 }
 
 static void
+check_whole(const struct hub *hub, const struct call *whole, size_t *calls, size_t *bytes)
+{
+    const struct many *m = whole->many;
+    uint32_t open = 0;
+    if (m == NULL) {
+        HOLDS(whole->state != CALL_WHOLE);
+        return;
+    }
+    for (const struct node *n = m->parts.next; n != &m->parts; n = n->next) {
+        const struct call *part = CONTAINER(n, struct call, of_client);
+        HOLDS(part->whole == whole && part->client == whole->client);
+        check_call(hub, part);
+        open += part->state != CALL_DONE;
+        *bytes += part->charged;
+        ++*calls;
+    }
+    HOLDS(whole->state == CALL_DONE || (open == m->open && m->told <= m->next));
+    HOLDS(whole->state != CALL_DONE || list_is_empty(&m->parts));
+    HOLDS(m->next <= m->total && open <= WIRE_PARTS_OPEN + (m->each ? WIRE_REPLICAS_MAX : 0));
+}
+
+/* One of the client's lists of calls: how many are open. */
+static size_t
+check_list(const struct hub *hub, const struct client *c, const struct node *list, size_t *calls,
+           size_t *bytes)
+{
+    size_t open = 0;
+    for (const struct node *n = list->next; n != list; n = n->next) {
+        const struct call *call = CONTAINER(n, struct call, of_client);
+        HOLDS(call->client == c);
+        check_call(hub, call);
+        check_whole(hub, call, calls, bytes);
+        open += call->state != CALL_DONE;
+        *bytes += call->charged;
+        ++*calls;
+    }
+    return open;
+}
+
+static void
 check_clients(const struct hub *hub)
 {
     size_t calls = 0, unfinished = 0, bytes = 0;
     for (const struct table_entry *e = hub->clients.head; e != NULL; e = e->hh.next) {
         const struct client *c = CONTAINER(e, struct client, entry);
-        size_t open = 0;
-        HOLDS(length(&c->calls) == c->call_count);
-        for (const struct node *n = c->calls.next; n != &c->calls; n = n->next) {
-            const struct call *call = CONTAINER(n, struct call, of_client);
-            HOLDS(call->client == c);
-            check_call(hub, call);
-            open += call->state != CALL_DONE;
-            bytes += call->charged;
-        }
-        HOLDS(open == c->unfinished);
+        size_t own = 0;
+        const size_t open = check_list(hub, c, &c->calls, &calls, &own);
+        const size_t later = check_list(hub, c, &c->background, &calls, &own);
+        HOLDS(check_list(hub, c, &c->released, &calls, &own) == 0);
+        HOLDS(length(&c->calls) == c->call_count && length(&c->background) == c->background_count);
+        HOLDS(open == c->unfinished && own == c->payload_bytes);
         HOLDS((c->present == 0) == !list_is_empty(&c->idle));
         HOLDS(c->present > 0 || c->deadline.place != 0 || hub->failed);
-        calls += c->call_count;
-        unfinished += open;
+        unfinished += open + later;
+        bytes += own;
     }
-    HOLDS(calls == hub->call_count && calls == table_count(&hub->calls));
-    HOLDS(calls == table_count(&hub->numbers));
+    HOLDS(calls == hub->call_count && calls == table_count(&hub->numbers));
     HOLDS(unfinished == hub->unfinished);
     HOLDS(bytes == hub->payload_bytes);
 }
@@ -100,8 +143,28 @@ check_replica(const struct replica *r)
     HOLDS(r->process != 0 || (r->running_count == 0 && r->session == 0));
     HOLDS(r->process != 0 || r->life == LIFE_STOPPED || r->life == LIFE_BACKOFF ||
           r->life == LIFE_FAILED);
+    HOLDS(r->lease == NULL || (r->holder == r->lease->client && r->lease->only == r->index));
+    HOLDS((r->holder != NULL && r->lease == NULL) == (r->lease_end.place != 0));
     HOLDS(r->deadline.place != 0 ||
           (r->life != LIFE_STARTING && r->life != LIFE_STOPPING && r->life != LIFE_BACKOFF));
+}
+
+/* How many wait in it. */
+static size_t
+check_queue(const struct queue *q)
+{
+    size_t count = 0;
+    for (size_t p = 0; p <= WIRE_PRIORITY_MAX; p++) {
+        HOLDS(list_is_empty(&q->lanes[p]) == ((q->used >> p & 1) == 0));
+        for (const struct node *n = q->lanes[p].next; n != &q->lanes[p]; n = n->next) {
+            const struct line *l = CONTAINER(n, struct line, link);
+            HOLDS(l->queue == q && l->priority == p && l->count > 0);
+            HOLDS(length(&l->calls) == l->count);
+            count += l->count;
+        }
+    }
+    HOLDS(count == q->count);
+    return count;
 }
 
 static void
@@ -110,17 +173,18 @@ check_workers(const struct hub *hub)
     HOLDS(length(&hub->worker_list) == table_count(&hub->workers));
     for (const struct node *n = hub->worker_list.next; n != &hub->worker_list; n = n->next) {
         const struct worker *w = CONTAINER(n, struct worker, link);
-        size_t queued = length(&w->queue);
+        size_t queued = check_queue(&w->queue);
         bool room = false;
         for (uint32_t i = 0; i < w->replica_count; i++) {
             const struct replica *r = w->replicas[i];
             check_replica(r);
-            queued += length(&r->queue);
-            room |= r->poll != NULL && r->poll_capacity > 0 && life_serves(r->life);
+            queued += check_queue(&r->queue);
+            room |= r->holder == NULL && r->poll != NULL && r->poll_capacity > 0 &&
+                    life_serves(r->life);
         }
         HOLDS(queued == w->queued);
         /* Nobody waits while somebody is free, once the turn is over. */
-        HOLDS(!room || list_is_empty(&w->queue) || !list_is_empty(&w->crowd));
+        HOLDS(!room || w->queue.count == 0 || !list_is_empty(&w->crowd));
     }
 }
 
@@ -129,7 +193,7 @@ hub_check(const struct hub *hub)
 {
     HOLDS(deadline_is_heap(&hub->deadlines));
     HOLDS(list_is_empty(&hub->due) && list_is_empty(&hub->finished));
-    HOLDS(hub->ring.first <= hub->ring.next);
+    check_events(hub);
     check_peers(hub);
     check_clients(hub);
     check_workers(hub);

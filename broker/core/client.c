@@ -41,10 +41,13 @@ forget_later(struct hub *hub, struct client *c, int64_t ms)
 void
 client_free(struct hub *hub, struct client *c)
 {
-    LIST_EACH(n, &c->calls)
-    {
-        call_drop(hub, CONTAINER(n, struct call, of_client));
+    struct node *const lists[] = {&c->calls, &c->background, &c->released};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        while (!list_is_empty(lists[i])) {
+            call_drop(hub, CONTAINER(lists[i]->next, struct call, of_client));
+        }
     }
+    lease_leave(hub, c);
     deadline_clear(&hub->deadlines, &c->deadline);
     list_remove(&c->idle);
     table_remove(&hub->clients, &c->entry);
@@ -61,7 +64,7 @@ make_room(struct hub *hub)
     LIST_EACH(n, &hub->idle_clients)
     {
         struct client *c = CONTAINER(n, struct client, idle);
-        if (c->unfinished == 0) {
+        if (c->unfinished == 0 && c->background_count == 0) {
             client_free(hub, c);
             return true;
         }
@@ -124,6 +127,10 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     }
     know(c, replica_of_pid(hub, peer));
     list_init(&c->calls);
+    list_init(&c->background);
+    list_init(&c->released);
+    list_init(&c->lines);
+    list_init(&c->line.of_client);
     list_init(&c->idle);
     if (!table_add(&hub->clients, &c->entry, c->key, sizeof c->key)) {
         free(c);
@@ -306,7 +313,8 @@ client_expired(struct hub *hub, struct client *c)
     const int64_t keep_ms = !c->nameless  ? WIRE_REMEMBER_MS
                             : c->pid != 0 ? WIRE_DEDUP_MS_NIL_CLIENT
                                           : WIRE_KEEP_MS;
-    const bool is_known = c->call_count > 0 || c->ack > 0 || c->forgotten > 0 || c->emit_seq > 0;
+    const bool is_known = c->call_count > 0 || c->background_count > 0 || c->ack > 0 ||
+                          c->forgotten > 0 || c->emit_seq > 0;
     if (c->away || !is_known) {
         client_free(hub, c);
         return;
@@ -319,5 +327,6 @@ client_expired(struct hub *hub, struct client *c)
             call_end(hub, call, "the caller has been away for 5 s");
         }
     }
+    lease_leave(hub, c);
     forget_later(hub, c, keep_ms);
 }

@@ -24,8 +24,10 @@ init_table(struct hub *hub, struct table *t)
 static void
 init_state(struct hub *hub, const struct hub_options *options)
 {
-    struct table *const tables[] = {&hub->peers,   &hub->clients,   &hub->calls,      &hub->numbers,
-                                    &hub->workers, &hub->processes, &hub->ring.topics};
+    struct table *const tables[] = {&hub->peers,       &hub->clients,      &hub->calls,
+                                    &hub->numbers,     &hub->workers,      &hub->processes,
+                                    &hub->ring.topics, &hub->ring.filters, &hub->shared,
+                                    &hub->poisons};
     struct node *const lists[] = {&hub->worker_list,
                                   &hub->crowded,
                                   &hub->idle_clients,
@@ -36,7 +38,9 @@ init_state(struct hub *hub, const struct hub_options *options)
                                   &hub->sent,
                                   &hub->spare_tickets.list,
                                   &hub->spare_calls.list,
-                                  &hub->untrusted};
+                                  &hub->untrusted,
+                                  &hub->poison_list,
+                                  &hub->letters};
     memcpy(&hub->key, options->secret, sizeof hub->key);
     (void)snprintf(hub->name, sizeof hub->name, "%s", options->name);
     (void)snprintf(hub->version, sizeof hub->version, "%s", options->version);
@@ -53,6 +57,16 @@ init_state(struct hub *hub, const struct hub_options *options)
     hub->last_call = hub->last_process = (options->epoch & 0x1fff) << 40;
 }
 
+/* Limits that were not given. */
+static void
+default_limits(struct hub_options *o)
+{
+    o->calls_max = o->calls_max > 0 ? o->calls_max : WIRE_CALLS_MAX;
+    o->payload_bytes_max = o->payload_bytes_max > 0 ? o->payload_bytes_max : WIRE_PAYLOAD_BYTES_MAX;
+    o->client_calls_max = o->client_calls_max > 0 ? o->client_calls_max : WIRE_WINDOW;
+    o->client_bytes_max = o->client_bytes_max > 0 ? o->client_bytes_max : WIRE_CLIENT_BYTES_MAX;
+}
+
 struct hub *
 hub_new(const struct hub_options *options)
 {
@@ -61,6 +75,7 @@ hub_new(const struct hub_options *options)
         return NULL;
     }
     hub->options = *options;
+    default_limits(&hub->options);
     hub->born_ns = -1;
     if (options->token.len > 0) {
         hub->token = malloc(options->token.len);
@@ -97,6 +112,7 @@ hub_free(struct hub *hub)
         worker_free(hub, CONTAINER(n, struct worker, link));
     }
     effects_begin(hub);
+    poison_deinit(hub);
     tickets_deinit(hub);
     calls_deinit(hub);
     ring_deinit(&hub->ring);
@@ -126,6 +142,12 @@ expire(struct hub *hub, struct deadline *d)
         return;
     case DEADLINE_PEER:
         peer_expired(hub, CONTAINER(d, struct peer, deadline));
+        return;
+    case DEADLINE_LEASE:
+        lease_end(hub, CONTAINER(d, struct replica, lease_end), "not renewed");
+        return;
+    case DEADLINE_POISON:
+        poison_expired(hub);
         return;
     case DEADLINE_KINDS:
         break;
@@ -228,7 +250,7 @@ take(struct hub *hub, const struct hub_input *in)
         life_alive(hub, in);
         return;
     case HUB_IN_LOGS:
-        admin_logs(hub, in);
+        admin_logs_came(hub, in);
         return;
     case HUB_IN_STOP:
         stop(hub);
@@ -276,5 +298,9 @@ hub_counts(const struct hub *hub)
         .parked = hub->parked,
         .workers = table_count(&hub->workers),
         .payload_bytes = hub->payload_bytes,
+        .topics = table_count(&hub->ring.topics),
+        .filters = table_count(&hub->ring.filters),
+        .matches = hub->ring.matches,
+        .looks = hub->ring.looks,
     };
 }

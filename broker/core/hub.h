@@ -28,6 +28,9 @@ struct hub_options {
     uint64_t message_bytes; /* the limit told in WELCOME */
     int64_t drain_ms;       /* how long a replica that is to stop may go on with its calls */
     struct span token;      /* what a network peer must show in HELLO; empty: nobody may */
+    /* Limits; 0: the defaults of limits.def. */
+    uint64_t calls_max, payload_bytes_max;       /* in the hub at a time, kept outcomes included */
+    uint64_t client_calls_max, client_bytes_max; /* of one client; calls without an outcome */
 };
 
 enum hub_input_kind {
@@ -141,6 +144,9 @@ const struct worker_spec *hub_replica_spec(struct hub *hub, const char *replica)
 /* What the state holds, for tests and status. */
 struct hub_counts {
     size_t peers, clients, calls, unfinished, parked, workers, payload_bytes;
+    size_t topics, filters;
+    uint64_t matches,
+        looks; /* so far: filters compared with topics, events looked at for a FETCH */
 };
 struct hub_counts hub_counts(const struct hub *hub);
 

@@ -7,10 +7,16 @@
  * together no longer than WIRE_BATCH_US. */
 #include "broker/core/state.h"
 
-enum { BATCH_NS = WIRE_BATCH_US * 1000 };
+enum {
+    BATCH_NS = WIRE_BATCH_US * 1000,
+    SERVED_ENOUGH = 16, /* calls, before it is believed how long one takes on the average */
+    RETRY_MS = 1000,    /* when it is not known */
+    RETRY_MS_MIN = 10,
+    RETRY_MS_MAX = 5000,
+};
 
-static bool
-has_room(const struct replica *r)
+bool
+route_has_room(const struct replica *r)
 {
     return r->poll != NULL && r->poll_capacity > 0 &&
            (r->life == LIFE_READY || r->life == LIFE_BUSY);
@@ -25,7 +31,7 @@ least_busy(const struct worker *w, uint32_t *count)
     *count = 0;
     for (uint32_t i = 0; i < w->replica_count; i++) {
         struct replica *r = w->replicas[i];
-        if (!has_room(r)) {
+        if (!route_has_room(r) || r->holder != NULL) {
             continue;
         }
         ++*count;
@@ -35,6 +41,14 @@ least_busy(const struct worker *w, uint32_t *count)
         }
     }
     return best;
+}
+
+uint32_t
+route_room(const struct worker *w)
+{
+    uint32_t count;
+    (void)least_busy(w, &count); /* only how many */
+    return count;
 }
 
 bool
@@ -54,7 +68,8 @@ route_has_hope(const struct hub *hub, const struct worker *w, int64_t only)
 static void
 give(struct hub *hub, struct replica *r, struct call *call)
 {
-    call_unqueue(call);
+    queue_serve(call);
+    r->worker->queued--;
     call->state = CALL_GIVEN;
     call->replica = r;
     call->work = r->work;
@@ -65,16 +80,18 @@ give(struct hub *hub, struct replica *r, struct call *call)
     life_step(hub, r, LIFE_IN_GIVEN);
 }
 
-/* The next call for a replica: of its own queue and its worker's the one that came first. */
+/* The next call for a replica: of its own queue and its worker's the more urgent one, or the one
+ * that came first. */
 static struct call *
 next_for(const struct replica *r)
 {
-    struct call *own =
-        list_is_empty(&r->queue) ? NULL : CONTAINER(r->queue.next, struct call, queued);
-    struct node *any = &r->worker->queue;
-    struct call *shared = list_is_empty(any) ? NULL : CONTAINER(any->next, struct call, queued);
+    struct call *own = queue_first(&r->queue);
+    struct call *shared = r->holder == NULL ? queue_first(&r->worker->queue) : NULL;
     if (own == NULL || shared == NULL) {
         return own != NULL ? own : shared;
+    }
+    if (own->priority != shared->priority) {
+        return own->priority > shared->priority ? own : shared;
     }
     return own->number < shared->number ? own : shared;
 }
@@ -129,15 +146,15 @@ fill_replica(struct hub *hub, struct replica *r, uint64_t share)
 }
 
 static void
-pump(struct hub *hub, struct worker *w)
+give_out(struct hub *hub, struct worker *w)
 {
     for (uint32_t i = 0; i < w->replica_count && w->queued > 0; i++) {
         struct replica *r = w->replicas[i];
-        if (has_room(r) && !list_is_empty(&r->queue)) {
+        if (route_has_room(r) && r->queue.count > 0) {
             fill_replica(hub, r, UINT64_MAX);
         }
     }
-    while (!list_is_empty(&w->queue)) {
+    while (w->queue.count > 0) {
         uint32_t count;
         struct replica *r = least_busy(w, &count);
         if (r == NULL) {
@@ -145,6 +162,18 @@ pump(struct hub *hub, struct worker *w)
         }
         fill_replica(hub, r, (w->queued + count - 1) / count);
     }
+}
+
+static void
+pump(struct hub *hub, struct worker *w)
+{
+    uint32_t before;
+    lease_pump(hub, w);
+    do {
+        many_fill(hub, w);
+        before = w->queued;
+        give_out(hub, w);
+    } while (w->queued < before && !list_is_empty(&w->manys));
 }
 
 void
@@ -184,27 +213,108 @@ route_learn(struct hub *hub, const struct replica *r, const struct call *call)
     }
     const int64_t turns = call->place > r->capacity ? (int64_t)call->place : (int64_t)r->capacity;
     const int64_t took_ns = (hub->now_ns - call->given_ns) * (int64_t)r->capacity / turns + 1;
+    struct worker *w = r->worker;
+    w->service_ns = w->served == 0 ? took_ns : w->service_ns + (took_ns - w->service_ns) / 8;
+    w->served += w->served < SERVED_ENOUGH;
     m->run_ns = took_ns > m->run_ns ? took_ns : m->run_ns - (m->run_ns - took_ns) / 8;
 }
 
-void
-route_again(struct call *call)
+/* ---- where a call waits ---------------------------------------------------------------------- */
+
+/* Whether calls with a key may wait for this replica: it serves, or is about to, all who come. */
+static bool
+takes_keys(const struct replica *r)
+{
+    return r->wanted && r->holder == NULL &&
+           (r->life == LIFE_READY || r->life == LIFE_BUSY || r->life == LIFE_STARTING);
+}
+
+/* The replica of a key: the one with the highest hash of key and number, so that when one goes only
+ * its own keys move, and come back with it (rendezvous hashing of Thaler and Ravishankar). */
+static struct replica *
+replica_of_key(const struct hub *hub, const struct worker *w, uint64_t key_hash)
+{
+    struct replica *best = NULL;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < w->replica_count; i++) {
+        const uint64_t seed[2] = {key_hash, i};
+        const uint64_t score = siphash13(&hub->key, seed, sizeof seed);
+        if (takes_keys(w->replicas[i]) && (best == NULL || score > most)) {
+            best = w->replicas[i];
+            most = score;
+        }
+    }
+    return best;
+}
+
+static void
+wait_in_queue(struct hub *hub, struct call *call)
 {
     struct worker *w = call->worker;
-    struct node *queue = call->only < 0 ? &w->queue : &w->replicas[call->only]->queue;
-    struct node *at = queue->next;
-    while (at != queue && CONTAINER(at, struct call, queued)->number < call->number) {
-        at = at->next;
-    }
-    call->replica = NULL;
+    struct replica *own = call->only >= 0 ? w->replicas[call->only]
+                          : call->keyed   ? replica_of_key(hub, w, call->key_hash)
+                                          : NULL;
     call->state = CALL_QUEUED;
-    list_append(at, &call->queued);
-    w->queued++;
+    if (queue_add(own != NULL ? &own->queue : &w->queue, call)) {
+        w->queued++;
+        route_soon(hub, w);
+    } else {
+        call_fail(hub, call, WIRE_ERR_RESOURCE_EXHAUSTED, call_began(call),
+                  "the hub is out of memory");
+    }
+}
+
+void
+route_again(struct hub *hub, struct call *call)
+{
+    call->replica = NULL;
+    wait_in_queue(hub, call);
+}
+
+/* How long `count` calls take the replicas that serve all; 0 when it is not known. */
+static int64_t
+time_of(const struct worker *w, uint64_t count)
+{
+    uint64_t slots = 0;
+    for (uint32_t i = 0; i < w->replica_count; i++) {
+        const struct replica *r = w->replicas[i];
+        slots += life_serves(r->life) && r->holder == NULL ? r->capacity : 0;
+    }
+    return w->served < SERVED_ENOUGH || slots == 0
+               ? 0
+               : (int64_t)((uint64_t)w->service_ns * count / slots);
+}
+
+/* Its deadline will pass while it waits. */
+static bool
+is_too_late(const struct hub *hub, const struct worker *w, const struct call *call)
+{
+    const int64_t left_ns = call->deadline.at_ns - hub->now_ns;
+    return w->queue.count > 0 && call->only < 0 && time_of(w, w->queue.count) > left_ns &&
+           time_of(w, queue_ahead(&w->queue, call->client, call->priority)) > left_ns;
+}
+
+/* Why it cannot wait in the queue; NULL when it can. */
+static const char *
+queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
+{
+    struct worker *w = call->worker;
+    const struct replica *only = call->only >= 0 ? w->replicas[call->only] : NULL;
+    *code = WIRE_ERR_RESOURCE_EXHAUSTED;
+    /* Those that somebody is free for do not wait: they go when the turn ends. */
+    const uint32_t room = only != NULL ? route_has_room(only) : route_room(w);
+    if (w->queued >= (uint64_t)w->spec->queue_max + room && call->whole == NULL) {
+        hub_limit(hub, LIMIT_QUEUE, w, call->client);
+        return "too many calls wait for this worker";
+    }
+    *code = WIRE_ERR_DEADLINE_EXCEEDED;
+    return is_too_late(hub, w, call) ? "so many calls wait before it that its deadline would pass"
+                                     : NULL;
 }
 
 /* NULL when it can be served, else why not; *code says how. */
 static const char *
-refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
+refusal(struct hub *hub, const struct call *call, enum wire_error *code)
 {
     const struct worker *w = call->worker;
     *code = WIRE_ERR_NOT_FOUND;
@@ -221,34 +331,52 @@ refusal(const struct hub *hub, const struct call *call, enum wire_error *code)
     if (!route_has_hope(hub, w, call->only)) {
         return "no replica runs and none will start by itself (see prong status)";
     }
+    const struct client *holder = call->only >= 0 ? w->replicas[call->only]->holder : NULL;
+    if (holder != NULL && holder != call->client) {
+        return "the replica is leased to another client";
+    }
     *code = WIRE_ERR_UNIMPLEMENTED;
     if (w->methods_known && worker_method(w, call->method, call->method_len) == NULL) {
         return "the worker has no such method";
     }
-    *code = WIRE_ERR_RESOURCE_EXHAUSTED;
-    /* Those that somebody is free for do not wait: they go when the turn ends. */
-    uint32_t room = call->only >= 0 && has_room(w->replicas[call->only]);
-    if (call->only < 0) {
-        (void)least_busy(w, &room); /* only how many */
+    *code = WIRE_ERR_FAILED_PRECONDITION;
+    if (poison_is(hub, call)) {
+        return "two replicas died with this call, so it is refused for a while (prong dlq list)";
     }
-    return w->queued >= (uint64_t)w->spec->queue_max + room ? "too many calls wait for this worker"
-                                                            : NULL;
+    const char *never = nest_refusal(call);
+    return never != NULL ? never : queue_refusal(hub, call, code);
+}
+
+/* When it is worth trying again. */
+static uint64_t
+retry_ms(const struct worker *w)
+{
+    const int64_t ms = w != NULL ? time_of(w, w->queued) / 2 / NS_PER_MS : 0;
+    return ms == 0             ? RETRY_MS
+           : ms < RETRY_MS_MIN ? RETRY_MS_MIN
+           : ms > RETRY_MS_MAX ? RETRY_MS_MAX
+                               : (uint64_t)ms;
 }
 
 static void
 refuse(struct hub *hub, struct call *call, enum wire_error code, const char *text)
 {
-    struct buf *details = &hub->scratch;
-    buf_reset(details, SIZE_MAX);
+    struct buf details = {0};
     if (code == WIRE_ERR_RESOURCE_EXHAUSTED || code == WIRE_ERR_UNAVAILABLE) {
-        write_map(details, 1);
-        write_text(details, "retry_after_ms");
-        write_uint(details, 1000);
+        write_map(&details, 1);
+        write_text(&details, "retry_after_ms");
+        write_uint(&details, retry_ms(call->worker));
     }
-    const struct span told = details->failed ? (struct span){0} : buf_span(details);
-    call_failure(hub, call,
-                 &(struct failure){code, call->runs > 0 ? WIRE_BEGAN_MAYBE : WIRE_BEGAN_NO,
-                                   span_text(text), told});
+    const struct span told = details.failed ? (struct span){0} : buf_span(&details);
+    call_failure(hub, call, &(struct failure){code, call_began(call), span_text(text), told});
+    buf_deinit(&details);
+}
+
+/* What holds for the call: what its method allows and its caller does not forbid. */
+static void
+learn_policy(struct call *call, const struct method *method)
+{
+    call->policy = method->policy < call->policy_max ? method->policy : call->policy_max;
 }
 
 void
@@ -262,36 +390,60 @@ route_call(struct hub *hub, struct call *call)
         return;
     }
     if (w->methods_known) {
-        call->policy = worker_method(w, call->method, call->method_len)->policy;
+        learn_policy(call, worker_method(w, call->method, call->method_len));
     }
-    struct replica *only = call->only < 0 ? NULL : w->replicas[call->only];
-    list_append(only != NULL ? &only->queue : &w->queue, &call->queued);
-    w->queued++;
-    route_soon(hub, w);
+    if (call->policy == POLICY_SHARED && share_join(hub, call)) {
+        return;
+    }
+    wait_in_queue(hub, call);
+    if (call->policy == POLICY_SHARED && call->state == CALL_QUEUED) {
+        share_lead(hub, call);
+    }
 }
 
+/* ---- what has changed for those that wait ---------------------------------------------------- */
+
+struct sweep {
+    struct hub *hub;
+    struct worker *worker;
+    const struct replica *replica; /* whose queue it is, or NULL */
+};
+
 static void
-sweep_queue(struct hub *hub, const struct worker *w, struct node *queue)
+sweep_call(void *context, struct call *call)
 {
-    LIST_EACH(n, queue)
-    {
-        struct call *call = CONTAINER(n, struct call, queued);
-        const struct method *method = worker_method(w, call->method, call->method_len);
-        if (!route_has_hope(hub, w, call->only)) {
-            refuse(hub, call, WIRE_ERR_UNAVAILABLE, "the worker has stopped or failed");
-        } else if (w->methods_known && method == NULL) {
-            refuse(hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");
-        } else if (method != NULL && call->runs == 0) {
-            call->policy = method->policy; /* it may have come before the methods were told */
-        }
+    const struct sweep *s = context;
+    const struct replica *r = s->replica;
+    struct worker *w = s->worker;
+    const struct method *method = worker_method(w, call->method, call->method_len);
+    if (!route_has_hope(s->hub, w, call->only)) {
+        refuse(s->hub, call, WIRE_ERR_UNAVAILABLE, "the worker has stopped or failed");
+    } else if (w->methods_known && method == NULL) {
+        refuse(s->hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");
+    } else if (r != NULL && call->only >= 0 && r->holder != NULL && r->holder != call->client) {
+        refuse(s->hub, call, WIRE_ERR_UNAVAILABLE, "the replica is leased to another client");
+    } else if (r != NULL && call->only < 0 && !takes_keys(r)) {
+        call_unqueue(call);
+        wait_in_queue(s->hub, call);
+    } else if (method != NULL && call->runs == 0) {
+        learn_policy(call, method); /* it may have come before the methods were told */
     }
 }
 
 void
 route_sweep(struct hub *hub, struct worker *w)
 {
-    sweep_queue(hub, w, &w->queue);
+    struct sweep s = {hub, w, NULL};
+    queue_each(&w->queue, sweep_call, &s);
     for (uint32_t i = 0; i < w->replica_count; i++) {
-        sweep_queue(hub, w, &w->replicas[i]->queue);
+        s.replica = w->replicas[i];
+        queue_each(&w->replicas[i]->queue, sweep_call, &s);
+    }
+    LIST_EACH(n, &w->leases)
+    {
+        struct call *call = CONTAINER(n, struct call, queued);
+        if (!route_has_hope(hub, w, call->lease_only)) {
+            refuse(hub, call, WIRE_ERR_UNAVAILABLE, "the worker has stopped or failed");
+        }
     }
 }

@@ -122,7 +122,7 @@ reconcile(struct hub *hub, struct replica *r, const struct field *about)
             continue;
         }
         call->runs--;
-        route_again(call);
+        route_again(hub, call);
     }
 }
 
@@ -305,6 +305,22 @@ report_error(struct hub *hub, struct call *call, struct span payload)
         &(struct failure){(enum wire_error)f.code, (enum wire_began)began, f.message, f.details});
 }
 
+/* Items of a call that goes on; false when they are none. */
+static bool
+take_items(struct hub *hub, struct replica *r, struct call *call, struct span payload)
+{
+    if (call->state == CALL_DONE) {
+        return true; /* nobody wants them any more */
+    }
+    if (call->client->nameless) {
+        call_fail(hub, call, WIRE_ERR_FAILED_PRECONDITION, WIRE_BEGAN_YES,
+                  "the method yields items, and who gives no client id cannot ask for them");
+        serve_command(hub, r, "cancel", call->number);
+        return true;
+    }
+    return items_take(hub, call, payload);
+}
+
 static void
 report_item(struct hub *hub, struct replica *r, struct call *call, const struct record *item)
 {
@@ -312,6 +328,9 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
     const uint64_t kind = RECORD_FIELD(item, REPORT_ITEM, KIND)->item.uint;
     if (kind == WIRE_REPORT_PROGRESS) {
         call_progress(hub, call, payload);
+        return;
+    }
+    if (kind == WIRE_REPORT_PARTIAL && take_items(hub, r, call, payload)) {
         return;
     }
     list_remove(&call->running);
@@ -322,6 +341,7 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
     call->ran_process = r->process;
     switch ((enum wire_report_kind)kind) {
     case WIRE_REPORT_RESULT:
+        poison_clear(hub, call);
         call_result(hub, call, payload);
         break;
     case WIRE_REPORT_ERROR:
@@ -329,17 +349,45 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
         break;
     case WIRE_REPORT_PARTIAL:
     case WIRE_REPORT_PROGRESS:
-        call_fail(hub, call, WIRE_ERR_UNIMPLEMENTED, WIRE_BEGAN_YES,
-                  "this hub does not take results in parts");
+        call_fail(hub, call, WIRE_ERR_INTERNAL, WIRE_BEGAN_YES,
+                  "the worker reported items that are not [number of the first, [items]], or left "
+                  "some out");
         break;
     }
     call_settle(hub, call);
 }
 
+/* Take what is reported. The calls that the hub does not know, for ACK; a call whose items fill the
+ * room there is, or NULL. */
+static struct call *
+report_items(struct hub *hub, struct replica *r, const struct field *items, struct buf *forget,
+             uint32_t *count)
+{
+    struct span inside = items->inside;
+    struct call *full = NULL;
+    struct record item;
+    while (record_item(&inside, WIRE_REC_REPORT_ITEM, &item)) {
+        const uint64_t number = RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint;
+        struct call *call = call_by_number(hub, number);
+        if (call != NULL && call->replica == r) {
+            const bool ends =
+                RECORD_FIELD(&item, REPORT_ITEM, KIND)->item.uint <= WIRE_REPORT_ERROR;
+            if (ends && inside.len == 0) {
+                route_learn(hub, r, call); /* the last one: together they took so long */
+            }
+            report_item(hub, r, call, &item);
+            full = !ends && call->state != CALL_DONE && !items_have_room(hub, call) ? call : full;
+        } else if (call == NULL) {
+            write_uint(forget, number);
+            ++*count;
+        }
+    }
+    return full;
+}
+
 void
 serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
 {
-    const struct field *items = RECORD_FIELD(rec, REPORT, ITEMS);
     struct replica *r = replica_find(hub, &RECORD_FIELD(rec, REPORT, REPLICA)->target);
     const bool current =
         r != NULL && r->session != 0 && r->session == RECORD_FIELD(rec, REPORT, SESSION)->item.uint;
@@ -349,33 +397,21 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
     }
     struct buf forget = {0};
     uint32_t count = 0;
-    struct span inside = items->inside;
-    struct record item;
-    while (record_item(&inside, WIRE_REC_REPORT_ITEM, &item)) {
-        const uint64_t number = RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint;
-        struct call *call = call_by_number(hub, number);
-        if (call != NULL && call->replica == r) {
-            if (inside.len == 0) {
-                route_learn(hub, r, call); /* the last one: together they took so long */
-            }
-            report_item(hub, r, call, &item);
-        } else if (call == NULL) {
-            write_uint(&forget, number);
-            count++;
-        }
-    }
+    struct call *full = report_items(hub, r, RECORD_FIELD(rec, REPORT, ITEMS), &forget, &count);
     if (r->running_count == 0) {
         life_step(hub, r, LIFE_IN_IDLE);
     }
-    if (current) {
+    if (!current) {
+        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
+    } else if (full != NULL && full->state != CALL_DONE) {
+        items_park(hub, full, slot);
+    } else {
         struct buf *b = slot_begin(slot);
         write_op(b, WIRE_ACK);
         write_array(b, forget.failed ? 0 : count);
         buf_put(b, buf_span(&forget).data, forget.failed ? 0 : buf_span(&forget).len);
         write_uint(b, 0);
         slot_end(hub, slot);
-    } else {
-        slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
     }
     buf_deinit(&forget);
 }

@@ -7,6 +7,7 @@
 #define PRONG_CORE_STATE_H
 
 #include "broker/core/deadline.h"
+#include "broker/core/events.h"
 #include "broker/core/hub.h"
 #include "broker/core/list.h"
 #include "broker/core/siphash.h"
@@ -37,26 +38,6 @@ enum { SPARE_BYTES = 1024 };
 struct spares {
     struct node list;
     size_t count;
-};
-
-/* ---- events (ring.c) --------------------------------------------------------------------------
- */
-
-/* Numbers first..next-1 are in the ring. */
-struct ring {
-    uint8_t *bytes;
-    size_t size;
-    size_t head, tail; /* where the next event goes; where the oldest stands */
-    size_t end;        /* bytes before the wrap, when head has wrapped and tail has not */
-    size_t *offsets;   /* of event n at n % offsets_cap */
-    size_t offsets_cap;
-    uint64_t first, next;
-    struct table topics; /* newest event of each topic */
-};
-
-struct event_view {
-    uint64_t number, time_us;
-    struct span topic, source, payload;
 };
 
 /* ---- one request message and its parts (ticket.c) -------------------------------------------- */
@@ -94,15 +75,6 @@ struct ticket {
     struct slot few[2]; /* the usual case needs no memory of its own */
 };
 
-struct fetch {
-    uint64_t from; /* next number to look at */
-    uint64_t lost;
-    uint64_t items_max, bytes_max;
-    uint32_t filter_count;
-    struct span filters[WIRE_FILTERS_MAX]; /* into text */
-    uint8_t text[];
-};
-
 /* ---- connections and clients (peer.c, client.c) ---------------------------------------------- */
 
 struct peer {
@@ -122,6 +94,25 @@ struct peer {
     struct client *clients[WIRE_PEER_CLIENTS_MAX]; /* that spoke through it, newest first */
 };
 
+/* ---- queues (queue.c) -------------------------------------------------------------------------
+ */
+
+/* Calls of one client and priority that wait for one worker or replica. */
+struct line {
+    struct node link;      /* in queue->lanes[priority] while it has calls */
+    struct node calls;     /* the oldest first */
+    struct node of_client; /* in client->lines, or in no list when it stands in the client itself */
+    struct queue *queue;   /* NULL: not in use */
+    uint32_t count;
+    uint8_t priority;
+};
+
+struct queue {
+    struct node lanes[WIRE_PRIORITY_MAX + 1]; /* lines, the one whose turn it is first */
+    uint32_t count;
+    uint16_t used; /* bit p: lanes[p] is not empty */
+};
+
 /* Who calls: 16 bytes that a program chose, or a process that gave none. */
 struct client {
     struct table_entry entry; /* by key, in hub->clients */
@@ -136,8 +127,14 @@ struct client {
         forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
     uint64_t emit_seq, emit_number;       /* newest event it published */
     uint64_t emit_seen[WIRE_WINDOW / 64]; /* bit n: so did emit_seq - n */
-    struct node calls;                    /* all of its calls, oldest first */
-    uint32_t call_count, unfinished;
+    struct node calls;                    /* oldest first, without those in the background: */
+    struct node background;
+    struct node released; /* parts that nobody needs any more, still with their replicas */
+    uint32_t call_count, unfinished, background_count;
+    size_t payload_bytes;     /* of all of them */
+    struct line line;         /* where its calls wait; */
+    struct node lines;        /* more of them when they wait in several places */
+    uint32_t leases;          /* replicas that it holds or waits for */
     struct deadline deadline; /* when it counts as away, then when it is forgotten */
     bool away;
     char source[WIRE_NAME_BYTES_MAX + 16]; /* the replica that it is, "" for any other program */
@@ -149,7 +146,39 @@ struct client {
 /* ---- calls (call.c) ---------------------------------------------------------------------------
  */
 
-enum call_state { CALL_QUEUED, CALL_GIVEN, CALL_DONE };
+/* WHOLE: its parts are queued and given (many.c). FOLLOWS: it waits for the outcome of an equal
+ * call (share.c). */
+enum call_state { CALL_QUEUED, CALL_GIVEN, CALL_WHOLE, CALL_FOLLOWS, CALL_DONE };
+enum call_policy { POLICY_ONCE, POLICY_IDEMPOTENT, POLICY_SHARED };
+enum call_map { MAP_NOT, MAP_ORDERED, MAP_COMPLETED };
+
+/* What equal calls find a call by that they may follow (share.c). */
+struct share {
+    struct table_entry entry; /* by print, in hub->shared */
+    uint64_t print;           /* keyed hash of worker, method and arguments */
+    struct call *call;
+    struct node followers; /* calls */
+};
+
+/* Items of an outcome in pieces that the caller has not said it received (items.c). */
+struct items {
+    struct buf bytes;    /* encoded, in a row */
+    uint64_t first, end; /* their numbers */
+    struct node reports; /* slots of REPORTs that wait until there is room */
+};
+
+/* One CALL that is many: a call for each set of arguments or for each replica (many.c). */
+struct many {
+    struct call *call;     /* the whole */
+    struct node link;      /* in worker->manys while there are parts to be made */
+    struct node parts;     /* that are not told yet */
+    uint32_t total, next;  /* how many there are, and which is made next */
+    uint32_t open;         /* made and not ended */
+    uint32_t told, failed; /* ended and told; of those with an error */
+    size_t at;             /* of the next set in the arguments */
+    bool ordered, began;   /* in the order of their numbers; one of them may have begun */
+    bool each;             /* replica, or argument set */
+};
 
 struct call {
     struct table_entry entry; /* by {client, key}, in hub->calls */
@@ -160,19 +189,36 @@ struct call {
     uint64_t number;              /* between hub and worker */
     uint64_t seq;                 /* as the peer said it */
     struct client *client;
-    struct node of_client; /* in client->calls */
-    struct node queued;    /* in worker->queue or replica->queue; when done, in hub->finished */
+    struct node of_client; /* in client->calls; of a part in its whole's parts */
+    struct node queued;    /* in its line; when done, in hub->finished */
+    struct line *line;     /* where it waits, or NULL */
     struct node running;   /* in replica->running */
     struct node waiters;   /* slots */
     enum call_state state;
     bool emitted; /* not a call but an EMIT without a client id, kept to know its repeat */
-    bool wants_progress, progress_new, acked;
-    uint8_t policy, runs; /* how often it was given out */
-    int64_t given_ns;     /* when it was given out, and as the how manieth of its replica: */
+    bool wants_progress, progress_new, acked, background, keyed;
+    uint8_t policy, policy_max; /* what holds for it; what its caller allows */
+    uint8_t runs;               /* how often it was given out */
+    uint8_t priority, map;
+    int64_t given_ns; /* when it was given out, and as the how manieth of its replica: */
     uint32_t place;
     struct worker *worker; /* NULL for the hub's own methods */
     int64_t only;          /* replica asked for, -1 for any */
+    uint64_t key_hash;     /* when keyed */
     struct replica *replica;
+    struct items *items;  /* NULL until there are some */
+    struct many *many;    /* NULL when it is one call */
+    struct call *whole;   /* of which it is a part, or NULL */
+    uint32_t part;        /* its number there */
+    uint32_t lease_ms;    /* it asks for a replica, not for a method, when not 0; */
+    int32_t lease_only;   /* for this one, or -1 for any */
+    struct node inner;    /* calls that were made inside it */
+    struct node outer;    /* in the inner list of the call inside which it was made */
+    struct call *parent;  /* that one, NULL when there is none */
+    struct share *share;  /* when equal calls may follow it, else NULL */
+    struct call *leader;  /* that it follows, or NULL */
+    struct node follows;  /* in the leader's list */
+    bool maybe;           /* one that it followed may have begun */
     uint64_t work;        /* number of the WORK that gave it out */
     uint64_t ran_process; /* who reported the outcome and keeps it until we say it may forget */
     struct deadline deadline;
@@ -200,12 +246,12 @@ struct method {
     uint8_t policy; /* enum call_policy */
     int64_t run_ns; /* how long it takes, rather too long than too short; 0: not known yet */
 };
-enum call_policy { POLICY_ONCE, POLICY_IDEMPOTENT, POLICY_SHARED };
 
 struct replica {
     struct worker *worker;
     uint32_t index;
     enum life life;
+    char asked[2 * WIRE_NAME_BYTES_MAX]; /* who changed that last, "" for the hub itself */
     bool wanted;      /* it is to run: told by start and stop, not by what happens to it */
     bool killed;      /* SIGKILL was sent */
     bool overdue;     /* it was killed because it did not get ready in time */
@@ -227,7 +273,10 @@ struct replica {
     uint64_t capacity;
     struct node running; /* calls given and not reported */
     uint32_t running_count;
-    struct node queue;           /* calls for this replica alone */
+    struct queue queue;    /* calls for this replica alone */
+    struct client *holder; /* who has leased it, or waits until it is idle */
+    struct call *lease;    /* that waits for it to be idle, NULL when it has been granted */
+    struct deadline lease_end;
     struct slot *poll, *control; /* parked, or NULL */
     uint64_t poll_capacity;
     uint64_t calls_done;
@@ -245,8 +294,13 @@ struct worker {
     struct worker_spec *spec;
     struct replica **replicas;
     uint32_t replica_count; /* those above spec->replicas are on their way out */
-    struct node queue;
-    uint32_t queued; /* here and in the replicas' own queues */
+    struct queue queue;
+    uint32_t queued;    /* here and in the replicas' own queues */
+    struct node manys;  /* calls that have parts to be made */
+    struct node leases; /* calls that wait for a replica of their own */
+    int64_t service_ns; /* how long a call takes on the average; 0: not known yet */
+    uint32_t served;    /* of how many calls that was learned, no more than matters */
+    bool full;          /* the last call found no room, and that was told */
     bool methods_known;
     struct method *methods;
     uint32_t method_count;
@@ -257,6 +311,16 @@ struct worker {
 /* ---- the hub ----------------------------------------------------------------------------------
  */
 
+/* What is told as hub.limit when it is reached, at most once a second each. */
+enum hub_limit {
+    LIMIT_QUEUE,
+    LIMIT_CLIENT_CALLS,
+    LIMIT_CLIENT_BYTES,
+    LIMIT_CALLS,
+    LIMIT_BYTES,
+    LIMIT_COUNT,
+};
+
 struct hub {
     struct hub_options options;
     char name[65], version[65];
@@ -266,7 +330,7 @@ struct hub {
     int64_t now_ns, born_ns;
     uint64_t wall_us;
     uint64_t history;
-    struct table peers, clients, calls, numbers, workers, processes;
+    struct table peers, clients, calls, numbers, workers, processes, shared, poisons;
     struct node worker_list, idle_clients, fetches, due;
     struct node crowded;   /* workers to be looked at when the turn ends */
     struct node untrusted; /* peers, the oldest first */
@@ -277,6 +341,13 @@ struct hub {
     struct ring ring;
     uint64_t last_call, last_process, last_client;
     size_t call_count, unfinished, payload_bytes, parked, fetch_count, untrusted_count;
+    struct node poison_list; /* the one whose time is over first stands first */
+    struct deadline poison_end;
+    struct node letters; /* dead ones, the oldest first */
+    uint32_t letter_count;
+    uint64_t last_letter;
+    const char *asker; /* who asks for what is being changed, NULL for nobody */
+    int64_t limit_told_ns[LIMIT_COUNT];
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch; /* for what is built and copied within one step */
     struct hub_effect *effects;
@@ -315,6 +386,8 @@ void slot_payload(struct slot *slot, struct span payload);
 void slot_end(struct hub *hub, struct slot *slot);
 void slot_park(struct hub *hub, struct slot *slot, struct node *list);
 void slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
+/* RESOURCE_EXHAUSTED, with the advice to try again. */
+void slot_refuse_later(struct hub *hub, struct slot *slot, const char *text);
 /* The same where nobody can say any more whether the method began. */
 void slot_doubt(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
 void ticket_expired(struct hub *hub, struct ticket *ticket);
@@ -350,14 +423,116 @@ void client_forget(struct call *call);
 /* Room in the window of one that never acknowledges: its oldest outcomes are forgotten. */
 void client_trim(struct hub *hub, struct client *client);
 
+/* queue.c */
+void queue_init(struct queue *queue);
+/* false when memory is out. */
+bool queue_add(struct queue *queue, struct call *call);
+/* Out of where it waits; one that waits nowhere stays as it is. */
+void queue_remove(struct call *call);
+/* The same because it is given: then it is the turn of the next client. */
+void queue_serve(struct call *call);
+struct call *queue_first(const struct queue *queue);
+/* How many would at least be given before one more call of this client. */
+uint64_t queue_ahead(const struct queue *queue, const struct client *client, uint8_t priority);
+/* Visit all; the visited one may leave the queue, others of its client may only come. */
+void queue_each(struct queue *queue, void (*visit)(void *context, struct call *call),
+                void *context);
+
+/* admit.c: what clients ask */
+void call_take(struct hub *hub, struct slot *slot, const struct record *r);
+void call_wait(struct hub *hub, struct slot *slot, const struct record *r);
+void call_cancel(struct hub *hub, struct slot *slot, const struct record *r);
+/* Tell that a limit was reached, and by whom. */
+void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
+               const struct client *client);
+
+/* items.c: outcomes in pieces */
+bool items_wait(const struct call *call); /* there are some to be fetched before the outcome */
+/* A PARTIAL with what there is, or with the progress alone. */
+void items_tell(struct hub *hub, struct slot *slot, struct call *call);
+/* What a worker reports: [first, [items]]. false when that is not what it is. */
+bool items_take(struct hub *hub, struct call *call, struct span payload);
+bool items_add(struct hub *hub, struct call *call, struct span item);
+bool items_have_room(const struct hub *hub, const struct call *call);
+/* The REPORT is answered when there is room. */
+void items_park(struct hub *hub, struct call *call, struct slot *report);
+/* The caller has all items below this number. */
+void items_received(struct hub *hub, struct call *call, uint64_t number);
+void items_end(struct hub *hub, struct call *call); /* no more will come */
+void items_free(struct hub *hub, struct call *call);
+
+/* many.c: one CALL that is many */
+/* Its arguments are sets of arguments, or it is for each replica. Queue its parts little by little,
+ * or end it. */
+void many_begin(struct hub *hub, struct call *call, bool each);
+void many_fill(struct hub *hub, struct worker *worker); /* as many parts as may wait now */
+void many_part_done(struct hub *hub, struct call *part);
+void many_end(struct hub *hub, struct call *whole); /* it has ended: so do its parts */
+void many_free(struct hub *hub, struct call *whole);
+
+/* share.c: equal calls that are answered by one run */
+/* Keyed hash of worker, method and arguments. */
+uint64_t call_print(const struct hub *hub, const struct call *call);
+bool share_join(struct hub *hub, struct call *call); /* it follows another one now */
+void share_lead(struct hub *hub, struct call *call); /* equal ones may follow it */
+/* The call has its outcome: so have its followers, or they go their own way. */
+void share_done(struct hub *hub, struct call *call);
+void share_leave(struct hub *hub, struct call *call);
+
+/* nest.c: calls inside calls */
+/* Put it inside its parent: its deadline is not later. NULL, or why it cannot be. */
+const char *nest_enter(struct hub *hub, struct call *call, uint64_t parent, enum wire_error *code);
+/* NULL, or why its parents keep it from ever beginning. */
+const char *nest_refusal(const struct call *call);
+/* The call has ended; what was made inside it ends with it when nobody needs it any more. */
+void nest_leave(struct hub *hub, struct call *call, bool cancels);
+/* It is to run again: what its first run had asked for is not needed. */
+void nest_again(struct hub *hub, struct call *call);
+
+/* lease.c: replicas that serve one client */
+/* `only`: the replica that is wanted, or -1 for any. */
+void lease_ask(struct hub *hub, struct call *call, struct worker *worker, int64_t only,
+               uint64_t ttl_ms);
+void lease_pump(struct hub *hub, struct worker *worker);
+/* NULL, or why this client cannot renew or release it. */
+const char *lease_renew(struct hub *hub, struct replica *replica, const struct client *client,
+                        uint64_t ttl_ms);
+const char *lease_release(struct hub *hub, struct replica *replica, const struct client *client);
+void lease_end(struct hub *hub, struct replica *replica, const char *why);
+void lease_leave(struct hub *hub, struct client *client); /* it is gone */
+void lease_lost(struct hub *hub, struct call *call);      /* a call that waited for one has ended */
+
+/* poison.c: calls that kill, and the list of dead letters */
+/* A replica died by itself with what it had been given. */
+void poison_blame(struct hub *hub, struct replica *replica);
+bool poison_is(struct hub *hub, const struct call *call);
+/* An equal call did what it should. */
+void poison_clear(struct hub *hub, const struct call *call);
+void poison_expired(struct hub *hub);
+void poison_deinit(struct hub *hub);
+struct letter {
+    struct node link; /* in hub->letters */
+    uint64_t id, time_us, print;
+    uint32_t deaths;
+    char worker[WIRE_NAME_BYTES_MAX + 1], method[WIRE_NAME_BYTES_MAX + 1];
+    char who[2 * WIRE_NAME_BYTES_MAX], reason[96];
+    struct buf args; /* empty when they were too long to be kept */
+};
+struct letter *letter_find(struct hub *hub, uint64_t id);
+void letter_drop(struct hub *hub, struct letter *letter);
+/* Equal calls may run again. */
+void letter_pardon(struct hub *hub, const struct letter *letter);
+
 /* call.c */
 void calls_settle(struct hub *hub);
 void calls_begin(struct hub *hub);  /* what effects pointed to is free now */
 void calls_deinit(struct hub *hub); /* the spare ones */
-void call_take(struct hub *hub, struct slot *slot, const struct record *r);
-void call_wait(struct hub *hub, struct slot *slot, const struct record *r);
-void call_cancel(struct hub *hub, struct slot *slot, const struct record *r);
 struct call *call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key);
+/* A part of a whole: `part` is its number. NULL when memory is out. */
+struct call *call_part(struct hub *hub, struct call *whole, uint32_t part);
+void call_charge(struct hub *hub, struct call *call); /* count its bytes anew */
+/* Whether it may have begun; NO is certain. */
+enum wire_began call_began(const struct call *call);
 struct call *call_by_number(struct hub *hub, uint64_t number);
 struct call *call_find(struct hub *hub, struct client *client, uint64_t key);
 /* The one outcome. Later ones are ignored. */
@@ -384,7 +559,10 @@ void slot_answer_call(struct hub *hub, struct slot *slot, struct call *call);
 void route_call(struct hub *hub, struct call *call);
 /* A call that was given to a replica and is to be given again: back into the queue, before those
  * that came after it. */
-void route_again(struct call *call);
+void route_again(struct hub *hub, struct call *call);
+/* How many replicas have room for a call of anybody. */
+uint32_t route_room(const struct worker *worker);
+bool route_has_room(const struct replica *replica);
 /* There may be a call and room for it: give out what can be when the turn ends. */
 void route_soon(struct hub *hub, struct worker *worker);
 /* The turn ends: give waiting calls to replicas that have room. */
@@ -443,24 +621,8 @@ void life_alive(struct hub *hub, const struct hub_input *in);
  * policy allows that. */
 void life_end_calls(struct hub *hub, struct replica *replica, const char *why, bool died);
 
-/* ring.c, fetch.c */
-bool ring_init(struct ring *ring, size_t bytes);
-void ring_deinit(struct ring *ring);
-/* The event's number, 0 when memory was out or it is larger than half the ring. */
-uint64_t ring_add(struct hub *hub, const struct event_view *event);
-bool ring_get(const struct ring *ring, uint64_t number, struct event_view *out);
-/* Numbers of the newest events of matching topics, in order; their count. */
-size_t ring_last(const struct ring *ring, const struct span *filters, size_t filter_count,
-                 uint64_t *numbers, size_t max);
-void fetch_take(struct hub *hub, struct slot *slot, const struct record *r);
-void fetch_pump(struct hub *hub);
-void fetch_answer_empty(struct hub *hub, struct slot *slot);
-void emit_take(struct hub *hub, struct slot *slot, const struct record *r);
-/* An event of the hub itself; the payload is built in hub->scratch by the caller. */
-void hub_event(struct hub *hub, const char *topic, struct span payload);
-
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
-void admin_logs(struct hub *hub, const struct hub_input *in);
+void admin_logs_came(struct hub *hub, const struct hub_input *in);
 
 #endif

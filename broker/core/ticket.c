@@ -44,7 +44,7 @@ static const struct request_row requests[WIRE_REC_COUNT] = {
     [WIRE_REC_PING] = {.take = ping_take, .open = true, .spare = true},
     [WIRE_REC_ATTACH] = {.take = serve_attach, .spare = true},
     [WIRE_REC_POLL] = {.take = serve_poll, .parks = true, .spare = true},
-    [WIRE_REC_REPORT] = {.take = serve_report, .waits = true, .spare = true},
+    [WIRE_REC_REPORT] = {.take = serve_report, .waits = true, .parks = true, .spare = true},
     [WIRE_REC_CONTROL] = {.take = serve_control, .parks = true, .spare = true},
 };
 
@@ -256,7 +256,7 @@ unpark(struct hub *hub, struct slot *slot)
     if (slot->replica != NULL && slot->replica->control == slot) {
         slot->replica->control = NULL;
     }
-    free(slot->fetch);
+    fetch_free(hub, slot->fetch);
     slot->fetch = NULL;
 }
 
@@ -295,6 +295,19 @@ void
 slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text)
 {
     fail(hub, slot, &(struct write_error){slot->seq, code, WIRE_BEGAN_NO, span_text(text), {0}});
+}
+
+void
+slot_refuse_later(struct hub *hub, struct slot *slot, const char *text)
+{
+    static const uint8_t retry[] =
+        "\x81\xaeretry_after_ms\xcd\x03\xe8"; /* {retry_after_ms: 1000} */
+    fail(hub, slot,
+         &(struct write_error){slot->seq,
+                               WIRE_ERR_RESOURCE_EXHAUSTED,
+                               WIRE_BEGAN_NO,
+                               span_text(text),
+                               {retry, sizeof retry - 1}});
 }
 
 void

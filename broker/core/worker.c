@@ -62,6 +62,7 @@ replica_free(struct hub *hub, struct replica *r)
 {
     serve_detach(hub, r);
     deadline_clear(&hub->deadlines, &r->deadline);
+    deadline_clear(&hub->deadlines, &r->lease_end);
     table_remove(&hub->processes, &r->by_process);
     buf_deinit(&r->commands);
     free(r->deaths);
@@ -83,7 +84,7 @@ replica_new(struct worker *w, uint32_t index)
     r->worker = w;
     r->index = index;
     list_init(&r->running);
-    list_init(&r->queue);
+    queue_init(&r->queue);
     return r;
 }
 
@@ -133,7 +134,9 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
     }
     list_init(&w->link);
     list_init(&w->crowd);
-    list_init(&w->queue);
+    queue_init(&w->queue);
+    list_init(&w->manys);
+    list_init(&w->leases);
     w->spec = spec_copy(spec);
     if (w->spec == NULL ||
         !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||

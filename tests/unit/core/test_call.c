@@ -247,7 +247,9 @@ static const struct outcome outcomes[] = {
     {1, "[3,2,7,null]",
      "ERROR 1 13 2 'the worker reported an error that is not [code, began, message, "
      "details]' null"},
-    {2, "[1,2]", "ERROR 1 12 2 'this hub does not take results in parts' null"},
+    {2, "[1,2]",
+     "ERROR 1 13 2 'the worker reported items that are not [number of the first, [items]], or left "
+     "some out' null"},
 };
 
 Test(call, results_and_errors_of_the_worker_are_passed_on)

@@ -397,7 +397,7 @@ Test(clients, the_hub_takes_no_more_calls_than_its_limit)
     }
     cr_assert(hub_counts(w.hub).unfinished == WIRE_CALLS_MAX, "%zu", hub_counts(w.hub).unfinished);
     const uint64_t r = call(&w, 1, 0);
-    cr_assert(world_says(&w, r, "ERROR 1 8 0 'the hub has too many calls'"), "%s",
+    cr_assert(world_says(&w, r, "ERROR 1 8 0 'the hub has too many calls (hub: calls_max)'"), "%s",
               world_text(&w, r));
     buf_deinit(&b);
     world_deinit(&w);
@@ -412,7 +412,7 @@ Test(clients, the_hub_holds_no_more_bytes_than_its_limit)
     begin(&w);
     for (unsigned i = 1; i <= 12 && world_outcome(&w, r, NULL) != WIRE_ERR_RESOURCE_EXHAUSTED;
          i++) {
-        r = world_say(&w, ONE, "[2,b'" ID "',%u,0,'echo','echo',5000,null,[<%u>]]", i,
+        r = world_say(&w, ONE, "[2,b'client number%3x',1,0,'echo','echo',5000,null,[<%u>]]", i,
                       (unsigned)BYTES);
         taken += world_outcome(&w, r, NULL) == -1;
     }
@@ -422,6 +422,21 @@ Test(clients, the_hub_holds_no_more_bytes_than_its_limit)
     world_pass_ms(&w, 5000);
     cr_assert(hub_counts(w.hub).payload_bytes < 100000, "arguments go with the outcome: %zu bytes",
               hub_counts(w.hub).payload_bytes);
+    world_deinit(&w);
+}
+
+Test(clients, one_client_holds_no_more_bytes_than_its_limit)
+{
+    enum { BYTES = 34000000 };
+    struct world w;
+    begin(&w);
+    (void)world_say(&w, ONE, "[2,b'" ID "',1,0,'echo','echo',5000,null,[<%u>]]", (unsigned)BYTES);
+    const uint64_t r =
+        world_say(&w, ONE, "[2,b'" ID "',2,0,'echo','echo',5000,null,[<%u>]]", (unsigned)BYTES);
+    const uint64_t other = world_say(
+        &w, ONE, "[2,b'another client..',1,0,'echo','echo',5000,null,[<%u>]]", (unsigned)BYTES);
+    cr_assert(world_says(&w, r, "of this client (hub: client_bytes)'"), "%s", world_text(&w, r));
+    cr_assert(world_outcome(&w, other, NULL) == -1, "%s", world_text(&w, other));
     world_deinit(&w);
 }
 

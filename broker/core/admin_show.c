@@ -1,0 +1,223 @@
+/* What the hub tells of itself: status, descriptions, logs, dead letters. */
+#include "broker/core/admin.h"
+
+enum { LOG_LINES = 20, LOG_LINES_MAX = 1000 };
+
+static void
+write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
+{
+    char name[WIRE_NAME_BYTES_MAX + 16];
+    const int64_t since = r->pid > 0 ? (hub->now_ns - r->started_ns) / NS_PER_MS : 0;
+    replica_name(r, name);
+    write_map(b, 9);
+    write_text(b, "replica");
+    write_text(b, name);
+    write_text(b, "state");
+    write_text(b, life_text(r->life));
+    write_text(b, "pid");
+    write_uint(b, r->pid > 0 ? (uint64_t)r->pid : 0);
+    write_text(b, "uptime_ms");
+    write_uint(b, (uint64_t)since);
+    write_text(b, "incarnation");
+    write_uint(b, r->incarnation);
+    write_text(b, "restarts");
+    write_uint(b, r->restarts);
+    write_text(b, "running");
+    write_uint(b, r->running_count);
+    write_text(b, "calls");
+    write_uint(b, r->calls_done);
+    write_text(b, "reason");
+    write_text(b, r->last_reason);
+}
+
+static void
+write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
+{
+    write_map(b, 5);
+    write_text(b, "autostart");
+    write_bool(b, w->spec->autostart);
+    write_text(b, "queued");
+    write_uint(b, w->queued);
+    write_text(b, "calls");
+    write_uint(b, w->calls_total);
+    write_text(b, "errors");
+    write_uint(b, w->errors_total);
+    write_text(b, "replicas");
+    write_array(b, w->replica_count);
+    for (uint32_t i = 0; i < w->replica_count; i++) {
+        write_replica(hub, b, w->replicas[i]);
+    }
+}
+
+static void
+write_hub(const struct hub *hub, struct buf *b)
+{
+    write_map(b, 9);
+    write_text(b, "name");
+    write_text(b, hub->name);
+    write_text(b, "version");
+    write_text(b, hub->version);
+    write_text(b, "epoch");
+    write_uint(b, hub->options.epoch);
+    write_text(b, "uptime_ms");
+    write_uint(b, (uint64_t)((hub->now_ns - hub->born_ns) / NS_PER_MS));
+    write_text(b, "stopping");
+    write_bool(b, hub->stopping);
+    write_text(b, "connections");
+    write_uint(b, table_count(&hub->peers));
+    write_text(b, "calls");
+    write_uint(b, hub->unfinished);
+    write_text(b, "payload_bytes");
+    write_uint(b, hub->payload_bytes);
+    write_text(b, "events");
+    write_uint(b, hub->ring.next - 1);
+}
+
+void
+admin_status(struct request *q)
+{
+    struct hub *hub = q->hub;
+    struct buf *b = &hub->scratch;
+    buf_reset(b, SIZE_MAX);
+    write_map(b, 2);
+    write_text(b, "hub");
+    write_hub(hub, b);
+    write_text(b, "workers");
+    write_map(b, (uint32_t)table_count(&hub->workers));
+    LIST_EACH(n, &hub->worker_list)
+    {
+        const struct worker *w = CONTAINER(n, struct worker, link);
+        write_text(b, w->spec->name);
+        write_worker(hub, b, w);
+    }
+    admin_give_scratch(q);
+}
+
+static const struct {
+    const char *name;
+    const char *help;
+} own_methods[METHOD_COUNT] = {
+#define METHOD(name, changes, help) [METHOD_##name] = {#name, help},
+#include "broker/core/admin.def"
+#undef METHOD
+};
+
+static void
+describe_hub(struct request *q)
+{
+    struct buf *b = &q->hub->scratch;
+    buf_reset(b, SIZE_MAX);
+    write_map(b, METHOD_COUNT);
+    for (enum admin_method m = 0; m < METHOD_COUNT; m++) {
+        uint32_t count = 0;
+        for (enum admin_param p = 0; p < PARAM_COUNT; p++) {
+            count += admin_params[p].method == m;
+        }
+        write_text(b, own_methods[m].name);
+        write_map(b, 2);
+        write_text(b, "help");
+        write_text(b, own_methods[m].help);
+        write_text(b, "args");
+        write_map(b, count);
+        for (enum admin_param p = 0; p < PARAM_COUNT; p++) {
+            if (admin_params[p].method == m) {
+                write_text(b, admin_params[p].name);
+                write_text(b, admin_params[p].help);
+            }
+        }
+    }
+    admin_give_scratch(q);
+}
+
+void
+admin_describe(struct request *q)
+{
+    int64_t only;
+    const struct span name = admin_text(q, PARAM_describe_worker);
+    if (name.len == 0 || span_is(name, "hub")) {
+        describe_hub(q);
+        return;
+    }
+    struct worker *w = admin_worker(q, PARAM_describe_worker, &only);
+    if (w != NULL && !w->methods_known) {
+        admin_fail(q, WIRE_ERR_FAILED_PRECONDITION, "the worker has not told its methods");
+    } else if (w != NULL) {
+        call_result(q->hub, q->call, buf_span(&w->described));
+    }
+}
+
+void
+admin_logs(struct request *q)
+{
+    int64_t only;
+    const uint64_t lines = admin_uint(q, PARAM_logs_lines, LOG_LINES);
+    struct worker *w = admin_worker(q, PARAM_logs_worker, &only);
+    struct hub_effect *e = w == NULL ? NULL : effect_add(q->hub, HUB_OUT_LOGS);
+    if (e != NULL) {
+        e->call = q->call->number;
+        e->spec = w->spec;
+        e->only = only;
+        e->lines = (uint32_t)(lines > LOG_LINES_MAX ? LOG_LINES_MAX : lines);
+    }
+}
+
+void
+admin_logs_came(struct hub *hub, const struct hub_input *in)
+{
+    struct call *call = call_by_number(hub, in->logs.call);
+    if (call != NULL) {
+        call_result(hub, call, in->logs.payload);
+    }
+}
+
+/* ---- dead letters ---------------------------------------------------------------------------- */
+
+static void
+write_letter(struct buf *b, const struct letter *l, bool whole)
+{
+    write_map(b, whole ? 8 : 7);
+    write_text(b, "letter");
+    write_uint(b, l->id);
+    write_text(b, "worker");
+    write_text(b, l->worker);
+    write_text(b, "method");
+    write_text(b, l->method);
+    write_text(b, "deaths");
+    write_uint(b, l->deaths);
+    write_text(b, "reason");
+    write_text(b, l->reason);
+    write_text(b, "who");
+    write_text(b, l->who);
+    write_text(b, "time_us");
+    write_uint(b, l->time_us);
+    if (whole) {
+        write_text(b, "args");
+        write_raw(b, buf_span(&l->args));
+    }
+}
+
+void
+admin_dlq_list(struct request *q)
+{
+    struct buf *b = &q->hub->scratch;
+    buf_reset(b, SIZE_MAX);
+    write_array(b, q->hub->letter_count);
+    LIST_EACH(n, &q->hub->letters)
+    {
+        write_letter(b, CONTAINER(n, struct letter, link), false);
+    }
+    admin_give_scratch(q);
+}
+
+void
+admin_dlq_show(struct request *q)
+{
+    const struct letter *l = letter_find(q->hub, admin_uint(q, PARAM_dlq_show_letter, 0));
+    if (l == NULL) {
+        admin_fail(q, WIRE_ERR_NOT_FOUND, "there is no such letter");
+        return;
+    }
+    buf_reset(&q->hub->scratch, SIZE_MAX);
+    write_letter(&q->hub->scratch, l, true);
+    admin_give_scratch(q);
+}
