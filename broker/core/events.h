@@ -6,11 +6,12 @@
  *   pick.c    which events a reader gets
  *   fetch.c   FETCH      emit.c  EMIT, and the hub's own events
  *
- * The ring owns topics and filters. A topic is there as long as it has an event; a filter as long
- * as a FETCH waits with it, and the last few that nobody waits with, because who reads events asks
- * with the same ones again and again. A topic knows the filters that match it, so an event wakes
- * exactly those who want it; a filter knows its topics, so that who comes later finds its events
- * without looking at those of others. */
+ * The ring owns topics and filters. A topic is there as long as it has an event, in the ring or
+ * its newest one kept aside when the ring let go of it; a filter as long as a FETCH waits with it,
+ * and the last few that nobody waits with, because who reads events asks with the same ones again
+ * and again. A topic knows the filters that match it, so an event wakes exactly those who want it;
+ * a filter knows its topics, so that who comes later finds its events without looking at those of
+ * others. */
 #ifndef PRONG_CORE_EVENTS_H
 #define PRONG_CORE_EVENTS_H
 
@@ -21,6 +22,14 @@
 struct hub;
 struct slot;
 
+/* The newest event of a topic, after the ring let go of it. */
+struct last_event {
+    uint64_t number, time_us;
+    uint32_t payload_len;
+    uint16_t source_len;
+    uint8_t bytes[];
+};
+
 /* One topic. The numbers of its events are a queue that begins at `head` of a circle of `cap`, a
  * power of two, and are kept as their lower halves: the ring never holds 2^32 events. The circle is
  * halved when it is three quarters empty, so all of them together have 16 bytes for each event, of
@@ -28,7 +37,9 @@ struct slot;
 struct topic {
     struct table_entry entry; /* by name, in ring->topics */
     struct node links;        /* to the filters that match it */
-    struct node fresh; /* in ring->fresh: it has events that waiting readers were not given */
+    struct node fresh;       /* in ring->fresh: it has events that waiting readers were not given */
+    struct node kept;        /* in ring->kept, when it has `last` */
+    struct last_event *last; /* when none of its events is in the ring */
     uint32_t *numbers;
     uint32_t head, count, cap;
     uint32_t few[2]; /* the usual topic of a program that has many needs no memory of its own */
@@ -101,6 +112,8 @@ struct ring {
     struct node wild, loose; /* filters */
     struct node unused;      /* filters, the one unused longest first */
     size_t unused_count, link_count;
+    struct node kept; /* topics whose newest event is kept aside, in the order of their numbers */
+    size_t kept_count, kept_bytes;
     uint64_t asked;         /* counts looks for a FETCH */
     struct cursor *cursors; /* a heap; kept from one look to the next */
     size_t cursor_count, cursor_cap;
@@ -130,6 +143,10 @@ void topic_forget(struct ring *ring, struct topic *topic);
 bool topic_reserve(struct topic *topic);
 void topic_push(struct ring *ring, struct topic *topic, uint64_t number);
 void topic_pop(struct ring *ring, struct topic *topic); /* its oldest number */
+/* The ring lets go of its newest event: keep it aside, or forget the topic. */
+void topic_keep(struct ring *ring, struct topic *topic, const struct event_view *event);
+void topic_unkeep(struct ring *ring, struct topic *topic);          /* a newer one comes, perhaps */
+void topic_last(const struct topic *topic, struct event_view *out); /* what was kept aside */
 uint64_t topic_number(const struct ring *ring, const struct topic *topic, uint32_t index);
 /* Index of the first of its numbers that is not below `from`; its count when there is none. */
 uint32_t topic_search(const struct ring *ring, const struct topic *topic, uint64_t from);
