@@ -79,6 +79,17 @@ check_filter(const struct hub *hub, const struct filter *f)
 }
 
 static void
+check_silences(const struct hub *hub)
+{
+    const struct ring *ring = &hub->ring;
+    HOLDS(list_is_empty(&ring->heard));
+    for (size_t i = 0; i < ring->silence_count; i++) {
+        const struct silence *s = &ring->silences[i];
+        HOLDS((s->deadline.place != 0) == (hub->configured && !s->silent) || hub->failed);
+    }
+}
+
+static void
 check_fetches(const struct hub *hub)
 {
     for (const struct node *n = hub->fetches.next; n != &hub->fetches; n = n->next) {
@@ -98,6 +109,7 @@ check_events(const struct hub *hub)
     size_t events = 0, live = 0, links = 0;
     HOLDS(ring->first <= ring->next && ring->seen <= ring->next && ring->taking == NULL);
     HOLDS(ring->live <= ring->topics_max);
+    check_silences(hub);
     HOLDS(length(&ring->unused) == ring->unused_count && ring->unused_count <= WIRE_FILTERS_KEPT);
     HOLDS(ring->link_count <= WIRE_MATCHES_MAX);
     HOLDS(ring->kept_count <= WIRE_TOPICS_MAX && ring->kept_bytes <= WIRE_LAST_BYTES);

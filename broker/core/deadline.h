@@ -13,6 +13,7 @@ enum deadline_kind {
     DEADLINE_REPLICA,
     DEADLINE_CLIENT,
     DEADLINE_PEER,
+    DEADLINE_SILENCE,
     DEADLINE_KINDS
 };
 

@@ -17,6 +17,12 @@
 
 struct hub;
 
+/* A topic that is watched: hub.silent when nothing came on it for so long. */
+struct hub_silence {
+    const char *topic;
+    int64_t max_ms; /* > 0 */
+};
+
 /* What does not change while the hub lives. Texts are borrowed for hub_new only. */
 struct hub_options {
     uint8_t secret[16]; /* from a good random source: tokens and sessions are made from it */
@@ -28,6 +34,8 @@ struct hub_options {
     uint64_t message_bytes; /* the limit told in WELCOME */
     int64_t drain_ms;       /* how long a replica that is to stop may go on with its calls */
     struct span token;      /* what a network peer must show in HELLO; empty: nobody may */
+    const struct hub_silence *silences; /* at most WIRE_SILENCES_MAX, each topic once */
+    size_t silence_count;
 };
 
 enum hub_input_kind {

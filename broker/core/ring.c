@@ -26,8 +26,8 @@ struct header {
 bool
 ring_init(struct ring *ring, size_t bytes)
 {
-    struct node *const lists[] = {&ring->fresh, &ring->wild, &ring->loose, &ring->unused,
-                                  &ring->kept};
+    struct node *const lists[] = {&ring->fresh,  &ring->wild, &ring->loose,
+                                  &ring->unused, &ring->kept, &ring->heard};
     *ring = (struct ring){.size = bytes, .end = bytes, .first = 1, .next = 1, .seen = 1};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         list_init(lists[i]);
@@ -52,6 +52,7 @@ ring_deinit(struct ring *ring)
     free(ring->bytes);
     free(ring->offsets);
     free(ring->cursors);
+    free(ring->silences);
     *ring = (struct ring){0};
 }
 
@@ -172,6 +173,9 @@ ring_add(struct hub *hub, const struct event_view *event)
     ring->next++;
     topic_push(ring, h.topic, number);
     hub->events_new = true;
+    if (h.topic->silence != NULL) {
+        silence_ends(hub, h.topic->silence, number);
+    }
     return number;
 }
 

@@ -30,6 +30,7 @@ topic_take(struct ring *ring, struct span name)
     }
     t->numbers = t->few;
     t->cap = sizeof t->few / sizeof t->few[0];
+    t->silence = silence_find(ring, name);
     t->len = (uint16_t)name.len;
     memcpy(t->name, name.data, name.len);
     list_init(&t->links);

@@ -77,6 +77,7 @@ events(struct world *w)
     (void)world_say(w, OTHER, "[6,null,['*.t3','a.*','old.x'],1,100,100000,0]");
     (void)world_say(w, OTHER, "[6,b'" ID "',['b'],'new',100,100000,0]");
     world_pass_ms(w, 30000);
+    (void)world_say(w, ONE, "[5,b'" ID "',60,'a.t3',null,1]");
 }
 
 static void
@@ -135,6 +136,8 @@ tell(void (*story)(struct world *w))
     static jmp_buf out;
     struct hub_options options;
     world_options(&options);
+    options.silences = &(struct hub_silence){"a.t3", 1000};
+    options.silence_count = 1;
     memory.spared = false;
     const bool begun = world_init_with(&w, &options);
     memory.spared = true;
