@@ -238,7 +238,7 @@ admit(struct hub *hub, struct slot *slot, const struct record *r, struct call *c
         !deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL, at_ns)) {
         why = "the hub is out of memory";
     } else if (wishes->parent != 0) {
-        why = nest_enter(hub, call, wishes->parent, &code);
+        why = nest_enter(hub, call, wishes->parent, wishes->background, &code);
     }
     if (why != NULL) {
         call_fail(hub, call, code, WIRE_BEGAN_NO, why);

@@ -273,7 +273,7 @@ tell_background(struct hub *hub, const struct call *call, enum wire_op op)
         (void)mp_skip(&rest, &message);
     }
     const struct span told = failed ? message : outcome;
-    const bool fits = told.len <= WIRE_DONE_BYTES_MAX;
+    const bool fits = told.len <= WIRE_DONE_BYTES_MAX && told.len <= hub->ring.size / 4;
     buf_reset(b, SIZE_MAX);
     write_map(b, 4U + fits);
     write_text(b, "client");

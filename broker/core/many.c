@@ -75,7 +75,7 @@ many_begin(struct hub *hub, struct call *call, bool each)
                "with the option map there may be 65536 argument sets");
         return;
     }
-    const char *never = nest_refusal(call);
+    const char *never = nest_refusal(hub, call);
     struct many *m = never == NULL ? calloc(1, sizeof *m) : NULL;
     if (m == NULL) {
         refuse(hub, call,

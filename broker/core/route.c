@@ -252,9 +252,8 @@ replica_of_key(const struct hub *hub, const struct worker *w, uint64_t key_hash)
     return best;
 }
 
-/* The replica that alone may serve it, as things are; NULL when each of them may. */
-static struct replica *
-own_replica(const struct hub *hub, const struct call *call)
+struct replica *
+route_own(const struct hub *hub, const struct call *call)
 {
     const struct worker *w = call->worker;
     return call->only >= 0 ? w->replicas[call->only]
@@ -266,7 +265,7 @@ static void
 wait_in_queue(struct hub *hub, struct call *call)
 {
     struct worker *w = call->worker;
-    struct replica *own = own_replica(hub, call);
+    struct replica *own = route_own(hub, call);
     call->state = CALL_QUEUED;
     if (queue_add(own != NULL ? &own->queue : &w->queue, call)) {
         w->queued++;
@@ -305,7 +304,7 @@ static bool
 is_too_late(const struct hub *hub, const struct worker *w, const struct call *call)
 {
     const int64_t left_ns = call->deadline.at_ns - hub->now_ns;
-    const struct replica *own = own_replica(hub, call);
+    const struct replica *own = route_own(hub, call);
     const struct queue *q = own != NULL ? &own->queue : &w->queue;
     return q->count > 0 && time_of(w, own, q->count) > left_ns &&
            time_of(w, own, queue_ahead(q, call->client, call->priority)) > left_ns;
@@ -360,7 +359,7 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     if (poison_is(hub, call)) {
         return "two replicas died with this call, so it is refused for a while (prong dlq list)";
     }
-    return nest_refusal(call);
+    return nest_refusal(hub, call);
 }
 
 /* When it is worth trying again. */

@@ -1,7 +1,10 @@
 /* Equal calls of a `shared` method are answered by one run: the first one leads, the others follow.
  *
  * Followers wait for what the worker says of the leader. When the leader ends in another way (its
- * caller cancelled it, its deadline passed, its worker died) they go their own way. */
+ * caller cancelled it, its deadline passed, its worker died) they go their own way.
+ *
+ * A call made inside another one never follows: the one that it would follow may wait for it, in a
+ * circle of any length. Others may follow it. */
 #include "broker/core/state.h"
 
 #include <stdlib.h>
@@ -35,7 +38,7 @@ share_join(struct hub *hub, struct call *call)
     const uint64_t print = call_print(hub, call);
     struct table_entry *e = table_find(&hub->shared, &print, sizeof print);
     struct share *s = e != NULL ? CONTAINER(e, struct share, entry) : NULL;
-    if (s == NULL || s->call == call || !is_equal(s->call, call)) {
+    if (s == NULL || s->call == call || nest_above(call) != NULL || !is_equal(s->call, call)) {
         return false;
     }
     call->state = CALL_FOLLOWS;

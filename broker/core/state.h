@@ -483,10 +483,14 @@ void share_done(struct hub *hub, struct call *call);
 void share_leave(struct hub *hub, struct call *call);
 
 /* nest.c: calls inside calls */
-/* Put it inside its parent: its deadline is not later. NULL, or why it cannot be. */
-const char *nest_enter(struct hub *hub, struct call *call, uint64_t parent, enum wire_error *code);
+/* Put it inside its parent: its deadline is not later. One in the background has nothing from its
+ * parent, which only has to be there. NULL, or why it cannot be. */
+const char *nest_enter(struct hub *hub, struct call *call, uint64_t parent, bool background,
+                       enum wire_error *code);
+/* The call inside which this one was made. Parts are made by the caller of their whole. */
+const struct call *nest_above(const struct call *call);
 /* NULL, or why its parents keep it from ever beginning. */
-const char *nest_refusal(const struct call *call);
+const char *nest_refusal(const struct hub *hub, const struct call *call);
 /* The call has ended; what was made inside it ends with it when nobody needs it any more. */
 void nest_leave(struct hub *hub, struct call *call, bool cancels);
 /* It is to run again: what its first run had asked for is not needed. */
@@ -563,6 +567,8 @@ void route_call(struct hub *hub, struct call *call);
 /* A call that was given to a replica and is to be given again: back into the queue, before those
  * that came after it. */
 void route_again(struct hub *hub, struct call *call);
+/* The replica that alone may serve it, as things are; NULL when each of them may. */
+struct replica *route_own(const struct hub *hub, const struct call *call);
 /* How many replicas have room for a call of anybody. */
 uint32_t route_room(const struct worker *worker);
 bool route_has_room(const struct replica *replica);
