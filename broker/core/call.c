@@ -312,7 +312,24 @@ keep(struct hub *hub, struct call *call, bool told)
     }
 }
 
-/* The outcome stands in call->outcome: tell everybody who waits, and plan how long it is kept. */
+/* Tell everybody who waits, and plan how long the outcome is kept. */
+static void
+tell_outcome(struct hub *hub, struct call *call, enum wire_op op)
+{
+    call->client->unfinished -= !call->background;
+    hub->unfinished--;
+    const bool told = !list_is_empty(&call->waiters);
+    LIST_EACH(n, &call->waiters)
+    {
+        slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
+    }
+    keep(hub, call, told);
+    if (call->background && call->worker != NULL) {
+        tell_background(hub, call, op);
+    }
+}
+
+/* The outcome stands in call->outcome: what follows from it. */
 static void
 done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
 {
@@ -323,7 +340,6 @@ done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
         call->worker->calls_total++;
         call->worker->errors_total += op == WIRE_ERROR;
     }
-    share_done(hub, call);
     nest_leave(hub, call,
                code == WIRE_ERR_CANCELLED || code == WIRE_ERR_DEADLINE_EXCEEDED ||
                    code == WIRE_ERR_ABORTED);
@@ -340,19 +356,11 @@ done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
     list_append(&hub->finished, &call->queued);
     if (call->whole != NULL) {
         many_part_done(hub, call);
-        return;
+    } else {
+        tell_outcome(hub, call, op);
     }
-    call->client->unfinished -= !call->background;
-    hub->unfinished--;
-    const bool told = !list_is_empty(&call->waiters);
-    LIST_EACH(n, &call->waiters)
-    {
-        slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
-    }
-    keep(hub, call, told);
-    if (call->background) {
-        tell_background(hub, call, op);
-    }
+    /* At last, because those that follow it may be parts of the same whole. */
+    share_done(hub, call);
 }
 
 void

@@ -171,7 +171,7 @@ items_received(struct hub *hub, struct call *call, uint64_t number)
     call_charge(hub, call);
     if (items_have_room(hub, call)) {
         answer_reports(hub, items);
-        if (call->many != NULL && call->worker != NULL) {
+        if (call->many != NULL && call->state != CALL_DONE) {
             route_soon(hub, call->worker); /* more parts may be made */
         }
     }

@@ -72,7 +72,7 @@ many_begin(struct hub *hub, struct call *call, bool each)
     }
     if (total > WIRE_PARTS_MAX) {
         refuse(hub, call, WIRE_ERR_INVALID_ARGUMENT,
-               "with the option map there may be 65536 argument sets");
+               "with the option map there may be at most 65536 argument sets");
         return;
     }
     const char *never = nest_refusal(call);
@@ -231,9 +231,9 @@ many_end(struct hub *hub, struct call *whole)
         return;
     }
     list_remove(&m->link);
-    LIST_EACH(n, &m->parts)
-    {
-        struct call *part = CONTAINER(n, struct call, of_client);
+    /* The end of one may be that of others which followed it. */
+    while (!list_is_empty(&m->parts)) {
+        struct call *part = CONTAINER(m->parts.next, struct call, of_client);
         if (part->state == CALL_DONE) {
             let_go(hub, part);
         } else {
@@ -252,7 +252,14 @@ many_free(struct hub *hub, struct call *whole)
     list_remove(&m->link);
     LIST_EACH(n, &m->parts)
     {
-        call_drop(hub, CONTAINER(n, struct call, of_client));
+        struct call *part = CONTAINER(n, struct call, of_client);
+        if (part->leader != NULL) {
+            share_leave(hub, part); /* or it would begin to run when its leader goes */
+        }
+    }
+    LIST_EACH(again, &m->parts)
+    {
+        call_drop(hub, CONTAINER(again, struct call, of_client));
     }
     free(m);
     whole->many = NULL;
