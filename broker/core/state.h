@@ -204,6 +204,7 @@ struct many {
     uint32_t open;         /* made and not ended */
     uint32_t told, failed; /* ended and told; of those with an error */
     size_t at;             /* of the next set in the arguments */
+    size_t held;           /* bytes of outcomes that wait for those of parts before them */
     bool ordered, began;   /* in the order of their numbers; one of them may have begun */
     bool each;             /* replica, or argument set */
 };
