@@ -94,7 +94,7 @@ static const char *
 read_wishes(const struct hub *hub, const struct record *r, bool nameless, struct wishes *out)
 {
     static const char *const policies[] = {"once", "idempotent", "shared"};
-    static const char *const maps[] = {"", "ordered", "completed"};
+    static const char *const maps[] = {"ordered", "completed"};
     const struct field *options = RECORD_FIELD(r, CALL, OPTIONS);
     const struct target *target = &RECORD_FIELD(r, CALL, WORKER)->target;
     struct field f;
@@ -108,8 +108,7 @@ read_wishes(const struct hub *hub, const struct record *r, bool nameless, struct
         out->policy_max = (uint8_t)word_of(f.item.bytes, policies, 3);
     }
     if (record_key(options, WIRE_KEY_CALL_map, &f)) {
-        const size_t word = word_of(f.item.bytes, maps, 3);
-        out->map = word == 0 ? MAP_COMPLETED + 1 : (enum call_map)word;
+        out->map = (enum call_map)(MAP_ORDERED + word_of(f.item.bytes, maps, 2));
     }
     if (record_key(options, WIRE_KEY_CALL_priority, &f)) {
         out->priority = (uint8_t)f.item.uint;

@@ -324,7 +324,7 @@ tell_outcome(struct hub *hub, struct call *call, enum wire_op op)
         slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
     }
     keep(hub, call, told);
-    if (call->background) {
+    if (call->background && call->worker != NULL) {
         tell_background(hub, call, op);
     }
 }
@@ -408,11 +408,7 @@ call_progress(struct hub *hub, struct call *call, struct span progress)
     buf_reset(&call->progress, WIRE_TEXT_BYTES_MAX);
     buf_put(&call->progress, progress.data, progress.len);
     call->progress_new = true;
-    call_charge(hub, call);
-    LIST_EACH(n, &call->waiters)
-    {
-        items_tell(hub, CONTAINER(n, struct slot, link), call);
-    }
+    items_tell_all(hub, call);
 }
 
 void

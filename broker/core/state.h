@@ -177,6 +177,7 @@ struct many {
     uint32_t open;         /* made and not ended */
     uint32_t told, failed; /* ended and told; of those with an error */
     size_t at;             /* of the next set in the arguments */
+    size_t held;           /* bytes of outcomes that wait for those of parts before them */
     bool ordered, began;   /* in the order of their numbers; one of them may have begun */
     bool each;             /* replica, or argument set */
     bool gone;             /* nobody wants to hear of its parts */
@@ -453,6 +454,7 @@ void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worke
 bool items_wait(const struct call *call); /* there are some to be fetched before the outcome */
 /* A PARTIAL with what there is, or with the progress alone. */
 void items_tell(struct hub *hub, struct slot *slot, struct call *call);
+void items_tell_all(struct hub *hub, struct call *call); /* there is something new */
 /* What a worker reports: [first, [items]]. false when that is not what it is. */
 bool items_take(struct hub *hub, struct call *call, struct span payload);
 bool items_add(struct hub *hub, struct call *call, struct span item);
