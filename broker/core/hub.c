@@ -243,6 +243,15 @@ take(struct hub *hub, const struct hub_input *in)
     }
 }
 
+/* Most steps have nothing to tell. */
+static void
+tell_silences(struct hub *hub)
+{
+    if (!list_is_empty(&hub->ring.heard)) {
+        silences_tell(hub);
+    }
+}
+
 bool
 hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
 {
@@ -258,9 +267,9 @@ hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
          (d = deadline_first(&hub->deadlines)) != NULL && d->at_ns <= hub->now_ns;) {
         expire(hub, d);
     }
-    silences_tell(hub); /* here too, so that a turn gives out what the time brought */
+    tell_silences(hub); /* here too, so that a turn gives out what the time brought */
     take(hub, in);
-    silences_tell(hub);
+    tell_silences(hub);
     tickets_send(hub);
     calls_settle(hub);
     *out = (struct hub_effects){hub->effects, hub->effect_count};

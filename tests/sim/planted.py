@@ -14,9 +14,9 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CALL, CLIENT, EMIT, LIFE, PEER, PICK, ROUTE, SERVE, TICKET = (
+CALL, CLIENT, EMIT, FETCH, LIFE, PEER, PICK, ROUTE, SERVE, TICKET = (
     f"broker/core/{name}.c"
-    for name in ("call", "client", "emit", "life", "peer", "pick", "route", "serve", "ticket"))
+    for name in ("call", "client", "emit", "fetch", "life", "peer", "pick", "route", "serve", "ticket"))
 SESSION, PULL = "client/session/session.c", "client/worker/pull.c"
 
 BUGS = [
@@ -51,6 +51,8 @@ BUGS = [
     ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
     ("a_reader_misses_one", PICK, "ring_get(ring, f->from, &e); f->from++) {",
      "ring_get(ring, f->from, &e); f->from += 1 + (g->count == 7)) {"),
+    ("a_reader_is_not_always_woken", FETCH, "        wake_topic(ring, t, &woken);",
+     "        if (ring->next % 7 != 0) {\n            wake_topic(ring, t, &woken);\n        }"),
     # what is kept, and who is answered
     ("a_request_is_answered_twice", TICKET, "    t->peer->ticket_count--;\n    t->peer = NULL;",
      "    t->peer->ticket_count--;\n    *effect_add(hub, HUB_OUT_REPLY) = *e;\n    t->peer = NULL;"),
