@@ -160,6 +160,9 @@ lease_end(struct hub *hub, struct replica *r, const char *why)
         r->holder->leases--;
     }
     r->holder = NULL;
+    if (life_serves(r->life)) {
+        route_sweep(hub, r->worker); /* its keys come back */
+    }
     route_soon(hub, r->worker);
 }
 

@@ -247,15 +247,22 @@ replica_of_key(const struct hub *hub, const struct worker *w, uint64_t key_hash)
     return best;
 }
 
-static void
-wait_in_queue(struct hub *hub, struct call *call)
+static struct queue *
+queue_for(const struct hub *hub, const struct call *call)
 {
     struct worker *w = call->worker;
     struct replica *own = call->only >= 0 ? w->replicas[call->only]
                           : call->keyed   ? replica_of_key(hub, w, call->key_hash)
                                           : NULL;
+    return own != NULL ? &own->queue : &w->queue;
+}
+
+static void
+wait_in_queue(struct hub *hub, struct call *call)
+{
+    struct worker *w = call->worker;
     call->state = CALL_QUEUED;
-    if (queue_add(own != NULL ? &own->queue : &w->queue, call)) {
+    if (queue_add(queue_for(hub, call), call)) {
         w->queued++;
         route_soon(hub, w);
     } else {
@@ -422,11 +429,14 @@ sweep_call(void *context, struct call *call)
         refuse(s->hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");
     } else if (r != NULL && call->only >= 0 && r->holder != NULL && r->holder != call->client) {
         refuse(s->hub, call, WIRE_ERR_UNAVAILABLE, "the replica is leased to another client");
-    } else if (r != NULL && call->only < 0 && !takes_keys(r)) {
-        call_unqueue(call);
-        wait_in_queue(s->hub, call);
-    } else if (method != NULL && call->runs == 0) {
-        learn_policy(call, method); /* it may have come before the methods were told */
+    } else {
+        if (method != NULL && call->runs == 0) {
+            learn_policy(call, method); /* it may have come before the methods were told */
+        }
+        if (call->keyed && call->line->queue != queue_for(s->hub, call)) {
+            call_unqueue(call); /* another replica has its key now */
+            wait_in_queue(s->hub, call);
+        }
     }
 }
 
