@@ -184,6 +184,7 @@ poison_blame(struct hub *hub, struct replica *r)
         list_remove(&p->link);
         list_append(&hub->poison_list, &p->link);
         if (!before && is_proved(p)) {
+            r->worker->poisoned = true;
             add_letter(hub, call, p);
         }
     }
@@ -194,7 +195,7 @@ bool
 poison_is(struct hub *hub, const struct call *call)
 {
     const struct poison *p =
-        hub->poisons.head == NULL || call->worker == NULL ? NULL : find(hub, call_print(hub, call));
+        hub->poisons.head == NULL || call->pardoned ? NULL : find(hub, call_print(hub, call));
     return p != NULL && is_proved(p);
 }
 

@@ -319,6 +319,9 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
                                      : NULL;
 }
 
+static const char poisoned[] =
+    "two replicas died with this call, so it is refused for a while (prong dlq list)";
+
 /* NULL when it can be served, else why not; *code says how. */
 static const char *
 refusal(struct hub *hub, const struct call *call, enum wire_error *code)
@@ -348,7 +351,7 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     }
     *code = WIRE_ERR_FAILED_PRECONDITION;
     if (poison_is(hub, call)) {
-        return "two replicas died with this call, so it is refused for a while (prong dlq list)";
+        return poisoned;
     }
     const char *never = nest_refusal(call);
     return never != NULL ? never : queue_refusal(hub, call, code);
@@ -429,6 +432,8 @@ sweep_call(void *context, struct call *call)
         refuse(s->hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");
     } else if (r != NULL && call->only >= 0 && r->holder != NULL && r->holder != call->client) {
         refuse(s->hub, call, WIRE_ERR_UNAVAILABLE, "the replica is leased to another client");
+    } else if (w->poisoned && poison_is(s->hub, call)) {
+        refuse(s->hub, call, WIRE_ERR_FAILED_PRECONDITION, poisoned);
     } else {
         if (method != NULL && call->runs == 0) {
             learn_policy(call, method); /* it may have come before the methods were told */
@@ -449,6 +454,7 @@ route_sweep(struct hub *hub, struct worker *w)
         s.replica = w->replicas[i];
         queue_each(&w->replicas[i]->queue, sweep_call, &s);
     }
+    w->poisoned = false;
     LIST_EACH(n, &w->leases)
     {
         struct call *call = CONTAINER(n, struct call, queued);

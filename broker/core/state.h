@@ -226,6 +226,7 @@ struct call {
     enum call_state state;
     bool emitted; /* not a call but an EMIT without a client id, kept to know its repeat */
     bool wants_progress, progress_new, acked, background, keyed;
+    bool pardoned;              /* it is a dead letter that is tried again */
     uint8_t policy, policy_max; /* what holds for it; what its caller allows */
     uint8_t runs;               /* how often it was given out */
     uint8_t priority, map;
@@ -328,6 +329,7 @@ struct worker {
     int64_t service_ns; /* how long a call takes on the average; 0: not known yet */
     uint32_t served;    /* of how many calls that was learned, no more than matters */
     bool full;          /* the last call found no room, and that was told */
+    bool poisoned;      /* a call has become poison: equal ones may wait */
     bool methods_known;
     struct method *methods;
     uint32_t method_count;
