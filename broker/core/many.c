@@ -188,7 +188,8 @@ tell(struct hub *hub, struct call *whole, struct call *part)
     }
     whole->many->told++;
     whole->many->held -= whole->many->ordered ? part->outcome.w : 0;
-    hub->failed |= b->failed || !items_add(hub, whole, buf_span(b));
+    /* Half an outcome would be no item. */
+    hub->failed |= part->outcome.failed || b->failed || !items_add(hub, whole, buf_span(b));
 }
 
 /* Nobody needs it any more; it goes when the step ends, or when its replica lets it go. */
