@@ -339,10 +339,12 @@ admin_dlq_retry(struct request *q)
     buf_reset(&call->args, SIZE_MAX);
     buf_put(&call->args, l->args.data, l->args.w);
     call_charge(q->hub, call);
-    letter_pardon(q->hub, l);
+    call->pardoned = true;
     route_call(q->hub, call);
-    if (call->state != CALL_DONE) {
-        letter_drop(q->hub, l); /* one that was refused stays */
+    call->pardoned = false;
+    if (call->state != CALL_DONE) { /* one that was refused stays, and so do equal ones */
+        letter_pardon(q->hub, l);
+        letter_drop(q->hub, l);
     }
 }
 

@@ -9,7 +9,13 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     char name[WIRE_NAME_BYTES_MAX + 16];
     const int64_t since = r->pid > 0 ? (hub->now_ns - r->started_ns) / NS_PER_MS : 0;
     replica_name(r, name);
-    write_map(b, 9);
+    const int64_t lease_ns =
+        r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
+    write_map(b, 11);
+    write_text(b, "leased_by");
+    write_text(b, lease_ns > 0 ? r->holder->who : "");
+    write_text(b, "lease_ms");
+    write_uint(b, lease_ns > 0 ? (uint64_t)(lease_ns / NS_PER_MS) : 0);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");

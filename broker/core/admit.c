@@ -331,6 +331,7 @@ call_wait(struct hub *hub, struct slot *slot, const struct record *r)
     }
     items_received(hub, call, RECORD_FIELD(r, WAIT, RECEIVED)->item.uint);
     if (call->state == CALL_DONE) {
+        call_keep(hub, call); /* it is being fetched */
         slot_answer_call(hub, slot, call);
     } else {
         park_on(hub, slot, call);

@@ -112,6 +112,7 @@ call_part(struct hub *hub, struct call *whole, uint32_t part)
     call->part = part;
     call->seq = whole->seq;
     call->worker = whole->worker;
+    call->only = whole->only;
     call->policy_max = whole->policy_max;
     call->priority = whole->priority;
     call->keyed = whole->keyed;
@@ -298,16 +299,12 @@ tell_background(struct hub *hub, const struct call *call, enum wire_op op)
     hub->failed |= b->failed || ring_add(hub, &event) == 0;
 }
 
-/* How long it is kept, and what makes that unnecessary. */
-static void
-keep(struct hub *hub, struct call *call, bool told)
+void
+call_keep(struct hub *hub, struct call *call)
 {
-    /* On a network a repeat without a client id cannot be told from a new request. */
-    const bool repeatable = !call->client->nameless || call->client->pid != 0;
     const int64_t keep_ms = call->background         ? WIRE_BACKGROUND_KEEP_MS
                             : call->client->nameless ? WIRE_DEDUP_MS_NIL_CLIENT
                                                      : WIRE_KEEP_MS;
-    call->acked = call->acked || (told && !repeatable);
     if (!deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL,
                       hub->now_ns + keep_ms * NS_PER_MS)) {
         hub->failed = true;
@@ -325,7 +322,10 @@ tell_outcome(struct hub *hub, struct call *call, enum wire_op op)
     {
         slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
     }
-    keep(hub, call, told);
+    /* On a network a repeat without a client id cannot be told from a new request. */
+    const bool repeatable = !call->client->nameless || call->client->pid != 0;
+    call->acked = call->acked || (told && !repeatable);
+    call_keep(hub, call);
     if (call->background && call->worker != NULL) {
         tell_background(hub, call, op);
     }

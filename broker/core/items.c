@@ -89,6 +89,17 @@ read_list(struct span payload, uint64_t *first, struct span *items, uint64_t *co
     return true;
 }
 
+/* All of them or, when memory is out, none. */
+static bool
+append(struct items *items, struct span bytes, uint64_t count)
+{
+    buf_put(&items->bytes, bytes.data, bytes.len);
+    const bool ok = !items->bytes.failed;
+    items->bytes.failed = false;
+    items->end += ok ? count : 0;
+    return ok;
+}
+
 bool
 items_take(struct hub *hub, struct call *call, struct span payload)
 {
@@ -111,9 +122,7 @@ items_take(struct hub *hub, struct call *call, struct span payload)
     }
     if (count > 0) {
         share_leave(hub, call); /* what has been given away cannot be given to others */
-        buf_put(&items->bytes, rest.data, rest.len);
-        hub->failed |= items->bytes.failed;
-        items->end += count;
+        hub->failed |= !append(items, rest, count);
         items_tell_all(hub, call);
     }
     return true;
@@ -123,13 +132,11 @@ bool
 items_add(struct hub *hub, struct call *call, struct span item)
 {
     struct items *items = items_of(call);
-    if (items == NULL) {
+    if (items == NULL || !append(items, item, 1)) {
         return false;
     }
-    buf_put(&items->bytes, item.data, item.len);
-    items->end++;
     items_tell_all(hub, call);
-    return !items->bytes.failed;
+    return true;
 }
 
 static void

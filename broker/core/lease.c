@@ -83,6 +83,26 @@ grant(struct hub *hub, struct replica *r)
     write_uint(b, call->lease_ms);
     hub->failed |= b->failed;
     call_result(hub, call, buf_span(b));
+    /* From now on the replica says who holds it: the end of this call means nothing to it. */
+    call->worker = NULL;
+    call->only = -1;
+    call->lease_ms = 0;
+}
+
+/* Of a call that has none: a replica that gets no more calls of others from now on, so that it is
+ * idle soon. */
+static struct replica *
+reserve(struct hub *hub, struct worker *w, struct call *call)
+{
+    struct replica *r = choose(w, call->lease_only);
+    if (r != NULL) {
+        /* It gets no more calls of others from now on, and is idle soon. */
+        r->holder = call->client;
+        r->lease = call;
+        call->only = r->index;
+        route_sweep(hub, w);
+    }
+    return r;
 }
 
 void
@@ -91,19 +111,13 @@ lease_pump(struct hub *hub, struct worker *w)
     LIST_EACH(n, &w->leases)
     {
         struct call *call = CONTAINER(n, struct call, queued);
-        if (call->only < 0) {
-            struct replica *r = choose(w, call->lease_only);
-            if (r == NULL) {
-                continue;
-            }
-            /* It gets no more calls of others from now on, and is idle soon. */
-            r->holder = call->client;
-            r->lease = call;
-            call->only = r->index;
-            route_sweep(hub, w);
+        struct replica *r = call->only >= 0 ? w->replicas[call->only] : NULL;
+        if (r != NULL && !life_serves(r->life)) {
+            lease_end(hub, r, "it is about to stop");
+            r = NULL;
         }
-        struct replica *r = w->replicas[call->only];
-        if (r->running_count == 0) {
+        r = r != NULL ? r : reserve(hub, w, call);
+        if (r != NULL && r->running_count == 0) {
             grant(hub, r);
         }
     }
@@ -148,6 +162,9 @@ lease_end(struct hub *hub, struct replica *r, const char *why)
         r->holder->leases--;
     }
     r->holder = NULL;
+    if (life_serves(r->life)) {
+        route_sweep(hub, r->worker); /* its keys come back */
+    }
     route_soon(hub, r->worker);
 }
 

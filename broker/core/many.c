@@ -107,7 +107,8 @@ make_part(struct hub *hub, struct call *whole)
     struct many *m = whole->many;
     struct call *part = call_part(hub, whole, m->next);
     if (part == NULL) {
-        call_end(hub, whole, "the hub is out of memory");
+        call_fail(hub, whole, WIRE_ERR_RESOURCE_EXHAUSTED, call_began(whole),
+                  "the hub is out of memory");
         return;
     }
     struct span args = buf_span(&whole->args);
@@ -200,7 +201,8 @@ tell(struct hub *hub, struct call *whole, struct call *part)
     }
     whole->many->told++;
     whole->many->held -= whole->many->ordered ? part->outcome.w : 0;
-    hub->failed |= b->failed || !items_add(hub, whole, buf_span(b));
+    /* Half an outcome would be no item. */
+    hub->failed |= part->outcome.failed || b->failed || !items_add(hub, whole, buf_span(b));
 }
 
 /* Nobody needs it any more; it goes when the step ends, or when its replica lets it go. */

@@ -1,10 +1,11 @@
 /* Calls that kill: who dies with a call twice does not get it a third time.
  *
  * A death is blamed on the call that the replica ran alone. When it ran several nobody knows which
- * one it was; those that may run again are run alone the next time, and a second death then speaks
- * for itself. Blame is remembered for a while by a keyed hash of worker, method and arguments, over
- * all callers; what is refused for it stands in the list of dead letters, to be looked at, run
- * again or dropped (the bury and kick of beanstalkd). */
+ * one it was, and all are suspects; what may run again is then run alone by a replica that runs one
+ * call at a time, so that a second death speaks for itself. Blame is remembered for a while by a
+ * keyed hash of worker, method and arguments, over all callers, unless an equal call succeeds; what
+ * is refused for it stands in the list of dead letters, to be looked at, run again or dropped (the
+ * bury and kick of beanstalkd). */
 #include "broker/core/state.h"
 
 #include <stdio.h>
@@ -184,6 +185,7 @@ poison_blame(struct hub *hub, struct replica *r)
         list_remove(&p->link);
         list_append(&hub->poison_list, &p->link);
         if (!before && is_proved(p)) {
+            r->worker->poisoned = true;
             add_letter(hub, call, p);
         }
     }
@@ -194,7 +196,7 @@ bool
 poison_is(struct hub *hub, const struct call *call)
 {
     const struct poison *p =
-        hub->poisons.head == NULL || call->worker == NULL ? NULL : find(hub, call_print(hub, call));
+        hub->poisons.head == NULL || call->pardoned ? NULL : find(hub, call_print(hub, call));
     return p != NULL && is_proved(p);
 }
 

@@ -261,13 +261,19 @@ route_own(const struct hub *hub, const struct call *call)
                            : NULL;
 }
 
+static struct queue *
+queue_for(const struct hub *hub, const struct call *call)
+{
+    struct replica *own = route_own(hub, call);
+    return own != NULL ? &own->queue : &call->worker->queue;
+}
+
 static void
 wait_in_queue(struct hub *hub, struct call *call)
 {
     struct worker *w = call->worker;
-    struct replica *own = route_own(hub, call);
     call->state = CALL_QUEUED;
-    if (queue_add(own != NULL ? &own->queue : &w->queue, call)) {
+    if (queue_add(queue_for(hub, call), call)) {
         w->queued++;
         route_soon(hub, w);
     } else {
@@ -328,6 +334,9 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
                                      : NULL;
 }
 
+static const char poisoned[] =
+    "two replicas died with this call, so it is refused for a while (prong dlq list)";
+
 /* NULL when it can ever be served, else why not; *code says how. */
 static const char *
 refusal(struct hub *hub, const struct call *call, enum wire_error *code)
@@ -357,7 +366,7 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     }
     *code = WIRE_ERR_FAILED_PRECONDITION;
     if (poison_is(hub, call)) {
-        return "two replicas died with this call, so it is refused for a while (prong dlq list)";
+        return poisoned;
     }
     return nest_refusal(hub, call);
 }
@@ -442,11 +451,16 @@ sweep_call(void *context, struct call *call)
         refuse(s->hub, call, WIRE_ERR_UNIMPLEMENTED, "the worker has no such method");
     } else if (r != NULL && call->only >= 0 && r->holder != NULL && r->holder != call->client) {
         refuse(s->hub, call, WIRE_ERR_UNAVAILABLE, "the replica is leased to another client");
-    } else if (r != NULL && call->only < 0 && !takes_keys(r)) {
-        call_unqueue(call);
-        wait_in_queue(s->hub, call);
-    } else if (method != NULL && call->runs == 0) {
-        learn_policy(call, method); /* it may have come before the methods were told */
+    } else if (w->poisoned && poison_is(s->hub, call)) {
+        refuse(s->hub, call, WIRE_ERR_FAILED_PRECONDITION, poisoned);
+    } else {
+        if (method != NULL && call->runs == 0) {
+            learn_policy(call, method); /* it may have come before the methods were told */
+        }
+        if (call->keyed && call->line->queue != queue_for(s->hub, call)) {
+            call_unqueue(call); /* another replica has its key now */
+            wait_in_queue(s->hub, call);
+        }
     }
 }
 
@@ -459,6 +473,7 @@ route_sweep(struct hub *hub, struct worker *w)
         s.replica = w->replicas[i];
         queue_each(&w->replicas[i]->queue, sweep_call, &s);
     }
+    w->poisoned = false;
     LIST_EACH(n, &w->leases)
     {
         struct call *call = CONTAINER(n, struct call, queued);

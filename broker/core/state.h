@@ -200,6 +200,7 @@ struct call {
     enum call_state state;
     bool emitted; /* not a call but an EMIT without a client id, kept to know its repeat */
     bool wants_progress, progress_new, acked, background, keyed;
+    bool pardoned;              /* it is a dead letter that is tried again */
     uint8_t policy, policy_max; /* what holds for it; what its caller allows */
     uint8_t runs;               /* how often it was given out */
     uint8_t priority, map;
@@ -305,6 +306,7 @@ struct worker {
     int64_t service_ns; /* how long a call takes on the average; 0: not known yet */
     uint32_t served;    /* of how many calls that was learned, no more than matters */
     bool full;          /* the last call found no room, and that was told */
+    bool poisoned;      /* a call has become poison: equal ones may wait */
     bool methods_known;
     struct method *methods;
     uint32_t method_count;
@@ -541,6 +543,7 @@ struct call *call_new(struct hub *hub, struct client *client, uint64_t seq, uint
 /* A part of a whole: `part` is its number. NULL when memory is out. */
 struct call *call_part(struct hub *hub, struct call *whole, uint32_t part);
 void call_charge(struct hub *hub, struct call *call); /* count its bytes anew */
+void call_keep(struct hub *hub, struct call *call);   /* its outcome, for as long from now on */
 /* Whether it may have begun; NO is certain. */
 enum wire_began call_began(const struct call *call);
 struct call *call_by_number(struct hub *hub, uint64_t number);

@@ -4,13 +4,13 @@
 #include "broker/core/spec.h"
 #include "tests/support/memory.h"
 #include "tests/support/test.h"
-#include "tests/unit/core/world.h"
+#include "tests/unit/core/story.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ONE = 1, OTHER = 2, USER = 900, NETWORK = 30 };
+enum { OTHER = 2, USER = 900, NETWORK = 30 };
 
 #define ID "sixteen bytes id"
 
@@ -151,6 +151,70 @@ lives(struct world *w)
     world_pass_ms(w, 200000);
 }
 
+#define SHARED "'methods':{'look':{'policy':'shared'},'again':{'policy':'idempotent'}}"
+
+static void
+pieces(struct world *w)
+{
+    world_open(w, ONE);
+    world_open(w, TWO);
+    world_started(w, "echo/0");
+    story_attach(w, "echo/0", 1, SHARED);
+    (void)story_call(w, ONE, 1, "'echo','look',60000,null,{}");
+    (void)story_call(w, TWO, 1, "'echo','look',60000,null,{}");
+    unsigned long long call = world_given(w, "echo/0");
+    (void)story_report(w, "echo/0", "[%llu,2,[0,['a',<9000>]]],[77,0,null]", call);
+    (void)story_report(w, "echo/0", "[%llu,2,[2,[<1048576>]]],[%llu,3,[1,'on']]", call, call);
+    (void)story_wait(w, ONE, 1, 1);
+    (void)story_wait(w, ONE, 1, 3);
+    story_done(w, "echo/0", call, "7");
+    story_done(w, "echo/0", world_given(w, "echo/0"), "8");
+    (void)story_call(w, ONE, 2, "'echo','look',60000,{'map':'ordered'},[{},{},[<600>],[2]]");
+    (void)story_call(w, TWO, 2, "'echo/*','again',60000,null,{}");
+    world_started(w, "echo/1");
+    story_attach(w, "echo/1", 1, SHARED);
+    story_done(w, "echo/1", world_given(w, "echo/1"), "1");
+    story_failed(w, "echo/0", world_given(w, "echo/0"));
+    world_exited(w, "echo/1", 9);
+    (void)story_wait(w, ONE, 2, 1);
+    (void)world_say(w, ONE, "[4," STORY_ONE ",2]");
+    world_close(w, TWO);
+    world_pass_ms(w, 100000);
+}
+
+static void
+places(struct world *w)
+{
+    world_open(w, ONE);
+    world_open(w, TWO);
+    world_started(w, "echo/0");
+    story_attach(w, "echo/0", 1, SHARED);
+    for (unsigned i = 1; i < 8; i++) {
+        (void)story_call(w, ONE, i, "'echo','again',60000,{'priority':%u,'key':'%u'},{}", i, i);
+        (void)story_call(w, TWO, i, "'echo/%u','again',60000,{'background':true},[%u]", i % 2, i);
+    }
+    const unsigned long long outer = world_given(w, "echo/0");
+    (void)story_call(w, TWO, 20, "'echo','again',60000,{'parent':%llu},{}", outer);
+    (void)story_call(w, ONE, 10, "'hub','lease',60000,null,{'worker':'echo'}");
+    story_done(w, "echo/0", outer, "1");
+    world_started(w, "echo/1");
+    story_attach(w, "echo/1", 1, SHARED);
+    for (unsigned i = 11; i < 15; i++) {
+        (void)story_call(w, ONE, i, "'hub','release',60000,null,{'replica':'echo/%u'}", i % 2);
+        (void)story_call(w, ONE, 10 + i, "'echo','again',60000,null,['deadly']");
+        (void)world_given(w, "echo/0");
+        world_exited(w, "echo/0", 11);
+        world_pass_ms(w, 4000);
+        world_started(w, "echo/0");
+        story_attach(w, "echo/0", 1, SHARED);
+    }
+    (void)story_call(w, ONE, 40, "'hub','dlq_list',60000,null,{}");
+    (void)story_call(w, ONE, 41, "'hub','dlq_show',60000,null,[1]");
+    (void)story_call(w, ONE, 42, "'hub','dlq_retry',60000,null,[1]");
+    world_close(w, ONE);
+    world_pass_ms(w, 700000);
+}
+
 /* One story with one failure; how it ends does not matter, that it ends does. */
 static void
 tell(void (*story)(struct world *w))
@@ -219,4 +283,14 @@ Test(memory, runs_out_while_processes_come_and_go)
 Test(memory, runs_out_while_many_come_and_go)
 {
     with_each_failure(many);
+}
+
+Test(memory, runs_out_while_outcomes_come_in_pieces)
+{
+    with_each_failure(pieces);
+}
+
+Test(memory, runs_out_while_calls_find_their_places)
+{
+    with_each_failure(places);
 }

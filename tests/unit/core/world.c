@@ -46,12 +46,12 @@ keep_reply(struct world *w, const struct hub_effect *e)
 {
     struct wire_diag diag;
     close_request(w, e->request);
-    if (w->reply_count == WORLD_REPLIES) {
-        for (size_t i = 0; i < WORLD_REPLIES; i++) {
+    if (w->reply_count == WORLD_REPLIES) { /* the older half is forgotten */
+        for (size_t i = 0; i < WORLD_REPLIES / 2; i++) {
             buf_deinit(&w->replies[i].bytes);
         }
-        memset(w->replies, 0, sizeof w->replies);
-        w->reply_count = 0;
+        w->reply_count = WORLD_REPLIES / 2;
+        memmove(w->replies, &w->replies[WORLD_REPLIES / 2], sizeof w->replies / 2);
     }
     struct reply *r = &w->replies[w->reply_count++];
     *r = (struct reply){.peer = e->peer, .request = e->request};

@@ -11,7 +11,7 @@
 #include <setjmp.h>
 
 enum {
-    WORLD_PROCESSES = 256,
+    WORLD_PROCESSES = 512,
     WORLD_REPLIES = 256,
     WORLD_OPEN = 4096,
     WORLD_NAME = 80,
