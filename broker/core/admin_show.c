@@ -12,10 +12,6 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
     write_map(b, 11);
-    write_text(b, "leased_by");
-    write_text(b, lease_ns > 0 ? r->holder->who : "");
-    write_text(b, "lease_ms");
-    write_uint(b, lease_ns > 0 ? (uint64_t)(lease_ns / NS_PER_MS) : 0);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -34,6 +30,10 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_uint(b, r->calls_done);
     write_text(b, "reason");
     write_text(b, r->last_reason);
+    write_text(b, "leased_by");
+    write_text(b, lease_ns > 0 ? r->holder->who : "");
+    write_text(b, "lease_ms");
+    write_uint(b, lease_ns > 0 ? (uint64_t)(lease_ns / NS_PER_MS) : 0);
 }
 
 static void

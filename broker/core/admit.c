@@ -329,9 +329,11 @@ call_wait(struct hub *hub, struct slot *slot, const struct record *r)
         slot_doubt(hub, slot, WIRE_ERR_NOT_FOUND, "the hub does not know this call");
         return;
     }
-    items_received(hub, call, RECORD_FIELD(r, WAIT, RECEIVED)->item.uint);
-    if (call->state == CALL_DONE) {
+    if (items_received(hub, call, RECORD_FIELD(r, WAIT, RECEIVED)->item.uint) &&
+        call->state == CALL_DONE) {
         call_keep(hub, call); /* it is being fetched */
+    }
+    if (call->state == CALL_DONE) {
         slot_answer_call(hub, slot, call);
     } else {
         park_on(hub, slot, call);

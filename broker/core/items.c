@@ -160,12 +160,12 @@ items_park(struct hub *hub, struct call *call, struct slot *report)
     slot_park(hub, report, &call->items->reports);
 }
 
-void
+bool
 items_received(struct hub *hub, struct call *call, uint64_t number)
 {
     struct items *items = call->items;
-    if (items == NULL || number <= items->first) {
-        return;
+    if (items == NULL || number <= items->first || items->first == items->end) {
+        return false;
     }
     struct span rest = buf_span(&items->bytes);
     const size_t before = rest.len;
@@ -183,6 +183,7 @@ items_received(struct hub *hub, struct call *call, uint64_t number)
             route_soon(hub, call->worker); /* more parts may be made */
         }
     }
+    return true;
 }
 
 void

@@ -463,8 +463,8 @@ bool items_add(struct hub *hub, struct call *call, struct span item);
 bool items_have_room(const struct hub *hub, const struct call *call);
 /* The REPORT is answered when there is room. */
 void items_park(struct hub *hub, struct call *call, struct slot *report);
-/* The caller has all items below this number. */
-void items_received(struct hub *hub, struct call *call, uint64_t number);
+/* The caller has all items below this number. Whether it had said so before of fewer. */
+bool items_received(struct hub *hub, struct call *call, uint64_t number);
 void items_end(struct hub *hub, struct call *call); /* no more will come */
 void items_free(struct hub *hub, struct call *call);
 
