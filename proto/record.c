@@ -468,3 +468,19 @@ record_failure(struct span payload, struct wire_failure *out)
     out->message = message.bytes;
     return s.len == 0;
 }
+
+uint64_t
+record_limit(const struct record *welcome, const char *name, uint64_t otherwise)
+{
+    struct field limits = {0};
+    struct mp_item key, value;
+    struct span object;
+    (void)record_key(RECORD_FIELD(welcome, WELCOME, ABOUT), WIRE_KEY_WELCOME_limits, &limits);
+    while (mp_next(&limits.inside, &key) && mp_skip(&limits.inside, &object)) {
+        if (span_is(key.bytes, name) && mp_next(&object, &value) && value.kind == MP_UINT &&
+            value.uint > 0) {
+            return value.uint;
+        }
+    }
+    return otherwise;
+}

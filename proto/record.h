@@ -48,6 +48,8 @@ bool record_number(struct span *inside, uint64_t *number);
 bool record_text(struct span *inside, struct span *text);
 /* Find a key of a checked map or options field. false when it is not there. */
 bool record_key(const struct field *map, enum wire_key key, struct field *out);
+/* A number above 0 among the `limits` of WELCOME; `otherwise` when there is none. */
+uint64_t record_limit(const struct record *welcome, const char *name, uint64_t otherwise);
 /* The error payload of a REPORT: [code, began, message, details]. false when it is not one. */
 struct wire_failure {
     unsigned code, began;

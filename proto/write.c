@@ -66,6 +66,13 @@ write_bin(struct buf *b, struct span bytes)
 }
 
 void
+write_ext(struct buf *b, int type, struct span bytes)
+{
+    (void)msgpack_pack_ext(PACKER(b), bytes.len, (int8_t)type);
+    buf_put(b, bytes.data, bytes.len);
+}
+
+void
 write_array(struct buf *b, uint32_t count)
 {
     (void)msgpack_pack_array(PACKER(b), count);

@@ -14,6 +14,8 @@ void write_double(struct buf *b, double v);
 void write_text(struct buf *b, const char *text);
 void write_str(struct buf *b, struct span text);
 void write_bin(struct buf *b, struct span bytes);
+/* -128..127: the application's types, and msgpack's own below 0. */
+void write_ext(struct buf *b, int type, struct span bytes);
 void write_array(struct buf *b, uint32_t count);
 void write_map(struct buf *b, uint32_t pairs);
 /* An already encoded object; nil when it is empty. */

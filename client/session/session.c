@@ -1,62 +1,14 @@
 /* The session: see session.h. */
-#include "client/session/session.h"
+#include "client/session/inside.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <utlist.h>
 
-#include "proto/record.h"
+#include "proto/name.h"
+#include "proto/mp.h"
 #include "proto/write.h"
-
-enum {
-    SLOT_BITS = 9,
-    SLOTS = 1 << SLOT_BITS, /* the window, the fetches and what ended but was not taken */
-    SLOT_NONE = SLOTS - 1,  /* in the SP ids of HELLO and CANCEL */
-    IN_FLIGHT_MAX =
-        WIRE_PARKED_MAX - 8, /* a hub refuses more on one connection; CANCEL needs room */
-    NS_PER_MS = 1000000,
-};
-
-enum state {
-    IDLE,    /* not to be sent now: no connection, or session_more is awaited */
-    QUEUED,  /* in s->queue */
-    FLYING,  /* sent, an answer is awaited */
-    SETTLED, /* in s->done */
-};
-
-struct request {
-    struct request *prev, *next;   /* s->asks or s->fetches, in the order of making */
-    struct request *qprev, *qnext; /* s->queue or s->done */
-    struct session_outcome outcome;
-    enum state state;
-    uint64_t ticket, seq, received;
-    uint32_t id; /* of the last message */
-    bool sent;   /* to this broker, ever */
-    bool waits;  /* it was PENDING or PARTIAL: the hub has it, WAIT asks for it */
-    bool paused; /* session_more is awaited */
-    bool cancel, cancel_sent;
-    int64_t deadline_ns, sent_ns;
-    struct session_ask ask; /* FETCH: numbers; its spans are not used */
-    size_t front_len,
-        len; /* bytes[0..front_len) stand before ttl in CALL, the rest after; 0 else */
-    uint8_t bytes[];
-};
-
-struct session {
-    uint8_t client[16];
-    struct buf hello, scratch;
-    struct request *slots[SLOTS];
-    struct request *asks, *fetches, *queue, *done;
-    size_t ask_count, fetch_count, flying, cancels;
-    uint64_t seq, epoch, history, message_bytes;
-    uint32_t generation, hello_id;
-    bool connected, welcome, hello_due;
-    int64_t hello_ns, hello_end_ns, tick_ns;
-    prong_err refusal;
-    char refusal_text[200];
-};
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
@@ -67,22 +19,16 @@ find(const struct session *s, uint64_t ticket)
     return r != NULL && r->ticket == ticket && !r->outcome.ended ? r : NULL;
 }
 
-static uint32_t
-new_id(struct session *s, uint64_t slot)
-{
-    return UINT32_C(1) << 31 | (s->generation++ << SLOT_BITS & INT32_MAX) | (uint32_t)slot;
-}
-
-static void
-enqueue(struct session *s, struct request *r)
+void
+request_enqueue(struct session *s, struct request *r)
 {
     r->state = QUEUED;
     DL_APPEND2(s->queue, r, qprev, qnext);
 }
 
 /* Out of the queue or the air. */
-static void
-withdraw(struct session *s, struct request *r)
+void
+request_withdraw(struct session *s, struct request *r)
 {
     if (r->state == QUEUED) {
         DL_DELETE2(s->queue, r, qprev, qnext);
@@ -91,25 +37,25 @@ withdraw(struct session *s, struct request *r)
     r->state = IDLE;
 }
 
-static void
-settle(struct session *s, struct request *r, bool ended)
+void
+request_settle(struct session *s, struct request *r, bool ended)
 {
-    withdraw(s, r);
+    request_withdraw(s, r);
     r->state = SETTLED;
     r->outcome.ended = ended;
     DL_APPEND2(s->done, r, qprev, qnext);
-    if (ended && r->ask.kind == SESSION_FETCH) {
-        DL_DELETE(s->fetches, r);
-        s->fetch_count--;
+    if (ended && r->other) {
+        DL_DELETE(s->others, r);
+        s->other_count--;
     } else if (ended) {
         DL_DELETE(s->asks, r);
         s->ask_count--;
-        s->cancels -= r->cancel && !r->cancel_sent;
     }
+    s->cancels -= ended && r->cancel && !r->cancel_sent;
 }
 
-static void
-fail(struct session *s, struct request *r, prong_err code, unsigned began, struct span text)
+void
+request_fail(struct session *s, struct request *r, prong_err code, unsigned began, struct span text)
 {
     if (r->state == SETTLED) { /* its items were not taken yet: they are dropped */
         DL_DELETE2(s->done, r, qprev, qnext);
@@ -119,13 +65,14 @@ fail(struct session *s, struct request *r, prong_err code, unsigned began, struc
     r->outcome.began = began;
     r->outcome.message = text;
     r->outcome.item_count = 0;
-    settle(s, r, true);
+    request_settle(s, r, true);
 }
 
-static void
-fail_unheard(struct session *s, struct request *r, prong_err code, const char *text)
+void
+request_fail_unheard(struct session *s, struct request *r, prong_err code, const char *text)
 {
-    fail(s, r, code, r->sent ? PRONG_BEGAN_MAYBE : PRONG_BEGAN_NO, span_text(text));
+    const bool known = r->sent || r->resumed;
+    request_fail(s, r, code, known ? PRONG_BEGAN_MAYBE : PRONG_BEGAN_NO, span_text(text));
 }
 
 static const char *
@@ -134,7 +81,7 @@ check(const struct session_ask *a)
     struct span payload = a->payload, options = a->options;
     struct mp_item item;
     struct target target;
-    if (a->kind == SESSION_FETCH) {
+    if (a->kind == SESSION_FETCH || a->resume != NULL) {
         return NULL;
     }
     if (a->kind == SESSION_EMIT) {
@@ -144,8 +91,10 @@ check(const struct session_ask *a)
                    ? "the payload is not one encoded object"
                    : NULL;
     }
-    if (!name_target(a->worker, &target)) {
-        return "a worker's name is of a-z 0-9 _ - (1 to 64), with /number for one replica";
+    if (!name_targets(a->worker, &target)) {
+        return "a worker's name is of a-z 0-9 _ - (1 to 64), with /number for one replica or /* "
+               "for "
+               "each of them";
     }
     if (!name_is_method(a->name)) {
         return "a method's name is of A-Z a-z 0-9 _ (1 to 64)";
@@ -184,8 +133,8 @@ encode_constant(struct session *s, const struct session_ask *a)
     return front;
 }
 
-static void
-schedule(struct session *s, int64_t at_ns)
+void
+session_schedule(struct session *s, int64_t at_ns)
 {
     if (at_ns < s->tick_ns) {
         s->tick_ns = at_ns;
@@ -196,7 +145,7 @@ prong_err
 session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
             const char **problem)
 {
-    const bool is_fetch = ask->kind == SESSION_FETCH;
+    const bool other = ask->kind == SESSION_FETCH || ask->resume != NULL;
     *problem = check(ask);
     if (*problem != NULL) {
         return PRONG_INVALID_ARGUMENT;
@@ -204,10 +153,11 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
     const size_t front_len = encode_constant(s, ask);
     const struct span head = buf_span(&s->scratch), payload = ask->payload;
     const size_t len = head.len + payload.len;
-    *problem = is_fetch && s->fetch_count >= SESSION_FETCHES_MAX ? "too many subscriptions"
-               : !is_fetch && session_is_full(s) ? "too many requests have no outcome yet"
-               : len + 128 > s->message_bytes    ? "longer than a message of this hub may be"
-                                                 : NULL;
+    *problem = other && s->other_count >= SESSION_OTHERS_MAX
+                   ? "too many subscriptions and resumed calls"
+               : !other && session_is_full(s) ? "too many requests have no outcome yet"
+               : len + 128 > s->message_bytes ? "longer than a message of this hub may be"
+                                              : NULL;
     if (*problem != NULL) {
         return PRONG_RESOURCE_EXHAUSTED;
     }
@@ -225,6 +175,9 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
                           .deadline_ns = ask->deadline_ns,
                           .front_len = front_len,
                           .len = len,
+                          .other = other,
+                          .resumed = ask->resume != NULL,
+                          .waits = ask->resume != NULL,
                           .outcome = {.kind = ask->kind, .user = ask->user}};
     memcpy(r->bytes, head.data, head.len);
     if (payload.len > 0) {
@@ -232,17 +185,19 @@ session_ask(struct session *s, const struct session_ask *ask, uint64_t *ticket,
     }
     r->ticket = ((uint64_t)s->generation++ << 32 | 1 << 30) + slot; /* never 0 */
     s->slots[slot] = r;
-    if (is_fetch) {
-        DL_APPEND(s->fetches, r);
-        s->fetch_count++;
+    if (other) {
+        r->call = ask->resume != NULL ? *ask->resume : r->call;
+        DL_APPEND(s->others, r);
+        s->other_count++;
     } else {
-        r->seq = ++s->seq;
+        memcpy(r->call.client, s->client, sizeof s->client);
+        r->call.seq = ++s->seq;
         DL_APPEND(s->asks, r);
         s->ask_count++;
     }
-    schedule(s, r->deadline_ns);
+    session_schedule(s, r->deadline_ns);
     if (s->welcome) {
-        enqueue(s, r);
+        request_enqueue(s, r);
     }
     *ticket = r->ticket;
     return PRONG_OK;
@@ -257,7 +212,7 @@ session_is_full(const struct session *s)
 size_t
 session_outstanding(const struct session *s)
 {
-    return s->ask_count + s->fetch_count;
+    return s->ask_count + s->other_count;
 }
 
 void
@@ -269,10 +224,28 @@ session_cancel(struct session *s, uint64_t ticket)
     }
     r->cancel = true;
     s->cancels++;
-    if (!r->sent) {
-        fail_unheard(s, r, PRONG_CANCELLED, "cancelled before it was sent");
+    if (!r->sent && !r->resumed) {
+        request_fail_unheard(s, r, PRONG_CANCELLED, "cancelled before it was sent");
     } else if (r->paused) {
         session_more(s, ticket); /* or its outcome would never be asked for */
+    }
+}
+
+/* End what the hub may still answer: until then it counts as one of what waits there. */
+static void
+fail_early(struct session *s, struct request *r, prong_err code, const char *text)
+{
+    s->strays += r->state == FLYING;
+    request_fail_unheard(s, r, code, text);
+}
+
+void
+session_abandon(struct session *s, uint64_t ticket)
+{
+    struct request *r = find(s, ticket);
+    if (r != NULL && r->resumed) {
+        r->outcome.user = NULL;
+        fail_early(s, r, PRONG_CANCELLED, "nobody waits for it here any more");
     }
 }
 
@@ -283,7 +256,7 @@ session_more(struct session *s, uint64_t ticket)
     if (r != NULL && r->paused) {
         r->paused = false;
         if (s->welcome && r->state == IDLE) {
-            enqueue(s, r);
+            request_enqueue(s, r);
         }
     }
 }
@@ -301,10 +274,10 @@ void
 session_end_all(struct session *s, prong_err code, const char *text)
 {
     while (s->asks != NULL) {
-        fail_unheard(s, s->asks, code, text);
+        request_fail_unheard(s, s->asks, code, text);
     }
-    while (s->fetches != NULL) {
-        fail_unheard(s, s->fetches, code, text);
+    while (s->others != NULL) {
+        request_fail_unheard(s, s->others, code, text);
     }
 }
 
@@ -364,21 +337,22 @@ session_connected(struct session *s, int64_t now_ns)
     s->welcome = false;
     s->refusal = PRONG_OK;
     s->hello_end_ns = now_ns + s->hello_ns;
-    schedule(s, s->hello_end_ns);
+    session_schedule(s, s->hello_end_ns);
 }
 
 void
 session_lost(struct session *s)
 {
-    struct request *lists[] = {s->asks, s->fetches}, *r;
+    struct request *lists[] = {s->asks, s->others}, *r;
     s->connected = s->welcome = s->hello_due = false;
     s->hello_id = 0;
+    s->strays = 0;
     s->tick_ns = INT64_MIN; /* deadlines are nearer without a connection */
     for (size_t i = 0; i < 2; i++) {
         DL_FOREACH(lists[i], r)
         {
             if (r->state != SETTLED) {
-                withdraw(s, r);
+                request_withdraw(s, r);
             }
             s->cancels += r->cancel && r->cancel_sent;
             r->cancel_sent = false;
@@ -391,67 +365,36 @@ session_lost(struct session *s)
 static void
 end_forgotten(struct session *s)
 {
-    struct request *r, *next;
-    DL_FOREACH_SAFE(s->asks, r, next)
-    {
-        if (r->sent) {
-            fail_unheard(s, r, PRONG_UNAVAILABLE,
-                         "the hub was started anew and does not know any more what came of this");
+    struct request *lists[] = {s->asks, s->others}, *r, *next;
+    for (size_t i = 0; i < 2; i++) {
+        DL_FOREACH_SAFE(lists[i], r, next)
+        {
+            if (r->sent && r->ask.kind != SESSION_FETCH) {
+                request_fail_unheard(
+                    s, r, PRONG_UNAVAILABLE,
+                    "the hub was started anew and does not know any more what came of this");
+            }
         }
     }
 }
 
-static void
-take_welcome(struct session *s, const struct record *w)
+void
+session_begin(struct session *s, uint64_t epoch)
 {
-    const struct field *about = RECORD_FIELD(w, WELCOME, ABOUT);
-    struct field f;
-    const uint64_t epoch = record_key(about, WIRE_KEY_WELCOME_epoch, &f) ? f.item.uint : s->epoch;
-    s->history = record_key(about, WIRE_KEY_WELCOME_history, &f) ? f.item.uint : s->history;
-    if (record_key(about, WIRE_KEY_WELCOME_limits, &f)) {
-        struct span inside = f.inside;
-        struct mp_item key, value;
-        while (mp_next(&inside, &key) && mp_next(&inside, &value)) {
-            if (span_is(key.bytes, "message_bytes") && value.kind == MP_UINT && value.uint > 0) {
-                s->message_bytes = value.uint;
-            }
-        }
-    }
     if (s->epoch != 0 && epoch != s->epoch) {
         end_forgotten(s);
     }
     s->epoch = epoch;
     s->welcome = true;
-    struct request *lists[] = {s->asks, s->fetches}, *r;
+    struct request *lists[] = {s->asks, s->others}, *r;
     for (size_t i = 0; i < 2; i++) {
         DL_FOREACH(lists[i], r)
         {
             if (r->state == IDLE && !r->paused) {
-                enqueue(s, r);
+                request_enqueue(s, r);
             }
         }
     }
-}
-
-static void
-take_greeting(struct session *s, struct span body)
-{
-    struct record rec;
-    struct wire_diag diag;
-    s->hello_id = 0;
-    if (record_message(body, &rec, 1, &diag) == 1 && rec.record == WIRE_REC_WELCOME) {
-        take_welcome(s, &rec);
-        return;
-    }
-    s->refusal = PRONG_INTERNAL;
-    struct span text = span_text("the answer to HELLO is not understood");
-    if (record_message(body, &rec, 1, &diag) == 1 && rec.record == WIRE_REC_ERROR) {
-        s->refusal = (prong_err)RECORD_FIELD(&rec, ERROR, CODE)->item.uint;
-        text = RECORD_FIELD(&rec, ERROR, MESSAGE)->item.bytes;
-    }
-    (void)snprintf(s->refusal_text, sizeof s->refusal_text, "%.*s",
-                   text.len < sizeof s->refusal_text ? (int)text.len : (int)sizeof s->refusal_text,
-                   (const char *)text.data);
 }
 
 bool
@@ -476,230 +419,7 @@ session_epoch(const struct session *s)
 uint64_t
 session_ack(const struct session *s)
 {
-    return s->asks != NULL ? s->asks->seq - 1 : s->seq;
-}
-
-/* ---- out ------------------------------------------------------------------------------------ */
-
-static void
-encode_fetch(struct session *s, const struct request *r)
-{
-    static const char *const words[] = {"new", "oldest", "last"};
-    struct buf *b = &s->scratch;
-    write_op(b, WIRE_FETCH);
-    write_bin(b, (struct span){s->client, sizeof s->client});
-    buf_put(b, r->bytes, r->len);
-    if (r->ask.from == SESSION_FROM_NUMBER) {
-        write_uint(b, r->ask.number);
-    } else {
-        write_text(b, words[r->ask.from]);
-    }
-    write_uint(b, r->ask.items_max);
-    write_uint(b, r->ask.bytes_max);
-    write_uint(b, r->ask.wait_ms);
-}
-
-/* What of the request stands behind what is in s->scratch. */
-static struct span
-encode(struct session *s, const struct request *r, int64_t now_ns)
-{
-    struct buf *b = &s->scratch;
-    buf_reset(b, WIRE_MESSAGE_BYTES);
-    if (r->ask.kind == SESSION_FETCH) {
-        encode_fetch(s, r);
-        return (struct span){0};
-    }
-    write_op(b, r->waits ? WIRE_WAIT : r->ask.kind == SESSION_CALL ? WIRE_CALL : WIRE_EMIT);
-    write_bin(b, (struct span){s->client, sizeof s->client});
-    write_uint(b, r->seq);
-    if (r->waits) {
-        write_uint(b, r->received);
-        return (struct span){0};
-    }
-    if (r->ask.kind == SESSION_CALL) {
-        const int64_t left_ns = r->deadline_ns - now_ns;
-        write_uint(b, session_ack(s));
-        buf_put(b, r->bytes, r->front_len);
-        write_uint(b, left_ns > NS_PER_MS ? (uint64_t)((left_ns + NS_PER_MS - 1) / NS_PER_MS) : 1);
-    }
-    return (struct span){r->bytes + r->front_len, r->len - r->front_len};
-}
-
-static bool
-send_hello(struct session *s, uint32_t *id, struct pieces *body)
-{
-    s->hello_due = false;
-    s->hello_id = *id = new_id(s, SLOT_NONE);
-    *body = pieces_of(buf_span(&s->hello));
-    return true;
-}
-
-static bool
-send_cancel(struct session *s, uint32_t *id, struct pieces *body)
-{
-    struct request *r;
-    DL_FOREACH(s->asks, r)
-    {
-        if (r->cancel && !r->cancel_sent && r->state != QUEUED) {
-            r->cancel_sent = true;
-            s->cancels--;
-            buf_reset(&s->scratch, WIRE_MESSAGE_BYTES);
-            write_op(&s->scratch, WIRE_CANCEL);
-            write_bin(&s->scratch, (struct span){s->client, sizeof s->client});
-            write_uint(&s->scratch, r->seq);
-            *id = new_id(s, SLOT_NONE);
-            *body = pieces_of(buf_span(&s->scratch));
-            return !s->scratch.failed;
-        }
-    }
-    return false;
-}
-
-/* A position of another history means nothing to this hub. */
-static bool
-is_of_another_history(const struct session *s, const struct request *r)
-{
-    return r->ask.kind == SESSION_FETCH && r->ask.history != 0 && s->history != 0 &&
-           r->ask.history != s->history;
-}
-
-bool
-session_send(struct session *s, int64_t now_ns, uint32_t *id, struct pieces *body)
-{
-    if (s->hello_due) {
-        return send_hello(s, id, body);
-    }
-    while (s->welcome && s->queue != NULL && s->flying < IN_FLIGHT_MAX) {
-        struct request *r = s->queue;
-        if (is_of_another_history(s, r)) {
-            r->outcome.history = s->history;
-            settle(s, r, true);
-            continue;
-        }
-        const struct span rest = encode(s, r, now_ns);
-        if (s->scratch.failed) {
-            fail_unheard(s, r, PRONG_RESOURCE_EXHAUSTED, "out of memory");
-            continue;
-        }
-        withdraw(s, r);
-        r->state = FLYING;
-        s->flying++;
-        r->sent = true;
-        r->sent_ns = now_ns;
-        r->id = *id = new_id(s, r->ticket % SLOTS);
-        schedule(s, now_ns + (int64_t)SESSION_SILENCE_MS * NS_PER_MS);
-        *body = (struct pieces){2, {buf_span(&s->scratch), rest}};
-        return true;
-    }
-    return s->welcome && s->cancels > 0 && send_cancel(s, id, body);
-}
-
-bool
-session_wants_send(const struct session *s)
-{
-    return s->hello_due ||
-           (s->welcome && ((s->queue != NULL && s->flying < IN_FLIGHT_MAX) || s->cancels > 0));
-}
-
-/* ---- in ------------------------------------------------------------------------------------- */
-
-static void
-take_error(struct session *s, struct request *r, const struct record *rec)
-{
-    const prong_err code = (prong_err)RECORD_FIELD(rec, ERROR, CODE)->item.uint;
-    unsigned began = (unsigned)RECORD_FIELD(rec, ERROR, BEGAN)->item.uint;
-    if (r->waits && code == PRONG_NOT_FOUND && began == PRONG_BEGAN_NO) {
-        began = PRONG_BEGAN_MAYBE; /* that is about WAIT; the call itself was there */
-    }
-    r->outcome.details = RECORD_FIELD(rec, ERROR, DETAILS)->raw;
-    fail(s, r, code, began, RECORD_FIELD(rec, ERROR, MESSAGE)->item.bytes);
-}
-
-/* Items are numbered: what came before a reconnect is not taken twice. */
-static void
-take_partial(struct session *s, struct request *r, const struct record *rec)
-{
-    const uint64_t first = RECORD_FIELD(rec, PARTIAL, FIRST)->item.uint;
-    const struct field *list = RECORD_FIELD(rec, PARTIAL, ITEMS);
-    struct span items = list->inside;
-    uint64_t count = list->item.count;
-    for (uint64_t i = first; i < r->received && count > 0; i++, count--) {
-        (void)mp_skip(&items, NULL); /* checked with its record */
-    }
-    if (count > 0 && first > r->received) {
-        fail(s, r, PRONG_DATA_LOSS, PRONG_BEGAN_YES, span_text("items of the outcome are missing"));
-        return;
-    }
-    r->received += count;
-    r->waits = true;
-    r->paused = !r->cancel; /* nobody wants its items any more, but its outcome */
-    r->outcome.items = items;
-    r->outcome.item_count = (uint32_t)count;
-    r->outcome.progress = RECORD_FIELD(rec, PARTIAL, PROGRESS)->raw;
-    settle(s, r, false);
-}
-
-static void
-take_events(struct session *s, struct request *r, const struct record *rec)
-{
-    const struct field *list = RECORD_FIELD(rec, EVENTS, ITEMS);
-    r->outcome.history = RECORD_FIELD(rec, EVENTS, HISTORY)->item.uint;
-    r->outcome.next = RECORD_FIELD(rec, EVENTS, NEXT)->item.uint;
-    r->outcome.lost = RECORD_FIELD(rec, EVENTS, LOST)->item.uint;
-    if (r->ask.history == 0 || r->ask.history == r->outcome.history) {
-        r->outcome.items = list->inside;
-        r->outcome.item_count = list->item.count;
-    }
-    s->history = r->outcome.history;
-    settle(s, r, true);
-}
-
-static void
-take_answer(struct session *s, struct request *r, const struct record *rec)
-{
-    const bool is_call = r->ask.kind == SESSION_CALL;
-    if (rec->record == WIRE_REC_ERROR) {
-        take_error(s, r, rec);
-    } else if (is_call && rec->record == WIRE_REC_RESULT &&
-               RECORD_FIELD(rec, RESULT, SEQ)->item.uint == r->seq) {
-        r->outcome.began = PRONG_BEGAN_YES;
-        r->outcome.value = RECORD_FIELD(rec, RESULT, VALUE)->raw;
-        settle(s, r, true);
-    } else if (is_call && rec->record == WIRE_REC_PARTIAL) {
-        take_partial(s, r, rec);
-    } else if (is_call && rec->record == WIRE_REC_PENDING) {
-        withdraw(s, r);
-        r->waits = true;
-        enqueue(s, r);
-    } else if (r->ask.kind == SESSION_EMIT && rec->record == WIRE_REC_ACK) {
-        r->outcome.began = PRONG_BEGAN_YES;
-        r->outcome.number = RECORD_FIELD(rec, ACK, NUMBER)->item.uint;
-        settle(s, r, true);
-    } else if (r->ask.kind == SESSION_FETCH && rec->record == WIRE_REC_EVENTS) {
-        take_events(s, r, rec);
-    } else {
-        fail_unheard(s, r, PRONG_INTERNAL, "the hub's answer does not fit the request");
-    }
-}
-
-void
-session_answer(struct session *s, uint32_t id, struct span body)
-{
-    struct record rec;
-    struct wire_diag diag;
-    if (s->hello_id != 0 && id == s->hello_id) {
-        take_greeting(s, body);
-        return;
-    }
-    struct request *r = s->slots[id % SLOTS];
-    if (r == NULL || r->id != id || r->state != FLYING) {
-        return;
-    }
-    if (record_message(body, &rec, 1, &diag) != 1) {
-        fail_unheard(s, r, PRONG_INTERNAL, "the hub's answer is not understood");
-    } else {
-        take_answer(s, r, &rec);
-    }
+    return s->asks != NULL ? s->asks->call.seq - 1 : s->seq;
 }
 
 bool
@@ -717,7 +437,7 @@ session_next(struct session *s, struct session_outcome *out)
         s->slots[r->ticket % SLOTS] = NULL;
         free(r);
     } else if (!r->paused && s->welcome) {
-        enqueue(s, r);
+        request_enqueue(s, r);
     }
     return true;
 }
@@ -728,7 +448,8 @@ session_next(struct session *s, struct session_outcome *out)
 static int64_t
 end_of(const struct session *s, const struct request *r)
 {
-    const int64_t grace_ns = s->welcome && r->sent ? (int64_t)SESSION_GRACE_MS * NS_PER_MS : 0;
+    const bool hub_ends_it = s->welcome && r->sent && !r->resumed;
+    const int64_t grace_ns = hub_ends_it ? (int64_t)SESSION_GRACE_MS * NS_PER_MS : 0;
     return r->deadline_ns == SESSION_NEVER ? SESSION_NEVER : r->deadline_ns + grace_ns;
 }
 
@@ -742,7 +463,7 @@ silence_of(const struct request *r)
 bool
 session_is_dead(const struct session *s, int64_t now_ns)
 {
-    const struct request *lists[] = {s->asks, s->fetches}, *r;
+    const struct request *lists[] = {s->asks, s->others}, *r;
     if (!s->connected || !s->welcome) {
         return s->connected && (now_ns >= s->hello_end_ns || s->refusal != PRONG_OK);
     }
@@ -760,7 +481,7 @@ session_is_dead(const struct session *s, int64_t now_ns)
 void
 session_tick(struct session *s, int64_t now_ns)
 {
-    struct request *lists[] = {s->asks, s->fetches}, *r, *next;
+    struct request *lists[] = {s->asks, s->others}, *r, *next;
     if (now_ns < s->tick_ns) {
         return;
     }
@@ -769,12 +490,12 @@ session_tick(struct session *s, int64_t now_ns)
         DL_FOREACH_SAFE(lists[i], r, next)
         {
             if (now_ns >= end_of(s, r)) {
-                fail_unheard(s, r, PRONG_DEADLINE_EXCEEDED,
-                             s->welcome ? "no outcome by the deadline"
-                                        : "no connection to the hub until the deadline");
+                fail_early(s, r, PRONG_DEADLINE_EXCEEDED,
+                           s->welcome ? "no outcome by the deadline"
+                                      : "no connection to the hub until the deadline");
             } else {
-                schedule(s, end_of(s, r));
-                schedule(s, silence_of(r));
+                session_schedule(s, end_of(s, r));
+                session_schedule(s, silence_of(r));
             }
         }
     }

@@ -19,7 +19,7 @@
 #define SESSION_NEVER INT64_MAX
 
 enum {
-    SESSION_FETCHES_MAX = 64,
+    SESSION_OTHERS_MAX = 64,    /* FETCHes, and calls that are resumed */
     SESSION_GRACE_MS = 2000,    /* a connected hub may be so late with an outcome */
     SESSION_SILENCE_MS = 40000, /* the hub answers everything within 25 s; later it is not there */
 };
@@ -33,6 +33,12 @@ struct session_options {
     const char *name;  /* NULL for none */
     struct span token;
     int64_t hello_ns; /* how long WELCOME may take */
+};
+
+/* Names a call in the background, of whichever client. */
+struct session_handle {
+    uint8_t client[16];
+    uint64_t seq;
 };
 
 enum session_kind { SESSION_CALL, SESSION_EMIT, SESSION_FETCH };
@@ -49,7 +55,12 @@ struct session_ask {
     struct span name;    /* CALL: method; EMIT: topic; FETCH: encoded list of filters */
     struct span options; /* CALL: encoded map, or empty */
     struct span payload; /* CALL: encoded map or array; EMIT: one encoded object */
-    enum session_from from; /* from here on: FETCH */
+    bool background;     /* CALL: it ends when the hub has accepted it. The deadline is for that,
+                            ttl_ms for the call itself; 0: the hub's */
+    uint32_t ttl_ms;
+    const struct session_handle *resume; /* CALL: only wait for the outcome of this one, whose names
+                                            and payload are not used; NULL: a new one */
+    enum session_from from;              /* from here on: FETCH */
     uint64_t number;
     uint64_t history; /* that `number` is of; 0 when that is not known */
     uint64_t items_max, bytes_max, wait_ms;
@@ -64,10 +75,12 @@ struct session_outcome {
     prong_err code;
     unsigned began;
     struct span message, details; /* of an error; details may be empty */
-    struct span value;            /* CALL: encoded */
-    uint64_t number;              /* EMIT: of the event */
-    struct span progress;         /* not ended: encoded, nil when there is none */
-    struct span items; /* not ended: encoded objects in a row; FETCH: checked EVENT_ITEMs */
+    struct span value;            /* CALL: encoded; empty when it was only accepted */
+    bool accepted;                /* CALL in the background: the hub has it, under this handle */
+    struct session_handle handle;
+    uint64_t number;      /* EMIT: of the event */
+    struct span progress; /* not ended: encoded, nil when there is none */
+    struct span items;    /* not ended: encoded objects in a row; FETCH: checked EVENT_ITEMs */
     uint32_t item_count;
     uint64_t history, next, lost; /* FETCH. Another history than asked for: nothing was fetched, and
                                      what follows begins with the oldest of that one */
@@ -88,6 +101,8 @@ bool session_is_full(const struct session *s);
 size_t session_outstanding(const struct session *s);
 /* End a CALL: at once when it was never sent, else CANCEL is sent and the outcome awaited. */
 void session_cancel(struct session *s, uint64_t ticket);
+/* Wait no longer for a call that was resumed, which goes on: it ends, for a `user` of NULL. */
+void session_abandon(struct session *s, uint64_t ticket);
 /* Ask for what follows an outcome that has not ended. */
 void session_more(struct session *s, uint64_t ticket);
 /* Its outcomes go to another `user` from now on; NULL: to nobody who knows. */

@@ -1,6 +1,6 @@
 /* A job: one call while its method runs, and the call of a method without a hub. */
 #include "client/worker/worker.h"
-#include "client/lib/writer.h"
+#include "client/value/writer.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -182,9 +182,8 @@ prong_worker_on(prong_worker *w, const char *filter,
     for (uint32_t i = 0; w != NULL && i < w->extra_count; i++) {
         others += w->extras[i]->kind == EXTRA_ON;
     }
-    if (others >= SESSION_FETCHES_MAX) {
-        return mistake(w, PRONG_RESOURCE_EXHAUSTED, "on: more than %d filters",
-                       SESSION_FETCHES_MAX);
+    if (others >= SESSION_OTHERS_MAX) {
+        return mistake(w, PRONG_RESOURCE_EXHAUSTED, "on: more than %d filters", SESSION_OTHERS_MAX);
     }
     if (is_valid) {
         memcpy(e.filter, filter, strlen(filter));

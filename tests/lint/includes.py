@@ -26,9 +26,11 @@ ALLOWED = {
     "client/include": ["client/include"],
     # Pure, like the core: it never sees a connection.
     "client/session": ["proto", "proto/tbl", "client/session", "client/include"],
+    # No connection either.
+    "client/value": ["proto", "proto/tbl", "client/value", "client/include"],
     "client/lib": ["proto", "proto/tbl", "proto/link", "client/session", "client/lib",
                    "client/include"],
-    "client/worker": ["proto", "proto/tbl", "proto/link", "client/session", "client/lib",
+    "client/worker": ["proto", "proto/tbl", "proto/link", "client/session", "client/value", "client/lib",
                       "client/worker", "client/include"],
     # The exit codes stand beside the codes of the protocol; "did you mean" is the broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",

@@ -6,6 +6,7 @@ import common
 PROMISES = [
     ("C session and library", ("client/session/", "client/lib/"),
      (".c", ".h"), 4000),
+    ("C values and JSON", ("client/value/",), (".c", ".h"), 1000),
     ("Python package", ("bindings/python/prong/", "bindings/python/src/"), (".py", ".pyi"), 2000),
 ]
 

@@ -151,6 +151,23 @@ enum {
      * what has come was taken. Without it they are collected, and the call is cancelled when they
      * are more than 16 MiB. */
     PRONG_CALL_STREAM = 2,
+    /* The reply ends with PRONG_OK as soon as the hub has accepted the call, which then runs in the
+     * background: it lives on when this client leaves, for `timeout_ms` or an hour when that is 0,
+     * and its outcome is kept for ten minutes. prong_reply_handle names it; see prong_resume. */
+    PRONG_CALL_BACKGROUND = 4,
+    /* `args` is an array of up to 65536 argument sets, each a map or an array, and the method is
+     * called once for each. The outcomes come as items, as they complete: prong_reply_next and
+     * prong_item_outcome. The value is {"done": n, "failed": m}. */
+    PRONG_CALL_MAP = 8,
+    /* With PRONG_CALL_MAP: in the order of the argument sets. */
+    PRONG_CALL_ORDERED = 16,
+};
+
+enum {
+    /* Room for the text of a handle: 32 hexadecimal digits, "-", a number and the NUL. */
+    PRONG_HANDLE_BYTES = 50,
+    /* Room for the name of a replica, "detector/1", and its NUL. */
+    PRONG_REPLICA_BYTES = 80,
 };
 
 /* Something is new about a reply: items, progress or its outcome. Runs inside prong_dispatch. It
@@ -166,11 +183,20 @@ typedef struct prong_call_options {
     uint64_t tag;               /* the caller's, given back by prong_reply_tag */
     prong_reply_fn notify;      /* default: none */
     void *context;              /* for notify */
+    const char *policy; /* "once", "idempotent" or "shared": it begins at most as often as both this
+                           and its method allow; default: as its method allows */
+    const void *key;    /* calls with equal keys go to one replica, as long as it serves; at most
+                           128 bytes; default: none */
+    size_t key_len;     /* its length in bytes */
+    int32_t priority;   /* 1..9: of the calls that wait the highest goes first; default 5 */
+    uint64_t parent;    /* in a worker: prong_job_number of the call within which this one is made;
+                           it ends with that one at the latest; default: none. See prong_job_call */
 } prong_call_options;
 
 /* Call a method and wait for its outcome.
  *
- *   worker      "detector", or "detector/1" for one replica; "hub" for the hub itself
+ *   worker      "detector"; "detector/1" for one replica; "detector/" and a star for each one there
+ *               is, with outcomes as items (prong_item_outcome); "hub" for the hub itself
  *   method      name of the method
  *   args        a map of named or an array of positional arguments; NULL for none
  *   timeout_ms  1..3600000; 0 for 30000. The call ends by then, or two seconds later (see above)
@@ -202,10 +228,10 @@ PRONG_API prong_err prong_call_json(prong_client *c, const char *worker, const c
  *   options               NULL for all defaults
  *   out                   owned, freed with prong_reply_free
  *
- * Errors: PRONG_INVALID_ARGUMENT, PRONG_RESOURCE_EXHAUSTED (memory; or 256 requests are
- * outstanding), PRONG_UNAVAILABLE (the connection is lost and not sought),
- * PRONG_FAILED_PRECONDITION (forked child). The text is in prong_client_error_text. Everything else
- * comes as the outcome. Threads: any. */
+ * Errors: PRONG_INVALID_ARGUMENT (names, args, options: the text says what is allowed),
+ * PRONG_RESOURCE_EXHAUSTED (memory; or 256 requests are outstanding), PRONG_UNAVAILABLE (the
+ * connection is lost and not sought), PRONG_FAILED_PRECONDITION (forked child). The text is in
+ * prong_client_error_text. Everything else comes as the outcome. Threads: any. */
 PRONG_API prong_err prong_call_async(prong_client *c, const char *worker, const char *method,
                                      const prong_value *args, const prong_call_options *options,
                                      prong_reply **out);
@@ -225,7 +251,8 @@ PRONG_API prong_err prong_reply_wait(prong_reply *r, int32_t timeout_ms);
  * Errors: PRONG_DEADLINE_EXCEEDED, PRONG_NOT_FOUND (none is outstanding),
  * PRONG_FAILED_PRECONDITION. Threads: any. */
 PRONG_API prong_err prong_wait_any(prong_client *c, int32_t timeout_ms, prong_reply **out);
-/* Take the next item of a call whose method yields.
+/* Take the next item of a call whose method yields, or of one to many (PRONG_CALL_MAP, every
+ * replica). Progress may come between items: prong_reply_progress has the newest.
  *
  *   item  borrowed, valid until the next prong_reply_next on this reply or its end
  *
@@ -256,6 +283,82 @@ PRONG_API const prong_value *prong_reply_details(prong_reply *r);
  * `note_size` bytes and NUL-terminated; either may be NULL. false when none has come. */
 PRONG_API bool prong_reply_progress(prong_reply *r, double *fraction, char *note, size_t note_size);
 PRONG_API uint64_t prong_reply_tag(const prong_reply *r);
+
+/* ---- calls to many --------------------------------------------------------------------------- */
+
+/* The outcome of one of many calls. In caller's storage; borrows from the item. */
+typedef struct prong_outcome {
+    uint64_t number;     /* place of the argument set, from 0; or number of the replica */
+    prong_err code;      /* PRONG_OK with `value`, else an error with the rest */
+    prong_began began;   /* YES after PRONG_OK */
+    prong_value value;   /* what the method returned; empty after an error */
+    const char *message; /* the error for people, not NUL-terminated; "" after PRONG_OK */
+    size_t message_len;  /* in bytes */
+    prong_value details; /* nil or a map; empty after PRONG_OK */
+} prong_outcome;
+
+/* Take an item of PRONG_CALL_MAP or of a call of every replica apart; false, with nothing written,
+ * when it is not such an item. Threads: any. */
+PRONG_API bool prong_item_outcome(const prong_value *item, prong_outcome *out);
+
+/* ---- calls in the background ----------------------------------------------------------------- */
+
+/* Call a method in the background, and wait until the hub has accepted that.
+ *
+ *   worker, method, args  as for prong_call
+ *   options  NULL for all defaults; its timeout_ms is how long the call may take, default an hour
+ *   handle   room for a NUL-terminated text that names the call to prong_resume, in any program of
+ *            the same user
+ *   size     of that room in bytes, PRONG_HANDLE_BYTES at least
+ *
+ * Errors: as prong_call; PRONG_INVALID_ARGUMENT (also of `options` and `size`). Acceptance is
+ * waited for 30 s: PRONG_DEADLINE_EXCEEDED and PRONG_UNAVAILABLE leave open whether the call runs.
+ * The text is in prong_client_error_text. Threads: any. */
+PRONG_API prong_err prong_call_background(prong_client *c, const char *worker, const char *method,
+                                          const prong_value *args,
+                                          const prong_call_options *options, char *handle,
+                                          size_t size);
+/* Copy the handle of a call with PRONG_CALL_BACKGROUND, NUL-terminated, once it was accepted: its
+ * reply is done with PRONG_OK and has no value, `began` is maybe. (A call that ended before its
+ * acceptance was heard of ends the reply with its own outcome.) false, with nothing written, for
+ * every other reply and when `size` is below PRONG_HANDLE_BYTES. Threads: any. */
+PRONG_API bool prong_reply_handle(prong_reply *r, char *text, size_t size);
+/* Wait for the outcome of a call in the background: a reply as prong_call_async gives it, with
+ * items and progress. To free it before its outcome only ends this waiting; prong_reply_cancel
+ * cancels the call itself. Others may wait for it, too, but items go to whoever asks first.
+ *
+ *   handle   as prong_reply_handle gave it
+ *   options  of these only size_bytes, timeout_ms (how long to wait; default an hour, the longest
+ *            that such a call lives), PRONG_CALL_STREAM, tag, notify and context count; may be NULL
+ *   out      owned, freed with prong_reply_free
+ *
+ * Errors: as prong_call_async; at most 64 of these and of subscriptions at a time. The outcome is
+ * PRONG_NOT_FOUND, began maybe, when the hub does not know the call (any more). Threads: any. */
+PRONG_API prong_err prong_resume(prong_client *c, const char *handle,
+                                 const prong_call_options *options, prong_reply **out);
+
+/* ---- leases ---------------------------------------------------------------------------------- */
+
+/* Have one replica of a worker for this client alone: it serves nobody else until the lease ends,
+ * by prong_lease_release, because it was not renewed within `ttl_ms`, or because this client was
+ * away for 5 s. It is called by its name, and so it keeps what one call leaves in it for the next.
+ *
+ *   worker      "detector" for any replica, "detector/1" for that one
+ *   ttl_ms      1..3600000: how long without being renewed
+ *   timeout_ms  as of prong_call: the hub may let it wait for a replica
+ *   replica     room for its name, "detector/1", NUL-terminated
+ *   size        of that room in bytes, PRONG_REPLICA_BYTES at least
+ *
+ * Errors: as prong_call; PRONG_INVALID_ARGUMENT (also of ttl_ms and size), and what the hub refuses
+ * with: PRONG_NOT_FOUND, PRONG_UNAVAILABLE, PRONG_RESOURCE_EXHAUSTED (none is free). The text is in
+ * prong_client_error_text, for all three. Threads: any. */
+PRONG_API prong_err prong_lease(prong_client *c, const char *worker, int32_t ttl_ms,
+                                int32_t timeout_ms, char *replica, size_t size);
+/* `ttl_ms` more from now on. Errors: as prong_lease; PRONG_NOT_FOUND or PRONG_FAILED_PRECONDITION
+ * when the lease has ended. */
+PRONG_API prong_err prong_lease_renew(prong_client *c, const char *replica, int32_t ttl_ms);
+/* Give it back. Errors: as prong_lease_renew. */
+PRONG_API prong_err prong_lease_release(prong_client *c, const char *replica);
 
 /* ---- events --------------------------------------------------------------------------------- */
 

@@ -228,6 +228,26 @@ PRONG_API prong_writer *prong_job_details(prong_job *job);
 /* Tell the caller how far it is: 0..1 (cut to it), or NaN when only the note is known; `note` may
  * be NULL. Never waits: when the hub is slower than the method, the newest is told. */
 PRONG_API void prong_job_progress(prong_job *job, double fraction, const char *note);
+/* Give the caller an item, before the outcome; as many as the method likes. They are numbered,
+ * arrive in order and once each, whatever breaks, and before the outcome does. The first leaves at
+ * once, and so does each that comes a millisecond after the one before; those between leave
+ * together with the next one, with any other look at the connection, or with the outcome.
+ *
+ * Waits while the caller does not take what it has: the hub holds 1 MiB, and 256 KiB may wait here.
+ * The connection is served meanwhile. A method that has yielded does not begin again when its
+ * worker is lost, whatever its policy.
+ *
+ *   value  copied; NULL: what was written to prong_job_item
+ *
+ * Errors: PRONG_CANCELLED (as prong_job_is_cancelled says: end the method, nobody takes the items),
+ * PRONG_RESOURCE_EXHAUSTED (memory; longer than a message), PRONG_INVALID_ARGUMENT (not one whole
+ * object). After an error the item is not given. */
+PRONG_API prong_err prong_job_yield(prong_job *job, const prong_value *value);
+/* Where an item is written for prong_job_yield(job, NULL); empty at first and after each yield.
+ * Owned by the job. */
+PRONG_API prong_writer *prong_job_item(prong_job *job);
+/* Send the items that wait to leave together, before something that takes long. Never waits. */
+PRONG_API void prong_job_flush(prong_job *job);
 /* Whether nobody waits for the outcome any longer: the caller cancelled, or its deadline has
  * passed. The method may end as it likes; PRONG_CANCELLED is usual. Not true because the worker is
  * to end: the running job may finish. Looks at the connection at most once in a millisecond and
@@ -244,12 +264,30 @@ PRONG_API const char *prong_job_caller(const prong_job *job);
 PRONG_API const prong_value *prong_job_args(const prong_job *job);
 PRONG_API const prong_value *prong_job_options(const prong_job *job);
 PRONG_API prong_worker *prong_job_worker(const prong_job *job);
+/* The number of this call, for `parent` in prong_call_options of calls made within it; 0 without a
+ * hub. */
+PRONG_API uint64_t prong_job_number(const prong_job *job);
+/* Call another worker within this call, over prong_worker_client, and wait for the outcome: the new
+ * call ends with the deadline of this one at the latest, and is cancelled when this one is. The
+ * connection of the worker is served while it waits. A call that could only wait for itself,
+ * because its callers occupy every replica that could run it, is refused with
+ * PRONG_FAILED_PRECONDITION.
+ *
+ *   worker, method, args  as for prong_call
+ *   timeout_ms  1..3600000, and never longer than prong_job_remaining_ms; 0 for all of that
+ *   out         written always: owned, freed with prong_reply_free; NULL when there is no client,
+ *               or the call was refused before it was asked. May be NULL itself
+ *
+ * Errors: as prong_call; PRONG_UNAVAILABLE when there is no client. Without a reply the text is in
+ * prong_worker_error_text. */
+PRONG_API prong_err prong_job_call(prong_job *job, const char *worker, const char *method,
+                                   const prong_value *args, int32_t timeout_ms, prong_reply **out);
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 /* Call a method directly: no hub, no process, no environment. Setup runs before the first one,
  * teardown in prong_worker_free. The job has 30 s, is never cancelled, and its progress goes
- * nowhere.
+ * nowhere. What it yields is in prong_worker_test_item.
  *
  *   args  NULL for none
  *   out   reset and written always: the result, or a map {"message": ..., "details": ...}; may be
@@ -259,6 +297,10 @@ PRONG_API prong_worker *prong_job_worker(const prong_job *job);
  * PRONG_FAILED_PRECONDITION (setup failed). */
 PRONG_API prong_err prong_worker_test_call(prong_worker *worker, const char *method,
                                            const prong_value *args, prong_writer *out);
+/* Item `index`, from 0, of what the last prong_worker_test_call yielded; false when there are not
+ * so many. Borrowed, valid until the next one or the end of the worker. */
+PRONG_API bool prong_worker_test_item(const prong_worker *worker, uint32_t index,
+                                      prong_value *item);
 
 #ifdef __cplusplus
 }

@@ -1,163 +1,6 @@
-#include "tests/support/test.h"
+#include "tests/unit/client/session_kit.h"
 
 #include <string.h>
-
-#include "client/session/session.h"
-#include "proto/record.h"
-#include "proto/write.h"
-
-#define MS     INT64_C(1000000)
-#define SECOND (1000 * MS)
-
-/* ---- a session and what it says ------------------------------------------------------------- */
-
-static struct session *s;
-static int64_t now;
-static struct record sent; /* the last message that left */
-static uint32_t sent_id;
-static struct buf answer_bytes, sent_bytes;
-static struct session_outcome outcome;
-
-static void
-set_up(void)
-{
-    s = session_new(&(struct session_options){.client = "0123456789abcde",
-                                              .sp_first = 0xfffffffe,
-                                              .name = "test",
-                                              .hello_ns = 5 * SECOND});
-    cr_assert_not_null(s);
-    now = 1000 * SECOND;
-    answer_bytes = (struct buf){0};
-}
-
-static void
-tear_down(void)
-{
-    session_free(s);
-    buf_deinit(&answer_bytes);
-    buf_deinit(&sent_bytes);
-}
-
-static bool
-leaves(void)
-{
-    struct pieces body;
-    struct wire_diag diag;
-    if (!session_send(s, now, &sent_id, &body)) {
-        return false;
-    }
-    buf_reset(&sent_bytes, SIZE_MAX);
-    buf_put_pieces(&sent_bytes, &body, 0);
-    cr_assert(sent_id >> 31, "an SP id without bit 31");
-    cr_assert_eq(record_message(buf_span(&sent_bytes), &sent, 1, &diag), 1, "%s", diag.text);
-    return true;
-}
-
-static void
-expect_sent(enum wire_record record)
-{
-    cr_assert(leaves(), "nothing left, a %s was expected", wire_record_row(record)->name);
-    cr_assert_str_eq(wire_record_row(sent.record)->name, wire_record_row(record)->name);
-}
-
-static void
-expect_silence(void)
-{
-    cr_assert_not(leaves(), "an unexpected %s", wire_record_row(sent.record)->name);
-    cr_assert_not(session_wants_send(s));
-}
-
-static struct buf *
-answer(enum wire_op op)
-{
-    buf_reset(&answer_bytes, 4096);
-    write_op(&answer_bytes, op);
-    return &answer_bytes;
-}
-
-static void
-give(uint32_t id)
-{
-    session_answer(s, id, buf_span(&answer_bytes));
-}
-
-static void
-give_welcome(uint64_t epoch, uint64_t history)
-{
-    struct buf *b = answer(WIRE_WELCOME);
-    write_map(b, 2);
-    write_text(b, "epoch");
-    write_uint(b, epoch);
-    write_text(b, "history");
-    write_uint(b, history);
-    give(sent_id);
-}
-
-static void
-connect_to(uint64_t epoch, uint64_t history)
-{
-    session_connected(s, now);
-    expect_sent(WIRE_REC_HELLO);
-    cr_assert_not(leaves(), "something left before WELCOME");
-    give_welcome(epoch, history);
-    cr_assert(session_is_welcome(s));
-}
-
-static void
-give_result(uint32_t id, uint64_t seq, int64_t value)
-{
-    struct buf *b = answer(WIRE_RESULT);
-    write_uint(b, seq);
-    write_int(b, value);
-    give(id);
-}
-
-static void
-give_pending(uint32_t id, uint64_t seq)
-{
-    write_uint(answer(WIRE_PENDING), seq);
-    give(id);
-}
-
-static uint64_t
-call_for(int64_t ttl_ns)
-{
-    uint64_t ticket = 0;
-    const char *problem = "";
-    cr_assert_eq(session_ask(s,
-                             &(struct session_ask){.kind = SESSION_CALL,
-                                                   .user = &now,
-                                                   .deadline_ns = now + ttl_ns,
-                                                   .worker = span_text("w"),
-                                                   .name = span_text("m"),
-                                                   .payload = span_text("\x90")},
-                             &ticket, &problem),
-                 PRONG_OK, "%s", problem);
-    return ticket;
-}
-
-static uint64_t
-seq_of_call(void)
-{
-    return RECORD_FIELD(&sent, CALL, SEQ)->item.uint;
-}
-
-static void
-expect_outcome(prong_err code, unsigned began)
-{
-    cr_assert(session_next(s, &outcome), "no outcome");
-    cr_assert(outcome.ended);
-    cr_assert_eq(outcome.code, code, "code %d: %.*s", outcome.code, (int)outcome.message.len,
-                 (const char *)outcome.message.data);
-    cr_assert_eq(outcome.began, began, "began %u", outcome.began);
-    cr_assert_eq(outcome.user, &now);
-}
-
-static void
-expect_nothing(void)
-{
-    cr_assert_not(session_next(s, &outcome));
-}
 
 /* ---- one call ------------------------------------------------------------------------------- */
 
@@ -411,19 +254,6 @@ Test(session, a_refused_hello_is_told, .init = set_up, .fini = tear_down)
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
-static void
-pass_to(int64_t at)
-{
-    while (session_deadline_ns(s) <= at) { /* as the library does: every time it asks for */
-        const int64_t due = session_deadline_ns(s);
-        now = due > now ? due : now;
-        session_tick(s, now);
-        cr_assert_gt(session_deadline_ns(s), now, "it asks for the same time again");
-    }
-    now = at;
-    session_tick(s, now);
-}
-
 Test(session, a_silent_hub_is_given_two_seconds_more, .init = set_up, .fini = tear_down)
 {
     connect_to(1, 1);
@@ -534,30 +364,6 @@ Test(session, everything_can_be_ended, .init = set_up, .fini = tear_down)
 
 /* ---- many results --------------------------------------------------------------------------- */
 
-static void
-give_partial(uint32_t id, uint64_t first, unsigned count)
-{
-    struct buf *b = answer(WIRE_PARTIAL);
-    write_uint(b, 1);
-    write_uint(b, first);
-    write_nil(b);
-    write_array(b, count);
-    for (unsigned i = 0; i < count; i++) {
-        write_uint(b, first + i);
-    }
-    give(id);
-}
-
-static void
-expect_items(uint64_t first, unsigned count)
-{
-    cr_assert(session_next(s, &outcome));
-    cr_assert_not(outcome.ended);
-    cr_assert_eq(outcome.item_count, count);
-    cr_assert_eq(outcome.items.len, count, "numbers below 128 have one byte");
-    cr_assert(count == 0 || outcome.items.data[0] == first);
-}
-
 Test(session, items_are_asked_for_when_the_reader_wants_more, .init = set_up, .fini = tear_down)
 {
     connect_to(1, 1);
@@ -606,6 +412,34 @@ Test(session, a_paused_call_can_be_cancelled, .init = set_up, .fini = tear_down)
     give_partial(wait, 1, 1); /* it left before CANCEL arrived */
     expect_items(1, 1);
     expect_sent(WIRE_REC_WAIT);
+}
+
+Test(session, items_that_came_twice_over_a_reconnect_are_given_once, .init = set_up,
+     .fini = tear_down)
+{
+    connect_to(1, 1);
+    const uint64_t ticket = call_for(10 * SECOND);
+    expect_sent(WIRE_REC_CALL);
+    session_lost(s); /* with the answer under way */
+    connect_to(1, 1);
+    expect_sent(WIRE_REC_CALL);
+    give_partial(sent_id, 0, 4);
+    expect_items(0, 4);
+    session_more(s, ticket);
+    expect_sent(WIRE_REC_WAIT);
+    const uint32_t old = sent_id;
+    session_lost(s);
+    connect_to(1, 1);
+    give_partial(old, 4, 1);
+    expect_nothing();
+    expect_sent(WIRE_REC_WAIT);
+    cr_expect_eq(RECORD_FIELD(&sent, WAIT, RECEIVED)->item.uint, 4);
+    give_partial(sent_id, 0, 4); /* the WAIT before it was lost on its way */
+    expect_items(0, 0);
+    session_more(s, ticket);
+    expect_sent(WIRE_REC_WAIT);
+    give_partial(sent_id, 2, 4);
+    expect_items(4, 2);
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -682,7 +516,7 @@ Test(session, subscriptions_are_bounded, .init = set_up, .fini = tear_down)
 {
     uint64_t ticket;
     const char *problem;
-    for (int i = 0; i < SESSION_FETCHES_MAX; i++) {
+    for (int i = 0; i < SESSION_OTHERS_MAX; i++) {
         (void)fetch_from(SESSION_FROM_NEW, 0, 0);
     }
     const struct session_ask more = {

@@ -1,7 +1,7 @@
 /* Building values. See prong/value.h.
  *
  * Owns the bytes of a writer. Pure; any thread, one at a time per object. */
-#include "client/lib/writer.h"
+#include "client/value/writer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -187,28 +187,13 @@ prong_writer_bin(prong_writer *w, const void *data, size_t len)
     }
 }
 
-/* proto/write.h has no extensions, because the envelope has none. */
 void
 prong_writer_ext(prong_writer *w, int type, const void *data, size_t len)
 {
     if (type < -128 || type > 127) {
         refuse(w, "the type of an extension must be from -128 to 127");
     } else if (begin_bytes(w, data, len, false)) {
-        uint8_t head[6] = {0xc9, (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-                           (uint8_t)len};
-        size_t n = 5;
-        if (len == 1 || len == 2 || len == 4 || len == 8 || len == 16) {
-            const uint8_t fixed[17] = {[1] = 0xd4, [2] = 0xd5, [4] = 0xd6, [8] = 0xd7, [16] = 0xd8};
-            head[0] = fixed[len];
-            n = 1;
-        } else if (len <= UINT8_MAX) {
-            head[0] = 0xc7;
-            head[1] = (uint8_t)len;
-            n = 2;
-        }
-        head[n++] = (uint8_t)type;
-        buf_put(&w->out, head, n);
-        buf_put(&w->out, data, len);
+        write_ext(&w->out, type, (struct span){data, len});
     }
 }
 

@@ -1,6 +1,6 @@
 /* A writer inside: for those who move what was written instead of copying it. */
-#ifndef PRONG_LIB_WRITER_H
-#define PRONG_LIB_WRITER_H
+#ifndef PRONG_VALUE_WRITER_H
+#define PRONG_VALUE_WRITER_H
 
 #include <prong/value.h>
 
