@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/wire.h"
+#include "proto/write.h"
+
+enum {
+    FLAGS_ALL = PRONG_CALL_PROGRESS | PRONG_CALL_STREAM | PRONG_CALL_BACKGROUND | PRONG_CALL_MAP |
+                PRONG_CALL_ORDERED,
+};
 
 static bool
 has_room(const void *context)
@@ -45,7 +50,7 @@ text_span(const char *text)
     return text != NULL ? (struct span){(const uint8_t *)text, strlen(text)} : (struct span){0};
 }
 
-static struct session_ask
+struct session_ask
 call_ask(const char *worker, const char *method, const prong_value *args)
 {
     static const uint8_t no_args = 0x80; /* an empty map */
@@ -85,76 +90,126 @@ prong_call(prong_client *c, const char *worker, const char *method, const prong_
     return err;
 }
 
-/* What the caller's options say, in our version of the struct. */
-static bool
-read_options(const prong_call_options *given, prong_call_options *o)
+/* NULL when all is well. */
+static const char *
+check_options(const prong_call_options *o, struct span args)
 {
-    *o = (prong_call_options){.size_bytes = sizeof *o};
-    if (given != NULL && given->size_bytes >= offsetof(prong_call_options, flags)) {
-        memcpy(o, given, given->size_bytes < sizeof *o ? given->size_bytes : sizeof *o);
-        return true;
+    const char *const policies[] = {"once", "idempotent", "shared"};
+    bool is_policy = o->policy == NULL;
+    for (size_t i = 0; i < 3 && !is_policy; i++) {
+        is_policy = strcmp(o->policy, policies[i]) == 0;
     }
-    return given == NULL;
+    return !is_policy ? "a policy is once, idempotent or shared"
+           : o->key_len > WIRE_KEY_BYTES_MAX || (o->key == NULL && o->key_len > 0)
+               ? "a key has at most 128 bytes"
+           : o->priority < 0 || o->priority > WIRE_PRIORITY_MAX ? "a priority is from 1 to 9"
+           : o->parent > WIRE_INT_MAX                           ? "a parent is the number of a job"
+           : (o->flags & ~(uint32_t)FLAGS_ALL) != 0 ? "there is no such flag: PRONG_CALL_* are all"
+           : (o->flags & (PRONG_CALL_MAP | PRONG_CALL_ORDERED)) == PRONG_CALL_ORDERED
+               ? "PRONG_CALL_ORDERED needs PRONG_CALL_MAP"
+           : (o->flags & PRONG_CALL_MAP) != 0 &&
+                   prong_value_kind(&(prong_value){args.data, args.len}) != PRONG_KIND_ARRAY
+               ? "with PRONG_CALL_MAP the arguments are an array of argument sets"
+               : NULL;
 }
 
-/* The options of CALL: the caller's map and our own key in one. */
-static prong_err
-merge_options(const prong_call_options *o, struct prong_writer **writer, struct span *out)
+const char *
+call_options_read(const prong_call_options *given, prong_call_options *o)
 {
-    prong_iter it;
-    prong_value key, value, whole = {0};
-    *out = (struct span){0};
-    if ((o->flags & PRONG_CALL_PROGRESS) == 0 && o->options == NULL) {
-        return PRONG_OK;
+    *o = (prong_call_options){.size_bytes = sizeof *o};
+    if (given != NULL && given->size_bytes < offsetof(prong_call_options, flags)) {
+        return "size_bytes of the options is not set";
     }
-    struct prong_writer *w = *writer = prong_writer_new();
-    if (w == NULL) {
-        return PRONG_RESOURCE_EXHAUSTED;
+    if (given != NULL) {
+        memcpy(o, given, given->size_bytes < sizeof *o ? given->size_bytes : sizeof *o);
     }
+    return NULL;
+}
+
+static void
+put_uint(struct buf *b, const char *key, uint64_t number)
+{
+    if (number > 0) {
+        write_text(b, key);
+        write_uint(b, number);
+    }
+}
+
+static void
+put_flag(struct buf *b, const char *key, bool flag)
+{
+    if (flag) {
+        write_text(b, key);
+        write_bool(b, true);
+    }
+}
+
+static void
+put_text(struct buf *b, const char *key, const char *text)
+{
+    if (text != NULL) {
+        write_text(b, key);
+        write_text(b, text);
+    }
+}
+
+/* The options of CALL: our own keys, which count where one stands twice, and the caller's map.
+ * Nothing when there are none. */
+static void
+write_options(struct buf *b, const prong_call_options *o)
+{
     const bool progress = (o->flags & PRONG_CALL_PROGRESS) != 0;
-    prong_writer_map(w, prong_value_count(o->options) + progress);
-    if (progress) {
-        prong_writer_key(w, "progress");
-        prong_writer_bool(w, true);
-    }
+    const bool background = (o->flags & PRONG_CALL_BACKGROUND) != 0;
+    const char *map = (o->flags & PRONG_CALL_ORDERED) != 0 ? "ordered"
+                      : (o->flags & PRONG_CALL_MAP) != 0   ? "completed"
+                                                           : NULL;
+    prong_iter it = {.left = 0};
     if (o->options != NULL && (!prong_iter_begin(&it, o->options) || !it.is_map)) {
-        return PRONG_INVALID_ARGUMENT;
+        write_raw(b, (struct span){o->options->data, o->options->len}); /* refused by the session */
+        return;
     }
-    while (o->options != NULL && prong_iter_next(&it, &key, &value)) {
-        prong_writer_raw(w, &key);
-        prong_writer_raw(w, &value);
+    const uint32_t pairs = (uint32_t)it.left + progress + background + (map != NULL) +
+                           (o->policy != NULL) + (o->key_len > 0) + (o->priority > 0) +
+                           (o->parent > 0);
+    if (pairs == 0) {
+        return;
     }
-    const prong_err err = prong_writer_finish(w, &whole);
-    *out = (struct span){whole.data, whole.len};
-    return err;
+    write_map(b, pairs);
+    put_flag(b, "progress", progress);
+    put_flag(b, "background", background);
+    put_text(b, "map", map);
+    put_text(b, "policy", o->policy);
+    put_uint(b, "priority", (uint64_t)o->priority);
+    put_uint(b, "parent", o->parent);
+    if (o->key_len > 0) {
+        write_text(b, "key");
+        write_bin(b, (struct span){o->key, o->key_len});
+    }
+    buf_put(b, it.rest.data, it.rest.len);
 }
 
 prong_err
-prong_call_async(prong_client *c, const char *worker, const char *method, const prong_value *args,
-                 const prong_call_options *options, prong_reply **out)
+call_begin(prong_client *c, struct session_ask *a, const prong_call_options *o, const char *problem,
+           prong_reply **out)
 {
-    prong_call_options o;
-    struct prong_writer *w = NULL;
-    struct session_ask a = call_ask(worker, method, args);
-    const char *problem = "the options are not good: size_bytes, or not a map";
-    prong_err err =
-        !read_options(options, &o) ? PRONG_INVALID_ARGUMENT : merge_options(&o, &w, &a.options);
-    const prong_err entered = client_enter(c, false);
+    prong_err err = client_enter(c, false);
     struct prong_reply *r = NULL;
-    if (entered != PRONG_OK) {
-        prong_writer_free(w);
-        return entered;
+    if (err != PRONG_OK) {
+        return err;
     }
+    err = problem != NULL ? PRONG_INVALID_ARGUMENT : PRONG_OK;
     if (err == PRONG_OK) {
-        a.user = r = reply_new(c, o.notify);
+        problem = "out of memory";
+        a->user = r = reply_new(c, o->notify);
         err = r == NULL ? PRONG_RESOURCE_EXHAUSTED
-                        : ask(c, &a, o.timeout_ms, false, &r->ticket, &problem);
+                        : ask(c, a, o->timeout_ms, false, &r->ticket, &problem);
     }
     if (err == PRONG_OK) {
-        r->tag = o.tag;
-        r->context = o.context;
-        r->stream = (o.flags & PRONG_CALL_STREAM) != 0;
-        r->async = o.notify == NULL;
+        r->tag = o->tag;
+        r->context = o->context;
+        r->stream = (o->flags & PRONG_CALL_STREAM) != 0;
+        r->resumed = a->resume != NULL;
+        r->async = o->notify == NULL && (o->flags & CALL_UNLISTED) == 0;
         c->async_open += r->async;
         *out = r;
         client_poke(c);
@@ -164,8 +219,39 @@ prong_call_async(prong_client *c, const char *worker, const char *method, const 
         c->refs -= r != NULL;
     }
     client_leave(c);
-    prong_writer_free(w);
     return err;
+}
+
+prong_err
+call_async(prong_client *c, struct session_ask *a, const prong_call_options *options,
+           uint32_t flags, prong_reply **out)
+{
+    prong_call_options o;
+    struct buf b = {0};
+    const char *problem = call_options_read(options, &o);
+    problem = problem != NULL ? problem : check_options(&o, a->payload);
+    o.flags |= flags;
+    if (problem == NULL) {
+        write_options(&b, &o);
+        a->options = buf_span(&b);
+    }
+    if ((o.flags & PRONG_CALL_BACKGROUND) != 0 && o.timeout_ms >= 0 &&
+        o.timeout_ms <= WIRE_TTL_MS_MAX) {
+        a->background = true;
+        a->ttl_ms = (uint32_t)o.timeout_ms;
+        o.timeout_ms = 0; /* that is for the call itself: acceptance comes at once */
+    }
+    const prong_err err = b.failed ? PRONG_RESOURCE_EXHAUSTED : call_begin(c, a, &o, problem, out);
+    buf_deinit(&b);
+    return err;
+}
+
+prong_err
+prong_call_async(prong_client *c, const char *worker, const char *method, const prong_value *args,
+                 const prong_call_options *options, prong_reply **out)
+{
+    struct session_ask a = call_ask(worker, method, args);
+    return call_async(c, &a, options, 0, out);
 }
 
 static char *

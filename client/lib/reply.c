@@ -8,9 +8,7 @@
 
 #include <utlist.h>
 
-#include "proto/mp.h"
-#include "proto/name.h"
-#include "proto/wire.h"
+#include "proto/record.h"
 
 static bool
 is_done(const struct prong_reply *r)
@@ -50,6 +48,8 @@ set_outcome(struct prong_reply *r, const struct session_outcome *o)
     r->code = o->code;
     r->began = (prong_began)o->began;
     r->number = o->number;
+    r->accepted = o->accepted;
+    r->handle = o->handle;
     if (r->problem != NULL) {
         r->code = PRONG_RESOURCE_EXHAUSTED;
         message = span_text(r->problem);
@@ -247,8 +247,12 @@ prong_reply_free(prong_reply *r)
     unfinish(r);
     if (!is_done(r)) {
         c->async_open -= r->async;
-        session_retarget(c->session, r->ticket, NULL);
-        session_cancel(c->session, r->ticket);
+        if (r->resumed) {
+            session_abandon(c->session, r->ticket);
+        } else {
+            session_retarget(c->session, r->ticket, NULL);
+            session_cancel(c->session, r->ticket);
+        }
         client_collect(c);
         client_poke(c);
     }
@@ -332,4 +336,32 @@ uint64_t
 prong_reply_tag(const prong_reply *r)
 {
     return r != NULL ? r->tag : 0;
+}
+
+bool
+prong_item_outcome(const prong_value *item, prong_outcome *out)
+{
+    prong_outcome o = {.began = PRONG_BEGAN_YES, .message = ""};
+    prong_value number, kind, payload;
+    struct wire_failure f = {0};
+    uint64_t what;
+    if (prong_value_count(item) != 3 || !prong_value_at(item, 0, &number) ||
+        !prong_value_at(item, 1, &kind) || !prong_value_at(item, 2, &payload) ||
+        !prong_value_uint(&number, &o.number) || !prong_value_uint(&kind, &what) ||
+        (what != WIRE_REPORT_RESULT &&
+         (what != WIRE_REPORT_ERROR ||
+          !record_failure((struct span){payload.data, payload.len}, &f)))) {
+        return false;
+    }
+    if (what == WIRE_REPORT_RESULT) {
+        o.value = payload;
+    } else {
+        o.code = (prong_err)f.code;
+        o.began = (prong_began)f.began;
+        o.message = (const char *)f.message.data;
+        o.message_len = f.message.len;
+        o.details = (prong_value){f.details.data, f.details.len};
+    }
+    *out = o;
+    return true;
 }

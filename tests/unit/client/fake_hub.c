@@ -110,13 +110,49 @@ send_items(struct fake_hub *h, uint64_t seq, unsigned count, size_t bytes, bool 
 }
 
 static void
+send_pending(struct fake_hub *h, uint64_t seq)
+{
+    struct buf b = {0};
+    write_op(&b, WIRE_PENDING);
+    write_uint(&b, seq);
+    reply(h, h->call[seq].request, &b);
+    buf_deinit(&b);
+}
+
+/* The outcomes of many calls. */
+static void
+send_many(struct fake_hub *h, uint64_t seq)
+{
+    static const uint8_t items[] = {0x93, 0x93, 0,    0,   0xa1, 'a',  0x93, 1, 1, 0x94,
+                                    5,    2,    0xa2, 'n', 'o',  0xc0, 0x93, 2, 0, 0xc0};
+    struct buf b = {0};
+    write_op(&b, WIRE_PARTIAL);
+    write_uint(&b, seq);
+    write_uint(&b, 0);
+    write_nil(&b);
+    buf_put(&b, items, sizeof items);
+    h->call[seq].many = true;
+    reply(h, h->call[seq].request, &b);
+    buf_deinit(&b);
+}
+
+static void
 run_call(struct fake_hub *h, uint64_t seq, const struct record *r)
 {
     const struct span method = RECORD_FIELD(r, CALL, METHOD)->item.bytes;
     const struct span args = RECORD_FIELD(r, CALL, ARGS)->raw;
+    const struct field *options = RECORD_FIELD(r, CALL, OPTIONS);
     struct field progress;
     h->calls++;
-    if (span_is(method, "echo")) {
+    if (record_key(options, WIRE_KEY_CALL_background, &progress)) {
+        send_pending(h, seq);
+    } else if (span_is(method, "map")) {
+        send_many(h, seq);
+    } else if (span_is(method, "options")) {
+        end_call(h, seq, options->raw);
+    } else if (span_is(RECORD_FIELD(r, CALL, WORKER)->item.bytes, "hub")) {
+        end_call(h, seq, span_text("\x81\xa7replica\xa3w/1"));
+    } else if (span_is(method, "echo")) {
         end_call(h, seq, args);
     } else if (span_is(method, "fail")) {
         reply_error(h, h->call[seq].request,
@@ -126,11 +162,7 @@ run_call(struct fake_hub *h, uint64_t seq, const struct record *r)
                                           .message = span_text("it died"),
                                           .details = span_text("\x81\xa1k\x05")});
     } else if (span_is(method, "pend")) {
-        struct buf b = {0};
-        write_op(&b, WIRE_PENDING);
-        write_uint(&b, seq);
-        reply(h, h->call[seq].request, &b);
-        buf_deinit(&b);
+        send_pending(h, seq);
     } else if (span_is(method, "hold")) {
         h->call[seq].held = true;
     } else if (span_is(method, "release")) {
@@ -194,7 +226,8 @@ take_wait(struct fake_hub *h, uint64_t request, const struct record *r)
                                           .message = span_text("no such call")});
     } else if (c->done) {
         reply(h, request, &c->outcome);
-    } else if (c->cancelled || c->sent_items == 0 || (c->sent_items == 10 && !c->flood)) {
+    } else if (c->cancelled || c->many || c->sent_items == 0 ||
+               (c->sent_items == 10 && !c->flood)) {
         end_with(h, seq, 1);
     } else {
         send_items(h, seq, c->flood || c->sent_items == 9 ? 1 : 3, c->flood ? 1 << 20 : 0, false);

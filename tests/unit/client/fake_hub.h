@@ -4,10 +4,16 @@
  *   pend      PENDING, then RESULT 1         hold      no answer until `release`
  *   release   RESULT nil, after all that is held got theirs
  *   items     three items at a time, ten in all, then RESULT; with option progress: [0.5, "half"]
- * first flood     items of 1 MiB without an end drop      the connection is closed, nothing
- * answered count     RESULT: how many calls were run so far (a repeated one counts once) acked
- * RESULT: the ack of this very CALL CANCEL ends what is held or pending with CANCELLED. EMIT stores
- * events for FETCH; the oldest go when there are more than `keep`. */
+ *             first
+ *   flood     items of 1 MiB without an end
+ *   map       items [0, 0, "a"], [1, 1, [5, 2, "no", nil]], [2, 0, nil], then RESULT
+ *   options   RESULT: the options            drop      the connection is closed, nothing answered
+ *   count     RESULT: how many calls were run so far (a repeated one counts once)
+ *   acked     RESULT: the ack of this very CALL
+ *
+ * All methods of the worker hub: RESULT {"replica": "w/1"}. With the option background: PENDING at
+ * once, then RESULT 1. CANCEL ends what is held or pending with CANCELLED. EMIT stores events for
+ * FETCH; the oldest go when there are more than `keep`. */
 #ifndef PRONG_TESTS_UNIT_CLIENT_FAKE_HUB_H
 #define PRONG_TESTS_UNIT_CLIENT_FAKE_HUB_H
 
@@ -19,7 +25,7 @@
 enum { FAKE_CALLS_MAX = 65536, FAKE_EVENTS_MAX = 65536 };
 
 struct fake_call {
-    bool known, cancelled, done, held, flood;
+    bool known, cancelled, done, held, flood, many;
     uint64_t request, sent_items;
     struct buf outcome; /* encoded RESULT, once it ended */
 };

@@ -49,7 +49,7 @@ use_everything(void)
 {
     static const char *const filter = "t";
     prong_client *c = NULL;
-    prong_reply *r = NULL, *async = NULL;
+    prong_reply *r = NULL, *async = NULL, *resumed = NULL;
     prong_subscription *s = NULL;
     const prong_event *e;
     prong_value item;
@@ -70,6 +70,16 @@ use_everything(void)
         }
         cr_expect(prong_reply_code(async) == PRONG_OK || memory.failed);
     }
+    char handle[PRONG_HANDLE_BYTES], replica[PRONG_REPLICA_BYTES];
+    const prong_call_options keyed = {.size_bytes = sizeof keyed, .key = "k", .key_len = 1};
+    if (prong_call_background(c, "w", "echo", NULL, &keyed, handle, sizeof handle) == PRONG_OK &&
+        prong_resume(c, handle, NULL, &resumed) == PRONG_OK) {
+        cr_expect(prong_reply_wait(resumed, 3000) == PRONG_OK);
+        cr_expect(prong_reply_code(resumed) == PRONG_OK || memory.failed);
+    } else {
+        cr_expect(memory.failed);
+    }
+    cr_expect(prong_lease(c, "w", 100, 3000, replica, sizeof replica) == PRONG_OK || memory.failed);
     cr_expect(prong_call_json(c, "w", "fail", "[1]", 3000, &json) == PRONG_ABORTED ||
               memory.failed);
     if (prong_subscribe(c, &filter, 1, NULL, &s) == PRONG_OK) {
@@ -81,6 +91,7 @@ use_everything(void)
     prong_free(json);
     prong_reply_free(r);
     prong_reply_free(async);
+    prong_reply_free(resumed);
     prong_subscription_free(s);
     prong_client_free(c);
     memory.countdown = 0;
