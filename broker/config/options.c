@@ -10,6 +10,7 @@
 #define SECONDS(n) ((int64_t)(n)*1000)
 #define HOURS(n)   ((int64_t)(n)*3600 * 1000)
 #define KIB(n)     ((int64_t)(n)*1024)
+#define MIB(n)     ((int64_t)(n)*1024 * 1024)
 #define GIB(n)     ((int64_t)(n)*1024 * 1024 * 1024)
 
 /* clang-format off */

@@ -249,7 +249,7 @@ tell(struct request *q, const char *method)
     write_str(b, worker);
     write_text(b, "who");
     write_text(b, q->call->client->who);
-    hub_event(q->hub, "hub.admin", buf_span(b));
+    hub_event(q->hub, HUB_EVENT_admin, buf_span(b));
 }
 
 void
@@ -277,5 +277,7 @@ admin_call(struct hub *hub, struct call *call, struct peer *peer)
     if (methods[m].changes) {
         tell(&q, methods[m].name);
     }
+    hub->asker = call->client->who;
     methods[m].run(&q);
+    hub->asker = NULL;
 }

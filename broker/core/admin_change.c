@@ -258,10 +258,8 @@ admin_lease(struct request *q)
     int64_t only;
     const uint64_t ms = lease_ms(q, PARAM_lease_ttl_ms);
     struct worker *w = ms > 0 ? admin_worker(q, PARAM_lease_worker, &only) : NULL;
-    if (w != NULL && only >= 0) {
-        admin_fail(q, WIRE_ERR_INVALID_ARGUMENT, "lease takes the name of a worker");
-    } else if (w != NULL) {
-        lease_ask(q->hub, q->call, w, ms);
+    if (w != NULL) {
+        lease_ask(q->hub, q->call, w, only, ms);
     }
 }
 

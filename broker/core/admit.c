@@ -34,7 +34,7 @@ hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
     write_text(b, worker != NULL ? worker->spec->name : "");
     write_text(b, "who");
     write_text(b, client->who);
-    hub_event(hub, "hub.limit", buf_span(b));
+    hub_event(hub, HUB_EVENT_limit, buf_span(b));
 }
 
 /* NULL when it may come in, else why not. */

@@ -1,217 +1,68 @@
-/* Events in and out: EMIT, FETCH, and the hub's own events.
+/* Events out: FETCH.
  *
- * A reader keeps its position itself: the hub holds nothing of it but a FETCH that waits. */
+ * A reader keeps its position itself: the hub holds nothing of it but a FETCH that waits, which is
+ * linked to its filters. When a turn ends those are woken whose topics have new events. */
 #include "broker/core/state.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum { SCAN_MAX = 20000, EVENT_OVERHEAD_BYTES = 32 };
-
-/* ---- EMIT -------------------------------------------------------------------------------------
- */
-
-static void
-acknowledge(struct hub *hub, struct slot *slot, uint64_t number)
-{
-    struct buf *b = slot_begin(slot);
-    write_op(b, WIRE_ACK);
-    write_uint(b, slot->seq);
-    write_uint(b, number);
-    slot_end(hub, slot);
-}
-
-static uint64_t
-store(struct hub *hub, const struct client *c, const struct record *r)
-{
-    const struct event_view event = {
-        .time_us = hub->wall_us,
-        .topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes,
-        .source = span_text(c->source),
-        .payload = RECORD_FIELD(r, EMIT, PAYLOAD)->raw,
-    };
-    return ring_add(hub, &event);
-}
-
-/* A process without a client id that repeats an EMIT: the first one is kept as a call that is done.
- */
-static bool
-was_emitted(struct hub *hub, struct slot *slot, struct client *c)
-{
-    struct call *call = call_find(hub, c, client_call_key(hub, slot, c, slot->seq));
-    if (call == NULL || !call->emitted) {
-        return false;
-    }
-    acknowledge(hub, slot, call->work);
-    return true;
-}
-
-static void
-note_emitted(struct hub *hub, struct slot *slot, struct client *c, uint64_t number)
-{
-    if (c->pid == 0) {
-        return; /* on a network a repeat cannot be told from a new event */
-    }
-    client_trim(hub, c);
-    struct call *call = call_new(hub, c, slot->seq, client_call_key(hub, slot, c, slot->seq));
-    if (call != NULL) {
-        call->emitted = true;
-        call->work = number;
-        call_result(hub, call, (struct span){0});
-    }
-}
-
-enum emitted { EMIT_NEW, EMIT_SEEN, EMIT_UNKNOWN };
-
-/* Whether an EMIT was seen before: those of one client may come in any order, as its connections
- * bring them, but not arbitrarily late. */
-static enum emitted
-find_emitted(const struct client *c, uint64_t seq)
-{
-    const uint64_t back = c->emit_seq - seq;
-    if (seq > c->emit_seq) {
-        return EMIT_NEW;
-    }
-    if (back >= WIRE_WINDOW) {
-        return EMIT_UNKNOWN;
-    }
-    return (c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW;
-}
-
-static void
-note_seq(struct client *c, uint64_t seq, uint64_t number)
-{
-    uint64_t further = seq > c->emit_seq ? seq - c->emit_seq : 0;
-    further = further < WIRE_WINDOW ? further : WIRE_WINDOW; /* beyond it all bits are 0 */
-    while (further > 0) {
-        const uint64_t by = further < 63 ? further : 63; /* a shift by 64 would be undefined */
-        further -= by;
-        for (size_t i = WIRE_WINDOW / 64; i-- > 0;) {
-            const uint64_t carried = i > 0 ? c->emit_seen[i - 1] >> (64 - by) : 0;
-            c->emit_seen[i] = c->emit_seen[i] << by | carried;
-        }
-    }
-    if (seq > c->emit_seq) {
-        c->emit_seq = seq;
-        c->emit_number = number;
-    }
-    const uint64_t back = c->emit_seq - seq;
-    c->emit_seen[back / 64] |= UINT64_C(1) << back % 64;
-}
 
 void
-emit_take(struct hub *hub, struct slot *slot, const struct record *r)
+fetch_free(struct hub *hub, struct fetch *f)
 {
-    const struct span topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes;
-    slot->seq = RECORD_FIELD(r, EMIT, SEQ)->item.uint;
-    struct client *c = client_of(hub, slot, RECORD_FIELD(r, EMIT, CLIENT));
-    if (c == NULL) {
-        return;
-    }
-    if (topic.len >= 4 && memcmp(topic.data, "hub.", 4) == 0) {
-        slot_fail(hub, slot, WIRE_ERR_PERMISSION_DENIED,
-                  "topics that begin with hub. are the hub's alone");
-        return;
-    }
-    const enum emitted seen = c->nameless ? EMIT_NEW : find_emitted(c, slot->seq);
-    if (c->nameless && was_emitted(hub, slot, c)) {
-        return;
-    }
-    if (seen == EMIT_SEEN) {
-        acknowledge(hub, slot, slot->seq == c->emit_seq ? c->emit_number : 0);
-        return;
-    }
-    if (seen == EMIT_UNKNOWN) {
-        slot_doubt(hub, slot, WIRE_ERR_FAILED_PRECONDITION,
-                   "an EMIT so far back may have been stored before; numbers count up");
-        return;
-    }
-    const uint64_t number = store(hub, c, r);
-    if (number == 0) {
-        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED,
-                  "an event may not be larger than half the ring");
-        return;
-    }
-    if (c->nameless) {
-        note_emitted(hub, slot, c, number);
-    } else {
-        note_seq(c, slot->seq, number);
-    }
-    acknowledge(hub, slot, number);
-}
-
-void
-hub_event(struct hub *hub, const char *topic, struct span payload)
-{
-    const struct event_view event = {
-        .time_us = hub->wall_us,
-        .topic = span_text(topic),
-        .source = span_text("hub"),
-        .payload = payload,
-    };
-    if (hub->scratch.failed) {
-        hub->failed = true; /* half an event is none */
-        return;
-    }
-    struct hub_effect *e = ring_add(hub, &event) != 0 ? effect_add(hub, HUB_OUT_EVENT) : NULL;
-    if (e != NULL) {
-        e->topic = span_text(topic); /* a constant */
-        e->body = effect_bytes(hub, payload);
-    }
-}
-
-/* ---- FETCH ------------------------------------------------------------------------------------
- */
-
-static struct fetch *
-fetch_new(const struct record *r)
-{
-    const struct field *filters = RECORD_FIELD(r, FETCH, FILTERS);
-    struct fetch *f = calloc(1, sizeof *f + filters->inside.len);
     if (f == NULL) {
-        return NULL;
+        return;
     }
-    memcpy(f->text, filters->inside.data, filters->inside.len);
-    struct span inside = {f->text, filters->inside.len};
-    while (f->filter_count < filters->item.count &&
-           record_text(&inside, &f->filters[f->filter_count])) {
-        f->filter_count++;
+    for (uint32_t i = 0; i < f->use_count; i++) {
+        list_remove(&f->uses[i].waiting);
+        filter_release(&hub->ring, f->uses[i].filter);
     }
-    f->items_max = RECORD_FIELD(r, FETCH, MAX_ITEMS)->item.uint;
-    f->bytes_max = RECORD_FIELD(r, FETCH, MAX_BYTES)->item.uint;
-    return f;
+    list_remove(&f->woken);
+    free(f);
 }
 
 static bool
-is_wanted(const struct fetch *f, struct span topic)
+has_filter(const struct fetch *f, const struct filter *filter)
 {
-    for (uint32_t i = 0; i < f->filter_count; i++) {
-        if (name_matches(f->filters[i], topic)) {
+    for (uint32_t i = 0; i < f->use_count; i++) {
+        if (f->uses[i].filter == filter) {
             return true;
         }
     }
     return false;
 }
 
-/* What it adds to an answer, about. */
-static uint64_t
-weight(const struct event_view *e)
+static struct fetch *
+fetch_new(struct hub *hub, struct slot *slot, const struct record *r)
 {
-    return e->topic.len + e->source.len + e->payload.len + EVENT_OVERHEAD_BYTES;
+    const struct field *filters = RECORD_FIELD(r, FETCH, FILTERS);
+    struct fetch *f = malloc(sizeof *f + filters->item.count * sizeof f->uses[0]);
+    if (f == NULL) {
+        return NULL;
+    }
+    *f = (struct fetch){
+        .slot = slot,
+        .items_max = RECORD_FIELD(r, FETCH, MAX_ITEMS)->item.uint,
+        .bytes_max = RECORD_FIELD(r, FETCH, MAX_BYTES)->item.uint,
+    };
+    struct span inside = filters->inside, text;
+    list_init(&f->woken);
+    while (f->use_count < filters->item.count && record_text(&inside, &text)) {
+        struct filter *filter = filter_take(&hub->ring, text);
+        if (filter == NULL) {
+            fetch_free(hub, f);
+            return NULL;
+        }
+        if (!has_filter(f, filter)) {
+            struct use *use = &f->uses[f->use_count++];
+            use->fetch = f;
+            use->filter = filter;
+            list_append(&filter->waiting, &use->waiting);
+        }
+    }
+    return f;
 }
 
-static void
-write_event(struct buf *b, const struct event_view *e)
-{
-    write_array(b, 5);
-    write_uint(b, e->number);
-    write_uint(b, e->time_us);
-    write_str(b, e->topic);
-    write_str(b, e->source);
-    write_raw(b, e->payload);
-}
-
+/* With the events in hub->scratch. */
 static void
 answer(struct hub *hub, struct slot *slot, uint32_t count)
 {
@@ -232,32 +83,16 @@ answer(struct hub *hub, struct slot *slot, uint32_t count)
     slot_end(hub, slot);
 }
 
-/* Look on from the position; true when it was answered. */
+/* Look for events; true when it was answered. */
 static bool
-look(struct hub *hub, struct slot *slot)
+look(struct hub *hub, struct slot *slot, bool (*pick)(struct hub *, struct fetch *, uint32_t *))
 {
     struct fetch *f = slot->fetch;
     uint32_t count = 0;
-    uint64_t scanned = 0, bytes = 0;
-    if (f->from < hub->ring.first) {
-        f->lost += hub->ring.first - f->from;
-        f->from = hub->ring.first;
-    }
     buf_reset(&hub->scratch, 1 << 20);
-    while (f->from < hub->ring.next && scanned++ < SCAN_MAX) {
-        struct event_view e;
-        if (!ring_get(&hub->ring, f->from, &e)) {
-            break;
-        }
-        if (is_wanted(f, e.topic)) {
-            bytes += weight(&e);
-            if (count > 0 && (bytes > f->bytes_max || count >= f->items_max)) {
-                break;
-            }
-            write_event(&hub->scratch, &e);
-            count++;
-        }
-        f->from++;
+    if (!pick(hub, f, &count)) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
+        return true;
     }
     /* One that found nothing in a long stretch is asked to come again: nobody else waits for it. */
     if (count > 0 || f->lost > 0 || f->from < hub->ring.next) {
@@ -265,41 +100,6 @@ look(struct hub *hub, struct slot *slot)
         return true;
     }
     return false;
-}
-
-/* The newest event of each topic, then what follows. */
-static bool
-look_last(struct hub *hub, struct slot *slot)
-{
-    struct fetch *f = slot->fetch;
-    uint32_t count = 0;
-    uint64_t bytes = 0;
-    uint64_t *numbers = malloc(WIRE_TOPICS_MAX * sizeof *numbers);
-    if (numbers == NULL) {
-        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
-        return true;
-    }
-    const size_t n = ring_last(&hub->ring, f->filters, f->filter_count, numbers, WIRE_TOPICS_MAX);
-    f->from = hub->ring.next;
-    buf_reset(&hub->scratch, 1 << 20);
-    for (size_t i = 0; i < n; i++) {
-        struct event_view e;
-        if (!ring_get(&hub->ring, numbers[i], &e)) {
-            continue;
-        }
-        bytes += weight(&e);
-        if (count > 0 && (bytes > f->bytes_max || count >= f->items_max)) {
-            f->from = numbers[i]; /* the rest of the state comes with what follows from there */
-            break;
-        }
-        write_event(&hub->scratch, &e);
-        count++;
-    }
-    free(numbers);
-    if (count > 0) {
-        answer(hub, slot, count);
-    }
-    return count > 0;
 }
 
 void
@@ -314,7 +114,7 @@ fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
         slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "too many wait for events of this hub");
         return;
     }
-    slot->fetch = fetch_new(r);
+    slot->fetch = fetch_new(hub, slot, r);
     if (slot->fetch == NULL) {
         slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
         return;
@@ -327,11 +127,11 @@ fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
         f->from = from->uint > hub->ring.next ? hub->ring.next : from->uint == 0 ? 1 : from->uint;
     } else {
         f->from = span_is(from->bytes, "oldest") ? hub->ring.first : hub->ring.next;
-        if (span_is(from->bytes, "last") && look_last(hub, slot)) {
+        if (span_is(from->bytes, "last") && look(hub, slot, pick_last)) {
             return;
         }
     }
-    if (!look(hub, slot) && wait_ms == 0) {
+    if (!look(hub, slot, pick_from) && wait_ms == 0) {
         fetch_answer_empty(hub, slot);
     } else if (slot->state == SLOT_PARKED && wait_ms < WIRE_PARK_MS) {
         struct deadline *d = &slot->ticket->deadline;
@@ -344,19 +144,76 @@ fetch_take(struct hub *hub, struct slot *slot, const struct record *r)
     }
 }
 
+/* ---- waking -----------------------------------------------------------------------------------
+ */
+
+static void
+wake(struct fetch *f, struct node *woken)
+{
+    list_remove(&f->woken); /* another of its topics may have woken it before */
+    list_append(woken, &f->woken);
+}
+
+static void
+wake_filter(struct filter *f, struct node *woken)
+{
+    LIST_EACH(n, &f->waiting)
+    {
+        wake(CONTAINER(n, struct use, waiting)->fetch, woken);
+    }
+}
+
+static void
+wake_topic(struct ring *ring, struct topic *t, struct node *woken)
+{
+    LIST_EACH(n, &t->links)
+    {
+        wake_filter(CONTAINER(n, struct link, of_topic)->filter, woken);
+    }
+    LIST_EACH(n, &ring->loose)
+    {
+        struct filter *f = CONTAINER(n, struct filter, place);
+        if (!list_is_empty(&f->waiting) && filter_matches(ring, f, t)) {
+            wake_filter(f, woken);
+        }
+    }
+}
+
 void
 fetch_pump(struct hub *hub)
 {
+    struct ring *ring = &hub->ring;
+    struct node woken;
+    list_init(&woken);
     hub->events_new = false;
-    LIST_EACH(n, &hub->fetches)
+    LIST_EACH(n, &ring->fresh)
     {
-        (void)look(hub, CONTAINER(n, struct slot, link));
+        struct topic *t = CONTAINER(n, struct topic, fresh);
+        list_remove(n);
+        wake_topic(ring, t, &woken);
     }
+    if (ring->seen < ring->first) {
+        /* So much came in one turn that some of it is gone again: whoever waits is told. */
+        LIST_EACH(n, &hub->fetches)
+        {
+            wake(CONTAINER(n, struct slot, link)->fetch, &woken);
+        }
+    }
+    LIST_EACH(n, &woken)
+    {
+        struct fetch *f = CONTAINER(n, struct fetch, woken);
+        list_remove(n);
+        f->from = f->from < ring->seen ? ring->seen : f->from;
+        (void)look(hub, f->slot, pick_from);
+    }
+    ring->seen = ring->next;
 }
 
 void
 fetch_answer_empty(struct hub *hub, struct slot *slot)
 {
+    struct fetch *f = slot->fetch;
+    f->from = f->from < hub->ring.seen ? hub->ring.seen : f->from;
     buf_reset(&hub->scratch, 1 << 20);
     answer(hub, slot, 0);
 }

@@ -24,9 +24,10 @@ init_table(struct hub *hub, struct table *t)
 static void
 init_state(struct hub *hub, const struct hub_options *options)
 {
-    struct table *const tables[] = {&hub->peers,       &hub->clients, &hub->calls,
-                                    &hub->numbers,     &hub->workers, &hub->processes,
-                                    &hub->ring.topics, &hub->shared,  &hub->poisons};
+    struct table *const tables[] = {&hub->peers,       &hub->clients,      &hub->calls,
+                                    &hub->numbers,     &hub->workers,      &hub->processes,
+                                    &hub->ring.topics, &hub->ring.filters, &hub->shared,
+                                    &hub->poisons};
     struct node *const lists[] = {&hub->worker_list,
                                   &hub->crowded,
                                   &hub->idle_clients,
@@ -297,5 +298,9 @@ hub_counts(const struct hub *hub)
         .parked = hub->parked,
         .workers = table_count(&hub->workers),
         .payload_bytes = hub->payload_bytes,
+        .topics = table_count(&hub->ring.topics),
+        .filters = table_count(&hub->ring.filters),
+        .matches = hub->ring.matches,
+        .looks = hub->ring.looks,
     };
 }

@@ -144,6 +144,9 @@ const struct worker_spec *hub_replica_spec(struct hub *hub, const char *replica)
 /* What the state holds, for tests and status. */
 struct hub_counts {
     size_t peers, clients, calls, unfinished, parked, workers, payload_bytes;
+    size_t topics, filters;
+    uint64_t matches,
+        looks; /* so far: filters compared with topics, events looked at for a FETCH */
 };
 struct hub_counts hub_counts(const struct hub *hub);
 

@@ -16,7 +16,7 @@ tell(struct hub *hub, const struct replica *r, const char *what)
     write_text(b, what);
     write_text(b, "who");
     write_text(b, r->holder->who);
-    hub_event(hub, "hub.lease", buf_span(b));
+    hub_event(hub, HUB_EVENT_lease, buf_span(b));
 }
 
 static void
@@ -29,11 +29,11 @@ set_end(struct hub *hub, struct replica *r, uint64_t ttl_ms)
 }
 
 void
-lease_ask(struct hub *hub, struct call *call, struct worker *w, uint64_t ttl_ms)
+lease_ask(struct hub *hub, struct call *call, struct worker *w, int64_t only, uint64_t ttl_ms)
 {
     const char *why = call->client->nameless ? "a lease needs a client id" : NULL;
     enum wire_error code = WIRE_ERR_INVALID_ARGUMENT;
-    if (why == NULL && !route_has_hope(hub, w, -1)) {
+    if (why == NULL && !route_has_hope(hub, w, only)) {
         code = WIRE_ERR_UNAVAILABLE;
         why = "no replica runs and none will start by itself (see prong status)";
     }
@@ -43,6 +43,7 @@ lease_ask(struct hub *hub, struct call *call, struct worker *w, uint64_t ttl_ms)
     }
     call->worker = w;
     call->lease_ms = (uint32_t)ttl_ms;
+    call->lease_only = (int32_t)only;
     call->only = -1;
     call->client->leases++;
     list_append(&w->leases, &call->queued);
@@ -51,12 +52,12 @@ lease_ask(struct hub *hub, struct call *call, struct worker *w, uint64_t ttl_ms)
 
 /* The one that will be idle first, as far as one can tell. */
 static struct replica *
-choose(const struct worker *w)
+choose(const struct worker *w, int32_t only)
 {
     struct replica *best = NULL;
     for (uint32_t i = 0; i < w->replica_count; i++) {
         struct replica *r = w->replicas[i];
-        if (r->holder == NULL && life_serves(r->life) &&
+        if (r->holder == NULL && life_serves(r->life) && (only < 0 || r->index == (uint32_t)only) &&
             (best == NULL || r->running_count < best->running_count)) {
             best = r;
         }
@@ -91,9 +92,9 @@ lease_pump(struct hub *hub, struct worker *w)
     {
         struct call *call = CONTAINER(n, struct call, queued);
         if (call->only < 0) {
-            struct replica *r = choose(w);
+            struct replica *r = choose(w, call->lease_only);
             if (r == NULL) {
-                return;
+                continue;
             }
             /* It gets no more calls of others from now on, and is idle soon. */
             r->holder = call->client;

@@ -144,13 +144,15 @@ life_has_hope(const struct replica *r)
 
 /* What the outside is told of a replica, as an event of the hub. */
 static void
-tell(struct hub *hub, const struct replica *r, const char *topic)
+tell(struct hub *hub, const struct replica *r, enum hub_event event)
 {
     char name[WIRE_NAME_BYTES_MAX + 16];
     struct buf *b = &hub->scratch;
     replica_name(r, name);
     buf_reset(b, SIZE_MAX);
-    write_map(b, 6);
+    write_map(b, 7);
+    write_text(b, "who");
+    write_text(b, r->asked);
     write_text(b, "worker");
     write_text(b, r->worker->spec->name);
     write_text(b, "replica");
@@ -163,7 +165,7 @@ tell(struct hub *hub, const struct replica *r, const char *topic)
     write_uint(b, r->restarts);
     write_text(b, "reason");
     write_text(b, r->last_reason);
-    hub_event(hub, topic, buf_span(b));
+    hub_event(hub, event, buf_span(b));
 }
 
 static void
@@ -236,7 +238,7 @@ serve(struct hub *hub, struct replica *r)
     deadline_clear(&hub->deadlines, &r->deadline);
     r->ready_ns = r->idle_since_ns = hub->now_ns;
     r->last_reason[0] = '\0';
-    tell(hub, r, "hub.worker.ready");
+    tell(hub, r, HUB_EVENT_worker_ready);
     worker_ready_check(hub);
 }
 
@@ -437,10 +439,12 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     }
     life_end_calls(hub, r, "the worker died while it had the call", true);
     (void)set_process(hub, r, 0); /* taking it away cannot fail */
-    const bool restart = r->wanted && (r->life == LIFE_STOPPING || r->life == LIFE_DRAINING);
+    const bool told = r->life == LIFE_STOPPING || r->life == LIFE_DRAINING;
+    const bool restart = r->wanted && told;
+    r->asked[0] = told ? r->asked[0] : '\0';
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING
                                                                  : follow(hub, r, verdict);
-    tell(hub, r, "hub.worker.exited");
+    tell(hub, r, HUB_EVENT_worker_exited);
     r->pid = 0;
     r->ready_ns = 0;
     return r->life;
@@ -464,7 +468,7 @@ act(struct hub *hub, struct replica *r, enum action action, enum life next)
     case ACT_ALIVE:
     case ACT_NOTED:
         r->started_ns = hub->now_ns;
-        tell(hub, r, "hub.worker.started");
+        tell(hub, r, HUB_EVENT_worker_started);
         if (action == ACT_NOTED) {
             return next;
         }
@@ -508,9 +512,9 @@ changed(struct hub *hub, struct replica *r, enum life was)
     if (r->life == LIFE_FAILED || r->life == LIFE_STUCK || r->life == LIFE_STOPPED) {
         deadline_clear(&hub->deadlines, &r->deadline);
         tell(hub, r,
-             r->life == LIFE_FAILED  ? "hub.worker.failed"
-             : r->life == LIFE_STUCK ? "hub.worker.stuck"
-                                     : "hub.worker.stopped");
+             r->life == LIFE_FAILED  ? HUB_EVENT_worker_failed
+             : r->life == LIFE_STUCK ? HUB_EVENT_worker_stuck
+                                     : HUB_EVENT_worker_stopped);
     }
     if (r->life != LIFE_BUSY && !(r->life == LIFE_READY && was == LIFE_BUSY)) {
         route_sweep(hub, w);
@@ -522,6 +526,9 @@ changed(struct hub *hub, struct replica *r, enum life was)
 void
 life_step(struct hub *hub, struct replica *r, enum life_input input)
 {
+    if (input == LIFE_IN_START || input == LIFE_IN_STOP) {
+        (void)snprintf(r->asked, sizeof r->asked, "%s", hub->asker != NULL ? hub->asker : "");
+    }
     const struct cell cell = table[r->life][input];
     const enum life was = r->life;
     enum life next = act(hub, r, (enum action)cell.action, (enum life)cell.next);

@@ -118,7 +118,7 @@ tell(struct hub *hub, const struct letter *l)
     write_uint(b, l->deaths);
     write_text(b, "who");
     write_text(b, l->who);
-    hub_event(hub, "hub.poison", buf_span(b));
+    hub_event(hub, HUB_EVENT_poison, buf_span(b));
 }
 
 static void

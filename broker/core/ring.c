@@ -1,60 +1,60 @@
 /* The ring of events: each stored once, numbered, the oldest overwritten by the newest.
  *
- * An event is a header and three texts in one piece; a piece never wraps, the rest of the ring's
- * end is left empty instead. offsets[number % cap] says where an event stands. */
+ * An event is a header, its source and its payload in one piece; a piece never wraps, the rest of
+ * the ring's end is left empty instead. offsets[number % cap] says where an event stands. The topic
+ * is told by its entry (topic.c). */
 #include "broker/core/state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENT_BYTES_MIN = 64 };
-
-struct header {
-    uint64_t number, time_us;
-    uint32_t payload_len;
-    uint16_t topic_len, source_len;
+enum {
+    EVENT_BYTES_MIN = 64,
+    /* A topic with its name, its place in the table and its numbers takes about as much, at worst
+     * half as much again. Beyond WIRE_TOPICS_MAX there may be as many as make that of the ring. */
+    TOPIC_BYTES = 256,
 };
 
-/* The newest number of a topic, so that a late reader gets the state of things. */
-struct topic_entry {
-    struct table_entry entry;
-    uint64_t newest;
-    size_t len;
-    char name[];
+struct header {
+    struct topic *topic;
+    uint64_t time_us;
+    uint32_t payload_len;
+    uint16_t source_len;
 };
 
 bool
 ring_init(struct ring *ring, size_t bytes)
 {
-    *ring = (struct ring){.size = bytes, .end = bytes, .first = 1, .next = 1};
+    struct node *const lists[] = {&ring->fresh, &ring->wild, &ring->loose, &ring->unused};
+    *ring = (struct ring){.size = bytes, .end = bytes, .first = 1, .next = 1, .seen = 1};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        list_init(lists[i]);
+    }
+    ring->topics_max = bytes / TOPIC_BYTES;
+    ring->topics_max = ring->topics_max > WIRE_TOPICS_MAX ? ring->topics_max : WIRE_TOPICS_MAX;
     ring->offsets_cap = bytes / EVENT_BYTES_MIN;
     ring->bytes = malloc(bytes);
     ring->offsets = calloc(ring->offsets_cap, sizeof *ring->offsets);
     return ring->bytes != NULL && ring->offsets != NULL;
 }
 
-static void
-forget_topic(struct ring *ring, struct topic_entry *t)
-{
-    table_remove(&ring->topics, &t->entry);
-    free(t);
-}
-
 void
 ring_deinit(struct ring *ring)
 {
+    filters_deinit(ring);
     while (ring->topics.head != NULL) {
-        forget_topic(ring, CONTAINER(ring->topics.head, struct topic_entry, entry));
+        topic_forget(ring, CONTAINER(ring->topics.head, struct topic, entry));
     }
     free(ring->bytes);
     free(ring->offsets);
+    free(ring->cursors);
     *ring = (struct ring){0};
 }
 
 static size_t
 piece_bytes(const struct header *h)
 {
-    const size_t n = sizeof *h + h->topic_len + h->source_len + h->payload_len;
+    const size_t n = sizeof *h + h->source_len + h->payload_len;
     return n < EVENT_BYTES_MIN ? EVENT_BYTES_MIN : (n + 7) & ~(size_t)7;
 }
 
@@ -71,6 +71,10 @@ static void
 drop_oldest(struct ring *ring)
 {
     const struct header h = header_at(ring, ring->tail);
+    topic_pop(ring, h.topic);
+    if (h.topic->count == 0 && h.topic != ring->taking) {
+        topic_forget(ring, h.topic);
+    }
     ring->tail += piece_bytes(&h);
     ring->first++;
     if (ring->first == ring->next) {
@@ -102,61 +106,64 @@ make_room(struct ring *ring, size_t need)
     }
 }
 
-static void
-note_topic(struct ring *ring, struct span topic, uint64_t number)
+/* The topic of an event that is to be stored, with all the memory that it needs; NULL without. */
+static struct topic *
+take_topic(struct ring *ring, struct span name)
 {
-    struct table_entry *e = table_find(&ring->topics, topic.data, topic.len);
-    if (e != NULL) {
-        CONTAINER(e, struct topic_entry, entry)->newest = number;
-        return;
+    struct topic *t = topic_take(ring, name);
+    if (t != NULL && !topic_reserve(t)) {
+        return NULL; /* it had a full circle: it is not new */
     }
-    if (table_count(&ring->topics) >= WIRE_TOPICS_MAX) {
-        forget_topic(ring, CONTAINER(ring->topics.head, struct topic_entry, entry));
-    }
-    struct topic_entry *t = calloc(1, sizeof *t + topic.len);
-    if (t == NULL) {
-        return; /* only "last" suffers */
-    }
-    t->newest = number;
-    t->len = topic.len;
-    memcpy(t->name, topic.data, topic.len);
-    if (!table_add(&ring->topics, &t->entry, t->name, t->len)) {
-        free(t);
-    }
+    return t;
+}
+
+static struct header
+header_of(const struct event_view *event)
+{
+    return (struct header){
+        .time_us = event->time_us,
+        .payload_len = (uint32_t)event->payload.len,
+        .source_len = (uint16_t)event->source.len,
+    };
+}
+
+bool
+ring_fits(const struct ring *ring, const struct event_view *event)
+{
+    const struct header h = header_of(event);
+    return event->payload.len <= ring->size / 2 && piece_bytes(&h) <= ring->size / 2;
 }
 
 uint64_t
 ring_add(struct hub *hub, const struct event_view *event)
 {
     struct ring *ring = &hub->ring;
-    const struct header h = {
-        .number = ring->next,
-        .time_us = event->time_us,
-        .payload_len = (uint32_t)event->payload.len,
-        .topic_len = (uint16_t)event->topic.len,
-        .source_len = (uint16_t)event->source.len,
-    };
-    const size_t need = piece_bytes(&h);
-    if (event->payload.len > ring->size / 2 || need > ring->size / 2) {
+    struct header h = header_of(event);
+    const uint64_t number = ring->next;
+    if (!ring_fits(ring, event) || (h.topic = take_topic(ring, event->topic)) == NULL) {
         return 0;
     }
+    const size_t need = piece_bytes(&h);
+    ring->taking = h.topic;
     make_room(ring, need);
+    while (h.topic->count == 0 && ring->live >= ring->topics_max) {
+        drop_oldest(ring);
+    }
+    ring->taking = NULL;
     uint8_t *p = ring->bytes + ring->head;
     memcpy(p, &h, sizeof h);
     p += sizeof h;
-    memcpy(p, event->topic.data, event->topic.len);
-    p += event->topic.len;
     if (event->source.len > 0) {
         memcpy(p, event->source.data, event->source.len);
         p += event->source.len;
     }
     memcpy(p, event->payload.data, event->payload.len);
-    ring->offsets[h.number % ring->offsets_cap] = ring->head;
+    ring->offsets[number % ring->offsets_cap] = ring->head;
     ring->head += need;
     ring->next++;
-    note_topic(ring, event->topic, h.number);
+    topic_push(ring, h.topic, number);
     hub->events_new = true;
-    return h.number;
+    return number;
 }
 
 bool
@@ -168,36 +175,11 @@ ring_get(const struct ring *ring, uint64_t number, struct event_view *out)
     const size_t at = ring->offsets[number % ring->offsets_cap];
     const struct header h = header_at(ring, at);
     const uint8_t *p = ring->bytes + at + sizeof h;
-    out->number = h.number;
+    out->number = number;
     out->time_us = h.time_us;
-    out->topic = (struct span){p, h.topic_len};
-    out->source = (struct span){p + h.topic_len, h.source_len};
-    out->payload = (struct span){p + h.topic_len + h.source_len, h.payload_len};
+    out->of = h.topic;
+    out->topic = topic_name(h.topic);
+    out->source = (struct span){p, h.source_len};
+    out->payload = (struct span){p + h.source_len, h.payload_len};
     return true;
-}
-
-static int
-by_number(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-size_t
-ring_last(const struct ring *ring, const struct span *filters, size_t filter_count,
-          uint64_t *numbers, size_t max)
-{
-    size_t n = 0;
-    for (struct table_entry *e = ring->topics.head; e != NULL && n < max; e = e->hh.next) {
-        const struct topic_entry *t = CONTAINER(e, struct topic_entry, entry);
-        const struct span name = {(const uint8_t *)t->name, t->len};
-        for (size_t i = 0; i < filter_count && t->newest >= ring->first; i++) {
-            if (name_matches(filters[i], name)) {
-                numbers[n++] = t->newest;
-                break;
-            }
-        }
-    }
-    qsort(numbers, n, sizeof *numbers, by_number);
-    return n;
 }

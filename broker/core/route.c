@@ -442,7 +442,7 @@ route_sweep(struct hub *hub, struct worker *w)
     LIST_EACH(n, &w->leases)
     {
         struct call *call = CONTAINER(n, struct call, queued);
-        if (!route_has_hope(hub, w, -1)) {
+        if (!route_has_hope(hub, w, call->lease_only)) {
             refuse(hub, call, WIRE_ERR_UNAVAILABLE, "the worker has stopped or failed");
         }
     }

@@ -7,6 +7,7 @@
 #define PRONG_CORE_STATE_H
 
 #include "broker/core/deadline.h"
+#include "broker/core/events.h"
 #include "broker/core/hub.h"
 #include "broker/core/list.h"
 #include "broker/core/siphash.h"
@@ -37,26 +38,6 @@ enum { SPARE_BYTES = 1024 };
 struct spares {
     struct node list;
     size_t count;
-};
-
-/* ---- events (ring.c) --------------------------------------------------------------------------
- */
-
-/* Numbers first..next-1 are in the ring. */
-struct ring {
-    uint8_t *bytes;
-    size_t size;
-    size_t head, tail; /* where the next event goes; where the oldest stands */
-    size_t end;        /* bytes before the wrap, when head has wrapped and tail has not */
-    size_t *offsets;   /* of event n at n % offsets_cap */
-    size_t offsets_cap;
-    uint64_t first, next;
-    struct table topics; /* newest event of each topic */
-};
-
-struct event_view {
-    uint64_t number, time_us;
-    struct span topic, source, payload;
 };
 
 /* ---- one request message and its parts (ticket.c) -------------------------------------------- */
@@ -92,15 +73,6 @@ struct ticket {
     uint32_t slot_count, parked;
     struct slot *slots;
     struct slot few[2]; /* the usual case needs no memory of its own */
-};
-
-struct fetch {
-    uint64_t from; /* next number to look at */
-    uint64_t lost;
-    uint64_t items_max, bytes_max;
-    uint32_t filter_count;
-    struct span filters[WIRE_FILTERS_MAX]; /* into text */
-    uint8_t text[];
 };
 
 /* ---- connections and clients (peer.c, client.c) ---------------------------------------------- */
@@ -238,7 +210,8 @@ struct call {
     struct many *many;    /* NULL when it is one call */
     struct call *whole;   /* of which it is a part, or NULL */
     uint32_t part;        /* its number there */
-    uint32_t lease_ms;    /* it asks for a replica, not for a method, when not 0 */
+    uint32_t lease_ms;    /* it asks for a replica, not for a method, when not 0; */
+    int32_t lease_only;   /* for this one, or -1 for any */
     struct node inner;    /* calls that were made inside it */
     struct node outer;    /* in the inner list of the call inside which it was made */
     struct call *parent;  /* that one, NULL when there is none */
@@ -278,6 +251,7 @@ struct replica {
     struct worker *worker;
     uint32_t index;
     enum life life;
+    char asked[2 * WIRE_NAME_BYTES_MAX]; /* who changed that last, "" for the hub itself */
     bool wanted;      /* it is to run: told by start and stop, not by what happens to it */
     bool killed;      /* SIGKILL was sent */
     bool overdue;     /* it was killed because it did not get ready in time */
@@ -372,6 +346,7 @@ struct hub {
     struct node letters; /* dead ones, the oldest first */
     uint32_t letter_count;
     uint64_t last_letter;
+    const char *asker; /* who asks for what is being changed, NULL for nobody */
     int64_t limit_told_ns[LIMIT_COUNT];
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch; /* for what is built and copied within one step */
@@ -515,7 +490,9 @@ void nest_leave(struct hub *hub, struct call *call, bool cancels);
 void nest_again(struct hub *hub, struct call *call);
 
 /* lease.c: replicas that serve one client */
-void lease_ask(struct hub *hub, struct call *call, struct worker *worker, uint64_t ttl_ms);
+/* `only`: the replica that is wanted, or -1 for any. */
+void lease_ask(struct hub *hub, struct call *call, struct worker *worker, int64_t only,
+               uint64_t ttl_ms);
 void lease_pump(struct hub *hub, struct worker *worker);
 /* NULL, or why this client cannot renew or release it. */
 const char *lease_renew(struct hub *hub, struct replica *replica, const struct client *client,
@@ -643,22 +620,6 @@ void life_alive(struct hub *hub, const struct hub_input *in);
 /* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its
  * policy allows that. */
 void life_end_calls(struct hub *hub, struct replica *replica, const char *why, bool died);
-
-/* ring.c, fetch.c */
-bool ring_init(struct ring *ring, size_t bytes);
-void ring_deinit(struct ring *ring);
-/* The event's number, 0 when memory was out or it is larger than half the ring. */
-uint64_t ring_add(struct hub *hub, const struct event_view *event);
-bool ring_get(const struct ring *ring, uint64_t number, struct event_view *out);
-/* Numbers of the newest events of matching topics, in order; their count. */
-size_t ring_last(const struct ring *ring, const struct span *filters, size_t filter_count,
-                 uint64_t *numbers, size_t max);
-void fetch_take(struct hub *hub, struct slot *slot, const struct record *r);
-void fetch_pump(struct hub *hub);
-void fetch_answer_empty(struct hub *hub, struct slot *slot);
-void emit_take(struct hub *hub, struct slot *slot, const struct record *r);
-/* An event of the hub itself; the payload is built in hub->scratch by the caller. */
-void hub_event(struct hub *hub, const char *topic, struct span payload);
 
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);

@@ -256,7 +256,7 @@ unpark(struct hub *hub, struct slot *slot)
     if (slot->replica != NULL && slot->replica->control == slot) {
         slot->replica->control = NULL;
     }
-    free(slot->fetch);
+    fetch_free(hub, slot->fetch);
     slot->fetch = NULL;
 }
 

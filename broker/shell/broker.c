@@ -121,6 +121,10 @@ open_hub(struct broker *b, const char *runtime_dir)
         .uid = getuid(),
         .events_bytes = (uint64_t)c->events_size_bytes,
         .message_bytes = (uint64_t)c->message_bytes_max,
+        .calls_max = (uint64_t)c->calls_max,
+        .payload_bytes_max = (uint64_t)c->payload_bytes_max,
+        .client_calls_max = (uint64_t)c->client_calls_max,
+        .client_bytes_max = (uint64_t)c->client_bytes_max,
         .drain_ms = c->stop_timeout_ms,
     };
     if (!secret_load(runtime_dir, options.epoch == 1, options.secret, why, sizeof why)) {

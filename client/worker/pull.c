@@ -1,78 +1,11 @@
-/* The worker's side of the link. See pull.h; the rules are those of the design's section 4. */
-#include "client/worker/pull.h"
+/* The worker's side of the link: the connection, its sessions and what is said in them. See pull.h;
+ * the rules are those of the design's section 4. */
+#include "client/worker/pull_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/record.h"
-#include "proto/write.h"
-
 #define SP_ID_BIT (UINT32_C(1) << 31)
-
-enum {
-    /* What an emptied buffer may hold on to, beside what it needed last (buf_recycle): memory that
-     * is taken anew for each call costs its page faults each time, 60 us for a call of 64 KiB.
-     * Outcomes are many, so all of them have one bound. */
-    KEEP_BYTES = 65536,
-    KEEP_BYTES_EACH = 4096,
-    KEEP_BYTES_ALL = 4 << 20,
-    ITEM_BYTES = 16,
-    LARGE_BYTES = 16384, /* an outcome of so many is not copied behind its head */
-    REPORT_BYTES = 256,
-};
-
-#define MS_NS INT64_C(1000000)
-
-/* Requests that have no answer yet. Several of PROGRESS: the newest shall not wait for an ACK that
- * the method is too busy to read. */
-enum wait { ATTACH, POLL, STOP, CONTROL, REPORT, PROGRESS, WAITS = PROGRESS + 8 };
-
-struct item {
-    struct pull_job job;
-    bool cancelled;
-};
-
-/* An outcome that the hub may still need. `payload` keeps its memory for the next one. */
-struct kept {
-    uint64_t call;
-    bool is_error;
-    bool told; /* on this connection */
-    struct buf payload;
-};
-
-struct pull {
-    struct buf worker, token, methods;
-    uint64_t pid;
-    /* Of this process. */
-    uint64_t attach;  /* number of the last ATTACH */
-    uint32_t last_id; /* SP ids count up */
-    bool stopping, stop_asked;
-    /* Of this connection. */
-    bool connected, dead, welcome;
-    bool attach_due;
-    uint32_t awaits[WAITS]; /* SP ids; 0: none */
-    int64_t heard_ns;
-    unsigned refusal;
-    char text[256];
-    /* Of this session. */
-    char replica[WIRE_NAME_BYTES_MAX + 16];
-    uint64_t session, taken;
-    uint64_t message_bytes;
-    /* Calls: items[next] runs or is the next one. */
-    struct buf work; /* the WORK that they point into */
-    struct item *items;
-    uint32_t item_count, item_room, next;
-    bool running;
-    struct buf progress;
-    struct kept *kept;
-    uint32_t kept_count, kept_room, untold;
-    uint64_t kept_bytes;
-    uint64_t spare_bytes; /* memory of kept[kept_count..kept_room), for the next outcomes */
-    int64_t untold_ns;    /* no untold one was there before */
-    struct buf out;
-    struct cut cuts[CUTS_MAX]; /* large outcomes in it */
-    uint32_t cut_count;
-};
 
 static void
 copy(struct buf *b, struct span s)
@@ -106,9 +39,13 @@ pull_free(struct pull *p)
     if (p == NULL) {
         return;
     }
+    for (uint32_t i = 0; i < p->kept_count; i++) {
+        stream_free(p, &p->kept[i].stream);
+    }
     for (uint32_t i = 0; i < p->kept_room; i++) {
         buf_deinit(&p->kept[i].payload);
     }
+    stream_free(p, &p->stream);
     free(p->kept);
     free(p->items);
     buf_deinit(&p->worker);
@@ -133,6 +70,7 @@ give_up(struct pull *p)
         p->kept[i].told = false;
     }
     p->untold = p->kept_count;
+    stream_rewind(p);
 }
 
 static void
@@ -194,11 +132,17 @@ pull_is_dead(const struct pull *p, int64_t now_ns)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+uint32_t
+pull_new_id(struct pull *p)
+{
+    p->last_id = (p->last_id + 1) | SP_ID_BIT;
+    return p->last_id;
+}
+
 static uint32_t
 await(struct pull *p, enum wait what)
 {
-    p->last_id = (p->last_id + 1) | SP_ID_BIT;
-    return p->awaits[what] = p->last_id;
+    return p->awaits[what] = pull_new_id(p);
 }
 
 /* Too much is kept, mostly because ACKs were lost: ATTACH and REPORT let the hub name what it does
@@ -206,11 +150,11 @@ await(struct pull *p, enum wait what)
 static bool
 is_full(const struct pull *p)
 {
-    return p->kept_count >= PULL_KEPT_MAX || p->kept_bytes >= PULL_KEPT_BYTES_MAX;
+    return p->kept_count >= PULL_KEPT_MAX || p->kept_bytes + p->stream_bytes >= PULL_KEPT_BYTES_MAX;
 }
 
-static bool
-is_busy(const struct pull *p)
+bool
+pull_is_busy(const struct pull *p)
 {
     return p->running || p->next < p->item_count;
 }
@@ -245,96 +189,50 @@ write_attach(struct pull *p)
     }
 }
 
-/* The head of POLL, REPORT and CONTROL. */
-static void
-write_head(struct pull *p, enum wire_op op)
+void
+pull_write_head(struct pull *p, enum wire_op op)
 {
     write_op(&p->out, op);
     write_text(&p->out, p->replica);
     write_uint(&p->out, p->session);
 }
 
+void
+pull_write_bytes(struct pull *p, struct span bytes)
+{
+    if (bytes.len >= LARGE_BYTES && p->cut_count < CUTS_MAX) {
+        p->cuts[p->cut_count++] = (struct cut){p->out.w, bytes};
+    } else {
+        buf_put(&p->out, bytes.data, bytes.len);
+    }
+}
+
 static void
 write_poll(struct pull *p, unsigned capacity)
 {
-    write_head(p, WIRE_POLL);
+    pull_write_head(p, WIRE_POLL);
     write_uint(&p->out, p->taken);
     write_uint(&p->out, capacity);
-}
-
-static void
-write_item(struct pull *p, const struct kept *k)
-{
-    const struct span payload = buf_span(&k->payload);
-    const bool fits = payload.len + REPORT_BYTES <= p->message_bytes;
-    write_array(&p->out, 3);
-    write_uint(&p->out, k->call);
-    write_uint(&p->out, fits && !k->is_error ? WIRE_REPORT_RESULT : WIRE_REPORT_ERROR);
-    if (fits && payload.len >= LARGE_BYTES && p->cut_count < CUTS_MAX) {
-        p->cuts[p->cut_count++] = (struct cut){p->out.w, payload};
-        return;
-    }
-    if (fits) {
-        write_raw(&p->out, payload);
-        return;
-    }
-    write_array(&p->out, 4);
-    write_uint(&p->out, WIRE_ERR_RESOURCE_EXHAUSTED);
-    write_uint(&p->out, WIRE_BEGAN_YES);
-    write_text(&p->out, "the outcome is longer than the hub takes in one message");
-    write_nil(&p->out);
-}
-
-/* Outcomes of calls that came together are told together, because a message costs more than a short
- * call; but nobody waits long for what is done. */
-static bool
-is_report_due(const struct pull *p, int64_t now_ns)
-{
-    return p->untold > 0 &&
-           (!is_busy(p) || p->stopping || now_ns - p->untold_ns >= PULL_TOGETHER_MS * MS_NS);
-}
-
-/* As many of the untold outcomes as one message takes. */
-static void
-write_report(struct pull *p)
-{
-    uint64_t bytes = REPORT_BYTES;
-    uint32_t count = 0, end = 0;
-    while (end < p->kept_count && count < WIRE_REPORT_ITEMS_MAX) {
-        const struct kept *k = &p->kept[end];
-        const uint64_t more = ITEM_BYTES + k->payload.w - k->payload.r;
-        if (!k->told && count > 0 && bytes + more > p->message_bytes) {
-            break;
-        }
-        bytes += k->told ? 0 : more;
-        count += !k->told;
-        end++;
-    }
-    write_head(p, WIRE_REPORT);
-    write_array(&p->out, count);
-    for (uint32_t i = 0; i < end; i++) {
-        if (!p->kept[i].told) {
-            write_item(p, &p->kept[i]);
-            p->kept[i].told = true;
-        }
-    }
-    p->untold -= count;
 }
 
 static bool
 wants_poll(const struct pull *p)
 {
-    return p->awaits[POLL] == 0 && !is_busy(p) && !p->stopping;
+    return p->awaits[POLL] == 0 && !pull_is_busy(p) && !p->stopping;
 }
 
 /* What is said in a session, one message at a time. 0 when there is nothing now. */
 static uint32_t
 write_next(struct pull *p, int64_t now_ns)
 {
-    if (is_report_due(p, now_ns)) {
-        write_report(p);
+    const uint32_t items = stream_write(p, now_ns); /* before the outcome of their call */
+    if (items != 0) {
+        return items;
+    }
+    if (kept_is_due(p, now_ns)) {
+        kept_write(p);
         p->untold_ns = now_ns;
-        if (p->untold > 0 || !wants_poll(p) || is_full(p)) {
+        if (kept_tellable(p) > 0 || !wants_poll(p) || is_full(p)) {
             return await(p, REPORT);
         }
         write_poll(p,
@@ -355,7 +253,7 @@ write_next(struct pull *p, int64_t now_ns)
         return await(p, STOP);
     }
     if (p->awaits[CONTROL] == 0) {
-        write_head(p, WIRE_CONTROL);
+        pull_write_head(p, WIRE_CONTROL);
         return await(p, CONTROL);
     }
     uint32_t place = PROGRESS;
@@ -363,7 +261,7 @@ write_next(struct pull *p, int64_t now_ns)
         place++;
     }
     if (p->running && place < WAITS && p->progress.w > p->progress.r) {
-        write_head(p, WIRE_REPORT);
+        pull_write_head(p, WIRE_REPORT);
         write_array(&p->out, 1);
         write_array(&p->out, 3);
         write_uint(&p->out, p->items[p->next].job.call);
@@ -398,34 +296,13 @@ pull_send(struct pull *p, int64_t now_ns, uint32_t *id, struct pieces *body)
 /* ---- answers -------------------------------------------------------------------------------- */
 
 static void
-forget(struct pull *p, uint64_t call)
-{
-    for (uint32_t i = 0; i < p->kept_count; i++) {
-        if (p->kept[i].call == call) {
-            const struct kept gone = p->kept[i];
-            p->untold -= !gone.told;
-            p->kept_bytes -= gone.payload.w - gone.payload.r;
-            p->kept[i] = p->kept[--p->kept_count];
-            p->kept[p->kept_count] = gone; /* its memory is for the next one */
-            struct buf *spare = &p->kept[p->kept_count].payload;
-            buf_recycle(spare, KEEP_BYTES_EACH);
-            if (p->spare_bytes + spare->cap > KEEP_BYTES_ALL) {
-                buf_reset(spare, KEEP_BYTES_EACH);
-            }
-            p->spare_bytes += spare->cap;
-            return;
-        }
-    }
-}
-
-static void
 take_ack(struct pull *p, const struct record *r)
 {
     const struct field *what = RECORD_FIELD(r, ACK, WHAT);
     struct span inside = what->inside;
     uint64_t call;
     while (what->item.kind == MP_ARRAY && record_number(&inside, &call)) {
-        forget(p, call);
+        kept_forget(p, call);
     }
 }
 
@@ -433,7 +310,7 @@ static void
 take_welcome(struct pull *p, const struct record *r)
 {
     const struct field *about = RECORD_FIELD(r, WELCOME, ABOUT);
-    struct field replica, session, limits;
+    struct field replica, session;
     if (!record_key(about, WIRE_KEY_WELCOME_replica, &replica) ||
         !record_key(about, WIRE_KEY_WELCOME_session, &session) ||
         replica.item.bytes.len >= sizeof p->replica) {
@@ -443,20 +320,9 @@ take_welcome(struct pull *p, const struct record *r)
     memcpy(p->replica, replica.item.bytes.data, replica.item.bytes.len);
     p->replica[replica.item.bytes.len] = '\0';
     p->session = session.item.uint;
-    p->message_bytes = WIRE_MESSAGE_BYTES;
-    struct mp_item key, value;
-    struct span inside =
-        record_key(about, WIRE_KEY_WELCOME_limits, &limits) ? limits.inside : (struct span){0};
-    struct span skipped;
-    while (mp_next(&inside, &key)) {
-        const bool it_is = key.kind == MP_STR && span_is(key.bytes, "message_bytes");
-        struct span rest = inside;
-        if (it_is && mp_next(&rest, &value) && value.kind == MP_UINT && value.uint > REPORT_BYTES) {
-            p->message_bytes = value.uint;
-        }
-        if (!mp_skip(&inside, &skipped)) {
-            break;
-        }
+    p->message_bytes = record_limit(r, "message_bytes", WIRE_MESSAGE_BYTES);
+    if (p->message_bytes <= REPORT_BYTES) {
+        p->message_bytes = WIRE_MESSAGE_BYTES;
     }
     p->welcome = true;
 }
@@ -468,7 +334,7 @@ take_work(struct pull *p, int64_t now_ns, const struct record *r, struct buf *me
 {
     const struct field *items = RECORD_FIELD(r, WORK, ITEMS);
     const uint64_t number = RECORD_FIELD(r, WORK, NUMBER)->item.uint;
-    if (number <= p->taken || is_busy(p)) {
+    if (number <= p->taken || pull_is_busy(p)) {
         return; /* a repeat; or not asked for, then POLL says that it was not taken */
     }
     struct span inside = items->inside;
@@ -546,7 +412,7 @@ awaited(struct pull *p, uint32_t id)
             return &p->awaits[i];
         }
     }
-    return NULL;
+    return id != 0 ? stream_awaits(p, id) : NULL;
 }
 
 static void
@@ -554,6 +420,7 @@ take_record(struct pull *p, int64_t now_ns, uint32_t id, const struct record *r,
 {
     if (r->record == WIRE_REC_ACK) {
         take_ack(p, r);
+        stream_take_ack(p, id);
     } else if (awaited(p, id) == NULL) {
         return; /* of an earlier session, or given up */
     } else if (r->record == WIRE_REC_ERROR) {
@@ -589,90 +456,6 @@ pull_answer(struct pull *p, int64_t now_ns, uint32_t id, struct span body, struc
     }
 }
 
-/* ---- calls ---------------------------------------------------------------------------------- */
-
-/* items[next] has its outcome. */
-static bool
-keep(struct pull *p, bool is_error, struct buf *payload)
-{
-    if (p->kept_count == p->kept_room) {
-        const uint32_t room = p->kept_room > 0 ? 2 * p->kept_room : 8;
-        struct kept *more = realloc(p->kept, room * sizeof *more);
-        if (more == NULL) {
-            return false;
-        }
-        memset(more + p->kept_room, 0, (room - p->kept_room) * sizeof *more);
-        p->kept = more;
-        p->kept_room = room;
-    }
-    struct kept *k = &p->kept[p->kept_count];
-    p->spare_bytes -= k->payload.cap;
-    buf_swap(&k->payload, payload);
-    k->call = p->items[p->next++].job.call;
-    k->is_error = is_error;
-    k->told = false;
-    p->kept_count++;
-    p->kept_bytes += k->payload.w - k->payload.r;
-    p->untold++;
-    p->running = false;
-    buf_reset(&p->progress, KEEP_BYTES);
-    return true;
-}
-
-bool
-pull_has_work(const struct pull *p)
-{
-    return !p->running && p->next < p->item_count;
-}
-
-bool
-pull_begin(struct pull *p, int64_t now_ns, const struct pull_job **job)
-{
-    p->untold_ns = p->untold == 0 ? now_ns : p->untold_ns;
-    while (pull_has_work(p)) {
-        const struct item *i = &p->items[p->next];
-        if (!i->cancelled && now_ns < i->job.deadline_ns) {
-            p->running = true;
-            *job = &i->job;
-            return true;
-        }
-        struct buf b = {0};
-        write_array(&b, 4);
-        write_uint(&b, i->cancelled ? WIRE_ERR_CANCELLED : WIRE_ERR_DEADLINE_EXCEEDED);
-        write_uint(&b, WIRE_BEGAN_NO);
-        write_text(&b, i->cancelled ? "cancelled before it began"
-                                    : "the deadline passed before it began");
-        write_nil(&b);
-        const bool is_kept = !b.failed && keep(p, true, &b);
-        buf_deinit(&b);
-        if (!is_kept) {
-            p->dead = true; /* no memory: it stays, and is tried again */
-            return false;
-        }
-    }
-    return false;
-}
-
-bool
-pull_is_cancelled(const struct pull *p)
-{
-    return p->running && p->items[p->next].cancelled;
-}
-
-void
-pull_progress(struct pull *p, struct span payload)
-{
-    if (p->running) {
-        copy(&p->progress, payload);
-    }
-}
-
-bool
-pull_end(struct pull *p, bool is_error, struct buf *payload)
-{
-    return p->running && !payload->failed && keep(p, is_error, payload);
-}
-
 /* ---- the end -------------------------------------------------------------------------------- */
 
 void
@@ -690,7 +473,7 @@ pull_is_asked_to_stop(const struct pull *p)
 bool
 pull_has_untold(const struct pull *p)
 {
-    return is_busy(p) || p->untold > 0 || p->awaits[REPORT] != 0;
+    return pull_is_busy(p) || p->untold > 0 || p->awaits[REPORT] != 0;
 }
 
 bool

@@ -80,6 +80,20 @@ bool pull_has_work(const struct pull *p);
 bool pull_is_cancelled(const struct pull *p);
 /* Encoded [fraction, note] of the running call, copied; replaces what was not sent yet. */
 void pull_progress(struct pull *p, struct span payload);
+/* One encoded object more that the running call gives its caller before the outcome, copied. false
+ * when memory is out: then it is not given. Asked for only when it pull_fits and pull_has_room. */
+bool pull_yield(struct pull *p, struct span item);
+/* No message would be too long for an item of `len` bytes. */
+bool pull_fits(const struct pull *p, size_t len);
+/* So few items wait that one of `len` bytes may join them. */
+bool pull_has_room(const struct pull *p, size_t len);
+/* What waits to leave together with what follows leaves with the next pull_send. */
+void pull_flush(struct pull *p);
+/* Items wait until the hub has room: the next pull_send would not send them. */
+bool pull_is_blocked(const struct pull *p);
+/* Nobody takes the items of the running call: forget them. It yields no more, and its outcome is an
+ * error. */
+void pull_drop_items(struct pull *p);
 /* The running call has its outcome: an encoded value, or [code, began, message, details]. Moved:
  * `payload` holds other memory afterwards, to be reset. false when memory is out and it cannot be
  * kept: then only the end of the process tells it. */

@@ -148,6 +148,21 @@ print_types(FILE *out)
 }
 
 static void
+print_events(FILE *out)
+{
+    fputs("  \"events\": [", out);
+    const struct gen_events events = gen_events();
+    for (size_t i = 0; i < events.count; i++) {
+        print_separator(out, i, "    ");
+        fprintf(out, "{\"topic\": \"%s\"", events.row[i].topic);
+        print_member(out, "keys", events.row[i].keys);
+        print_member(out, "when", events.row[i].when);
+        fputc('}', out);
+    }
+    fputs("\n  ],\n", out);
+}
+
+static void
 print_limits(FILE *out)
 {
     fputs("  \"limits\": [", out);
@@ -175,6 +190,7 @@ gen_constants(FILE *out)
     print_errors(out);
     print_words(out, "began", gen_began());
     print_words(out, "report_kinds", gen_report_kinds());
+    print_events(out);
     print_limits(out);
     fputs("}\n", out);
     return true;

@@ -160,6 +160,17 @@ print_report_kinds(FILE *out)
 }
 
 static void
+print_events(FILE *out)
+{
+    fputs("| topic | keys | when |\n|---|---|---|\n", out);
+    const struct gen_events events = gen_events();
+    for (size_t i = 0; i < events.count; i++) {
+        const struct gen_event *event = &events.row[i];
+        fprintf(out, "| `%s` | %s | %s |\n", event->topic, event->keys, event->when);
+    }
+}
+
+static void
 print_limits(FILE *out)
 {
     fputs("| limit | value | unit | meaning |\n|---|---|---|---|\n", out);
@@ -181,6 +192,7 @@ static const struct table tables[] = {
     {"items", print_items},       {"types", print_types},
     {"errors", print_errors},     {"began", print_began},
     {"limits", print_limits},     {"report_kinds", print_report_kinds},
+    {"events", print_events},
 };
 
 /* A whole file of the folder, NUL-terminated and owned; NULL after saying why not. */

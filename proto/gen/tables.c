@@ -42,6 +42,12 @@ static const struct gen_word report_kinds[] = {
     {WIRE_REPORT_PROGRESS, "PROGRESS", "[fraction, note]; the call goes on"},
 };
 
+static const struct gen_event events[] = {
+#define EVENT(name, topic, keys, when) {topic, keys, when},
+#include "proto/tbl/events.def"
+#undef EVENT
+};
+
 struct gen_ops
 gen_ops(void)
 {
@@ -64,6 +70,12 @@ struct gen_words
 gen_report_kinds(void)
 {
     return (struct gen_words){report_kinds, COUNT(report_kinds)};
+}
+
+struct gen_events
+gen_events(void)
+{
+    return (struct gen_events){events, COUNT(events)};
 }
 
 const struct gen_limit *

@@ -27,6 +27,11 @@ struct gen_word {
     const char *name, *help;
 };
 
+/* An event of the hub itself. */
+struct gen_event {
+    const char *topic, *keys, *when;
+};
+
 /* A table and its number of rows. */
 struct gen_ops {
     const struct gen_op *row;
@@ -40,11 +45,16 @@ struct gen_words {
     const struct gen_word *row;
     size_t count;
 };
+struct gen_events {
+    const struct gen_event *row;
+    size_t count;
+};
 
 struct gen_ops gen_ops(void);
 struct gen_limits gen_limits(void);
 struct gen_words gen_began(void);
 struct gen_words gen_report_kinds(void);
+struct gen_events gen_events(void);
 /* The limit of that name, NULL when there is none. */
 const struct gen_limit *gen_limit_find(const char *name, size_t len);
 /* "UINT" for WIRE_TYPE_UINT. Static storage. */

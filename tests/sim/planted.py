@@ -14,8 +14,9 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CALL, CLIENT, FETCH, LIFE, PEER, ROUTE, SERVE, TICKET = (
-    f"broker/core/{name}.c" for name in ("call", "client", "fetch", "life", "peer", "route", "serve", "ticket"))
+CALL, CLIENT, EMIT, LIFE, PEER, PICK, ROUTE, SERVE, TICKET = (
+    f"broker/core/{name}.c"
+    for name in ("call", "client", "emit", "life", "peer", "pick", "route", "serve", "ticket"))
 SESSION, PULL = "client/session/session.c", "client/worker/pull.c"
 
 BUGS = [
@@ -47,9 +48,9 @@ BUGS = [
     ("work_is_sometimes_not_given_out", ROUTE, "    if (list_is_empty(&w->crowd)) {\n        list_append",
      "    if (list_is_empty(&w->crowd) && hub->now_ns % 7 != 0) {\n        list_append"),
     # events
-    ("an_emit_is_stored_twice", FETCH, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
-    ("a_reader_misses_one", FETCH, "            count++;\n        }\n        f->from++;",
-     "            count++;\n        }\n        f->from += 1 + (count == 7);"),
+    ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
+    ("a_reader_misses_one", PICK, "ring_get(ring, f->from, &e); f->from++) {",
+     "ring_get(ring, f->from, &e); f->from += 1 + (g->count == 7)) {"),
     # what is kept, and who is answered
     ("a_request_is_answered_twice", TICKET, "    t->peer->ticket_count--;\n    t->peer = NULL;",
      "    t->peer->ticket_count--;\n    *effect_add(hub, HUB_OUT_REPLY) = *e;\n    t->peer = NULL;"),

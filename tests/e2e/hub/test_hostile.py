@@ -449,7 +449,8 @@ class Network(Hostile):
 
 # ---- values by type -----------------------------------------------------------------------------------------
 
-GOOD = {"UINT": 1, "CLIENT": bytes(range(16)), "TARGET": "echo/0", "NAME": "echo", "METHOD": "echo", "TOPIC": "a.b",
+GOOD = {"UINT": 1, "CLIENT": bytes(range(16)), "TARGET": "echo/0", "TARGETS": "echo/0",
+        "NAME": "echo", "METHOD": "echo", "TOPIC": "a.b",
         "FILTERS": ["a.*"], "FROM": "new", "TEXT": "stop", "BYTES": b"x", "BOOL": True, "MAP": {}, "TABLE": {},
         "OPTIONS": None, "PAYLOAD": None, "ARGS": {}, "LIST": [], "CALLS": [1], "SEQ_OR_CALLS": 1, "METHODS": {},
         "REPORT_ITEMS": [], "WORK_ITEMS": [], "EVENT_ITEMS": []}

@@ -1,119 +1,16 @@
 /* Events: numbers, filters, positions, what fell out of the ring, and publishing once. */
 #include "tests/support/test.h"
-#include "tests/unit/core/world.h"
+#include "tests/unit/core/events.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PUBLISHER = 1, READER = 2 };
-
-static void
-begin(struct world *w)
-{
-    world_init(w);
-    world_configured(w);
-    world_open(w, PUBLISHER);
-    world_open(w, READER);
-}
-
-struct emit {
-    uint64_t seq;
-    const char *topic;
-    size_t bytes;
-    const uint8_t *client; /* NULL: the world's; world_nil: none */
-};
-
-static uint64_t
-emit_as(struct world *w, uint32_t sp_id, const struct emit *e)
-{
-    struct buf b = {0};
-    uint8_t *payload = calloc(1, e->bytes + 1);
-    write_op(&b, WIRE_EMIT);
-    if (e->client == world_nil) {
-        write_nil(&b);
-    } else {
-        write_bin(&b, (struct span){w->client, 16});
-    }
-    write_uint(&b, e->seq);
-    write_text(&b, e->topic);
-    write_nil(&b);
-    write_bin(&b, (struct span){payload, e->bytes});
-    const uint64_t request = world_send_as(w, PUBLISHER, sp_id, buf_span(&b));
-    buf_deinit(&b);
-    free(payload);
-    return request;
-}
-
-/* The number that the hub gave the event. */
-static uint64_t
-emit(struct world *w, const struct emit *e)
-{
-    const struct record *ack =
-        world_expect(w, emit_as(w, 0x80000000u | (uint32_t)w->next_request, e), 0, WIRE_REC_ACK);
-    return RECORD_FIELD(ack, ACK, NUMBER)->item.uint;
-}
-
-struct fetch {
-    const char *filter, *word; /* word: NULL for a number */
-    uint64_t from, items, wait_ms;
-};
-
-static uint64_t
-fetch(struct world *w, const struct fetch *f)
-{
-    struct buf b = {0};
-    write_op(&b, WIRE_FETCH);
-    write_nil(&b);
-    write_array(&b, 1);
-    write_text(&b, f->filter);
-    if (f->word != NULL) {
-        write_text(&b, f->word);
-    } else {
-        write_uint(&b, f->from);
-    }
-    write_uint(&b, f->items > 0 ? f->items : 100);
-    write_uint(&b, 1 << 20);
-    write_uint(&b, f->wait_ms);
-    const uint64_t request = world_send(w, READER, buf_span(&b));
-    buf_deinit(&b);
-    return request;
-}
-
-static uint64_t
-field_of(struct world *w, uint64_t request, enum wire_field field)
-{
-    const struct record *r = world_expect(w, request, 0, WIRE_REC_EVENTS);
-    return r->field[field - WIRE_FIRST_EVENTS].item.uint;
-}
-
-static uint32_t
-count_of(struct world *w, uint64_t request)
-{
-    return RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->item.count;
-}
-
-/* "a.b c.d": the topics of an answer in a row. */
-static void
-topics_of(struct world *w, uint64_t request, char *out, size_t size)
-{
-    struct span items =
-        RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->inside;
-    struct record item;
-    size_t n = 0;
-    out[0] = '\0';
-    while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
-        const struct span t = RECORD_FIELD(&item, EVENT_ITEM, TOPIC)->item.bytes;
-        n += (size_t)snprintf(out + n, size - n, "%s%.*s", n > 0 ? " " : "", (int)t.len,
-                              (const char *)t.data);
-    }
-}
-
 Test(events, are_numbered_from_one_and_fetched_in_order)
 {
     struct world w;
     char topics[100];
-    begin(&w);
+    events_begin(&w);
     cr_assert(emit(&w, &(struct emit){1, "a.b", 10, NULL}) == 1, "first");
     cr_assert(emit(&w, &(struct emit){2, "a.c", 10, NULL}) == 2, "second");
     const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "oldest"});
@@ -127,7 +24,7 @@ Test(events, a_filter_gives_only_what_it_names)
 {
     struct world w;
     char topics[100];
-    begin(&w);
+    events_begin(&w);
     (void)emit(&w, &(struct emit){1, "a.b", 10, NULL});
     (void)emit(&w, &(struct emit){2, "b", 10, NULL});
     (void)emit(&w, &(struct emit){3, "a.c.d", 10, NULL});
@@ -143,7 +40,7 @@ Test(events, a_filter_gives_only_what_it_names)
 Test(events, a_fetch_waits_until_there_is_one)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.>", .word = "new", .wait_ms = 60000});
     (void)emit(&w, &(struct emit){1, "b", 10, NULL});
     cr_assert(world_reply(&w, r) == NULL, "an event that was not asked for");
@@ -155,7 +52,7 @@ Test(events, a_fetch_waits_until_there_is_one)
 Test(events, a_fetch_that_waited_in_vain_is_answered_empty)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     const uint64_t now = fetch(&w, &(struct fetch){.filter = ">", .word = "new"});
     cr_assert(count_of(&w, now) == 0, "at once");
     const uint64_t soon = fetch(&w, &(struct fetch){.filter = ">", .word = "new", .wait_ms = 100});
@@ -173,7 +70,7 @@ Test(events, a_fetch_that_waited_in_vain_is_answered_empty)
 Test(events, what_fell_out_of_the_ring_is_counted_exactly)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     for (uint64_t i = 1; i <= 500; i++) {
         cr_assert(emit(&w, &(struct emit){i, "a", 1000, NULL}) == i, "number");
     }
@@ -190,7 +87,7 @@ Test(events, of_any_size_wrap_without_damage)
 {
     struct world w;
     uint64_t next = 1, seen = 0, lost = 0;
-    begin(&w);
+    events_begin(&w);
     for (uint64_t i = 1; i <= 3000; i++) {
         (void)emit(&w,
                    &(struct emit){i, i % 3 == 0 ? "a.b" : "c", (size_t)(i * 7919 % 5000), NULL});
@@ -210,7 +107,7 @@ Test(events, of_any_size_wrap_without_damage)
 Test(events, one_larger_than_half_the_ring_is_refused)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     const uint64_t r = emit_as(&w, 1, &(struct emit){1, "a", 40000, NULL});
     const struct record *e = world_expect(&w, r, 0, WIRE_REC_ERROR);
     cr_assert(RECORD_FIELD(e, ERROR, CODE)->item.uint == WIRE_ERR_RESOURCE_EXHAUSTED, "code");
@@ -221,7 +118,7 @@ Test(events, last_gives_the_newest_of_each_topic_and_then_what_follows)
 {
     struct world w;
     char topics[100];
-    begin(&w);
+    events_begin(&w);
     (void)emit(&w, &(struct emit){1, "a.x", 10, NULL});
     (void)emit(&w, &(struct emit){2, "a.y", 10, NULL});
     (void)emit(&w, &(struct emit){3, "a.x", 10, NULL});
@@ -233,31 +130,13 @@ Test(events, last_gives_the_newest_of_each_topic_and_then_what_follows)
     world_deinit(&w);
 }
 
-/* The numbers of the events of an answer in a row, and the position behind it. */
-static void
-numbers_of(struct world *w, uint64_t request, char *out, size_t size)
-{
-    struct span items =
-        RECORD_FIELD(world_expect(w, request, 0, WIRE_REC_EVENTS), EVENTS, ITEMS)->inside;
-    struct record item;
-    size_t n = 0;
-    out[0] = '\0';
-    while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
-        n += (size_t)snprintf(
-            out + n, size - n, "%llu ",
-            (unsigned long long)RECORD_FIELD(&item, EVENT_ITEM, NUMBER)->item.uint);
-    }
-    (void)snprintf(out + n, size - n, "next %llu",
-                   (unsigned long long)field_of(w, request, WIRE_FIELD_EVENTS_NEXT));
-}
-
 Test(events, last_that_does_not_fit_into_one_answer_goes_on_where_it_ended)
 {
     static const char *const limits[] = {"2,100000", "100,250"};
     for (size_t i = 0; i < 2; i++) {
         struct world w;
         char numbers[100];
-        begin(&w);
+        events_begin(&w);
         (void)emit(&w, &(struct emit){1, "a.z", 100, NULL});
         (void)emit(&w, &(struct emit){2, "a.x", 100, NULL});
         (void)emit(&w, &(struct emit){3, "a.z", 100, NULL});
@@ -276,7 +155,7 @@ Test(events, one_event_is_given_however_few_bytes_are_asked_for)
 {
     struct world w;
     char numbers[100];
-    begin(&w);
+    events_begin(&w);
     (void)emit(&w, &(struct emit){1, "a", 1000, NULL});
     (void)emit(&w, &(struct emit){2, "b", 1000, NULL});
     numbers_of(&w, world_say(&w, READER, "[6,null,['>'],1,100,1,0]"), numbers, sizeof numbers);
@@ -299,14 +178,14 @@ Test(events, of_more_topics_than_are_remembered_last_forgets_some)
         (void)world_say(&w, PUBLISHER, "[5,b'client of a test',%u,'t.%u',null,1]", i, i);
     }
     const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "last", .items = 10000});
-    cr_assert(count_of(&w, r) == 4096, "%u topics", count_of(&w, r));
+    cr_assert(count_of(&w, r) == WIRE_TOPICS_MAX, "%u topics", count_of(&w, r));
     world_deinit(&w);
 }
 
 Test(events, what_fell_out_of_the_ring_is_no_state_any_more)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     (void)emit(&w, &(struct emit){1, "old", 10, NULL});
     for (uint64_t i = 2; i < 100; i++) {
         (void)emit(&w, &(struct emit){i, "new", 2000, NULL});
@@ -347,7 +226,7 @@ Test(events, a_position_ahead_of_the_newest_waits_for_the_next)
 {
     struct world w;
     char numbers[100];
-    begin(&w);
+    events_begin(&w);
     (void)emit(&w, &(struct emit){1, "a", 10, NULL});
     const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .from = 99, .wait_ms = 1000});
     (void)emit(&w, &(struct emit){2, "a", 10, NULL});
@@ -363,7 +242,7 @@ Test(events, emits_may_come_in_any_order_and_each_is_stored_once)
 {
     static const uint64_t seqs[] = {7, 5, 6, 80, 79, 17, 300, 200, 301, 1000, 999, 745};
     struct world w;
-    begin(&w);
+    events_begin(&w);
     for (size_t i = 0; i < sizeof seqs / sizeof seqs[0]; i++) {
         const uint64_t number = emit(&w, &(struct emit){seqs[i], "a", 10, NULL});
         cr_assert(number == i + 1, "%llu was not stored", (unsigned long long)seqs[i]);
@@ -379,7 +258,7 @@ Test(events, emits_may_come_in_any_order_and_each_is_stored_once)
 Test(events, an_emit_too_far_back_to_be_known_is_refused)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     (void)emit(&w, &(struct emit){1000, "a", 10, NULL});
     const uint64_t r = emit_as(&w, 0x80000005u, &(struct emit){1000 - WIRE_WINDOW, "a", 10, NULL});
     cr_assert(world_says(&w, r, "ERROR 744 9 1 'an EMIT so far back"), "%s", world_text(&w, r));
@@ -391,7 +270,7 @@ Test(events, an_emit_too_far_back_to_be_known_is_refused)
 Test(events, a_repeated_emit_is_stored_once)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     cr_assert(emit(&w, &(struct emit){7, "a", 10, NULL}) == 1, "first");
     cr_assert(emit(&w, &(struct emit){7, "a", 10, NULL}) == 1, "the same number");
     cr_assert(emit(&w, &(struct emit){8, "a", 10, NULL}) == 2, "next");
@@ -401,7 +280,7 @@ Test(events, a_repeated_emit_is_stored_once)
 Test(events, a_process_without_an_id_that_repeats_its_bytes_is_recognised)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     const struct emit e = {1, "a", 10, world_nil};
     const uint64_t first = emit_as(&w, 0x80000005u, &e), again = emit_as(&w, 0x80000005u, &e);
     const uint64_t other = emit_as(&w, 0x80000006u, &e);
@@ -416,7 +295,7 @@ Test(events, a_process_without_an_id_that_repeats_its_bytes_is_recognised)
 Test(events, the_topics_of_the_hub_are_its_own)
 {
     struct world w;
-    begin(&w);
+    events_begin(&w);
     const struct record *e = world_expect(
         &w, emit_as(&w, 1, &(struct emit){1, "hub.fake", 10, NULL}), 0, WIRE_REC_ERROR);
     cr_assert(RECORD_FIELD(e, ERROR, CODE)->item.uint == WIRE_ERR_PERMISSION_DENIED, "code");

@@ -91,14 +91,57 @@ keep_signal(struct world *w, const struct hub_effect *e)
     w->strangers++;
 }
 
+/* The keys that proto/tbl/events.def promises of a topic, NULL for a topic that it does not know.
+ */
+static const char *
+promised_keys(struct span topic)
+{
+    static const struct {
+        const char *topic, *keys;
+    } rows[] = {
+#define EVENT(name, topic, keys, when) {topic, keys},
+#include "proto/tbl/events.def"
+#undef EVENT
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (span_is(topic, rows[i].topic)) {
+            return rows[i].keys;
+        }
+    }
+    return NULL;
+}
+
+/* Whether a list "a, b, c" has this word. */
+static bool
+has_word(const char *list, struct span word)
+{
+    for (const char *at = list; *at != '\0'; at += strspn(at, ", ")) {
+        const size_t len = strcspn(at, ", ");
+        if (span_equal((struct span){(const uint8_t *)at, len}, word)) {
+            return true;
+        }
+        at += len;
+    }
+    return false;
+}
+
 static void
 keep_event(struct world *w, const struct hub_effect *e)
 {
     const size_t n = strlen(w->events);
-    struct mp_item head;
-    struct span body = e->body;
+    const char *keys = promised_keys(e->topic);
+    struct mp_item head, key;
+    struct span body = e->body, value;
     if (!mp_next(&body, &head) || head.kind != MP_MAP) {
         die("an event of the hub is not a map");
+    }
+    if (keys == NULL) {
+        die("an event of the hub is not in proto/tbl/events.def");
+    }
+    for (uint32_t i = 0; i < head.count; i++) {
+        if (!mp_next(&body, &key) || !has_word(keys, key.bytes) || !mp_skip(&body, &value)) {
+            die("a key of an event of the hub is not in proto/tbl/events.def");
+        }
     }
     if (n + e->topic.len + 2 < sizeof w->events) {
         (void)snprintf(w->events + n, sizeof w->events - n, "%.*s ", (int)e->topic.len,
