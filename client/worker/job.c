@@ -20,7 +20,8 @@ job_init(prong_job *job, prong_worker *w)
     job->worker = w;
     job->result = prong_writer_new();
     job->details = prong_writer_new();
-    if (job->result == NULL || job->details == NULL) {
+    job->item = prong_writer_new();
+    if (job->result == NULL || job->details == NULL || job->item == NULL) {
         job_deinit(job);
         return false;
     }
@@ -32,6 +33,8 @@ job_deinit(prong_job *job)
 {
     prong_writer_free(job->result);
     prong_writer_free(job->details);
+    prong_writer_free(job->item);
+    buf_deinit(&job->yielded);
     buf_deinit(&job->texts);
     buf_deinit(&job->scratch);
 }
@@ -46,6 +49,7 @@ job_begin(prong_job *job, const struct method *method, const struct pull_job *ca
     job->caller = (const char *)buf_span(&job->texts).data;
     job->args = (prong_value){call->args.data, call->args.len};
     job->options = (prong_value){call->options.data, call->options.len};
+    job->number = call->call;
     job->deadline_ns = call->deadline_ns;
     job->looked_ns = now_ns;
     job->has_details = false;
@@ -53,6 +57,8 @@ job_begin(prong_job *job, const struct method *method, const struct pull_job *ca
     job->message[0] = '\0';
     prong_writer_reset(job->result);
     prong_writer_reset(job->details);
+    prong_writer_reset(job->item);
+    buf_reset(&job->yielded, KEEP_BYTES);
     job->open = !job->texts.failed;
     return job->open;
 }
@@ -133,6 +139,10 @@ prong_job_end(prong_job *job, prong_err code)
     }
     job->open = false;
     struct buf *outcome;
+    if (!job_deliver(job) && code == PRONG_OK) {
+        code = client_now() >= job->deadline_ns ? PRONG_DEADLINE_EXCEEDED : PRONG_CANCELLED;
+        (void)prong_job_fail(job, code, "nobody took the last items");
+    }
     const bool is_error = write_outcome(job, code, &outcome);
     if (!pull_end(job->worker->pull, is_error, outcome)) {
         worker_say(job->worker, true, "out of memory for the outcome of a call");
@@ -176,8 +186,8 @@ prong_job_fail(prong_job *job, prong_err code, const char *message)
     return code != PRONG_OK ? code : PRONG_UNKNOWN;
 }
 
-static void
-look(prong_job *job)
+void
+job_look(prong_job *job)
 {
     const int64_t now_ns = client_now();
     if (job->worker->pull != NULL && now_ns - job->looked_ns >= LOOK_MS * NS_PER_MS) {
@@ -207,14 +217,14 @@ prong_job_progress(prong_job *job, double fraction, const char *note)
     if (job->worker->pull != NULL && !b->failed) {
         pull_progress(job->worker->pull, buf_span(b));
         run_send(job->worker, client_now());
-        look(job);
+        job_look(job);
     }
 }
 
 bool
 prong_job_is_cancelled(prong_job *job)
 {
-    look(job);
+    job_look(job);
     return client_now() >= job->deadline_ns ||
            (job->worker->pull != NULL && pull_is_cancelled(job->worker->pull));
 }
@@ -254,6 +264,12 @@ prong_worker *
 prong_job_worker(const prong_job *job)
 {
     return job->worker;
+}
+
+uint64_t
+prong_job_number(const prong_job *job)
+{
+    return job->number;
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -301,4 +317,18 @@ prong_worker_test_call(prong_worker *w, const char *method, const prong_value *a
         prong_writer_raw(out, &(prong_value){failure.details.data, failure.details.len});
     }
     return (prong_err)failure.code;
+}
+
+bool
+prong_worker_test_item(const prong_worker *w, uint32_t index, prong_value *item)
+{
+    struct span rest = buf_span(&w->job.yielded), object;
+    bool found = mp_skip(&rest, &object);
+    while (found && index-- > 0) {
+        found = mp_skip(&rest, &object);
+    }
+    if (found) {
+        *item = (prong_value){object.data, object.len};
+    }
+    return found;
 }

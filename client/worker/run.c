@@ -196,6 +196,20 @@ run_look(prong_worker *w)
     run_send(w, client_now());
 }
 
+void
+run_wait(prong_worker *w, int64_t until_ns)
+{
+    run_look(w);
+    struct pollfd fd = {.fd = w->link != NULL ? link_client_fd(w->link) : -1, .events = POLLIN};
+    fd.events |= w->link != NULL && link_client_wants_write(w->link) ? POLLOUT : 0;
+    const int64_t link_ns = w->link != NULL ? pull_deadline_ns(w->pull) : w->retry_ns;
+    const int64_t left_ns = (link_ns < until_ns ? link_ns : until_ns) - client_now();
+    const struct timespec left = {.tv_sec = left_ns > 0 ? left_ns / (1000 * NS_PER_MS) : 0,
+                                  .tv_nsec = left_ns > 0 ? left_ns % (1000 * NS_PER_MS) : 0};
+    (void)ppoll(&fd, 1, &left, NULL); /* a signal ends it: the caller looks, and waits again */
+    run_look(w);
+}
+
 /* ---- start ----------------------------------------------------------------------------------- */
 
 static void

@@ -1,7 +1,8 @@
 /* The worker SDK inside: one worker, its job, and who does what.
  *
  * worker.c owns what is set up and what any thread may ask for; run.c the connection and the wait;
- * job.c the call that runs; pull.c the protocol. Everything is the worker's thread's but what is
+ * job.c the call that runs and its outcome; within.c what it gives and asks meanwhile; pull.c the
+ * protocol. Everything is the worker's thread's but what is
  * guarded by `lock` or atomic. */
 #ifndef PRONG_WORKER_WORKER_H
 #define PRONG_WORKER_WORKER_H
@@ -54,8 +55,10 @@ struct prong_job {
     const char *caller;
     struct buf texts; /* what `caller` points into */
     prong_value args, options;
+    uint64_t number; /* 0 without a hub */
     int64_t deadline_ns, looked_ns;
-    prong_writer *result, *details;
+    prong_writer *result, *details, *item;
+    struct buf yielded; /* without a hub: what the method yielded */
     bool has_details, open;
     prong_began began;
     char message[WIRE_TEXT_BYTES_MAX + 1];
@@ -111,6 +114,8 @@ const struct method *worker_method_find(const prong_worker *w, struct span name)
 /* In a job: keep the connection alive and see what came; or only send what waits. Never waits. */
 void run_look(prong_worker *w);
 void run_send(prong_worker *w, int64_t now_ns);
+/* In a job that cannot go on: wait for what comes on the connection, or that there is one again. */
+void run_wait(prong_worker *w, int64_t until_ns);
 /* SIGTERM means to this process what it did before. */
 void run_leave_sigterm(prong_worker *w);
 /* End with an exit code at once, without a word to the hub. */
@@ -123,5 +128,12 @@ bool job_begin(prong_job *job, const struct method *method, const struct pull_jo
                int64_t now_ns);
 /* Run its method. What it returned. */
 prong_err job_run(prong_job *job);
+/* Nobody waits for the outcome, as far as is known, or there is no hub any more. */
+bool job_is_over(const prong_job *job);
+/* Look at the connection unless that was done just now. */
+void job_look(prong_job *job);
+/* Wait until the items that the method yielded can be told before its outcome; false when nobody
+ * takes them: then they are forgotten. */
+bool job_deliver(prong_job *job);
 
 #endif

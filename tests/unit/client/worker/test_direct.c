@@ -76,6 +76,26 @@ open_array(prong_job *job, const prong_value *args, void *context)
 }
 
 static prong_err
+yields(prong_job *job, const prong_value *args, void *context)
+{
+    static const uint8_t one = 1, two[2] = {2, 2};
+    (void)args;
+    (void)context;
+    cr_expect(prong_job_number(job) == 0);
+    cr_expect(prong_job_yield(job, NULL) == PRONG_INVALID_ARGUMENT, "nothing was written");
+    cr_expect(prong_job_yield(job, &(prong_value){two, 2}) == PRONG_INVALID_ARGUMENT);
+    cr_expect(prong_job_yield(job, &(prong_value){&one, 1}) == PRONG_OK);
+    prong_writer_array(prong_job_item(job), 1);
+    cr_expect(prong_job_yield(job, NULL) == PRONG_INVALID_ARGUMENT, "not complete");
+    prong_writer_string(prong_job_item(job), "second");
+    cr_expect(prong_job_yield(job, NULL) == PRONG_OK);
+    prong_job_flush(job);
+    return prong_job_call(job, "other", "method", NULL, 0, NULL) == PRONG_UNAVAILABLE
+               ? PRONG_OK
+               : PRONG_INTERNAL;
+}
+
+static prong_err
 calls_hub(prong_job *job, const prong_value *args, void *context)
 {
     char why[100];
@@ -294,5 +314,25 @@ Test(direct, can_be_stopped_before_it_runs)
     cr_expect(prong_worker_is_stopping(w) && prong_worker_pause(w, 100000));
     cr_expect(prong_worker_finish(w) == 75, "the first one counts");
     cr_expect(strcmp(prong_worker_name(w), "") == 0);
+    prong_worker_free(w);
+}
+
+Test(direct, what_a_method_yields_can_be_looked_at)
+{
+    const prong_method table[] = {{.name = "yields", .function = yields},
+                                  {.name = "count", .function = count}};
+    prong_worker *w = prong_worker_new(table, 2);
+    prong_value item;
+    int64_t number = 0;
+    for (int i = 0; i < 2; i++) {
+        cr_assert(prong_worker_test_call(w, "yields", NULL, NULL) == PRONG_OK);
+        cr_assert(prong_worker_test_item(w, 0, &item));
+        cr_expect(prong_value_int(&item, &number) && number == 1);
+        cr_assert(prong_worker_test_item(w, 1, &item));
+        cr_expect(prong_value_kind(&item) == PRONG_KIND_TEXT);
+        cr_expect(!prong_worker_test_item(w, 2, &item));
+    }
+    cr_assert(prong_worker_test_call(w, "count", NULL, NULL) == PRONG_OK);
+    cr_expect(!prong_worker_test_item(w, 0, &item));
     prong_worker_free(w);
 }

@@ -16,9 +16,9 @@
 static prong_err
 answers(prong_job *job, const prong_value *args, void *context)
 {
-    (void)args;
     (void)context;
     prong_job_progress(job, 0.5, "half");
+    cr_expect(prong_job_yield(job, args) == PRONG_OK || memory.failed);
     prong_writer_string(prong_job_result(job), "a text that needs some memory");
     return PRONG_OK;
 }
@@ -96,6 +96,7 @@ write_work(uint64_t number, uint32_t count)
 struct hub {
     struct pull *pull;
     unsigned runs;
+    uint32_t given, items; /* of call 9 */
     bool reported[3];
 };
 
@@ -105,7 +106,16 @@ note(struct hub *hub, const struct record *report)
     struct record item;
     struct span inside = RECORD_FIELD(report, REPORT, ITEMS)->inside;
     while (record_item(&inside, WIRE_REC_REPORT_ITEM, &item)) {
-        if (RECORD_FIELD(&item, REPORT_ITEM, KIND)->item.uint != WIRE_REPORT_PROGRESS) {
+        const uint64_t kind = RECORD_FIELD(&item, REPORT_ITEM, KIND)->item.uint;
+        if (kind == WIRE_REPORT_PARTIAL) {
+            struct span payload = RECORD_FIELD(&item, REPORT_ITEM, PAYLOAD)->raw;
+            struct mp_item head, first, list;
+            cr_assert(mp_next(&payload, &head) && mp_next(&payload, &first) &&
+                      mp_next(&payload, &list));
+            cr_expect(first.uint <= hub->items, "items are missing");
+            hub->items = (uint32_t)first.uint + list.count;
+        } else if (kind != WIRE_REPORT_PROGRESS) {
+            cr_expect(hub->items == hub->given, "the outcome before its items");
             hub->reported[RECORD_FIELD(&item, REPORT_ITEM, CALL)->item.uint - 9] = true;
         }
     }
@@ -137,6 +147,11 @@ run_calls(struct hub *hub)
         cr_assert(job->call == 9);
         hub->runs++;
         pull_progress(hub->pull, (struct span){value, 3});
+        for (int i = 0; i < 100; i++) {
+            const bool given = pull_yield(hub->pull, (struct span){value, 3});
+            cr_expect(given || memory.failed);
+            hub->given += given;
+        }
         struct buf outcome = {0};
         for (int i = 0; i < 2 && outcome.w == 0; i++) { /* only one allocation fails */
             buf_reset(&outcome, SIZE_MAX);
