@@ -45,7 +45,8 @@ static const struct option_row events_options[] = {
     {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
      .value = "N", .min = 1, .max = INT64_MAX, .help = "end after so many"},
     {.name = "--until", .kind = OPTION_TEXT, .offset = OPTION_FIELD(until), .value = "FILTER",
-     .help = "end after the first event of this topic"},
+     .help = "end after the first event of this topic; or a time such as 5s: end when it has passed, "
+     "with exit code 124 if --count was not reached"},
     {.name = NULL},
 };
 static const struct option_row wait_options[] = {
@@ -126,11 +127,14 @@ static const struct verb verbs[] = {
      .help = "The payload is written as the arguments of prong call; without any it is null. With -j "
      "the event's number is printed."},
     {.name = "events", .aliases = "sub listen", .run = verb_events, .argc_max = INT_MAX,
-     .options = events_options, .arguments = "[FILTER...] [--from WHERE] [--count N] [--until FILTER]",
+     .options = events_options, .arguments = "[FILTER...] [--from WHERE] [--count N] [--until FILTER|TIME]",
      .summary = "print events as they come",
      .help = "A filter is a topic in which a word may be * and the last one >, which stands for all "
      "that follows; default: everything. JSON has number, time, topic, source and payload, one line "
-     "each. Events that the hub could not keep are counted on stderr."},
+     "each. How many events the hub had no more room for is told on stderr and as \"lost\" in the "
+     "next one that is printed. A connection that is lost is made again, and no event is missed or "
+     "comes twice; after a start of another hub its events begin anew, which is told on stderr and "
+     "as \"reset\"."},
     {.name = "describe", .aliases = "info introspect", .run = verb_describe, .argc_max = 1,
      .timeout_ms = SECONDS(5), .arguments = "[WORKER]",
      .summary = "the methods that can be called, of one worker or of all and the hub",

@@ -14,6 +14,7 @@ wait_events(struct cli *cli)
         .filters = &cli->options.event,
         .filter_count = 1,
         .from = cli->options.from != NULL ? cli->options.from : "new",
+        .until_ms = CLI_NEVER_MS,
         .count = cli->options.count > 0 ? cli->options.count : 1,
     };
     if (cli->argc > 0 || cli->options.goal != NULL) {
