@@ -44,6 +44,7 @@ struct config_list {
 
 struct config_pair {
     char *name, *value;
+    int64_t number; /* of a map whose values are no texts: the value in the base unit */
 };
 
 struct config_map {

@@ -95,13 +95,13 @@ config_list_add(struct config_list *list, char *item)
 }
 
 int
-config_map_add(struct config_map *map, char *name, char *value)
+config_map_add(struct config_map *map, struct config_pair pair)
 {
     struct config_pair *items = realloc(map->items, (map->count + 1) * sizeof *items);
     if (items == NULL) {
         return -1;
     }
-    items[map->count] = (struct config_pair){name, value};
+    items[map->count] = pair;
     map->items = items;
     map->count++;
     return 0;
@@ -141,7 +141,8 @@ copy_map(const struct config_map *from, struct config_map *to)
         }
         char *name = config_text_new(pair->name, strlen(pair->name));
         char *value = config_text_new(pair->value, strlen(pair->value));
-        if (name == NULL || value == NULL || config_map_add(to, name, value) != 0) {
+        if (name == NULL || value == NULL ||
+            config_map_add(to, (struct config_pair){name, value, pair->number}) != 0) {
             free(name);
             free(value);
             return -1;

@@ -21,7 +21,7 @@ struct config_map *config_object_map(const struct config_option *option, void *o
 
 /* `item`, `name` and `value` are moved on success (texts from malloc). */
 int config_list_add(struct config_list *list, char *item);
-int config_map_add(struct config_map *map, char *name, char *value);
+int config_map_add(struct config_map *map, struct config_pair pair);
 /* Borrowed, or NULL. */
 const struct config_pair *config_map_find(const struct config_map *map, const char *name);
 

@@ -4,8 +4,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "broker/config/topic.h"
 #include "broker/config/url.h"
 #include "broker/config/value.h"
+#include "proto/wire.h"
 
 #define SECONDS(n) ((int64_t)(n)*1000)
 #define HOURS(n)   ((int64_t)(n)*3600 * 1000)
@@ -18,6 +20,9 @@
 #define CONFIG_VALUE(set, name, text) [CONFIG_##set##_##name] = (text),
 #define CONFIG_ENUM_END NULL};
 #include "broker/config/options.def"
+
+static const struct config_option each_silence = {
+    .key = "max_silence", .kind = CONFIG_KIND_DURATION, .min = 100, .max = HOURS(24)};
 
 static const struct config_option hub_options[] = {
 #define CONFIG_HUB_OPTION(kind_, key_, member_, ...)                                               \
@@ -105,7 +110,7 @@ config_option_describe(const struct config_option *option, char *out, size_t siz
         snprintf(out, size_bytes, "a list of texts");
         break;
     case CONFIG_KIND_MAP:
-        snprintf(out, size_bytes, "a map of texts");
+        snprintf(out, size_bytes, option->each != NULL ? "a map of durations" : "a map of texts");
         break;
     case CONFIG_KIND_PATH:
         snprintf(out, size_bytes, "a path");

@@ -19,7 +19,8 @@ enum config_kind {
     CONFIG_KIND_SIGNAL,
 };
 
-/* Tells whether one text (of a list: one item) is possible; if not, `why` says the reason. */
+/* Tells whether one text (of a list: one item, of a map: one name) is possible; if not, `why` says
+ * the reason. */
 typedef bool config_check(const char *text, char *why, size_t why_bytes);
 
 struct config_option {
@@ -30,6 +31,7 @@ struct config_option {
     const char *const *allowed; /* ends with NULL */
     int64_t min, max;
     config_check *check;
+    const struct config_option *each; /* MAP: what its values are; NULL: texts */
 };
 
 struct config_table {

@@ -7,9 +7,9 @@
 enum { COLUMNS_MAX = 98 };
 
 static const char *
-type_name(enum config_kind kind)
+type_name(const struct config_option *option)
 {
-    switch (kind) {
+    switch (option->kind) {
     case CONFIG_KIND_INT:
         return "whole number";
     case CONFIG_KIND_BOOL:
@@ -25,7 +25,7 @@ type_name(enum config_kind kind)
     case CONFIG_KIND_LIST:
         return "list of texts";
     case CONFIG_KIND_MAP:
-        return "map of texts";
+        return option->each != NULL ? "map of durations" : "map of texts";
     case CONFIG_KIND_PATH:
         return "path";
     case CONFIG_KIND_SIGNAL:
@@ -78,7 +78,7 @@ print_table(FILE *out, const struct config_table *table)
     for (size_t i = 0; i < table->count; i++) {
         const struct config_option *option = &table->options[i];
         const char *quote = option->fallback != NULL ? "`" : "";
-        fprintf(out, "| `%s` | %s | %s%s%s | ", option->key, type_name(option->kind), quote,
+        fprintf(out, "| `%s` | %s | %s%s%s | ", option->key, type_name(option), quote,
                 option->fallback != NULL ? option->fallback : option->unset, quote);
         print_allowed(out, option);
         fprintf(out, " | %s", option->help);

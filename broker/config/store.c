@@ -214,8 +214,8 @@ expand_inner(struct config_reader *reader, const struct config_option *option,
              const yaml_event_t *event)
 {
     if (config_event_is_null(event)) {
-        config_fail(reader, config_mark_of(event),
-                    "a value is missing in '%s'; an empty text is written \"\"", option->key);
+        config_fail(reader, config_mark_of(event), "a value is missing in '%s'%s", option->key,
+                    option->each != NULL ? "" : "; an empty text is written \"\"");
         return NULL;
     }
     return expand(reader, event);
@@ -253,12 +253,16 @@ config_store_name(struct config_reader *reader, struct config_level *level,
     const struct config_map *map = config_object_map(option, level->object);
     const char *name = config_event_text(event);
     const size_t len = event->data.scalar.length;
-    char quoted[CONFIG_QUOTE_BYTES_MAX];
+    char quoted[CONFIG_QUOTE_BYTES_MAX], why[CONFIG_WHY_BYTES_MAX];
     config_quote(name, quoted);
     if (len == 0 || len > CONFIG_TEXT_BYTES_MAX || strchr(name, '=') != NULL) {
         return config_fail(reader, config_mark_of(event),
                            "a name in '%s' must not be empty or have a = in it, got %s",
                            option->key, quoted);
+    }
+    if (option->check != NULL && !option->check(name, why, sizeof why)) {
+        return config_fail(reader, config_mark_of(event), "%s cannot stand in '%s': %s", quoted,
+                           option->key, why);
     }
     if (config_map_find(map, name) != NULL) {
         return config_fail(reader, config_mark_of(event), "%s is given twice in '%s'", quoted,
@@ -279,17 +283,40 @@ config_store_name(struct config_reader *reader, struct config_level *level,
     return 0;
 }
 
+/* The number that a value of a map stands for, where its values are no texts. */
+static int
+read_number(struct config_reader *reader, const struct config_level *level,
+            const yaml_event_t *event, struct config_pair *pair)
+{
+    char why[CONFIG_WHY_BYTES_MAX], accepted[300];
+    char name[CONFIG_QUOTE_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
+    const struct config_option *each = level->option->each;
+    if (each == NULL || config_value_parse(each, pair->value, &pair->number, why)) {
+        return 0;
+    }
+    config_option_describe(each, accepted, sizeof accepted);
+    config_quote(level->name, name);
+    config_quote(pair->value, quoted);
+    return config_fail(reader, config_mark_of(event), "%s in '%s' must be %s, got %s%s%s", name,
+                       level->option->key, accepted, quoted, why[0] != '\0' ? ": " : "", why);
+}
+
 int
 config_store_pair(struct config_reader *reader, struct config_level *level,
                   const yaml_event_t *event)
 {
-    char *value = expand_inner(reader, level->option, event);
-    if (value == NULL) {
+    struct config_pair pair = {.name = level->name};
+    pair.value = expand_inner(reader, level->option, event);
+    if (pair.value == NULL) {
         return -1;
     }
-    if (config_map_add(config_object_map(level->option, level->object), level->name, value) != 0) {
-        free(value);
-        return config_fail_nomem(reader);
+    int rc = read_number(reader, level, event, &pair);
+    if (rc == 0 && config_map_add(config_object_map(level->option, level->object), pair) != 0) {
+        rc = config_fail_nomem(reader);
+    }
+    if (rc != 0) {
+        free(pair.value);
+        return rc;
     }
     level->name = NULL;
     return 0;

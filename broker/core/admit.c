@@ -94,7 +94,7 @@ static const char *
 read_wishes(const struct hub *hub, const struct record *r, bool nameless, struct wishes *out)
 {
     static const char *const policies[] = {"once", "idempotent", "shared"};
-    static const char *const maps[] = {"", "ordered", "completed"};
+    static const char *const maps[] = {"ordered", "completed"};
     const struct field *options = RECORD_FIELD(r, CALL, OPTIONS);
     const struct target *target = &RECORD_FIELD(r, CALL, WORKER)->target;
     struct field f;
@@ -108,7 +108,7 @@ read_wishes(const struct hub *hub, const struct record *r, bool nameless, struct
         out->policy_max = (uint8_t)word_of(f.item.bytes, policies, 3);
     }
     if (record_key(options, WIRE_KEY_CALL_map, &f)) {
-        out->map = (enum call_map)word_of(f.item.bytes, maps, 3);
+        out->map = (enum call_map)(MAP_ORDERED + word_of(f.item.bytes, maps, 2));
     }
     if (record_key(options, WIRE_KEY_CALL_priority, &f)) {
         out->priority = (uint8_t)f.item.uint;
@@ -186,24 +186,30 @@ fill(struct hub *hub, struct call *call, const struct record *r, const struct wi
     call->worker = worker_find(hub, target->target.worker);
     buf_put(&call->args, args.data, args.len);
     call_charge(hub, call);
-    if (wishes->background) {
-        struct client *c = call->client;
-        call->background = true;
-        list_remove(&call->of_client);
-        list_append(&c->background, &call->of_client);
-        c->call_count--;
-        c->unfinished--;
-        c->background_count++;
-    }
+}
+
+/* It was not refused, nor has it ended at once: from here on it is in the background. */
+static void
+accept(struct hub *hub, struct slot *slot, struct call *call)
+{
+    struct client *c = call->client;
+    call->background = true;
+    list_remove(&call->of_client);
+    list_append(&c->background, &call->of_client);
+    c->call_count--;
+    c->unfinished--;
+    c->background_count++;
+    answer_pending(hub, slot);
 }
 
 /* Where it goes. */
 static void
-send_on(struct hub *hub, struct call *call, const struct target *target, struct peer *peer)
+send_on(struct hub *hub, struct call *call, const struct target *target, struct peer *peer,
+        bool background)
 {
     const bool many = call->map != MAP_NOT || target->each;
     if (call->worker == NULL && span_is(target->worker, "hub")) {
-        if (many || call->background || target->one) {
+        if (many || background || target->one) {
             call_fail(hub, call, WIRE_ERR_INVALID_ARGUMENT, WIRE_BEGAN_NO,
                       "the hub itself is one, and is called one at a time");
         } else {
@@ -231,15 +237,16 @@ admit(struct hub *hub, struct slot *slot, const struct record *r, struct call *c
         !deadline_set(&hub->deadlines, &call->deadline, DEADLINE_CALL, at_ns)) {
         why = "the hub is out of memory";
     } else if (wishes->parent != 0) {
-        why = nest_enter(hub, call, wishes->parent, &code);
+        why = nest_enter(hub, call, wishes->parent, wishes->background, &code);
     }
     if (why != NULL) {
         call_fail(hub, call, code, WIRE_BEGAN_NO, why);
         return;
     }
-    send_on(hub, call, &RECORD_FIELD(r, CALL, WORKER)->target, slot->ticket->peer);
-    if (call->background && slot->state == SLOT_PARKED) {
-        answer_pending(hub, slot);
+    send_on(hub, call, &RECORD_FIELD(r, CALL, WORKER)->target, slot->ticket->peer,
+            wishes->background);
+    if (wishes->background && call->state != CALL_DONE) {
+        accept(hub, slot, call);
     }
 }
 

@@ -273,7 +273,7 @@ tell_background(struct hub *hub, const struct call *call, enum wire_op op)
         (void)mp_skip(&rest, &message);
     }
     const struct span told = failed ? message : outcome;
-    const bool fits = told.len <= WIRE_DONE_BYTES_MAX;
+    const bool fits = told.len <= WIRE_DONE_BYTES_MAX && told.len <= hub->ring.size / 4;
     buf_reset(b, SIZE_MAX);
     write_map(b, 4U + fits);
     write_text(b, "client");
@@ -312,7 +312,25 @@ keep(struct hub *hub, struct call *call, bool told)
     }
 }
 
-/* The outcome stands in call->outcome: tell everybody who waits, and plan how long it is kept. */
+/* To everybody who waits; and how long it is kept. */
+static void
+tell_outcome(struct hub *hub, struct call *call, enum wire_op op)
+{
+    call->client->unfinished -= !call->background;
+    hub->unfinished--;
+    const bool told = !list_is_empty(&call->waiters);
+    LIST_EACH(n, &call->waiters)
+    {
+        slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
+    }
+    keep(hub, call, told);
+    if (call->background && call->worker != NULL) {
+        tell_background(hub, call, op);
+    }
+}
+
+/* The outcome stands in call->outcome. Those that follow the call come last: what becomes of them
+ * may be the next thing that the whole of which it is a part, or its client, hears. */
 static void
 done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
 {
@@ -323,7 +341,6 @@ done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
         call->worker->calls_total++;
         call->worker->errors_total += op == WIRE_ERROR;
     }
-    share_done(hub, call);
     nest_leave(hub, call,
                code == WIRE_ERR_CANCELLED || code == WIRE_ERR_DEADLINE_EXCEEDED ||
                    code == WIRE_ERR_ABORTED);
@@ -340,19 +357,10 @@ done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
     list_append(&hub->finished, &call->queued);
     if (call->whole != NULL) {
         many_part_done(hub, call);
-        return;
+    } else {
+        tell_outcome(hub, call, op);
     }
-    call->client->unfinished -= !call->background;
-    hub->unfinished--;
-    const bool told = !list_is_empty(&call->waiters);
-    LIST_EACH(n, &call->waiters)
-    {
-        slot_answer_call(hub, CONTAINER(n, struct slot, link), call);
-    }
-    keep(hub, call, told);
-    if (call->background) {
-        tell_background(hub, call, op);
-    }
+    share_done(hub, call);
 }
 
 void
@@ -400,11 +408,7 @@ call_progress(struct hub *hub, struct call *call, struct span progress)
     buf_reset(&call->progress, WIRE_TEXT_BYTES_MAX);
     buf_put(&call->progress, progress.data, progress.len);
     call->progress_new = true;
-    call_charge(hub, call);
-    LIST_EACH(n, &call->waiters)
-    {
-        items_tell(hub, CONTAINER(n, struct slot, link), call);
-    }
+    items_tell_all(hub, call);
 }
 
 void

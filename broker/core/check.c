@@ -159,6 +159,7 @@ check_queue(const struct queue *q)
         for (const struct node *n = q->lanes[p].next; n != &q->lanes[p]; n = n->next) {
             const struct line *l = CONTAINER(n, struct line, link);
             HOLDS(l->queue == q && l->priority == p && l->count > 0);
+            HOLDS(!l->served || q->lanes[p].next == n);
             HOLDS(length(&l->calls) == l->count);
             count += l->count;
         }

@@ -37,12 +37,30 @@ check_topic(const struct ring *ring, const struct topic *t)
     uint64_t last = 0;
     HOLDS(t->count <= t->cap && (t->cap & (t->cap - 1)) == 0);
     HOLDS(t->cap <= 8 || t->cap < 4 * t->count);
-    HOLDS(t->count > 0);
+    HOLDS((t->count > 0) != (t->last != NULL));
+    HOLDS(list_is_empty(&t->kept) == (t->last == NULL));
+    HOLDS(t->last == NULL || t->last->number < ring->first);
     for (uint32_t i = 0; i < t->count; i++) {
         const uint64_t number = topic_number(ring, t, i);
         HOLDS(number > last && ring_get(ring, number, &e) && e.of == t);
         last = number;
     }
+}
+
+/* In the order of their numbers, so that the one kept longest goes first. */
+static void
+check_kept(const struct ring *ring)
+{
+    size_t bytes = 0;
+    uint64_t last = 0;
+    HOLDS(length(&ring->kept) == ring->kept_count);
+    for (const struct node *n = ring->kept.next; n != &ring->kept; n = n->next) {
+        const struct topic *t = CONTAINER(n, struct topic, kept);
+        HOLDS(t->last != NULL && t->last->number > last);
+        bytes += sizeof *t->last + t->len + t->last->source_len + t->last->payload_len;
+        last = t->last->number;
+    }
+    HOLDS(bytes == ring->kept_bytes);
 }
 
 static void
@@ -57,6 +75,17 @@ check_filter(const struct hub *hub, const struct filter *f)
     for (const struct table_entry *e = ring->topics.head; e != NULL; e = e->hh.next) {
         const struct topic *t = CONTAINER(e, struct topic, entry);
         HOLDS(is_linked(t, f) == (!f->loose && name_matches(text, topic_name(t))));
+    }
+}
+
+static void
+check_silences(const struct hub *hub)
+{
+    const struct ring *ring = &hub->ring;
+    HOLDS(list_is_empty(&ring->heard));
+    for (size_t i = 0; i < ring->silence_count; i++) {
+        const struct silence *s = &ring->silences[i];
+        HOLDS((s->deadline.place != 0) == (hub->configured && !s->silent) || hub->failed);
     }
 }
 
@@ -80,11 +109,14 @@ check_events(const struct hub *hub)
     size_t events = 0, live = 0, links = 0;
     HOLDS(ring->first <= ring->next && ring->seen <= ring->next && ring->taking == NULL);
     HOLDS(ring->live <= ring->topics_max);
+    check_silences(hub);
     HOLDS(length(&ring->unused) == ring->unused_count && ring->unused_count <= WIRE_FILTERS_KEPT);
     HOLDS(ring->link_count <= WIRE_MATCHES_MAX);
-    if (ring->next - ring->first > FEW && ring->next % OFTEN != 0) {
+    HOLDS(ring->kept_count <= WIRE_TOPICS_MAX && ring->kept_bytes <= WIRE_LAST_BYTES);
+    if (table_count(&ring->topics) + ring->next - ring->first > FEW && ring->next % OFTEN != 0) {
         return;
     }
+    check_kept(ring);
     for (const struct table_entry *e = ring->topics.head; e != NULL; e = e->hh.next) {
         const struct topic *t = CONTAINER(e, struct topic, entry);
         check_topic(ring, t);
@@ -93,8 +125,8 @@ check_events(const struct hub *hub)
         links += length(&t->links);
     }
     HOLDS(events == ring->next - ring->first && live == ring->live && links == ring->link_count);
-    for (const struct table_entry *e = ring->filters.head; e != NULL && live <= FEW;
-         e = e->hh.next) {
+    for (const struct table_entry *e = ring->filters.head;
+         e != NULL && table_count(&ring->topics) <= FEW; e = e->hh.next) {
         check_filter(hub, CONTAINER(e, struct filter, entry));
     }
     check_fetches(hub);

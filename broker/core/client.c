@@ -315,6 +315,10 @@ client_expired(struct hub *hub, struct client *c)
                                           : WIRE_KEEP_MS;
     const bool is_known = c->call_count > 0 || c->background_count > 0 || c->ack > 0 ||
                           c->forgotten > 0 || c->emit_seq > 0;
+    if (c->away && c->background_count > 0) {
+        forget_later(hub, c, WIRE_KEEP_MS); /* what it left to run has its own time */
+        return;
+    }
     if (c->away || !is_known) {
         client_free(hub, c);
         return;

@@ -15,6 +15,7 @@ enum deadline_kind {
     DEADLINE_PEER,
     DEADLINE_LEASE,
     DEADLINE_POISON,
+    DEADLINE_SILENCE,
     DEADLINE_KINDS
 };
 

@@ -4,22 +4,47 @@
  *   topic.c   what is known of a topic that has events: their numbers
  *   filter.c  filters that readers wait with, and which topics they match
  *   pick.c    which events a reader gets
+ *   silence.c topics on which nothing comes for too long
  *   fetch.c   FETCH      emit.c  EMIT, and the hub's own events
  *
- * The ring owns topics and filters. A topic is there as long as it has an event; a filter as long
- * as a FETCH waits with it, and the last few that nobody waits with, because who reads events asks
- * with the same ones again and again. A topic knows the filters that match it, so an event wakes
- * exactly those who want it; a filter knows its topics, so that who comes later finds its events
- * without looking at those of others. */
+ * The ring owns topics and filters. A topic is there as long as it has an event, in the ring or
+ * its newest one kept aside when the ring let go of it; a filter as long as a FETCH waits with it,
+ * and the last few that nobody waits with, because who reads events asks with the same ones again
+ * and again. A topic knows the filters that match it, so an event wakes exactly those who want it;
+ * a filter knows its topics, so that who comes later finds its events without looking at those of
+ * others. */
 #ifndef PRONG_CORE_EVENTS_H
 #define PRONG_CORE_EVENTS_H
 
+#include "broker/core/deadline.h"
 #include "broker/core/list.h"
 #include "broker/core/table.h"
 #include "proto/record.h"
 
 struct hub;
+struct hub_options;
 struct slot;
+
+/* A topic that is watched. Its deadline is moved when it is over, not at each event. */
+struct silence {
+    struct deadline deadline; /* not set while it is silent */
+    struct node heard;        /* in ring->heard: it is silent no longer, which is to be told */
+    int64_t max_ns;
+    int64_t since_ns;  /* its newest event, or the beginning */
+    int64_t lasted_ns; /* how long it was silent, while in ring->heard */
+    uint64_t number;   /* of its newest event, 0 for none */
+    bool silent;       /* that was told */
+    uint16_t len;
+    char topic[WIRE_TOPIC_BYTES_MAX + 1];
+};
+
+/* The newest event of a topic, after the ring let go of it. */
+struct last_event {
+    uint64_t number, time_us;
+    uint32_t payload_len;
+    uint16_t source_len;
+    uint8_t bytes[];
+};
 
 /* One topic. The numbers of its events are a queue that begins at `head` of a circle of `cap`, a
  * power of two, and are kept as their lower halves: the ring never holds 2^32 events. The circle is
@@ -28,7 +53,10 @@ struct slot;
 struct topic {
     struct table_entry entry; /* by name, in ring->topics */
     struct node links;        /* to the filters that match it */
-    struct node fresh; /* in ring->fresh: it has events that waiting readers were not given */
+    struct node fresh;       /* in ring->fresh: it has events that waiting readers were not given */
+    struct node kept;        /* in ring->kept, when it has `last` */
+    struct last_event *last; /* when none of its events is in the ring */
+    struct silence *silence; /* when it is watched */
     uint32_t *numbers;
     uint32_t head, count, cap;
     uint32_t few[2]; /* the usual topic of a program that has many needs no memory of its own */
@@ -101,6 +129,11 @@ struct ring {
     struct node wild, loose; /* filters */
     struct node unused;      /* filters, the one unused longest first */
     size_t unused_count, link_count;
+    struct node kept; /* topics whose newest event is kept aside, in the order of their numbers */
+    size_t kept_count, kept_bytes;
+    struct silence *silences;
+    size_t silence_count;
+    struct node heard;      /* silences */
     uint64_t asked;         /* counts looks for a FETCH */
     struct cursor *cursors; /* a heap; kept from one look to the next */
     size_t cursor_count, cursor_cap;
@@ -130,6 +163,10 @@ void topic_forget(struct ring *ring, struct topic *topic);
 bool topic_reserve(struct topic *topic);
 void topic_push(struct ring *ring, struct topic *topic, uint64_t number);
 void topic_pop(struct ring *ring, struct topic *topic); /* its oldest number */
+/* The ring lets go of its newest event: keep it aside, or forget the topic. */
+void topic_keep(struct ring *ring, struct topic *topic, const struct event_view *event);
+void topic_unkeep(struct ring *ring, struct topic *topic);          /* a newer one comes, perhaps */
+void topic_last(const struct topic *topic, struct event_view *out); /* what was kept aside */
 uint64_t topic_number(const struct ring *ring, const struct topic *topic, uint32_t index);
 /* Index of the first of its numbers that is not below `from`; its count when there is none. */
 uint32_t topic_search(const struct ring *ring, const struct topic *topic, uint64_t from);
@@ -145,6 +182,16 @@ bool filter_matches(struct ring *ring, const struct filter *filter, const struct
 /* A topic is new: link it to the filters that match it. Without memory they become loose. */
 void filters_meet(struct ring *ring, struct topic *topic);
 void filters_part(struct ring *ring, struct topic *topic);
+
+/* silence.c */
+bool silences_init(struct ring *ring, const struct hub_options *options);
+void silences_begin(struct hub *hub); /* all that is there was told: from now on they count */
+struct silence *silence_find(struct ring *ring, struct span topic); /* NULL: not watched */
+void silence_ends(struct hub *hub, struct silence *silence, uint64_t number); /* an event came */
+void silence_expired(struct hub *hub, struct silence *silence);
+/* Events about those that ended. Not told at once, because the event that ended one may be the
+ * hub's own, and stands in hub->scratch. */
+void silences_tell(struct hub *hub);
 
 /* fetch.c */
 void fetch_take(struct hub *hub, struct slot *slot, const struct record *r);

@@ -76,6 +76,7 @@ hub_new(const struct hub_options *options)
     }
     hub->options = *options;
     default_limits(&hub->options);
+    hub->options.silences = NULL; /* borrowed for now only */
     hub->born_ns = -1;
     if (options->token.len > 0) {
         hub->token = malloc(options->token.len);
@@ -86,7 +87,8 @@ hub_new(const struct hub_options *options)
         memcpy(hub->token, options->token.data, options->token.len);
     }
     hub->options.token = (struct span){hub->token, hub->token == NULL ? 0 : options->token.len};
-    const bool ring = ring_init(&hub->ring, options->events_bytes);
+    const bool ring =
+        ring_init(&hub->ring, options->events_bytes) && silences_init(&hub->ring, options);
     init_state(hub, options);
     if (!ring) {
         hub_free(hub);
@@ -149,6 +151,9 @@ expire(struct hub *hub, struct deadline *d)
     case DEADLINE_POISON:
         poison_expired(hub);
         return;
+    case DEADLINE_SILENCE:
+        silence_expired(hub, CONTAINER(d, struct silence, deadline));
+        return;
     case DEADLINE_KINDS:
         break;
     }
@@ -167,6 +172,7 @@ static void
 configured(struct hub *hub)
 {
     hub->configured = true;
+    silences_begin(hub);
     LIST_EACH(n, &hub->worker_list)
     {
         struct worker *w = CONTAINER(n, struct worker, link);
@@ -273,7 +279,9 @@ hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
          (d = deadline_first(&hub->deadlines)) != NULL && d->at_ns <= hub->now_ns;) {
         expire(hub, d);
     }
+    silences_tell(hub); /* here too, so that a turn gives out what the time brought */
     take(hub, in);
+    silences_tell(hub);
     tickets_send(hub);
     calls_settle(hub);
     *out = (struct hub_effects){hub->effects, hub->effect_count};

@@ -17,6 +17,12 @@
 
 struct hub;
 
+/* A topic that is watched: hub.silent when nothing came on it for so long. */
+struct hub_silence {
+    const char *topic;
+    int64_t max_ms; /* > 0 */
+};
+
 /* What does not change while the hub lives. Texts are borrowed for hub_new only. */
 struct hub_options {
     uint8_t secret[16]; /* from a good random source: tokens and sessions are made from it */
@@ -31,6 +37,8 @@ struct hub_options {
     /* Limits; 0: the defaults of limits.def. */
     uint64_t calls_max, payload_bytes_max;       /* in the hub at a time, kept outcomes included */
     uint64_t client_calls_max, client_bytes_max; /* of one client; calls without an outcome */
+    const struct hub_silence *silences; /* at most WIRE_SILENCES_MAX, each topic once */
+    size_t silence_count;
 };
 
 enum hub_input_kind {

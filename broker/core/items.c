@@ -30,7 +30,8 @@ items_have_room(const struct hub *hub, const struct call *call)
 {
     const size_t held = call->items != NULL ? buf_span(&call->items->bytes).len : 0;
     return held == 0 ||
-           (held < WIRE_STREAM_BYTES && hub->payload_bytes < hub->options.payload_bytes_max);
+           (held < WIRE_STREAM_BYTES && hub->payload_bytes < hub->options.payload_bytes_max &&
+            call->client->payload_bytes < hub->options.client_bytes_max);
 }
 
 void
@@ -58,13 +59,14 @@ items_tell(struct hub *hub, struct slot *slot, struct call *call)
     slot_end(hub, slot);
 }
 
-/* There are new ones. */
-static void
-tell_all(struct hub *hub, struct call *call)
+void
+items_tell_all(struct hub *hub, struct call *call)
 {
+    const bool fresh = call->progress_new;
     call_charge(hub, call);
     LIST_EACH(n, &call->waiters)
     {
+        call->progress_new = fresh;
         items_tell(hub, CONTAINER(n, struct slot, link), call);
     }
 }
@@ -111,7 +113,7 @@ items_take(struct hub *hub, struct call *call, struct span payload)
         buf_put(&items->bytes, rest.data, rest.len);
         hub->failed |= items->bytes.failed;
         items->end += count;
-        tell_all(hub, call);
+        items_tell_all(hub, call);
     }
     return true;
 }
@@ -125,7 +127,7 @@ items_add(struct hub *hub, struct call *call, struct span item)
     }
     buf_put(&items->bytes, item.data, item.len);
     items->end++;
-    tell_all(hub, call);
+    items_tell_all(hub, call);
     return !items->bytes.failed;
 }
 
@@ -169,7 +171,7 @@ items_received(struct hub *hub, struct call *call, uint64_t number)
     call_charge(hub, call);
     if (items_have_room(hub, call)) {
         answer_reports(hub, items);
-        if (call->many != NULL && call->worker != NULL) {
+        if (call->many != NULL && call->state != CALL_DONE) {
             route_soon(hub, call->worker); /* more parts may be made */
         }
     }

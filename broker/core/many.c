@@ -72,10 +72,10 @@ many_begin(struct hub *hub, struct call *call, bool each)
     }
     if (total > WIRE_PARTS_MAX) {
         refuse(hub, call, WIRE_ERR_INVALID_ARGUMENT,
-               "with the option map there may be 65536 argument sets");
+               "with the option map there may be at most 65536 argument sets");
         return;
     }
-    const char *never = nest_refusal(call);
+    const char *never = nest_refusal(hub, call);
     struct many *m = never == NULL ? calloc(1, sizeof *m) : NULL;
     if (m == NULL) {
         refuse(hub, call,
@@ -132,12 +132,17 @@ make_part(struct hub *hub, struct call *whole)
     }
 }
 
+/* Whether one more part may be made: its caller fetches what there is, and there is room for a
+ * call. Each whole may always have one part, so that it goes on in a hub that is full of others. */
 static bool
-may_make(const struct hub *hub, const struct call *whole)
+may_make(const struct hub *hub, const struct call *whole, bool room)
 {
     const struct many *m = whole->many;
+    const size_t items = whole->items != NULL ? buf_span(&whole->items->bytes).len : 0;
+    room = m->each || (room && hub->call_count < hub->options.calls_max);
     return m->open < WIRE_PARTS_OPEN && m->next - m->told < HELD_MAX &&
-           hub->call_count < hub->options.calls_max && items_have_room(hub, whole);
+           items_have_room(hub, whole) && (m->held == 0 || m->held + items < WIRE_STREAM_BYTES) &&
+           (room || m->open == 0);
 }
 
 void
@@ -152,9 +157,13 @@ many_fill(struct hub *hub, struct worker *w)
         {
             struct call *whole = CONTAINER(n, struct many, link)->call;
             /* One for each replica wait apart, and each has its answer. */
-            if ((w->queued < most || whole->many->each) && may_make(hub, whole)) {
+            if (may_make(hub, whole, w->queued < most)) {
                 make_part(hub, whole);
                 more = true;
+                if (!list_is_empty(n)) {
+                    list_remove(n); /* the others have their turn now */
+                    list_append(&w->manys, n);
+                }
             }
         }
     }
@@ -178,6 +187,7 @@ tell(struct hub *hub, struct call *whole, struct call *part)
         buf_put(b, outcome.data, outcome.len);
     }
     whole->many->told++;
+    whole->many->held -= whole->many->ordered ? part->outcome.w : 0;
     hub->failed |= b->failed || !items_add(hub, whole, buf_span(b));
 }
 
@@ -199,11 +209,12 @@ many_part_done(struct hub *hub, struct call *part)
     struct many *m = whole->many;
     m->open--;
     m->began |= call_began(part) != WIRE_BEGAN_NO;
-    if (whole->state == CALL_DONE) {
+    if (whole->state == CALL_DONE || m->gone) {
         let_go(hub, part);
         return;
     }
     m->failed += part->outcome_op == WIRE_ERROR;
+    m->held += m->ordered ? part->outcome.w : 0;
     if (!m->ordered) {
         tell(hub, whole, part);
         let_go(hub, part);
@@ -231,9 +242,10 @@ many_end(struct hub *hub, struct call *whole)
         return;
     }
     list_remove(&m->link);
-    LIST_EACH(n, &m->parts)
-    {
-        struct call *part = CONTAINER(n, struct call, of_client);
+    /* The end of one may be that of others that follow it; from the back, because those came later.
+     */
+    while (!list_is_empty(&m->parts)) {
+        struct call *part = CONTAINER(m->parts.prev, struct call, of_client);
         if (part->state == CALL_DONE) {
             let_go(hub, part);
         } else {
@@ -250,9 +262,9 @@ many_free(struct hub *hub, struct call *whole)
         return;
     }
     list_remove(&m->link);
-    LIST_EACH(n, &m->parts)
-    {
-        call_drop(hub, CONTAINER(n, struct call, of_client));
+    m->gone = true;
+    while (!list_is_empty(&m->parts)) {
+        call_drop(hub, CONTAINER(m->parts.prev, struct call, of_client));
     }
     free(m);
     whole->many = NULL;

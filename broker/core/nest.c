@@ -2,15 +2,15 @@
  * begin because the chain of calls above them occupies their target are refused at once. */
 #include "broker/core/state.h"
 
-/* The call inside which this one was made. Parts are made by the caller of their whole. */
-static const struct call *
-above(const struct call *call)
+const struct call *
+nest_above(const struct call *call)
 {
     return call->whole != NULL ? call->whole->parent : call->parent;
 }
 
 const char *
-nest_enter(struct hub *hub, struct call *call, uint64_t parent, enum wire_error *code)
+nest_enter(struct hub *hub, struct call *call, uint64_t parent, bool background,
+           enum wire_error *code)
 {
     struct call *outer = call_by_number(hub, parent);
     uint32_t depth = 1;
@@ -18,11 +18,14 @@ nest_enter(struct hub *hub, struct call *call, uint64_t parent, enum wire_error 
         *code = WIRE_ERR_CANCELLED;
         return "the call inside which this one was made has ended";
     }
-    for (const struct call *c = outer; c != NULL; c = above(c)) {
+    for (const struct call *c = outer; c != NULL; c = nest_above(c)) {
         if (c == call || ++depth > WIRE_NESTING_MAX) {
             *code = WIRE_ERR_FAILED_PRECONDITION;
             return "calls are made inside calls 32 deep at most";
         }
+    }
+    if (background) {
+        return NULL; /* it goes on when that ends, which does not wait for it */
     }
     call->parent = outer;
     list_append(&outer->inner, &call->outer);
@@ -38,23 +41,24 @@ static bool
 is_occupied(const struct replica *r, const struct call *call)
 {
     uint64_t count = 0;
-    for (const struct call *c = above(call); c != NULL; c = above(c)) {
+    for (const struct call *c = nest_above(call); c != NULL; c = nest_above(c)) {
         count += c->replica == r;
     }
     return count >= (r->capacity > 0 ? r->capacity : 1);
 }
 
 const char *
-nest_refusal(const struct call *call)
+nest_refusal(const struct hub *hub, const struct call *call)
 {
     const struct worker *w = call->worker;
     bool any = false;
-    if (above(call) == NULL) {
+    if (nest_above(call) == NULL) {
         return NULL;
     }
+    const struct replica *own = route_own(hub, call);
     for (uint32_t i = 0; i < w->replica_count; i++) {
         const struct replica *r = w->replicas[i];
-        if (!life_has_hope(r) || (call->only >= 0 && r->index != call->only)) {
+        if (!life_has_hope(r) || (own != NULL && r != own)) {
             continue;
         }
         any = true;

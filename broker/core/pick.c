@@ -25,14 +25,15 @@ weight(const struct event_view *e)
     return e->topic.len + e->source.len + e->payload.len + EVENT_OVERHEAD_BYTES;
 }
 
-/* Into the answer; false when it is full. */
 static bool
-give(struct hub *hub, const struct fetch *f, struct given *g, const struct event_view *e)
+is_full(const struct fetch *f, const struct given *g, const struct event_view *e)
 {
-    g->bytes += weight(e);
-    if (g->count > 0 && (g->bytes > f->bytes_max || g->count >= f->items_max)) {
-        return false;
-    }
+    return g->count > 0 && (g->bytes + weight(e) > f->bytes_max || g->count >= f->items_max);
+}
+
+static void
+put(struct hub *hub, struct given *g, const struct event_view *e)
+{
     struct buf *b = &hub->scratch;
     write_array(b, 5);
     write_uint(b, e->number);
@@ -40,7 +41,18 @@ give(struct hub *hub, const struct fetch *f, struct given *g, const struct event
     write_str(b, e->topic);
     write_str(b, e->source);
     write_raw(b, e->payload);
+    g->bytes += weight(e);
     g->count++;
+}
+
+/* Into the answer; false when it is full. */
+static bool
+give(struct hub *hub, const struct fetch *f, struct given *g, const struct event_view *e)
+{
+    if (is_full(f, g, e)) {
+        return false;
+    }
+    put(hub, g, e);
     return true;
 }
 
@@ -102,7 +114,9 @@ add_cursor(struct ring *ring, struct topic *t, uint64_t from)
 {
     const uint32_t index = topic_search(ring, t, from);
     ring->looks++;
-    if (index < t->count) {
+    if (t->last != NULL && t->last->number >= from) {
+        ring->cursors[ring->cursor_count++] = (struct cursor){t->last->number, t, 0};
+    } else if (index < t->count) {
         ring->cursors[ring->cursor_count++] =
             (struct cursor){topic_number(ring, t, index), t, index};
     }
@@ -179,6 +193,24 @@ advance(struct ring *ring)
     }
 }
 
+/* The event of a cursor: below the ring it is the one that was kept aside. */
+static void
+view(const struct ring *ring, const struct cursor *c, struct event_view *out)
+{
+    if (!ring_get(ring, c->number, out)) {
+        topic_last(c->topic, out);
+    }
+}
+
+/* Move the position. Events below the ring that it passes over are lost. */
+static void
+move_to(const struct ring *ring, struct fetch *f, uint64_t number)
+{
+    const uint64_t gone = number < ring->first ? number : ring->first;
+    f->lost += gone > f->from ? gone - f->from : 0;
+    f->from = number;
+}
+
 static void
 merge(struct hub *hub, struct fetch *f, struct given *g)
 {
@@ -188,22 +220,29 @@ merge(struct hub *hub, struct fetch *f, struct given *g)
     for (size_t i = ring->cursor_count / 2; i-- > 0;) {
         sift_down(heap, ring->cursor_count, i);
     }
-    while (ring->cursor_count > 0 && g->count < SCAN_MAX && ring_get(ring, heap->number, &e) &&
-           give(hub, f, g, &e)) {
+    while (ring->cursor_count > 0 && g->count < SCAN_MAX) {
+        view(ring, heap, &e);
         ring->looks++;
+        if (!give(hub, f, g, &e)) {
+            break;
+        }
+        move_to(ring, f, e.number);
+        f->from++;
         advance(ring);
     }
-    f->from = ring->cursor_count > 0 ? heap->number : ring->next;
+    move_to(ring, f, ring->cursor_count > 0 ? heap->number : ring->next);
 }
 
 /* ---- from a position, and from the state of things --------------------------------------------
  */
 
-/* Most of what is behind its position is its own, or the rest is little. */
+/* Most of what is behind its position is its own, or the rest is little. Whoever comes too late
+ * gets what was kept aside first. */
 static bool
 is_scanned(const struct ring *ring, const struct fetch *f)
 {
-    return has_loose(f) || ring->next - f->from <= SCAN_PER_TOPIC * topic_count(ring, f);
+    return f->from >= ring->first &&
+           (has_loose(f) || ring->next - f->from <= SCAN_PER_TOPIC * topic_count(ring, f));
 }
 
 bool
@@ -212,10 +251,6 @@ pick_from(struct hub *hub, struct fetch *f, uint32_t *count)
     struct ring *ring = &hub->ring;
     struct given g = {0};
     ring->asked++;
-    if (f->from < ring->first) {
-        f->lost += ring->first - f->from;
-        f->from = ring->first;
-    }
     if (f->from < ring->next && is_scanned(ring, f)) {
         scan(hub, f, &g);
     } else if (f->from < ring->next) {
@@ -241,12 +276,14 @@ pick_last(struct hub *hub, struct fetch *f, uint32_t *count)
     struct ring *ring = &hub->ring;
     struct given g = {0};
     ring->asked++;
-    if (!gather(ring, f, ring->first)) {
+    if (!gather(ring, f, 0)) {
         return false;
     }
     for (size_t i = 0; i < ring->cursor_count; i++) {
         struct cursor *c = &ring->cursors[i];
-        c->number = topic_number(ring, c->topic, c->topic->count - 1);
+        if (c->topic->last == NULL) {
+            c->number = topic_number(ring, c->topic, c->topic->count - 1);
+        }
     }
     if (ring->cursor_count > 0) {
         qsort(ring->cursors, ring->cursor_count, sizeof *ring->cursors, by_number);
@@ -254,10 +291,12 @@ pick_last(struct hub *hub, struct fetch *f, uint32_t *count)
     f->from = ring->next;
     for (size_t i = 0; i < ring->cursor_count; i++) {
         struct event_view e;
-        if (ring_get(ring, ring->cursors[i].number, &e) && !give(hub, f, &g, &e)) {
+        view(ring, &ring->cursors[i], &e);
+        if (e.number >= ring->first && is_full(f, &g, &e)) {
             f->from = e.number; /* the rest of the state comes with what follows from there */
             break;
         }
+        put(hub, &g, &e); /* what was kept aside whatever its size: decision 012 */
     }
     *count = g.count;
     return true;

@@ -2,7 +2,9 @@
  *
  * A client's calls of one priority stand in a line of their own, and the lines of a priority are
  * served one call each, round and round (deficit round robin of Shreedhar and Varghese, where every
- * call costs the same). So who floods a worker waits behind itself only. */
+ * call costs the same). So who floods a worker waits behind itself only. A line that was served
+ * goes to the end only when the next one is: who comes while its call runs stands before it, and
+ * waits for that one call of it and no other. */
 #include "broker/core/state.h"
 
 #include <stdlib.h>
@@ -106,8 +108,13 @@ queue_serve(struct call *call)
 {
     struct line *l = call->line;
     struct node *lane = &l->queue->lanes[l->priority];
-    list_remove(&l->link);
-    list_append(lane, &l->link); /* the others have their turn now */
+    struct line *before = CONTAINER(lane->next, struct line, link);
+    if (before != l) {
+        before->served = false;
+        list_remove(&before->link);
+        list_append(lane, &before->link);
+    }
+    l->served = true;
     queue_remove(call);
 }
 
@@ -117,27 +124,46 @@ queue_first(const struct queue *q)
     for (size_t p = WIRE_PRIORITY_MAX; q->used != 0 && p > 0; p--) {
         if ((q->used >> p & 1) != 0) {
             const struct line *l = CONTAINER(q->lanes[p].next, struct line, link);
+            if (l->served && l->link.next != &q->lanes[p]) {
+                l = CONTAINER(l->link.next, struct line, link);
+            }
             return CONTAINER(l->calls.next, struct call, queued);
         }
     }
     return NULL;
 }
 
-/* Those of the same line stand before it; every other line has at least one turn before each of
- * them, if it has so many; and all of higher priority come first. */
+static const struct client *
+client_of_line(const struct line *l)
+{
+    return CONTAINER(l->calls.next, struct call, queued)->client;
+}
+
+/* Those of the same line stand before it, and the other lines have a turn before each of these; one
+ * more those whose turn comes before that of this line, which is the last one when it is new. All
+ * of higher priority come first. */
 uint64_t
 queue_ahead(const struct queue *q, const struct client *c, uint8_t priority)
 {
     uint64_t own = 0, ahead = 0;
-    for (const struct node *n = q->lanes[priority].next; n != &q->lanes[priority]; n = n->next) {
+    bool passed = false;
+    LIST_EACH(n, &q->lanes[priority])
+    {
         const struct line *l = CONTAINER(n, struct line, link);
-        const struct call *first = CONTAINER(l->calls.next, struct call, queued);
-        own = first->client == c ? l->count : own;
+        own = client_of_line(l) == c ? l->count : own;
     }
-    for (size_t p = priority; p <= WIRE_PRIORITY_MAX; p++) {
-        for (const struct node *n = q->lanes[p].next; n != &q->lanes[p]; n = n->next) {
-            const struct line *l = CONTAINER(n, struct line, link);
-            ahead += p > priority || l->count < own ? l->count : own;
+    LIST_EACH(n, &q->lanes[priority])
+    {
+        const struct line *l = CONTAINER(n, struct line, link);
+        const bool is_own = client_of_line(l) == c;
+        const uint64_t turns = own + !(passed || l->served);
+        ahead += is_own || l->count < turns ? l->count : turns;
+        passed |= is_own && !l->served;
+    }
+    for (size_t p = (size_t)priority + 1; p <= WIRE_PRIORITY_MAX; p++) {
+        LIST_EACH(n, &q->lanes[p])
+        {
+            ahead += CONTAINER(n, struct line, link)->count;
         }
     }
     return ahead;

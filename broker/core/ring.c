@@ -11,7 +11,8 @@
 enum {
     EVENT_BYTES_MIN = 64,
     /* A topic with its name, its place in the table and its numbers takes about as much, at worst
-     * half as much again. Beyond WIRE_TOPICS_MAX there may be as many as make that of the ring. */
+     * half as much again. Beyond WIRE_TOPICS_MAX there may be as many as make that of the ring, and
+     * never so many that it takes long to go through them. */
     TOPIC_BYTES = 256,
 };
 
@@ -25,13 +26,16 @@ struct header {
 bool
 ring_init(struct ring *ring, size_t bytes)
 {
-    struct node *const lists[] = {&ring->fresh, &ring->wild, &ring->loose, &ring->unused};
+    struct node *const lists[] = {&ring->fresh,  &ring->wild, &ring->loose,
+                                  &ring->unused, &ring->kept, &ring->heard};
     *ring = (struct ring){.size = bytes, .end = bytes, .first = 1, .next = 1, .seen = 1};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         list_init(lists[i]);
     }
     ring->topics_max = bytes / TOPIC_BYTES;
-    ring->topics_max = ring->topics_max > WIRE_TOPICS_MAX ? ring->topics_max : WIRE_TOPICS_MAX;
+    ring->topics_max = ring->topics_max < WIRE_TOPICS_MAX        ? WIRE_TOPICS_MAX
+                       : ring->topics_max > WIRE_RING_TOPICS_MAX ? WIRE_RING_TOPICS_MAX
+                                                                 : ring->topics_max;
     ring->offsets_cap = bytes / EVENT_BYTES_MIN;
     ring->bytes = malloc(bytes);
     ring->offsets = calloc(ring->offsets_cap, sizeof *ring->offsets);
@@ -48,6 +52,7 @@ ring_deinit(struct ring *ring)
     free(ring->bytes);
     free(ring->offsets);
     free(ring->cursors);
+    free(ring->silences);
     *ring = (struct ring){0};
 }
 
@@ -73,7 +78,9 @@ drop_oldest(struct ring *ring)
     const struct header h = header_at(ring, ring->tail);
     topic_pop(ring, h.topic);
     if (h.topic->count == 0 && h.topic != ring->taking) {
-        topic_forget(ring, h.topic);
+        struct event_view newest;
+        (void)ring_get(ring, ring->first, &newest); /* it is there */
+        topic_keep(ring, h.topic, &newest);
     }
     ring->tail += piece_bytes(&h);
     ring->first++;
@@ -113,6 +120,9 @@ take_topic(struct ring *ring, struct span name)
     struct topic *t = topic_take(ring, name);
     if (t != NULL && !topic_reserve(t)) {
         return NULL; /* it had a full circle: it is not new */
+    }
+    if (t != NULL) {
+        topic_unkeep(ring, t);
     }
     return t;
 }
@@ -163,6 +173,9 @@ ring_add(struct hub *hub, const struct event_view *event)
     ring->next++;
     topic_push(ring, h.topic, number);
     hub->events_new = true;
+    if (h.topic->silence != NULL) {
+        silence_ends(hub, h.topic->silence, number);
+    }
     return number;
 }
 

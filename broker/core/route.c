@@ -68,6 +68,7 @@ route_has_hope(const struct hub *hub, const struct worker *w, int64_t only)
 static void
 give(struct hub *hub, struct replica *r, struct call *call)
 {
+    r->served_own = call->line->queue == &r->queue;
     queue_serve(call);
     r->worker->queued--;
     call->state = CALL_GIVEN;
@@ -80,8 +81,9 @@ give(struct hub *hub, struct replica *r, struct call *call)
     life_step(hub, r, LIFE_IN_GIVEN);
 }
 
-/* The next call for a replica: of its own queue and its worker's the more urgent one, or the one
- * that came first. */
+/* The next call for a replica: of its own queue and its worker's the more urgent one; of equal ones
+ * of one client that which came first, and of others the two queues in turns, so that a flood in
+ * one of them does not keep those waiting who stand in the other. */
 static struct call *
 next_for(const struct replica *r)
 {
@@ -92,6 +94,9 @@ next_for(const struct replica *r)
     }
     if (own->priority != shared->priority) {
         return own->priority > shared->priority ? own : shared;
+    }
+    if (own->client != shared->client) {
+        return r->served_own ? shared : own;
     }
     return own->number < shared->number ? own : shared;
 }
@@ -247,13 +252,20 @@ replica_of_key(const struct hub *hub, const struct worker *w, uint64_t key_hash)
     return best;
 }
 
+struct replica *
+route_own(const struct hub *hub, const struct call *call)
+{
+    const struct worker *w = call->worker;
+    return call->only >= 0 ? w->replicas[call->only]
+           : call->keyed   ? replica_of_key(hub, w, call->key_hash)
+                           : NULL;
+}
+
 static void
 wait_in_queue(struct hub *hub, struct call *call)
 {
     struct worker *w = call->worker;
-    struct replica *own = call->only >= 0 ? w->replicas[call->only]
-                          : call->keyed   ? replica_of_key(hub, w, call->key_hash)
-                                          : NULL;
+    struct replica *own = route_own(hub, call);
     call->state = CALL_QUEUED;
     if (queue_add(own != NULL ? &own->queue : &w->queue, call)) {
         w->queued++;
@@ -271,14 +283,16 @@ route_again(struct hub *hub, struct call *call)
     wait_in_queue(hub, call);
 }
 
-/* How long `count` calls take the replicas that serve all; 0 when it is not known. */
+/* How long `count` calls take the replicas that serve all, or one that serves them alone; 0 when it
+ * is not known. */
 static int64_t
-time_of(const struct worker *w, uint64_t count)
+time_of(const struct worker *w, const struct replica *own, uint64_t count)
 {
     uint64_t slots = 0;
     for (uint32_t i = 0; i < w->replica_count; i++) {
         const struct replica *r = w->replicas[i];
-        slots += life_serves(r->life) && r->holder == NULL ? r->capacity : 0;
+        const bool serves = own != NULL ? r == own : r->holder == NULL;
+        slots += serves && life_serves(r->life) ? r->capacity : 0;
     }
     return w->served < SERVED_ENOUGH || slots == 0
                ? 0
@@ -290,8 +304,10 @@ static bool
 is_too_late(const struct hub *hub, const struct worker *w, const struct call *call)
 {
     const int64_t left_ns = call->deadline.at_ns - hub->now_ns;
-    return w->queue.count > 0 && call->only < 0 && time_of(w, w->queue.count) > left_ns &&
-           time_of(w, queue_ahead(&w->queue, call->client, call->priority)) > left_ns;
+    const struct replica *own = route_own(hub, call);
+    const struct queue *q = own != NULL ? &own->queue : &w->queue;
+    return q->count > 0 && time_of(w, own, q->count) > left_ns &&
+           time_of(w, own, queue_ahead(q, call->client, call->priority)) > left_ns;
 }
 
 /* Why it cannot wait in the queue; NULL when it can. */
@@ -312,7 +328,7 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
                                      : NULL;
 }
 
-/* NULL when it can be served, else why not; *code says how. */
+/* NULL when it can ever be served, else why not; *code says how. */
 static const char *
 refusal(struct hub *hub, const struct call *call, enum wire_error *code)
 {
@@ -343,15 +359,14 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     if (poison_is(hub, call)) {
         return "two replicas died with this call, so it is refused for a while (prong dlq list)";
     }
-    const char *never = nest_refusal(call);
-    return never != NULL ? never : queue_refusal(hub, call, code);
+    return nest_refusal(hub, call);
 }
 
 /* When it is worth trying again. */
 static uint64_t
 retry_ms(const struct worker *w)
 {
-    const int64_t ms = w != NULL ? time_of(w, w->queued) / 2 / NS_PER_MS : 0;
+    const int64_t ms = w != NULL ? time_of(w, NULL, w->queued) / 2 / NS_PER_MS : 0;
     return ms == 0             ? RETRY_MS
            : ms < RETRY_MS_MIN ? RETRY_MS_MIN
            : ms > RETRY_MS_MAX ? RETRY_MS_MAX
@@ -393,6 +408,11 @@ route_call(struct hub *hub, struct call *call)
         learn_policy(call, worker_method(w, call->method, call->method_len));
     }
     if (call->policy == POLICY_SHARED && share_join(hub, call)) {
+        return;
+    }
+    text = queue_refusal(hub, call, &code);
+    if (text != NULL) {
+        refuse(hub, call, code, text);
         return;
     }
     wait_in_queue(hub, call);

@@ -299,26 +299,35 @@ report_error(struct hub *hub, struct call *call, struct span payload)
         return;
     }
     /* What this worker did not begin may have begun with the one before it. */
-    const unsigned began = f.began == WIRE_BEGAN_NO && call->runs > 1 ? WIRE_BEGAN_MAYBE : f.began;
+    const bool before = call->runs > 1 || call->maybe;
+    const unsigned began = f.began == WIRE_BEGAN_NO && before ? WIRE_BEGAN_MAYBE : f.began;
     call_failure(
         hub, call,
         &(struct failure){(enum wire_error)f.code, (enum wire_began)began, f.message, f.details});
 }
 
-/* Items of a call that goes on; false when they are none. */
-static bool
+/* Items of a call that goes on. When they cannot be taken it has ended, though the worker does not
+ * know that yet and is at work on it until it reports an outcome. */
+static void
 take_items(struct hub *hub, struct replica *r, struct call *call, struct span payload)
 {
     if (call->state == CALL_DONE) {
-        return true; /* nobody wants them any more */
+        return; /* nobody wants them any more */
     }
     if (call->client->nameless) {
         call_fail(hub, call, WIRE_ERR_FAILED_PRECONDITION, WIRE_BEGAN_YES,
                   "the method yields items, and who gives no client id cannot ask for them");
-        serve_command(hub, r, "cancel", call->number);
-        return true;
+    } else if (call->whole != NULL) {
+        call_fail(hub, call, WIRE_ERR_FAILED_PRECONDITION, WIRE_BEGAN_YES,
+                  "the method yields items, and one of many calls can only have one value");
+    } else if (!items_take(hub, call, payload)) {
+        call_fail(hub, call, WIRE_ERR_INTERNAL, WIRE_BEGAN_YES,
+                  "the worker reported items that are not [number of the first, [items]], or left "
+                  "some out");
     }
-    return items_take(hub, call, payload);
+    if (call->state == CALL_DONE) {
+        serve_command(hub, r, "cancel", call->number);
+    }
 }
 
 static void
@@ -330,7 +339,8 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
         call_progress(hub, call, payload);
         return;
     }
-    if (kind == WIRE_REPORT_PARTIAL && take_items(hub, r, call, payload)) {
+    if (kind == WIRE_REPORT_PARTIAL) {
+        take_items(hub, r, call, payload);
         return;
     }
     list_remove(&call->running);
@@ -339,20 +349,11 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
     r->idle_since_ns = hub->now_ns;
     call->replica = NULL;
     call->ran_process = r->process;
-    switch ((enum wire_report_kind)kind) {
-    case WIRE_REPORT_RESULT:
+    if (kind == WIRE_REPORT_ERROR) {
+        report_error(hub, call, payload);
+    } else {
         poison_clear(hub, call);
         call_result(hub, call, payload);
-        break;
-    case WIRE_REPORT_ERROR:
-        report_error(hub, call, payload);
-        break;
-    case WIRE_REPORT_PARTIAL:
-    case WIRE_REPORT_PROGRESS:
-        call_fail(hub, call, WIRE_ERR_INTERNAL, WIRE_BEGAN_YES,
-                  "the worker reported items that are not [number of the first, [items]], or left "
-                  "some out");
-        break;
     }
     call_settle(hub, call);
 }
@@ -385,6 +386,16 @@ report_items(struct hub *hub, struct replica *r, const struct field *items, stru
     return full;
 }
 
+/* What it may forget is told with the next WORK, because the ACK of its REPORT may never come. */
+static void
+forget_later(struct hub *hub, struct replica *r, struct span numbers)
+{
+    struct mp_item number;
+    while (numbers.len > 0 && mp_next(&numbers, &number)) {
+        serve_ack(hub, r, number.uint);
+    }
+}
+
 void
 serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
 {
@@ -404,6 +415,7 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
     if (!current) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
     } else if (full != NULL && full->state != CALL_DONE) {
+        forget_later(hub, r, buf_span(&forget));
         items_park(hub, full, slot);
     } else {
         struct buf *b = slot_begin(slot);

@@ -1,7 +1,10 @@
 /* Equal calls of a `shared` method are answered by one run: the first one leads, the others follow.
  *
  * Followers wait for what the worker says of the leader. When the leader ends in another way (its
- * caller cancelled it, its deadline passed, its worker died) they go their own way. */
+ * caller cancelled it, its deadline passed, its worker died) they go their own way.
+ *
+ * A call made inside another one never follows: the one that it would follow may wait for it, in a
+ * circle of any length. Others may follow it. */
 #include "broker/core/state.h"
 
 #include <stdlib.h>
@@ -23,7 +26,8 @@ call_print(const struct hub *hub, const struct call *call)
 static bool
 is_equal(const struct call *a, const struct call *b)
 {
-    return a->worker == b->worker && a->only == b->only && a->method_len == b->method_len &&
+    return a->worker == b->worker && a->only == b->only && a->keyed == b->keyed &&
+           a->key_hash == b->key_hash && a->method_len == b->method_len &&
            memcmp(a->method, b->method, a->method_len) == 0 &&
            span_equal(buf_span(&a->args), buf_span(&b->args));
 }
@@ -34,7 +38,7 @@ share_join(struct hub *hub, struct call *call)
     const uint64_t print = call_print(hub, call);
     struct table_entry *e = table_find(&hub->shared, &print, sizeof print);
     struct share *s = e != NULL ? CONTAINER(e, struct share, entry) : NULL;
-    if (s == NULL || s->call == call || !is_equal(s->call, call)) {
+    if (s == NULL || s->call == call || nest_above(call) != NULL || !is_equal(s->call, call)) {
         return false;
     }
     call->state = CALL_FOLLOWS;
@@ -70,9 +74,10 @@ detach(struct call *call)
     list_remove(&call->follows);
 }
 
-/* What the worker said of the leader holds for a follower, too. */
+/* What the worker said of the leader holds for a follower, too. What did not begin now may have
+ * begun with one that it followed `before`. */
 static void
-answer(struct hub *hub, struct call *follower, const struct call *leader)
+answer(struct hub *hub, struct call *follower, const struct call *leader, bool before)
 {
     const struct span outcome = buf_span(&leader->outcome);
     if (leader->outcome_op == WIRE_RESULT) {
@@ -85,6 +90,9 @@ answer(struct hub *hub, struct call *follower, const struct call *leader)
     (void)mp_next(&rest, &began);
     (void)mp_next(&rest, &message);
     (void)mp_skip(&rest, &details);
+    if (began.uint == WIRE_BEGAN_NO && before) {
+        began.uint = WIRE_BEGAN_MAYBE;
+    }
     call_failure(hub, follower,
                  &(struct failure){(enum wire_error)code.uint, (enum wire_began)began.uint,
                                    message.bytes, details});
@@ -99,9 +107,10 @@ dissolve(struct hub *hub, struct call *call, bool answers)
     table_remove(&hub->shared, &s->entry);
     while (!list_is_empty(&s->followers)) {
         struct call *follower = CONTAINER(s->followers.next, struct call, follows);
+        const bool before = follower->maybe;
         detach(follower);
         if (answers) {
-            answer(hub, follower, call);
+            answer(hub, follower, call, before);
         } else {
             route_call(hub, follower);
         }

@@ -105,10 +105,11 @@ struct line {
     struct queue *queue;   /* NULL: not in use */
     uint32_t count;
     uint8_t priority;
+    bool served; /* it stands first, and has had its turn if there are others */
 };
 
 struct queue {
-    struct node lanes[WIRE_PRIORITY_MAX + 1]; /* lines, the one whose turn it is first */
+    struct node lanes[WIRE_PRIORITY_MAX + 1]; /* lines, the one whose turn it is or was first */
     uint32_t count;
     uint16_t used; /* bit p: lanes[p] is not empty */
 };
@@ -176,8 +177,10 @@ struct many {
     uint32_t open;         /* made and not ended */
     uint32_t told, failed; /* ended and told; of those with an error */
     size_t at;             /* of the next set in the arguments */
+    size_t held;           /* bytes of outcomes that wait for those of parts before them */
     bool ordered, began;   /* in the order of their numbers; one of them may have begun */
     bool each;             /* replica, or argument set */
+    bool gone;             /* nobody wants to hear of its parts */
 };
 
 struct call {
@@ -274,6 +277,7 @@ struct replica {
     struct node running; /* calls given and not reported */
     uint32_t running_count;
     struct queue queue;    /* calls for this replica alone */
+    bool served_own;       /* the call given last was one of these */
     struct client *holder; /* who has leased it, or waits until it is idle */
     struct call *lease;    /* that waits for it to be idle, NULL when it has been granted */
     struct deadline lease_end;
@@ -450,6 +454,7 @@ void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worke
 bool items_wait(const struct call *call); /* there are some to be fetched before the outcome */
 /* A PARTIAL with what there is, or with the progress alone. */
 void items_tell(struct hub *hub, struct slot *slot, struct call *call);
+void items_tell_all(struct hub *hub, struct call *call); /* there is something new */
 /* What a worker reports: [first, [items]]. false when that is not what it is. */
 bool items_take(struct hub *hub, struct call *call, struct span payload);
 bool items_add(struct hub *hub, struct call *call, struct span item);
@@ -480,10 +485,14 @@ void share_done(struct hub *hub, struct call *call);
 void share_leave(struct hub *hub, struct call *call);
 
 /* nest.c: calls inside calls */
-/* Put it inside its parent: its deadline is not later. NULL, or why it cannot be. */
-const char *nest_enter(struct hub *hub, struct call *call, uint64_t parent, enum wire_error *code);
+/* Put it inside its parent: its deadline is not later. One in the background has nothing from its
+ * parent, which only has to be there. NULL, or why it cannot be. */
+const char *nest_enter(struct hub *hub, struct call *call, uint64_t parent, bool background,
+                       enum wire_error *code);
+/* The call inside which this one was made. Parts are made by the caller of their whole. */
+const struct call *nest_above(const struct call *call);
 /* NULL, or why its parents keep it from ever beginning. */
-const char *nest_refusal(const struct call *call);
+const char *nest_refusal(const struct hub *hub, const struct call *call);
 /* The call has ended; what was made inside it ends with it when nobody needs it any more. */
 void nest_leave(struct hub *hub, struct call *call, bool cancels);
 /* It is to run again: what its first run had asked for is not needed. */
@@ -560,6 +569,8 @@ void route_call(struct hub *hub, struct call *call);
 /* A call that was given to a replica and is to be given again: back into the queue, before those
  * that came after it. */
 void route_again(struct hub *hub, struct call *call);
+/* The replica that alone may serve it, as things are; NULL when each of them may. */
+struct replica *route_own(const struct hub *hub, const struct call *call);
 /* How many replicas have room for a call of anybody. */
 uint32_t route_room(const struct worker *worker);
 bool route_has_room(const struct replica *replica);

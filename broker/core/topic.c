@@ -30,10 +30,12 @@ topic_take(struct ring *ring, struct span name)
     }
     t->numbers = t->few;
     t->cap = sizeof t->few / sizeof t->few[0];
+    t->silence = silence_find(ring, name);
     t->len = (uint16_t)name.len;
     memcpy(t->name, name.data, name.len);
     list_init(&t->links);
     list_init(&t->fresh);
+    list_init(&t->kept);
     if (!table_add(&ring->topics, &t->entry, t->name, t->len)) {
         free(t);
         return NULL;
@@ -46,6 +48,7 @@ void
 topic_forget(struct ring *ring, struct topic *t)
 {
     filters_part(ring, t);
+    topic_unkeep(ring, t);
     list_remove(&t->fresh);
     table_remove(&ring->topics, &t->entry);
     if (t->numbers != t->few) {
@@ -100,6 +103,73 @@ topic_pop(struct ring *ring, struct topic *t)
         (void)resize(t, t->cap / 2); /* without memory it stays large for now */
     }
 }
+
+/* ---- the newest event, beyond the ring --------------------------------------------------------
+ */
+
+static size_t
+last_bytes(const struct topic *t, const struct last_event *l)
+{
+    return sizeof *l + t->len + l->source_len + l->payload_len;
+}
+
+void
+topic_keep(struct ring *ring, struct topic *t, const struct event_view *e)
+{
+    const size_t bytes = sizeof *t->last + t->len + e->source.len + e->payload.len;
+    struct last_event *l = NULL;
+    if (bytes <= WIRE_LAST_BYTES) {
+        l = malloc(sizeof *l + e->source.len + e->payload.len);
+    }
+    if (l == NULL) {
+        topic_forget(ring, t); /* without memory too: only who asks for the last one misses it */
+        return;
+    }
+    while (ring->kept_count == WIRE_TOPICS_MAX || ring->kept_bytes + bytes > WIRE_LAST_BYTES) {
+        topic_forget(ring, CONTAINER(ring->kept.next, struct topic, kept));
+    }
+    *l = (struct last_event){
+        .number = e->number,
+        .time_us = e->time_us,
+        .payload_len = (uint32_t)e->payload.len,
+        .source_len = (uint16_t)e->source.len,
+    };
+    memcpy(l->bytes, e->source.data, e->source.len);
+    memcpy(l->bytes + e->source.len, e->payload.data, e->payload.len);
+    t->last = l;
+    list_append(&ring->kept,
+                &t->kept); /* the ring lets go of events in the order of their numbers */
+    ring->kept_count++;
+    ring->kept_bytes += bytes;
+}
+
+void
+topic_unkeep(struct ring *ring, struct topic *t)
+{
+    if (t->last != NULL) {
+        list_remove(&t->kept);
+        ring->kept_count--;
+        ring->kept_bytes -= last_bytes(t, t->last);
+        free(t->last);
+        t->last = NULL;
+    }
+}
+
+void
+topic_last(const struct topic *t, struct event_view *out)
+{
+    const struct last_event *l = t->last;
+    *out = (struct event_view){
+        .number = l->number,
+        .time_us = l->time_us,
+        .topic = topic_name(t),
+        .source = {l->bytes, l->source_len},
+        .payload = {l->bytes + l->source_len, l->payload_len},
+    };
+}
+
+/* ---- numbers ----------------------------------------------------------------------------------
+ */
 
 uint64_t
 topic_number(const struct ring *ring, const struct topic *t, uint32_t index)

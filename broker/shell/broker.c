@@ -114,6 +114,11 @@ open_hub(struct broker *b, const char *runtime_dir)
     const char *slash = strrchr(runtime_dir, '/');
     char why[400], token_path[4200];
     struct buf token = {0};
+    struct hub_silence silences[WIRE_SILENCES_MAX];
+    for (size_t i = 0; i < c->max_silence.count; i++) {
+        const struct config_pair *pair = &c->max_silence.items[i];
+        silences[i] = (struct hub_silence){pair->name, pair->number};
+    }
     struct hub_options options = {
         .name = slash != NULL ? slash + 1 : runtime_dir,
         .version = PRONG_VERSION,
@@ -126,6 +131,8 @@ open_hub(struct broker *b, const char *runtime_dir)
         .client_calls_max = (uint64_t)c->client_calls_max,
         .client_bytes_max = (uint64_t)c->client_bytes_max,
         .drain_ms = c->stop_timeout_ms,
+        .silences = silences,
+        .silence_count = c->max_silence.count,
     };
     if (!secret_load(runtime_dir, options.epoch == 1, options.secret, why, sizeof why)) {
         return fail(b, EX_CANTCREAT, why);

@@ -241,7 +241,12 @@ call_async(prong_client *c, struct session_ask *a, const prong_call_options *opt
         a->ttl_ms = (uint32_t)o.timeout_ms;
         o.timeout_ms = 0; /* that is for the call itself: acceptance comes at once */
     }
-    const prong_err err = b.failed ? PRONG_RESOURCE_EXHAUSTED : call_begin(c, a, &o, problem, out);
+    prong_err err = b.failed ? client_enter(c, false) : call_begin(c, a, &o, problem, out);
+    if (b.failed && err == PRONG_OK) {
+        err = PRONG_RESOURCE_EXHAUSTED;
+        client_failed(c, "out of memory");
+        client_leave(c);
+    }
     buf_deinit(&b);
     return err;
 }

@@ -31,7 +31,7 @@ ask_hub(prong_client *c, const char *method, const char *name, int32_t ttl_ms, i
 }
 
 static prong_err
-refuse(prong_client *c, const char *problem)
+refuse(prong_client *c, prong_err code, const char *problem)
 {
     const prong_err err = client_enter(c, false);
     if (err != PRONG_OK) {
@@ -39,7 +39,7 @@ refuse(prong_client *c, const char *problem)
     }
     client_failed(c, "%s", problem);
     client_leave(c);
-    return PRONG_INVALID_ARGUMENT;
+    return code;
 }
 
 prong_err
@@ -51,15 +51,17 @@ prong_lease(prong_client *c, const char *worker, int32_t ttl_ms, int32_t timeout
     const char *text;
     size_t len;
     if (ttl_ms < 1 || ttl_ms > WIRE_LEASE_MS_MAX || size < PRONG_REPLICA_BYTES) {
-        return refuse(c, "a lease is for 1 ms to an hour, and its name needs PRONG_REPLICA_BYTES");
+        return refuse(c, PRONG_INVALID_ARGUMENT,
+                      "a lease is for 1 ms to an hour, and its name needs PRONG_REPLICA_BYTES");
     }
     prong_err err = ask_hub(c, "lease", worker, ttl_ms, timeout_ms, &r);
     if (err == PRONG_OK) {
         const bool named = prong_value_find(prong_reply_value(r), "replica", &v) &&
                            prong_value_text(&v, &text, &len) && len < size;
-        err = named ? PRONG_OK : PRONG_INTERNAL;
         if (named) {
             (void)snprintf(replica, size, "%.*s", (int)len, text);
+        } else {
+            err = refuse(c, PRONG_INTERNAL, "the hub does not say which replica");
         }
     }
     prong_reply_free(r);
@@ -71,7 +73,7 @@ prong_lease_renew(prong_client *c, const char *replica, int32_t ttl_ms)
 {
     prong_reply *r = NULL;
     if (ttl_ms < 1 || ttl_ms > WIRE_LEASE_MS_MAX) {
-        return refuse(c, "a lease is for 1 ms to an hour");
+        return refuse(c, PRONG_INVALID_ARGUMENT, "a lease is for 1 ms to an hour");
     }
     const prong_err err = ask_hub(c, "renew", replica, ttl_ms, 0, &r);
     prong_reply_free(r);

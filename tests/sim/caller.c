@@ -17,17 +17,19 @@ struct asked {
     enum { FREE, CALL, EMIT, FETCH, ADMIN } kind;
     uint64_t number, ticket; /* of the ledger (ADMIN: asked in peace); of the session */
     uint64_t from;           /* FETCH */
+    uint64_t epoch;          /* of the broker when it was asked */
 };
 
 struct caller {
     uint32_t place;
     struct session *session;
     struct connection *connection;
-    int64_t retry_ns, next_ns, away_until_ns, wake_ns;
+    int64_t retry_ns, next_ns, away_until_ns, wake_ns, lazy_until_ns;
     struct asked asked[OUTSTANDING_MAX];
     bool reads, calm;
     unsigned succeeded, started;
     uint64_t history, position; /* of its reading; history 0: from the oldest */
+    uint64_t all_epoch;         /* of this broker it has read everything from the first event on */
 };
 
 static void
@@ -97,10 +99,11 @@ free_place(struct caller *c)
 }
 
 static bool
-ask(struct caller *c, struct asked *a, struct session_ask *ask_for)
+ask(const struct sim *s, struct caller *c, struct asked *a, struct session_ask *ask_for)
 {
     const char *problem;
     ask_for->user = a;
+    a->epoch = s->epoch;
     return session_ask(c->session, ask_for, &a->ticket, &problem) == PRONG_OK;
 }
 
@@ -126,7 +129,7 @@ ask_call(struct sim *s, struct caller *c, int64_t timeout_ms)
         .name = span_text(policy == ONCE ? "once" : "again"),
         .payload = buf_span(&args),
     };
-    if (!ask(c, a, &call)) {
+    if (!ask(s, c, a, &call)) {
         a->kind = FREE;
         ledger_forget(s, number);
     } else {
@@ -143,20 +146,20 @@ ask_emit(struct sim *s, struct caller *c)
     if (a == NULL) {
         return;
     }
-    *a = (struct asked){.kind = EMIT, .number = ledger_emit(s)};
+    *a = (struct asked){.kind = EMIT, .number = ledger_emit(s, false)};
     write_uint(&payload, a->number);
     struct session_ask emit = {.kind = SESSION_EMIT,
                                .deadline_ns = s->now_ns + 5 * SECOND,
                                .name = span_text("sim.event"),
                                .payload = buf_span(&payload)};
-    if (!ask(c, a, &emit)) {
+    if (!ask(s, c, a, &emit)) {
         a->kind = FREE;
     }
     buf_deinit(&payload);
 }
 
 static void
-ask_fetch(struct caller *c)
+ask_fetch(const struct sim *s, struct caller *c)
 {
     struct asked *a = free_place(c);
     struct buf filters = {0};
@@ -175,7 +178,7 @@ ask_fetch(struct caller *c)
                                 .items_max = 100,
                                 .bytes_max = 20000,
                                 .wait_ms = 25000};
-    if (!ask(c, a, &fetch)) {
+    if (!ask(s, c, a, &fetch)) {
         a->kind = FREE;
     }
     buf_deinit(&filters);
@@ -205,7 +208,7 @@ ask_admin(struct sim *s, struct caller *c, const char *method, const char *worke
                                .name = span_text(method),
                                .payload = buf_span(&args)};
     sim_note(s, "client %u: %s %s", (unsigned)c->place, method, worker);
-    if (!ask(c, a, &call)) {
+    if (!ask(s, c, a, &call)) {
         a->kind = FREE;
     }
     buf_deinit(&args);
@@ -232,6 +235,12 @@ take_events(struct sim *s, struct caller *c, const struct asked *a, const struct
                   (unsigned long long)a->from, (unsigned)o->item_count, (unsigned long long)o->lost,
                   (unsigned long long)o->next);
     }
+    const uint64_t epoch = a->epoch == s->epoch ? s->epoch : 0;
+    if (c->history == 0 && o->lost == 0 && o->item_count > 0 && o->next == o->item_count + 1) {
+        c->all_epoch = epoch; /* it begins with the first one */
+    } else if (c->history == 0 || o->lost > 0) {
+        c->all_epoch = 0;
+    }
     uint64_t expected = o->next - o->item_count;
     while (record_item(&items, WIRE_REC_EVENT_ITEM, &item)) {
         const uint64_t number = RECORD_FIELD(&item, EVENT_ITEM, NUMBER)->item.uint;
@@ -241,7 +250,7 @@ take_events(struct sim *s, struct caller *c, const struct asked *a, const struct
                       (unsigned long long)expected - 1);
         }
         if (span_is(RECORD_FIELD(&item, EVENT_ITEM, TOPIC)->item.bytes, "sim.event")) {
-            ledger_event(s, payload->item.uint, o->history, number);
+            ledger_event(s, payload->item.uint, epoch, o->history, number);
         }
     }
     c->history = o->history;
@@ -275,7 +284,7 @@ collect(struct sim *s, struct caller *c)
             break;
         case EMIT:
             if (o.code == PRONG_OK) {
-                /* In which history it was stored only a reader knows. */
+                ledger_acked(s, a->number, a->epoch, o.number);
                 sim_note(s, "client %u: event %llu is %llu", (unsigned)c->place,
                          (unsigned long long)a->number, (unsigned long long)o.number);
             }
@@ -384,7 +393,9 @@ act(struct sim *s, struct caller *c)
         go_away(s, c);
     }
     for (uint64_t n = sim_draw(s, 4); n > 0; n--) {
-        ask_call(s, c, 50 + (int64_t)sim_draw(s, sim_draw(s, 3) == 0 ? 6000 : 500));
+        /* A few take so long that they have to be asked for again. */
+        const int64_t times = s->faults.pace > 1 && sim_draw(s, 4) == 0 ? 20 : 1;
+        ask_call(s, c, times * (50 + (int64_t)sim_draw(s, sim_draw(s, 3) == 0 ? 6000 : 500)));
     }
     if (sim_draw(s, 3) == 0) {
         ask_emit(s, c);
@@ -422,7 +433,7 @@ void
 caller_calm(struct sim *s, struct caller *c)
 {
     c->calm = true;
-    c->away_until_ns = 0;
+    c->away_until_ns = c->lazy_until_ns = 0;
     c->succeeded = c->started = 0;
     /* What was asked of the hub before peace has ended when the first one starts everything. */
     c->next_ns = s->now_ns + (c->place == 0 ? 8 * SECOND : 0);
@@ -435,6 +446,12 @@ caller_is_done(const struct caller *c)
     return c->calm && c->succeeded >= CALM_CALLS && (c->place != 0 || c->started >= 2 * WORKERS);
 }
 
+bool
+caller_has_all(const struct sim *s, const struct caller *c)
+{
+    return c->reads && c->all_epoch == s->epoch;
+}
+
 void
 caller_wake(struct sim *s, struct caller *c)
 {
@@ -442,8 +459,11 @@ caller_wake(struct sim *s, struct caller *c)
     if (s->now_ns >= c->next_ns) {
         (c->calm ? act_calmly : act)(s, c);
     }
-    if (c->reads && !is_asking(c, FETCH)) {
-        ask_fetch(c);
+    if (c->reads && !is_asking(c, FETCH) && s->now_ns >= c->lazy_until_ns) {
+        ask_fetch(s, c);
+        if (sim_happens(s, s->faults.lazy)) {
+            c->lazy_until_ns = s->now_ns + (int64_t)sim_draw(s, 6000) * s->faults.pace * MS;
+        }
     }
     const bool dead = c->connection != NULL && session_is_dead(c->session, s->now_ns);
     session_tick(c->session, s->now_ns);

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Bugs planted into copies of the sources: the simulator has to notice each.
 
-usage: planted.py --folder DIR [--cc COMPILER] [--seconds N] [--bug NAME]... LIBRARY...
+usage: planted.py --folder DIR [--cc COMPILER] [--seconds N] [--jobs N] [--bug NAME]... [--verbose] LIBRARY...
 
 Each bug is a place in a source and what stands there instead; a place that is gone is an error, so that the
 list follows the code. Prints how long each took to be found, and ends with 1 when one was not.
 """
 import argparse
+import concurrent.futures
 import glob
 import os
 import subprocess
@@ -40,6 +41,12 @@ BUGS = [
      "        if (false) {\n            fail_unheard"),
     ("running_left_out_of_the_inventory", PULL, "write_uint(b, p->items[i].job.call);", "write_uint(b, 1000000);"),
     ("done_left_out_of_the_inventory", PULL, "write_uint(b, p->kept[i].call);", "write_uint(b, 1000000);"),
+    ("a_stock_repeat_runs_again", CLIENT, "if (!t->peer->local) {", "if (true) {"),
+    ("a_stock_repeat_is_known_for_a_moment", CALL, "nameless ? WIRE_DEDUP_MS_NIL_CLIENT : WIRE_KEEP_MS",
+     "nameless ? 10 : WIRE_KEEP_MS"),
+    ("an_acknowledged_call_runs_again", CALL, "!c->nameless && slot->seq <= c->ack", "false"),
+    ("given_back_counts_as_begun", SERVE, "        call->runs--;\n        route_again", "        route_again"),
+    ("a_late_attach_is_taken", SERVE, "numbered && number.item.uint < r->attach", "false"),
     # whether it ends
     ("acknowledged_too_far", SESSION, "return s->asks != NULL ? s->asks->seq - 1 : s->seq;", "return s->seq;"),
     ("a_dead_worker_keeps_its_calls", LIFE,
@@ -47,10 +54,21 @@ BUGS = [
     ("the_queue_is_not_swept", LIFE, "        route_sweep(hub, w);\n        worker_ready_check", "        worker_ready_check"),
     ("work_is_sometimes_not_given_out", ROUTE, "    if (list_is_empty(&w->crowd)) {\n        list_append",
      "    if (list_is_empty(&w->crowd) && hub->now_ns % 7 != 0) {\n        list_append"),
+    ("a_deadline_is_kept_late", CALL, "DEADLINE_CALL, hub->now_ns + ttl_ns)",
+     "DEADLINE_CALL, hub->now_ns + ttl_ns + 20000 * NS_PER_MS)"),
+    ("a_parked_request_waits_too_long", TICKET, "hub->now_ns + (int64_t)WIRE_PARK_MS",
+     "hub->now_ns + 2 * (int64_t)WIRE_PARK_MS"),
+    ("a_wait_is_for_another_call", CALL, "call_find(hub, c, slot->seq);\n    if (call == NULL) {\n        slot_doubt",
+     "call_find(hub, c, slot->seq - 1);\n    if (call == NULL) {\n        slot_doubt"),
     # events
     ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
     ("a_reader_misses_one", PICK, "ring_get(ring, f->from, &e); f->from++) {",
      "ring_get(ring, f->from, &e); f->from += 1 + (g->count == 7)) {"),
+    ("a_stock_emit_is_stored_twice", EMIT, "if (call == NULL || !call->emitted) {", "if (true) {"),
+    ("the_window_of_emits_is_off_by_one", EMIT, "|= UINT64_C(1) << back % 64", "|= UINT64_C(2) << back % 64"),
+    ("one_too_many_is_told_lost", FETCH, "f->lost += hub->ring.first - f->from;",
+     "f->lost += hub->ring.first - f->from + 1;"),
+    ("what_was_lost_is_not_told", FETCH, "f->lost += hub->ring.first - f->from;", ""),
     # what is kept, and who is answered
     ("a_request_is_answered_twice", TICKET, "    t->peer->ticket_count--;\n    t->peer = NULL;",
      "    t->peer->ticket_count--;\n    *effect_add(hub, HUB_OUT_REPLY) = *e;\n    t->peer = NULL;"),
@@ -68,12 +86,37 @@ def build(cc, source, target):
                     "-o", target], check=True)
 
 
+def plant(options, objects, bug):
+    """Whether the simulator finds it, in how many seconds, and what it says."""
+    name, file, place, instead = bug
+    with open(f"{ROOT}/{file}", encoding="utf-8") as f:
+        text = f.read()
+    if place not in text:
+        sys.exit(f"planted.py: {name}: {file} has no {place!r} any more")
+    source, program = (os.path.join(options.folder, name + end) for end in (".c", ""))
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(text.replace(place, instead))
+    build(options.cc, source, source + ".o")
+    with_bug = {**objects, file: source + ".o"}
+    subprocess.run([options.cc, "-o", program, *with_bug.values(), *options.libraries], check=True)
+    begin = time.monotonic()
+    run = subprocess.run([program, "--quick", "--seconds", str(options.seconds)], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, check=False)
+    seconds = time.monotonic() - begin
+    for path in source, source + ".o", program:
+        os.unlink(path)
+    said = [line for line in run.stdout.splitlines() if "WRONG, seed" in line or "ssertion" in line]
+    return run.returncode != 0, seconds, said[0][:110] if said else run.stdout.strip()[-110:]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--folder", required=True)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count()))
     parser.add_argument("--bug", action="append", default=[])
+    parser.add_argument("--verbose", action="store_true", help="say how each was noticed")
     parser.add_argument("libraries", nargs="+")
     options = parser.parse_args()
     os.makedirs(options.folder, exist_ok=True)
@@ -83,28 +126,16 @@ def main():
     for source in sources:
         name = os.path.relpath(source, ROOT)
         objects[name] = os.path.join(options.folder, name.replace("/", "_") + ".o")
-        build(options.cc, source, objects[name])
-    planted, program = (os.path.join(options.folder, name) for name in ("planted.c", "sim"))
-    missed = []
     bugs = [bug for bug in BUGS if not options.bug or bug[0] in options.bug]
-    for name, file, place, instead in bugs:
-        with open(f"{ROOT}/{file}", encoding="utf-8") as f:
-            text = f.read()
-        if place not in text:
-            sys.exit(f"planted.py: {name}: {file} has no {place!r} any more")
-        with open(planted, "w", encoding="utf-8") as f:
-            f.write(text.replace(place, instead))
-        build(options.cc, planted, planted + ".o")
-        with_bug = {**objects, file: planted + ".o"}
-        subprocess.run([options.cc, "-o", program, *with_bug.values(), *options.libraries], check=True)
-        begin = time.monotonic()
-        run = subprocess.run([program, "--seconds", str(options.seconds)], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, check=False)
-        found = run.returncode != 0
-        print(f"{'found' if found else 'MISSED'} after {time.monotonic() - begin:5.1f} s: {name}", flush=True)
-        if not found:
-            missed.append(name)
-    print(f"{len(bugs) - len(missed)} of {len(bugs)} planted bugs found")
+    missed, begin = [], time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(lambda name: build(options.cc, f"{ROOT}/{name}", objects[name]), objects))
+        for bug, (found, seconds, said) in zip(bugs, pool.map(lambda bug: plant(options, objects, bug), bugs)):
+            how = f" ({said})" if options.verbose else ""
+            print(f"{'found' if found else 'MISSED'} after {seconds:5.1f} s: {bug[0]}{how}", flush=True)
+            if not found:
+                missed.append(bug[0])
+    print(f"{len(bugs) - len(missed)} of {len(bugs)} planted bugs found, {time.monotonic() - begin:.0f} s in all")
     sys.exit(1 if missed else 0)
 
 

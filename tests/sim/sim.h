@@ -1,10 +1,10 @@
 /* A simulated world around the real core, the real client session and the real worker link: one
  * seed decides everything that happens, so that what goes wrong once goes wrong again.
  *
- * run.c owns a whole world's story; world.c time, the network, the processes and the hub; caller.c
- * and process.c are who speaks through it; ledger.c knows what must be true and ends the run when
- * it is not. Nothing here sees a clock, a descriptor or a thread. The idea is that of the
- * simulators of FoundationDB and TigerBeetle. */
+ * run.c owns a whole world's story; world.c time, the processes and the hub; net.c the network;
+ * caller.c, stock.c and process.c are who speaks through it; ledger.c knows what must be true and
+ * ends the run when it is not. Nothing here sees a clock, a descriptor or a thread. The idea is
+ * that of the simulators of FoundationDB and TigerBeetle. */
 #ifndef PRONG_TESTS_SIM_SIM_H
 #define PRONG_TESTS_SIM_SIM_H
 
@@ -20,6 +20,7 @@
 
 enum {
     CLIENTS = 6,
+    STOCKS = 2,
     PROCESSES = 64, /* alive at a time; places are used again */
     CONNECTIONS = 64,
     WORKERS = 2,
@@ -29,24 +30,59 @@ enum {
 struct sim;
 struct event;
 
-/* Which faults a seed has at all, and how often of 1000 times; drawn once (a swarm of worlds). */
+/* Which faults a seed has at all, and how often of 1000 times; drawn once (a swarm of worlds). Half
+ * of the seeds do not have a fault at all, the others at most as often as stands here. */
+#define SIM_FAULTS(X)                                                                              \
+    X(cut, 40)         /* a connection breaks */                                                   \
+    X(stalls, 500)     /* what was sent over a connection that ends comes seconds later */         \
+    X(twice, 30)       /* a request arrives twice, as one that a stock REQ socket repeats */       \
+    X(broker_dies, 4)  /* per tick of faults */                                                    \
+    X(worker_dies, 20) /* in the middle of a call */                                               \
+    X(jumps, 8)        /* the clock jumps by up to a minute */                                     \
+    X(hang, 20)        /* a call never ends by itself */                                           \
+    X(slow_start, 300)                                                                             \
+    X(start_fails, 100)                                                                            \
+    X(long_calls, 300)                                                                             \
+    X(away, 20) /* a client is not there for a while */                                            \
+    X(leaves, 10)                                                                                  \
+    X(cancels, 200)                                                                                \
+    X(lazy, 30)   /* a reader does not fetch for a while */                                        \
+    X(blind, 500) /* a worker does not look at its connection while it works */                    \
+    X(stubborn, 300)                                                                               \
+    X(admin, 20)   /* stop, start, restart, scale */                                               \
+    X(crowds, 700) /* the hub's turn ends late, so that messages come together */                  \
+    X(tight, 1)    /* not of 1000: short queues and a small ring of events */
+
+enum sim_fault {
+#define SIM_FAULT(name, most) SIM_FAULT_##name,
+    SIM_FAULTS(SIM_FAULT)
+#undef SIM_FAULT
+        SIM_FAULT_COUNT,
+};
+
 struct faults {
-    unsigned cut;         /* a connection breaks */
-    unsigned broker_dies; /* per tick of faults */
-    unsigned worker_dies; /* in the middle of a call */
-    unsigned hang;        /* a call never ends by itself */
-    unsigned slow_start;
-    unsigned start_fails;
-    unsigned long_calls;
-    unsigned away; /* a client is not there for a while */
-    unsigned leaves;
-    unsigned cancels;
-    unsigned blind; /* a worker does not look at its connection while it works */
-    unsigned stubborn;
-    unsigned admin;  /* stop, start, restart, scale */
-    unsigned crowds; /* the hub's turn ends late, so that messages come together */
+#define SIM_FAULT(name, most) unsigned name;
+    SIM_FAULTS(SIM_FAULT)
+#undef SIM_FAULT
     int64_t delay_ns_max;
     int64_t pace; /* 1, or so many times slower: hours pass, and outcomes are no longer kept */
+};
+
+/* What a world is made from, beside what the seed decides. The smaller, the easier to read. */
+struct sim_options {
+    uint64_t seed;
+    uint64_t without; /* bit SIM_FAULT_x: that class is switched off */
+    int64_t chaos_ms; /* of chaos at most, in the world's own time */
+    uint32_t clients; /* of libprong, at most CLIENTS */
+    uint32_t stocks;  /* stock REQ sockets, at most STOCKS */
+    bool trace, checks, hash;
+};
+
+struct sim_result {
+    bool good;
+    uint64_t steps;
+    uint64_t hash;    /* of all inputs and effects, when it was asked for */
+    int64_t chaos_ms; /* that passed before it was over or something was wrong */
 };
 
 /* ---- run.c, world.c
@@ -60,19 +96,26 @@ struct connection {
     bool cut;
     int64_t to_hub_ns, to_actor_ns;   /* when the newest message of a direction arrives */
     int64_t hub_cut_ns, actor_cut_ns; /* nothing arrives from then on */
-    struct caller *client;            /* one of both */
+    int64_t stalled_ns;               /* nothing arrives at the hub until then */
+    struct caller *client;            /* one of these */
     struct process *process;
+    struct stock *stock;
+    int32_t pid; /* whose it is, as the hub sees it */
+    uint64_t start_ticks;
     uint32_t open_count; /* requests without an answer */
     struct {
         uint64_t request;
+        int64_t since_ns;
         uint32_t id;
     } open[512];
 };
 
 struct sim {
-    uint64_t seed, random, drawn;
-    int64_t now_ns;
-    bool trace, chaos;
+    struct sim_options options;
+    uint64_t random, drawn, hash;
+    int64_t now_ns, began_ns, chaos_end_ns;
+    int64_t jumped_ns; /* when the clock has jumped last */
+    bool chaos;
     struct faults faults;
     struct event *heap;
     size_t event_count, event_cap;
@@ -80,10 +123,11 @@ struct sim {
     struct hub *hub; /* NULL while there is no broker */
     uint64_t epoch, next_peer, next_request, steps;
     int32_t next_pid;
-    bool turn_due, checks;
+    bool turn_due;
     int64_t time_event_ns; /* when the next EVENT_TIME is planned */
     struct connection connections[CONNECTIONS];
     struct caller *clients[CLIENTS];
+    struct stock *stocks[STOCKS];
     struct process *processes[PROCESSES];
     uint32_t replicas[WORKERS];
     struct ledger *ledger;
@@ -97,8 +141,12 @@ __attribute__((format(printf, 2, 3))) void sim_note(struct sim *s, const char *f
 __attribute__((format(printf, 2, 3))) _Noreturn void sim_wrong(struct sim *s, const char *format,
                                                                ...);
 
-/* One whole world: chaos, then peace, then nothing may be left. The steps of the core it took. */
-uint64_t sim_run(uint64_t seed, bool trace, bool checks);
+/* One whole world: chaos, then peace, then nothing may be left. What was wrong stands on stderr. */
+struct sim_result sim_run(const struct sim_options *options);
+/* The name of a class of faults. */
+const char *sim_fault_name(enum sim_fault fault);
+/* Find a smaller world that goes wrong, too, from one that does, and print its command line. */
+void shrink(const struct sim_options *options);
 
 /* A broker is there, and is told what the spawner knows. */
 void world_broker_starts(struct sim *s);
@@ -108,9 +156,11 @@ void world_run_until(struct sim *s, int64_t end_ns);
 void world_clear(struct sim *s);
 /* Wake somebody at a time. */
 void world_wake_client(struct sim *s, struct caller *c, int64_t at_ns);
+void world_wake_stock(struct sim *s, struct stock *c, int64_t at_ns);
 void world_wake_process(struct sim *s, struct process *p, int64_t at_ns);
 /* NULL while nobody listens. */
 struct connection *world_connect(struct sim *s, struct caller *c, struct process *p);
+void world_own(struct connection *k, struct stock *c);
 void world_send(struct sim *s, struct connection *k, uint32_t id, const struct pieces *body);
 /* The actor closes, or has heard that it was closed. */
 void world_close(struct sim *s, struct connection *k);
@@ -127,6 +177,24 @@ void caller_lost(struct sim *s, struct caller *c);
 /* Peace: it stays, comes back, and makes calls that must succeed. */
 void caller_calm(struct sim *s, struct caller *c);
 bool caller_is_done(const struct caller *c);
+/* It has read all that this broker ever stored. */
+bool caller_has_all(const struct sim *s, const struct caller *c);
+
+/* ---- stock.c ----------------------------------------------------------------------------------
+ */
+
+/* A program with a stock REQ socket: one request at a time, repeated as it is, under the same id,
+ * when the connection was lost or nothing came for a minute. The first gives no client id. */
+struct stock *stock_new(struct sim *s, uint32_t place);
+void stock_free(struct sim *s, struct stock *c);
+void stock_wake(struct sim *s, struct stock *c);
+void stock_answer(struct sim *s, struct stock *c, uint32_t id, struct span body);
+void stock_lost(struct sim *s, struct stock *c);
+/* Another broker cannot know what it repeats. */
+void stock_broker_died(struct sim *s, struct stock *c);
+void stock_calm(struct sim *s, struct stock *c);
+bool stock_is_done(const struct stock *c);
+int32_t stock_pid(const struct stock *c);
 
 /* ---- process.c --------------------------------------------------------------------------------
  */
@@ -160,11 +228,20 @@ void ledger_free(struct ledger *l);
 uint64_t ledger_call(struct sim *s, enum policy policy, int64_t deadline_ns);
 void ledger_began(struct sim *s, uint64_t call);
 void ledger_outcome(struct sim *s, uint64_t call, const struct session_outcome *o);
+/* It may be repeated to somebody who cannot know of it, and then begins anew. */
+void ledger_doubt(struct sim *s, uint64_t call);
 /* Its client is gone: nobody will hear of it. */
 void ledger_forget(struct sim *s, uint64_t call);
-uint64_t ledger_emit(struct sim *s);
-/* A reader got it. */
-void ledger_event(struct sim *s, uint64_t event, uint64_t history, uint64_t number);
+/* `raw`: another broker may be told of it again, and stores it, too. */
+uint64_t ledger_emit(struct sim *s, bool raw);
+/* It is stored, under this number if it is not 0; `epoch` is that of the broker that it was sent
+ * to.
+ */
+void ledger_acked(struct sim *s, uint64_t event, uint64_t epoch, uint64_t number);
+/* A reader got it from the broker of this epoch, 0 when that is not sure. */
+void ledger_event(struct sim *s, uint64_t event, uint64_t epoch, uint64_t history, uint64_t number);
+/* A reader has got everything that the broker has stored since it began. */
+void ledger_all_read(struct sim *s);
 /* Nothing is open. */
 void ledger_close(struct sim *s);
 

@@ -276,7 +276,7 @@ PRONG_API prong_began prong_reply_began(prong_reply *r);
 PRONG_API const prong_value *prong_reply_value(prong_reply *r);
 /* The error for people, NUL-terminated; "" after PRONG_OK. */
 PRONG_API const char *prong_reply_message(prong_reply *r);
-/* The error for programs: nil or a map (type, traceback, replica, ...); NULL after
+/* The error for programs: nil or a map (type, traceback, replica, retry_after_ms...); NULL after
  * PRONG_OK, and when the error is the library's own. */
 PRONG_API const prong_value *prong_reply_details(prong_reply *r);
 /* The newest progress: `fraction` (0..1, or NaN when only a note is known) and `note`, cut to

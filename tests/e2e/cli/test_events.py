@@ -216,6 +216,27 @@ class Resumed(hub.Case):
         self.assertEqual(result.code, 0, result)
         self.assertEqual(result.err, "prong: the hub was started anew: its events count from 1 again\n")
 
+    def test_the_last_of_a_topic_outlives_the_ring(self):
+        number = self.ok("emit", "test.rare", "--json", '"state"', "-j").json()["number"]
+        for _ in range(20):
+            self.ok("emit", "test.often", "--json", '"' + "x" * 8000 + '"')
+        event = self.ok("events", "test.rare", "--from", "last", "-n", "1").json()
+        self.assertEqual((event["number"], event["payload"]), (number, "state"))
+
+
+class Silence(hub.Case):
+    config = "hub: {max_silence: {test.a: 100ms}}" + hub.CONFIG
+
+    def test_silence_is_told_and_its_end(self):
+        silent = self.ok("events", "hub.silent", "--from", "oldest", "-n", "1").json()
+        self.assertEqual((silent["source"], silent["payload"]["topic"], silent["payload"]["number"]),
+                         ("hub", "test.a", 0))
+        self.assertGreaterEqual(silent["payload"]["silent_ms"], 100)
+        self.ok("emit", "test.a", "--json", "1")
+        heard = self.ok("events", "hub.heard", "--from", "oldest", "-n", "1").json()
+        self.assertEqual(heard["payload"]["topic"], "test.a")
+        self.assertGreaterEqual(heard["payload"]["silent_ms"], silent["payload"]["silent_ms"])
+
 
 if __name__ == "__main__":
     hub.main()

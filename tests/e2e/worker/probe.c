@@ -155,6 +155,56 @@ nest(prong_job *job, const prong_value *args, void *context)
     return err;
 }
 
+/* [count, bytes]: so many items, [number, bytes], and how many there were as the result. */
+static prong_err
+counts(prong_job *job, const prong_value *args, void *context)
+{
+    static const char bytes[65536];
+    prong_value v;
+    uint64_t count = 0, len = 0, i = 0;
+    prong_err err = PRONG_OK;
+    (void)context;
+    if (!prong_value_at(args, 0, &v) || !prong_value_uint(&v, &count) ||
+        !prong_value_at(args, 1, &v) || !prong_value_uint(&v, &len) || len > sizeof bytes) {
+        return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "[count, bytes]");
+    }
+    for (; i < count && err == PRONG_OK; i++) {
+        prong_writer_array(prong_job_item(job), 2);
+        prong_writer_uint(prong_job_item(job), i);
+        prong_writer_bin(prong_job_item(job), bytes, len);
+        if (i == count / 2) {
+            prong_job_progress(job, 0.5, "half");
+        }
+        err = prong_job_yield(job, NULL);
+    }
+    if (err != PRONG_OK) {
+        add_byte("ended");
+    }
+    prong_writer_uint(prong_job_result(job), i);
+    return err;
+}
+
+/* [worker, method]: calls that one within this call. */
+static prong_err
+relays(prong_job *job, const prong_value *args, void *context)
+{
+    prong_value v;
+    prong_reply *reply = NULL;
+    char *worker = prong_value_at(args, 0, &v) ? prong_value_string(&v) : NULL;
+    char *method = prong_value_at(args, 1, &v) ? prong_value_string(&v) : NULL;
+    (void)context;
+    prong_err err = prong_job_call(job, worker, method, NULL, 0, &reply);
+    if (err == PRONG_OK) {
+        prong_writer_raw(prong_job_result(job), prong_reply_value(reply));
+    } else {
+        err = prong_job_fail(job, err, prong_reply_message(reply));
+    }
+    prong_reply_free(reply);
+    prong_free(worker);
+    prong_free(method);
+    return err;
+}
+
 static prong_err
 poke(prong_job *job, const prong_value *args, void *context)
 {
@@ -284,6 +334,8 @@ main(int argc, char **argv)
         {.name = "poke", .function = poke, .context = &state},
         {.name = "forks", .function = forks},
         {.name = "stop", .function = stop},
+        {.name = "counts", .function = counts},
+        {.name = "relays", .function = relays},
     };
     prong_worker *worker = prong_worker_new(methods, sizeof methods / sizeof methods[0]);
     (void)prong_worker_setup(worker, full ? set_up_full : set_up, tear_down, &state);

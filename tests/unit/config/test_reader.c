@@ -52,6 +52,11 @@ Test(config_reader, every_option_of_the_hub_is_taken)
     cr_expect_str_eq(hub->tls_cert_file, "/etc/ssl/cert.pem");
     cr_expect_str_eq(hub->tls_key_file, "/people/ada/key.pem");
     cr_expect_eq(hub->events_size_bytes, 8 * 1024 * 1024);
+    cr_assert_eq(hub->max_silence.count, 2);
+    cr_expect_str_eq(hub->max_silence.items[0].name, "sensor.cpu");
+    cr_expect_eq(hub->max_silence.items[0].number, 5000);
+    cr_expect_str_eq(hub->max_silence.items[1].name, "hub.worker.ready");
+    cr_expect_eq(hub->max_silence.items[1].number, 86400000);
     cr_expect_eq(hub->stop_timeout_ms, 90000);
     cr_expect_null(hub->log_dir);
     cr_expect_eq(hub->log_level, CONFIG_LOG_DEBUG);

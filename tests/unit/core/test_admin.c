@@ -345,7 +345,8 @@ Test(admin, describe_gives_the_methods_as_the_worker_told_them)
     for (size_t i = 0; i < 2; i++) {
         const uint64_t r = ask(&w, ROOT, "describe", names[i]);
         cr_assert_str_eq(world_text(&w, r),
-                         "RESULT 1 {'echo': {'policy': 'once'}, 'again': {'policy': 'idempotent'}}",
+                         "RESULT 1 {'echo': {'policy': 'once'}, 'again': {'policy': 'idempotent'}, "
+                         "'same': {'policy': 'shared'}}",
                          "%s", world_text(&w, r));
     }
     world_deinit(&w);

@@ -114,43 +114,6 @@ Test(events, one_larger_than_half_the_ring_is_refused)
     world_deinit(&w);
 }
 
-Test(events, last_gives_the_newest_of_each_topic_and_then_what_follows)
-{
-    struct world w;
-    char topics[100];
-    events_begin(&w);
-    (void)emit(&w, &(struct emit){1, "a.x", 10, NULL});
-    (void)emit(&w, &(struct emit){2, "a.y", 10, NULL});
-    (void)emit(&w, &(struct emit){3, "a.x", 10, NULL});
-    (void)emit(&w, &(struct emit){4, "b", 10, NULL});
-    const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.>", .word = "last"});
-    topics_of(&w, r, topics, sizeof topics);
-    cr_assert_str_eq(topics, "a.y a.x", "state");
-    cr_assert(field_of(&w, r, WIRE_FIELD_EVENTS_NEXT) == 5, "position");
-    world_deinit(&w);
-}
-
-Test(events, last_that_does_not_fit_into_one_answer_goes_on_where_it_ended)
-{
-    static const char *const limits[] = {"2,100000", "100,250"};
-    for (size_t i = 0; i < 2; i++) {
-        struct world w;
-        char numbers[100];
-        events_begin(&w);
-        (void)emit(&w, &(struct emit){1, "a.z", 100, NULL});
-        (void)emit(&w, &(struct emit){2, "a.x", 100, NULL});
-        (void)emit(&w, &(struct emit){3, "a.z", 100, NULL});
-        (void)emit(&w, &(struct emit){4, "a.y", 100, NULL});
-        uint64_t r = world_say(&w, READER, "[6,null,['a.*'],'last',%s,0]", limits[i]);
-        numbers_of(&w, r, numbers, sizeof numbers);
-        cr_assert_str_eq(numbers, i == 0 ? "2 3 next 4" : "2 next 3", "%s", numbers);
-        r = world_say(&w, READER, "[6,null,['a.*'],%u,100,100000,0]", i == 0 ? 4 : 3);
-        numbers_of(&w, r, numbers, sizeof numbers);
-        cr_assert_str_eq(numbers, i == 0 ? "4 next 5" : "3 4 next 5", "%s", numbers);
-        world_deinit(&w);
-    }
-}
-
 Test(events, one_event_is_given_however_few_bytes_are_asked_for)
 {
     struct world w;
@@ -162,38 +125,6 @@ Test(events, one_event_is_given_however_few_bytes_are_asked_for)
     cr_assert_str_eq(numbers, "1 next 2", "%s", numbers);
     numbers_of(&w, world_say(&w, READER, "[6,null,['>'],2,100,1,0]"), numbers, sizeof numbers);
     cr_assert_str_eq(numbers, "2 next 3", "%s", numbers);
-    world_deinit(&w);
-}
-
-Test(events, of_more_topics_than_are_remembered_last_forgets_some)
-{
-    struct world w;
-    struct hub_options options;
-    world_options(&options);
-    options.events_bytes = 1 << 20;
-    cr_assert(world_init_with(&w, &options), "no hub");
-    world_open(&w, PUBLISHER);
-    world_open(&w, READER);
-    for (unsigned i = 1; i <= 4100; i++) {
-        (void)world_say(&w, PUBLISHER, "[5,b'client of a test',%u,'t.%u',null,1]", i, i);
-    }
-    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "last", .items = 10000});
-    cr_assert(count_of(&w, r) == WIRE_TOPICS_MAX, "%u topics", count_of(&w, r));
-    world_deinit(&w);
-}
-
-Test(events, what_fell_out_of_the_ring_is_no_state_any_more)
-{
-    struct world w;
-    events_begin(&w);
-    (void)emit(&w, &(struct emit){1, "old", 10, NULL});
-    for (uint64_t i = 2; i < 100; i++) {
-        (void)emit(&w, &(struct emit){i, "new", 2000, NULL});
-    }
-    const uint64_t r = fetch(&w, &(struct fetch){.filter = ">", .word = "last"});
-    cr_assert(count_of(&w, r) == 1, "%u", count_of(&w, r));
-    const uint64_t old = fetch(&w, &(struct fetch){.filter = "old", .word = "last"});
-    cr_assert(count_of(&w, old) == 0, "%u", count_of(&w, old));
     world_deinit(&w);
 }
 

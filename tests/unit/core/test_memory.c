@@ -66,6 +66,7 @@ events(struct world *w)
     world_open(w, ONE);
     world_open(w, OTHER);
     const uint64_t waits = world_say(w, OTHER, "[6,null,['a.>','b'],'new',10,100000,20000]");
+    (void)world_say(w, ONE, "[5,null,1,'old.x',null,<100>]"); /* the ring lets go of it */
     for (int i = 1; i < 60; i++) {
         (void)world_say(w, ONE, "[5,b'" ID "',%d,'a.t%d',null,<2000>]", i, i % 7);
     }
@@ -73,8 +74,10 @@ events(struct world *w)
     (void)world_say(w, ONE, "[5,null,1,'b',null,<2000>]");
     (void)world_say(w, OTHER, "[6,null,['>'],'last',100,100000,0]");
     (void)world_say(w, OTHER, "[6,null,['>'],'oldest',100,100000,0]");
+    (void)world_say(w, OTHER, "[6,null,['*.t3','a.*','old.x'],1,100,100000,0]");
     (void)world_say(w, OTHER, "[6,b'" ID "',['b'],'new',100,100000,0]");
     world_pass_ms(w, 30000);
+    (void)world_say(w, ONE, "[5,b'" ID "',60,'a.t3',null,1]");
 }
 
 static void
@@ -133,6 +136,8 @@ tell(void (*story)(struct world *w))
     static jmp_buf out;
     struct hub_options options;
     world_options(&options);
+    options.silences = &(struct hub_silence){"a.t3", 1000};
+    options.silence_count = 1;
     memory.spared = false;
     const bool begun = world_init_with(&w, &options);
     memory.spared = true;

@@ -119,17 +119,6 @@ Test(topics, filters_that_nobody_waits_with_are_forgotten_in_time)
     world_deinit(&w);
 }
 
-Test(topics, go_with_their_last_event)
-{
-    struct world w;
-    events_begin(&w);
-    seq = 0;
-    emit_numbered(&w, "a", 0, 5000);
-    const size_t topics = hub_counts(w.hub).topics;
-    cr_assert(topics == 1024, "a ring of 64 KiB has %zu events", topics);
-    world_deinit(&w);
-}
-
 Test(topics, of_events_in_the_ring_are_as_many_as_its_index_may_cost)
 {
     struct world w;

@@ -128,8 +128,8 @@ void world_exited(struct world *w, const char *name, int status);
 void world_start_failed(struct world *w, const char *name, bool never);
 /* A process that ran before this broker did. */
 void world_alive(struct world *w, uint64_t id, const char *name);
-/* Attach on a connection of its own with methods `echo` (once), `again` (idempotent); then poll. A
- * call that is `given` has begun and `done` says its outcome. */
+/* Attach on a connection of its own with methods `echo` (once), `again` (idempotent), `same`
+ * (shared); then poll. A call that is `given` has begun and `done` says its outcome. */
 void world_attach(struct world *w, const char *name);
 void world_poll(struct world *w, const char *name, uint64_t capacity);
 /* The call that the process was given with the reply to its POLL, 0 when none; it is then taken. */
