@@ -80,8 +80,18 @@ look_at_renewal(struct cli *cli, struct lease *lease)
         output_say(cli, "the lease of %s was lost: %s", lease->replica,
                    prong_reply_message(lease->renewal));
     }
+    lease->is_unsure &= err != PRONG_OK;
     prong_reply_free(lease->renewal);
     lease->renewal = NULL;
+}
+
+void
+lease_doubt(struct cli *cli)
+{
+    if (cli->lease != NULL) {
+        cli->lease->is_unsure = true;
+        cli->lease->renew_ms = 0;
+    }
 }
 
 static void

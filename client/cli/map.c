@@ -126,7 +126,8 @@ collect(struct map *m)
 static bool
 may_send(const struct map *m)
 {
-    return m->count > 0 && m->open_count < OPEN_MAX &&
+    const struct lease *lease = m->cli->lease;
+    return m->count > 0 && m->open_count < OPEN_MAX && (lease == NULL || !lease->is_unsure) &&
            (m->open_count == 0 || (m->open_sets + m->count <= 2 * (size_t)m->limit &&
                                    m->open_bytes + m->len <= OPEN_BYTES_MAX));
 }
@@ -201,6 +202,21 @@ take_items(struct map *m, struct chunk *c)
     return code;
 }
 
+/* What was read and not asked for has not begun and will not. */
+static int
+refuse_pending(struct map *m, prong_err err, const char *message)
+{
+    const prong_outcome outcome = {
+        .code = err, .began = PRONG_BEGAN_NO, .message = message, .message_len = strlen(message)};
+    int code = CLI_OK;
+    for (uint32_t i = 0; code == CLI_OK && i < m->count; i++) {
+        code = put(m, m->read - m->count + i, &outcome);
+    }
+    m->count = 0;
+    m->len = HEAD_BYTES;
+    return code;
+}
+
 /* The chunk as a whole has failed: each of its sets that has no outcome gets this one. */
 static int
 fail_rest(struct map *m, const struct chunk *c)
@@ -251,6 +267,9 @@ end_chunk(struct map *m, size_t index)
     }
     if (err != PRONG_OK) {
         code = fail_rest(m, c);
+    }
+    if (err == PRONG_UNAVAILABLE) {
+        lease_doubt(m->cli);
     }
     /* Refused as a whole: so would the next ones be. */
     if (err != PRONG_OK && c->told == 0 && prong_reply_began(c->reply) == PRONG_BEGAN_NO &&
@@ -342,13 +361,10 @@ interrupt(struct map *m)
     for (size_t i = 0; i < m->open_count; i++) {
         prong_reply_cancel(m->open[i].reply);
     }
-    m->read -= m->count; /* they were never asked for */
-    m->count = 0;
-    m->len = HEAD_BYTES;
     m->stop = CLI_OK; /* whatever it was, this is why it ends */
     stop_reading(m, code);
     m->give_up_ms = unit_now_ms() + HUB_CANCEL_MS;
-    return CLI_OK;
+    return refuse_pending(m, PRONG_CANCELLED, "interrupted");
 }
 
 static int
@@ -379,19 +395,33 @@ wait_for_more(struct map *m, int64_t show_ms)
     return CLI_FAILED;
 }
 
+/* Reasons not to go on. */
+static int
+look_around(struct map *m)
+{
+    (void)lease_serve(m->cli);
+    if (is_over_time(m)) {
+        if (!m->lines.is_over) {
+            progress_clear(&m->progress);
+            output_say(m->cli, "%s was not read to its end in time (--timeout)", m->lines.name);
+            stop_reading(m, CLI_TIMEOUT);
+        }
+        return refuse_pending(m, PRONG_DEADLINE_EXCEEDED, "the time was over (--timeout)");
+    }
+    if (m->cli->lease != NULL && m->cli->lease->is_lost) {
+        stop_reading(m, CLI_FAILED);
+        return refuse_pending(m, PRONG_FAILED_PRECONDITION, "the lease was lost");
+    }
+    return CLI_OK;
+}
+
 static int
 run(struct map *m)
 {
     int code = CLI_OK;
     while (code == CLI_OK && !m->is_unread) {
-        if (is_over_time(m) && !m->lines.is_over) {
-            output_say(m->cli, "%s was not read to its end in time (--timeout)", m->lines.name);
-            stop_reading(m, CLI_TIMEOUT);
-        }
-        if (m->cli->lease != NULL && m->cli->lease->is_lost) {
-            stop_reading(m, CLI_FAILED);
-        }
-        code = collect(m);
+        code = look_around(m);
+        code = code == CLI_OK ? collect(m) : code;
         if (code == CLI_OK && may_send(m)) {
             code = send_chunk(m);
             continue; /* there may be more to read */

@@ -111,6 +111,22 @@ class Map(hub.Case):
         os.write(fifo, b"done\n")
         self.assertEqual(self.end(child).lines(), [{"n": 0, "value": "done"}])
 
+    def test_the_broker_dies_and_what_comes_later_is_called(self):
+        path, fifo = self.fifo()
+        child = self.start("call", "alpha.block", "--map", "-", stdin=hub.subprocess.PIPE)
+        child.stdin.write(json.dumps({"fifo": path}) + "\n")
+        child.stdin.flush()
+        self.ok("wait", "--event", "test.blocking", "--from", "oldest", "-q")
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGKILL)
+        first = json.loads(child.stdout.readline())
+        os.write(fifo, b"\n")                        # this worker does not attach anew: it ends
+        self.assertEqual((first["n"], first["error"]["name"], first["error"]["began"]), (0, "UNAVAILABLE", 1))
+        child.stdin.write('{"fifo": "none"}\n')
+        result = self.end(child)
+        self.assertEqual((result.code, result.lines()[0]["n"]), (1, 1))
+        self.assertIn("2 of 2 failed; the first was n = 0: UNAVAILABLE", result.err)
+
     def test_progress(self):
         path, fifo = self.fifo()
         os.write(fifo, b"one\n")
