@@ -37,19 +37,30 @@ hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
     hub_event(hub, HUB_EVENT_limit, buf_span(b));
 }
 
+/* Who administers the hub comes in when it is full of the calls of others. */
+enum { SPARE_CALLS = 64, SPARE_CALL_BYTES = SPARE_CALLS * 4096 };
+
+static bool
+administers(const struct slot *slot, const struct record *r)
+{
+    return slot->ticket->peer->admin &&
+           span_is(RECORD_FIELD(r, CALL, WORKER)->target.worker, "hub");
+}
+
 /* NULL when it may come in, else why not. */
 static const char *
-refusal(struct hub *hub, const struct client *c, bool background, size_t bytes)
+refusal(struct hub *hub, const struct client *c, bool background, bool spare, size_t bytes)
 {
     const struct hub_options *o = &hub->options;
+    const size_t spare_calls = spare ? SPARE_CALLS : 0, spare_bytes = spare ? SPARE_CALL_BYTES : 0;
     const struct {
         bool is_full;
         enum hub_limit limit;
         const char *text;
     } rows[] = {
-        {hub->call_count >= o->calls_max, LIMIT_CALLS,
+        {hub->call_count >= o->calls_max + spare_calls, LIMIT_CALLS,
          "the hub has too many calls (hub: calls_max)"},
-        {hub->payload_bytes + bytes > o->payload_bytes_max, LIMIT_BYTES,
+        {hub->payload_bytes + bytes > o->payload_bytes_max + spare_bytes, LIMIT_BYTES,
          "the hub holds too many bytes of arguments and results (hub: payload_max)"},
         {c->payload_bytes + bytes > o->client_bytes_max, LIMIT_CLIENT_BYTES,
          "the hub holds too many bytes of arguments and results of this client "
@@ -260,7 +271,8 @@ take_new(struct hub *hub, struct slot *slot, const struct record *r, struct clie
         return;
     }
     client_trim(hub, c);
-    const char *why = refusal(hub, c, wishes.background, RECORD_FIELD(r, CALL, ARGS)->raw.len);
+    const char *why = refusal(hub, c, wishes.background, administers(slot, r),
+                              RECORD_FIELD(r, CALL, ARGS)->raw.len);
     struct call *call = why == NULL ? call_new(hub, c, slot->seq, key) : NULL;
     if (call == NULL) {
         slot_refuse_later(hub, slot, why != NULL ? why : "the hub is out of memory");

@@ -222,7 +222,9 @@ call_drop(struct hub *hub, struct call *call)
         call->client->call_count -= !call->background;
         call->client->background_count -= call->background;
     }
-    hub->call_count--;
+    if (hub->call_count-- == hub->options.calls_max) {
+        many_go_on(hub);
+    }
     hub->payload_bytes -= call->charged;
     call->client->payload_bytes -= call->charged;
     call_free(hub, call);

@@ -42,8 +42,8 @@ items_tell(struct hub *hub, struct slot *slot, struct call *call)
     struct span rest = all;
     const uint64_t first = items != NULL ? items->first : 0;
     uint64_t count = 0;
-    while (rest.len > 0 && all.len - rest.len < WIRE_PARTIAL_BYTES) {
-        (void)mp_skip(&rest, NULL); /* they were checked when they came */
+    /* They were checked when they came; one that was cut off for want of memory ends the hub. */
+    while (rest.len > 0 && all.len - rest.len < WIRE_PARTIAL_BYTES && mp_skip(&rest, NULL)) {
         count++;
     }
     struct buf *b = slot_begin(slot);

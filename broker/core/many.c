@@ -169,6 +169,18 @@ many_fill(struct hub *hub, struct worker *w)
     }
 }
 
+void
+many_go_on(struct hub *hub)
+{
+    LIST_EACH(n, &hub->worker_list)
+    {
+        struct worker *w = CONTAINER(n, struct worker, link);
+        if (!list_is_empty(&w->manys)) {
+            route_soon(hub, w);
+        }
+    }
+}
+
 /* What became of a part is an item of the whole. */
 static void
 tell(struct hub *hub, struct call *whole, struct call *part)

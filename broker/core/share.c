@@ -98,6 +98,27 @@ answer(struct hub *hub, struct call *follower, const struct call *leader, bool b
                                    message.bytes, details});
 }
 
+/* The follower goes its own way, and the other ones follow it if it leads now: they were equal to
+ * the same one. Without that each of many that end would be compared with all that are left. */
+static void
+send_on(struct hub *hub, struct share *old, struct call *follower)
+{
+    const bool maybe = old->call->runs > 0;
+    route_call(hub, follower);
+    struct share *s = follower->share;
+    if (s == NULL) {
+        return;
+    }
+    LIST_EACH(n, &old->followers)
+    {
+        struct call *other = CONTAINER(n, struct call, follows);
+        other->maybe |= maybe;
+        other->leader = follower;
+        list_remove(n);
+        list_append(&s->followers, n);
+    }
+}
+
 /* End the leading; its followers are answered or start anew. */
 static void
 dissolve(struct hub *hub, struct call *call, bool answers)
@@ -112,7 +133,7 @@ dissolve(struct hub *hub, struct call *call, bool answers)
         if (answers) {
             answer(hub, follower, call, before);
         } else {
-            route_call(hub, follower);
+            send_on(hub, s, follower);
         }
     }
     free(s);

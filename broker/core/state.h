@@ -471,6 +471,7 @@ void items_free(struct hub *hub, struct call *call);
  * or end it. */
 void many_begin(struct hub *hub, struct call *call, bool each);
 void many_fill(struct hub *hub, struct worker *worker); /* as many parts as may wait now */
+void many_go_on(struct hub *hub);                       /* there is room for calls again */
 void many_part_done(struct hub *hub, struct call *part);
 void many_end(struct hub *hub, struct call *whole); /* it has ended: so do its parts */
 void many_free(struct hub *hub, struct call *whole);

@@ -268,6 +268,42 @@ Test(admit, a_limit_that_is_reached_often_is_told_once_a_second)
     world_deinit(&w);
 }
 
+Test(admit, who_administers_the_hub_comes_in_when_it_is_full)
+{
+    struct hub_options o;
+    struct world w;
+    world_options(&o);
+    o.calls_max = 3;
+    o.payload_bytes_max = 7000;
+    begin_with(&w, NULL, &o);
+    for (unsigned k = 1; k <= 4; k++) {
+        (void)long_call(&w, k);
+    }
+    cr_assert(world_admin(&w, "stop", "worker", "echo") == 0, "it is locked out");
+    world_deinit(&w);
+}
+
+Test(admit, many_calls_in_one_go_on_when_there_is_room_in_the_hub)
+{
+    struct hub_options o;
+    struct world w;
+    world_options(&o);
+    o.calls_max = 4;
+    begin_with(&w, NULL, &o);
+    world_serve(&w, "echo/0");
+    for (unsigned k = 1; k <= 3; k++) {
+        (void)call(&w, k, "echo", 60000, "null");
+        world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    }
+    (void)world_say(
+        &w, OTHER, "[2,b'who has so many!',1,0,'echo','echo',60000,{'map':'completed'},[[1],[2]]]");
+    cr_assert(world_given(&w, "echo/0") == 0, "the hub is full");
+    (void)world_say(&w, ONE,
+                    "[2,b'" ID "',4,3,'hub','status',0,null,{}]"); /* three are forgotten */
+    cr_assert(world_given(&w, "echo/0") != 0, "nobody told it");
+    world_deinit(&w);
+}
+
 /* ---- how long it takes -------------------------------------------------------------------------
  */
 

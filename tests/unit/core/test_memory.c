@@ -128,6 +128,29 @@ many(struct world *w)
     world_pass_ms(w, 100000);
 }
 
+/* What was running before this broker, what does not start, what is killed, and strangers. */
+static void
+lives(struct world *w)
+{
+    world_alive(w, 5, "echo/1");
+    world_attach(w, "echo/1");
+    world_poll(w, "echo/1", 4);
+    world_open(w, ONE);
+    (void)world_say(w, ONE,
+                    "[2,b'" ID "',1,0,'echo/1','again',60000,null,{}] "
+                    "[2,b'" ID "',2,0,'echo/1','echo',60000,null,{}]");
+    (void)world_given(w, "echo/1");
+    world_exited(w, "echo/1", 9);
+    world_start_failed(w, "echo/0", false);
+    world_pass_ms(w, 1000);
+    world_serve(w, "echo/0");
+    world_open_network(w, NETWORK);
+    world_close(w, ONE);
+    world_pass_ms(w, 10000);
+    world_stop(w);
+    world_pass_ms(w, 200000);
+}
+
 /* One story with one failure; how it ends does not matter, that it ends does. */
 static void
 tell(void (*story)(struct world *w))
@@ -186,6 +209,11 @@ Test(memory, runs_out_while_events_are_told)
 Test(memory, runs_out_while_the_hub_is_administered)
 {
     with_each_failure(administration);
+}
+
+Test(memory, runs_out_while_processes_come_and_go)
+{
+    with_each_failure(lives);
 }
 
 Test(memory, runs_out_while_many_come_and_go)

@@ -337,6 +337,23 @@ Test(share, when_the_client_of_a_follower_leaves_the_first_goes_on)
     world_deinit(&w);
 }
 
+Test(share, many_may_go_one_after_another_without_comparing_all_with_all)
+{
+    struct world w;
+    begin(&w, NULL);
+    for (unsigned c = 0; c < 16; c++) {
+        world_open(&w, 1000 + c);
+        for (unsigned i = 1; i <= 200; i++) {
+            (void)world_say(&w, 1000 + c,
+                            "[2,b'client number%3x',%u,0,'echo','same',20000,null,[<4000>]]",
+                            c + 100, i);
+        }
+    }
+    world_pass_ms(&w, 20000); /* this takes long when it is done in the square of their number */
+    cr_assert(hub_counts(w.hub).unfinished == 0, "all have ended");
+    world_deinit(&w);
+}
+
 Test(share, when_the_worker_is_stopped_all_are_told)
 {
     struct world w;
