@@ -9,6 +9,7 @@
 #include "client/cli/items.h"
 #include "client/cli/lease.h"
 #include "client/cli/output.h"
+#include "client/cli/unit.h"
 
 /* "detector/1.detect" at its last dot. */
 static int
@@ -141,6 +142,10 @@ make_call(struct cli *cli, const struct call_target *target, const prong_value *
                                 .context = &items,
                                 .ends_unread = cli->options.each};
         call.options.timeout_ms = (int32_t)cli->options.timeout_ms;
+        if (cli->options.lease) { /* one deadline for both */
+            const int32_t left_ms = unit_left_ms(cli->deadline_ms, PRONG_TTL_MS_MAX);
+            call.options.timeout_ms = left_ms > 0 ? left_ms : 1;
+        }
         call.options.flags =
             PRONG_CALL_STREAM | (items.progress.is_wanted ? (uint32_t)PRONG_CALL_PROGRESS : 0);
         code = hub_call(cli, &call, &reply);

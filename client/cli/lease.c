@@ -56,12 +56,13 @@ read_replica(struct cli *cli, struct lease *lease, prong_reply *reply)
 int
 lease_take(struct cli *cli, const char *worker, struct lease *lease)
 {
+    const int32_t left_ms = unit_left_ms(cli->deadline_ms, PRONG_TTL_MS_MAX);
     prong_value args;
     prong_writer *w = write_args("worker", worker, true, &args);
     const struct hub_call call = {.worker = "hub",
                                   .method = "lease",
                                   .args = &args,
-                                  .options = {.timeout_ms = (int32_t)cli->options.timeout_ms}};
+                                  .options = {.timeout_ms = left_ms > 0 ? left_ms : 1}};
     prong_reply *reply = NULL;
     int code = w != NULL ? hub_call(cli, &call, &reply) : output_no_memory(cli);
     code = code == CLI_OK ? read_replica(cli, lease, reply) : code;

@@ -56,10 +56,12 @@ struct map {
     uint8_t *sets; /* of the chunk to come: room for a head, then the sets; owned */
     size_t len, capacity;
     uint32_t count, limit;
+    prong_value held;   /* the next set, not in the chunk yet; borrowed from lines */
     uint64_t read;      /* sets */
     int stop;           /* why no more is read: an exit code */
     int64_t give_up_ms; /* after SIGINT */
     bool is_unread;
+    char refused[300]; /* why the library did not take the chunk to come; "" */
 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -72,43 +74,48 @@ stop_reading(struct map *m, int code)
     m->stop = m->stop == CLI_OK ? code : m->stop;
 }
 
-static bool
-add_set(struct map *m, const prong_value *set)
+/* The set that is held, if one is, becomes one of the chunk. */
+static int
+add_held(struct map *m)
 {
-    const size_t need = m->len + set->len;
+    const size_t need = m->len + m->held.len;
+    if (m->held.len == 0) {
+        return CLI_OK;
+    }
     if (need > m->capacity) {
         const size_t capacity = 2 * need;
         uint8_t *sets = realloc(m->sets, capacity);
         if (sets == NULL) {
-            return false;
+            return output_no_memory(m->cli);
         }
         m->sets = sets;
         m->capacity = capacity;
     }
-    memcpy(m->sets + m->len, set->data, set->len);
+    memcpy(m->sets + m->len, m->held.data, m->held.len);
+    m->held = (prong_value){0};
     m->len = need;
     m->count++;
     m->read++;
-    return true;
+    return CLI_OK;
 }
 
 static bool
 has_room(const struct map *m)
 {
-    return m->count < m->limit && m->len < CHUNK_BYTES_MAX;
+    return m->held.len == 0 && m->count < m->limit && m->len < CHUNK_BYTES_MAX;
 }
 
 static int
 collect(struct map *m)
 {
     prong_value set;
-    int code = CLI_OK;
-    while (has_room(m)) {
+    int code = m->count == 0 ? add_held(m) : CLI_OK;
+    while (code == CLI_OK && has_room(m)) {
         switch (lines_take(m->cli, &m->lines, &set, &code)) {
         case LINES_SET:
-            if (!add_set(m, &set)) {
-                return output_no_memory(m->cli);
-            }
+            m->held = set;
+            /* A large one begins the next chunk, so that it is alone when it is too large. */
+            code = m->count == 0 || m->len + m->held.len <= CHUNK_BYTES_MAX ? add_held(m) : CLI_OK;
             break;
         case LINES_NONE:
             return CLI_OK;
@@ -117,6 +124,47 @@ collect(struct map *m)
             stop_reading(m, code);
             return CLI_OK;
         }
+    }
+    return code;
+}
+
+/* ---- outcomes of our own -------------------------------------------------------------------- */
+
+static int
+put(struct map *m, uint64_t number, const prong_outcome *outcome)
+{
+    if (m->cli->out_is_terminal) {
+        progress_clear(&m->progress);
+    }
+    return outcome_put(m->cli, &m->tally, &(struct which){.number = number}, outcome);
+}
+
+/* What was read and not asked for has not begun and will not. */
+static int
+refuse_pending(struct map *m, prong_err err, const char *message)
+{
+    const prong_outcome outcome = {
+        .code = err, .began = PRONG_BEGAN_NO, .message = message, .message_len = strlen(message)};
+    int code = CLI_OK;
+    for (uint32_t i = 0; code == CLI_OK && i < m->count; i++) {
+        code = put(m, m->read - m->count + i, &outcome);
+    }
+    m->count = 0;
+    m->len = HEAD_BYTES;
+    m->refused[0] = '\0';
+    return code;
+}
+
+/* The library did not take it: most likely it is one set, too large for a message. */
+static int
+refuse_chunk(struct map *m, prong_err err, const prong_value *args)
+{
+    if (err != PRONG_RESOURCE_EXHAUSTED) {
+        return hub_refused(m->cli, err, m->target->text, args);
+    }
+    prong_client_error_text(m->cli->client, m->refused, sizeof m->refused - 1);
+    if (m->refused[0] == '\0') {
+        (void)snprintf(m->refused, sizeof m->refused, "%s", prong_err_help(err));
     }
     return CLI_OK;
 }
@@ -162,7 +210,7 @@ send_chunk(struct map *m)
         prong_call_async(m->cli->client, m->worker, m->target->method, &args, &o, &c->reply);
     if (err != PRONG_OK) {
         free(c->is_told);
-        return hub_refused(m->cli, err, m->target->text, &args);
+        return refuse_chunk(m, err, &args);
     }
     m->open_count++;
     m->open_sets += c->count;
@@ -173,15 +221,6 @@ send_chunk(struct map *m)
 }
 
 /* ---- outcomes ------------------------------------------------------------------------------- */
-
-static int
-put(struct map *m, uint64_t number, const prong_outcome *outcome)
-{
-    if (m->cli->out_is_terminal) {
-        progress_clear(&m->progress);
-    }
-    return outcome_put(m->cli, &m->tally, &(struct which){.number = number}, outcome);
-}
 
 static int
 take_items(struct map *m, struct chunk *c)
@@ -199,21 +238,6 @@ take_items(struct map *m, struct chunk *c)
         c->told++;
         code = put(m, c->first + outcome.number, &outcome);
     }
-    return code;
-}
-
-/* What was read and not asked for has not begun and will not. */
-static int
-refuse_pending(struct map *m, prong_err err, const char *message)
-{
-    const prong_outcome outcome = {
-        .code = err, .began = PRONG_BEGAN_NO, .message = message, .message_len = strlen(message)};
-    int code = CLI_OK;
-    for (uint32_t i = 0; code == CLI_OK && i < m->count; i++) {
-        code = put(m, m->read - m->count + i, &outcome);
-    }
-    m->count = 0;
-    m->len = HEAD_BYTES;
     return code;
 }
 
@@ -364,7 +388,7 @@ interrupt(struct map *m)
     m->stop = CLI_OK; /* whatever it was, this is why it ends */
     stop_reading(m, code);
     m->give_up_ms = unit_now_ms() + HUB_CANCEL_MS;
-    return refuse_pending(m, PRONG_CANCELLED, "interrupted");
+    return CLI_OK;
 }
 
 static int
@@ -395,24 +419,59 @@ wait_for_more(struct map *m, int64_t show_ms)
     return CLI_FAILED;
 }
 
-/* Reasons not to go on. */
-static int
+static bool
+has_lost_lease(const struct map *m)
+{
+    return m->cli->lease != NULL && m->cli->lease->is_lost;
+}
+
+/* Reasons to read no more. */
+static void
 look_around(struct map *m)
 {
     (void)lease_serve(m->cli);
-    if (is_over_time(m)) {
-        if (!m->lines.is_over) {
-            progress_clear(&m->progress);
-            output_say(m->cli, "%s was not read to its end in time (--timeout)", m->lines.name);
-            stop_reading(m, CLI_TIMEOUT);
-        }
-        return refuse_pending(m, PRONG_DEADLINE_EXCEEDED, "the time was over (--timeout)");
+    if (is_over_time(m) && !m->lines.is_over) {
+        progress_clear(&m->progress);
+        output_say(m->cli, "%s was not read to its end in time (--timeout)", m->lines.name);
+        stop_reading(m, CLI_TIMEOUT);
     }
-    if (m->cli->lease != NULL && m->cli->lease->is_lost) {
+    if (has_lost_lease(m)) {
         stop_reading(m, CLI_FAILED);
-        return refuse_pending(m, PRONG_FAILED_PRECONDITION, "the lease was lost");
     }
-    return CLI_OK;
+}
+
+/* Why the sets of the chunk to come are not to be asked for; PRONG_OK when they are. */
+static prong_err
+why_not(const struct map *m, const char **text)
+{
+    const prong_err err = m->give_up_ms != CLI_NEVER_MS ? PRONG_CANCELLED
+                          : is_over_time(m)             ? PRONG_DEADLINE_EXCEEDED
+                          : has_lost_lease(m)           ? PRONG_FAILED_PRECONDITION
+                          : m->refused[0] != '\0'       ? PRONG_RESOURCE_EXHAUSTED
+                                                        : PRONG_OK;
+    *text = err == PRONG_CANCELLED             ? "interrupted"
+            : err == PRONG_DEADLINE_EXCEEDED   ? "the time was over (--timeout)"
+            : err == PRONG_FAILED_PRECONDITION ? "the lease was lost"
+                                               : m->refused;
+    return err;
+}
+
+/* Send or refuse the chunk to come. false when it has to wait, or there is none. */
+static bool
+act(struct map *m, int *code)
+{
+    const char *text;
+    const prong_err err = why_not(m, &text);
+    if (err == PRONG_OK && may_send(m)) {
+        *code = send_chunk(m);
+        return true;
+    }
+    /* In order it has its turn when all before it have ended. */
+    if (err != PRONG_OK && m->count > 0 && (!m->cli->options.ordered || m->open_count == 0)) {
+        *code = refuse_pending(m, err, text);
+        return true;
+    }
+    return false;
 }
 
 static int
@@ -420,18 +479,19 @@ run(struct map *m)
 {
     int code = CLI_OK;
     while (code == CLI_OK && !m->is_unread) {
-        code = look_around(m);
-        code = code == CLI_OK ? collect(m) : code;
-        if (code == CLI_OK && may_send(m)) {
-            code = send_chunk(m);
+        look_around(m);
+        code = collect(m);
+        if (code != CLI_OK || act(m, &code)) {
             continue; /* there may be more to read */
         }
-        code = code == CLI_OK ? take(m) : code;
-        if (code != CLI_OK || (m->lines.is_over && m->open_count == 0 && m->count == 0)) {
+        const size_t open_count = m->open_count;
+        code = take(m);
+        if (code != CLI_OK ||
+            (m->lines.is_over && m->open_count == 0 && m->count == 0 && m->held.len == 0)) {
             break;
         }
-        /* What was taken may have made room for a chunk that is waiting. */
-        if (!may_send(m)) {
+        /* A chunk that has ended may have made room for one that waits. */
+        if (m->open_count == open_count) {
             code = wait_for_more(m, show(m));
         }
     }

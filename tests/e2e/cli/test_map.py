@@ -43,6 +43,17 @@ class Map(hub.Case):
                          stdin="".join(json.dumps(s) + "\n" for s in sets))
         self.assertEqual([x["value"] for x in result.lines()], sets)
 
+    def test_one_that_no_message_holds_fails_alone(self):
+        sets = [{"x": 1}, {"x": "a" * ((16 << 20) - 40)}, {"x": 2}]
+        result = self.fails(1, "call", "alpha.echo", "--map", "-", "--ordered",
+                            stdin="".join(json.dumps(s) + "\n" for s in sets))
+        found = result.lines()
+        self.assertEqual([line["n"] for line in found], [0, 1, 2])
+        self.assertEqual((found[0]["value"], found[2]["value"]), (sets[0], sets[2]))
+        self.assertEqual((found[1]["error"]["name"], found[1]["error"]["began"]), ("RESOURCE_EXHAUSTED", 0))
+        result = self.fails(2, "call", "alpha.echo", "--map", "-", stdin="{}\n" + "[" * ((16 << 20) + 2))
+        self.assertIn("stdin: line 2 is longer than 16 MiB", result.err)
+
     def test_some_that_fail(self):
         path = self.write([{"a": 1}, {"a": "x"}, {"a": 3}])
         result = self.fails(1, "call", "alpha.add", "--map", path, "--ordered")
