@@ -36,7 +36,6 @@ check_topic(const struct ring *ring, const struct topic *t)
     struct event_view e;
     uint64_t last = 0;
     HOLDS(t->count <= t->cap && (t->cap & (t->cap - 1)) == 0);
-    HOLDS(t->cap <= 8 || t->cap < 4 * t->count);
     HOLDS((t->count > 0) != (t->last != NULL));
     HOLDS(list_is_empty(&t->kept) == (t->last == NULL));
     HOLDS(t->last == NULL || t->last->number < ring->first);

@@ -128,6 +128,7 @@ struct ring {
     struct node fresh;    /* topics with events from `seen` on that somebody may wait for */
     struct node wild, loose; /* filters */
     struct node unused;      /* filters, the one unused longest first */
+    struct filter *recent;   /* the one taken last, or NULL */
     size_t unused_count, link_count;
     struct node kept; /* topics whose newest event is kept aside, in the order of their numbers */
     size_t kept_count, kept_bytes;

@@ -101,15 +101,27 @@ filter_free(struct ring *ring, struct filter *f)
     }
     list_remove(&f->place);
     table_remove(&ring->filters, &f->entry);
+    ring->recent = ring->recent == f ? NULL : ring->recent;
     free(f);
+}
+
+static struct filter *
+filter_find(struct ring *ring, struct span text)
+{
+    struct filter *f = ring->recent; /* a loop of FETCHes asks with the same one */
+    if (f != NULL && span_equal((struct span){(const uint8_t *)f->text, f->len}, text)) {
+        return f;
+    }
+    struct table_entry *e = table_find(&ring->filters, text.data, text.len);
+    return e == NULL ? NULL : CONTAINER(e, struct filter, entry);
 }
 
 struct filter *
 filter_take(struct ring *ring, struct span text)
 {
-    struct table_entry *e = table_find(&ring->filters, text.data, text.len);
-    if (e != NULL) {
-        struct filter *known = CONTAINER(e, struct filter, entry);
+    struct filter *known = filter_find(ring, text);
+    if (known != NULL) {
+        ring->recent = known;
         if (!list_is_empty(&known->unused)) {
             list_remove(&known->unused);
             ring->unused_count--;
@@ -132,6 +144,7 @@ filter_take(struct ring *ring, struct span text)
         free(f);
         return NULL;
     }
+    ring->recent = f;
     meet_topics(ring, f);
     return f;
 }

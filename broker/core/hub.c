@@ -24,10 +24,9 @@ init_table(struct hub *hub, struct table *t)
 static void
 init_state(struct hub *hub, const struct hub_options *options)
 {
-    struct table *const tables[] = {&hub->peers,       &hub->clients,      &hub->calls,
-                                    &hub->numbers,     &hub->workers,      &hub->processes,
-                                    &hub->ring.topics, &hub->ring.filters, &hub->shared,
-                                    &hub->poisons};
+    struct table *const tables[] = {
+        &hub->peers,     &hub->clients,     &hub->calls,        &hub->numbers, &hub->workers,
+        &hub->processes, &hub->ring.topics, &hub->ring.filters, &hub->shared,  &hub->poisons};
     struct node *const lists[] = {&hub->worker_list,
                                   &hub->crowded,
                                   &hub->idle_clients,
@@ -264,6 +263,15 @@ take(struct hub *hub, const struct hub_input *in)
     }
 }
 
+/* Most steps have nothing to tell. */
+static void
+tell_silences(struct hub *hub)
+{
+    if (!list_is_empty(&hub->ring.heard)) {
+        silences_tell(hub);
+    }
+}
+
 bool
 hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
 {
@@ -279,9 +287,9 @@ hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
          (d = deadline_first(&hub->deadlines)) != NULL && d->at_ns <= hub->now_ns;) {
         expire(hub, d);
     }
-    silences_tell(hub); /* here too, so that a turn gives out what the time brought */
+    tell_silences(hub); /* here too, so that a turn gives out what the time brought */
     take(hub, in);
-    silences_tell(hub);
+    tell_silences(hub);
     tickets_send(hub);
     calls_settle(hub);
     *out = (struct hub_effects){hub->effects, hub->effect_count};

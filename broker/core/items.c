@@ -29,9 +29,10 @@ bool
 items_have_room(const struct hub *hub, const struct call *call)
 {
     const size_t held = call->items != NULL ? buf_span(&call->items->bytes).len : 0;
-    return held == 0 ||
-           (held < WIRE_STREAM_BYTES && hub->payload_bytes < hub->options.payload_bytes_max &&
-            call->client->payload_bytes < hub->options.client_bytes_max);
+    /* One in the background goes on although nobody fetches what it has. */
+    const uint64_t most = call->background ? hub->options.client_bytes_max : WIRE_STREAM_BYTES;
+    return held == 0 || (held < most && hub->payload_bytes < hub->options.payload_bytes_max &&
+                         call->client->payload_bytes < hub->options.client_bytes_max);
 }
 
 void
