@@ -101,6 +101,12 @@ class Replicas(hub.Case):
         self.assertIn("beta/1: FAILED_PRECONDITION: not me",
                       self.fails(1, "call", "beta/*.me", "fails=beta/1", "-o", "raw").err)
 
+    def test_calls_with_one_key_go_to_one_replica(self):
+        for key in ("a", "b"):
+            found = {self.ok("call", "beta.me", "--key", key, "--priority", "9", "--policy", "once").out
+                     for _ in range(8)}
+            self.assertEqual(len(found), 1, found)
+
     def test_no_such_thing(self):
         self.assertIn("did you mean beta/*.me?", self.fails(5, "call", "bta/*.me").err)
         self.assertIn("did you mean beta/*.count?", self.fails(1, "call", "beta/*.cuont").err)
