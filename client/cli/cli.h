@@ -30,6 +30,7 @@ enum {
 
 #define CLI_NEVER_MS INT64_MAX
 
+struct lease;
 struct verb;
 
 struct cli {
@@ -43,6 +44,9 @@ struct cli {
     int signal_fd;        /* SIGINT and SIGTERM, once they are waited for; else -1 */
     int signal_number;    /* the one that came last */
     int64_t deadline_ms;  /* of the whole verb on the clock of unit_now_ms; CLI_NEVER_MS */
+    bool has_timeout;     /* --timeout was given: it is not the default of the verb */
+    int no_hub;           /* exit code when no hub is reachable */
+    struct lease *lease;  /* renewed whenever hub_wait waits; NULL for none. See lease.h */
 };
 
 /* One row of the table of verbs (verbs.c). */
@@ -64,10 +68,15 @@ struct verb {
 const struct verb *verb_table(size_t *count);
 
 int verb_call(struct cli *cli);
+int verb_cancel(struct cli *cli);
 int verb_config_check(struct cli *cli);
 int verb_config_init(struct cli *cli);
 int verb_config_manual(struct cli *cli);
 int verb_describe(struct cli *cli);
+int verb_dlq_drop(struct cli *cli);
+int verb_dlq_list(struct cli *cli);
+int verb_dlq_retry(struct cli *cli);
+int verb_dlq_show(struct cli *cli);
 int verb_down(struct cli *cli);
 int verb_emit(struct cli *cli);
 int verb_events(struct cli *cli);

@@ -105,7 +105,7 @@ ask_or_note(struct cli *cli, const char *worker, struct described *list, size_t 
     prong_value args;
     prong_reply *reply = NULL;
     const struct hub_call call = {
-        .worker = "hub", .method = "describe", .args = &args, .timeout_ms = 5000};
+        .worker = "hub", .method = "describe", .args = &args, .options = {.timeout_ms = 5000}};
     int code = w != NULL ? CLI_OK : output_no_memory(cli);
     if (code == CLI_OK) {
         prong_writer_map(w, 1);

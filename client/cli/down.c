@@ -102,7 +102,8 @@ end_silent(struct cli *cli, prong_err err, const char *why)
 static int
 ask(struct cli *cli)
 {
-    const struct hub_call call = {.worker = "hub", .method = "down", .timeout_ms = ASK_MS};
+    const struct hub_call call = {
+        .worker = "hub", .method = "down", .options = {.timeout_ms = ASK_MS}};
     prong_reply *reply = NULL;
     int code = hub_call(cli, &call, &reply);
     if (code == CLI_OK && prong_reply_code(reply) != PRONG_OK &&

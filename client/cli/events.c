@@ -12,6 +12,7 @@
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/cli/unit.h"
+#include "proto/closest.h"
 
 enum { FILTERS_MAX = PRONG_FILTERS_MAX };
 
@@ -22,6 +23,8 @@ struct printing {
     prong_writer *writer;
     int64_t printed;
     uint64_t told_lost;
+    uint64_t lost; /* before the next that is printed */
+    bool is_reset; /* its history is a new one */
     bool is_over, is_unread;
 };
 
@@ -36,7 +39,7 @@ put_object(struct printing *p, const prong_event *e)
     char *text = NULL;
     unit_time(e->time_us, when);
     prong_writer_reset(w);
-    prong_writer_map(w, 5);
+    prong_writer_map(w, 5 + (p->lost > 0) + p->is_reset);
     prong_writer_key(w, "number");
     prong_writer_uint(w, e->number);
     prong_writer_key(w, "time");
@@ -47,6 +50,14 @@ put_object(struct printing *p, const prong_event *e)
     prong_writer_string(w, e->source);
     prong_writer_key(w, "payload");
     prong_writer_raw(w, &e->payload);
+    if (p->lost > 0) {
+        prong_writer_key(w, "lost");
+        prong_writer_uint(w, p->lost);
+    }
+    if (p->is_reset) {
+        prong_writer_key(w, "reset");
+        prong_writer_bool(w, true);
+    }
     prong_err err = prong_writer_finish(w, &object);
     err = err == PRONG_OK ? prong_value_to_json(&object, 0, &text) : err;
     if (err == PRONG_RESOURCE_EXHAUSTED) {
@@ -125,6 +136,8 @@ take(struct printing *p, const prong_event *e)
     char when[60];
     (void)snprintf(when, sizeof when, "before number %" PRIu64, e->number);
     tell_lost(p, e->lost, when);
+    p->lost += e->lost;
+    p->is_reset |= e->reset;
     if (e->reset) {
         output_say(p->cli, "the hub was started anew: its events count from 1 again");
     }
@@ -133,6 +146,8 @@ take(struct printing *p, const prong_event *e)
                : form == OUTPUT_RAW ? put_raw(p, e)
                                     : put_object(p, e);
         p->printed++;
+        p->lost = 0;
+        p->is_reset = false;
         if (fflush(stdout) != 0) {
             p->is_unread = errno == EPIPE;
             return p->is_unread ? CLI_OK : CLI_FAILED; /* output_end says why */
@@ -165,7 +180,13 @@ subscribe(struct cli *cli, const struct events_wish *wish, prong_subscription **
         o.from = strcmp(wish->from, words[i]) == 0 ? i : o.from;
     }
     if (o.from == PRONG_FROM_NUMBER && !unit_count(wish->from, &number)) {
-        return output_usage(cli, "--from '%.40s': use a number, new, oldest or last", wish->from);
+        struct closest near = {.word = wish->from};
+        for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+            closest_offer(&near, words[i]);
+        }
+        return output_usage(cli, "--from '%.40s': use a number, new, oldest or last%s%s%s",
+                            wish->from, near.best != NULL ? "; did you mean " : "",
+                            near.best != NULL ? near.best : "", near.best != NULL ? "?" : "");
     }
     o.number = (uint64_t)number;
     int code = hub_connect(cli);
@@ -178,6 +199,19 @@ subscribe(struct cli *cli, const struct events_wish *wish, prong_subscription **
         prong_client_error_text(cli->client, why, sizeof why);
         code = output_error(cli, err, "subscribing", why);
         return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : code;
+    }
+    return CLI_OK;
+}
+
+/* --until TIME is over: the end that was wanted, unless a number of events was. */
+static int
+end_of_time(const struct printing *p)
+{
+    const struct events_wish *wish = p->wish;
+    if (wish->count > 0) {
+        output_say(p->cli, "%" PRId64 " of %" PRId64 " events came until then (--until)",
+                   p->printed, wish->count);
+        return CLI_TIMEOUT;
     }
     return CLI_OK;
 }
@@ -199,7 +233,12 @@ print_all(struct printing *p, prong_subscription *s)
             prong_client_error_text(cli->client, why, sizeof why);
             return output_error(cli, err, "events", why);
         }
-        const enum hub_woke woke = hub_wait(cli, cli->deadline_ms, STDOUT_FILENO);
+        const int64_t until_ms = p->wish->until_ms;
+        const enum hub_woke woke =
+            hub_wait(cli, until_ms < cli->deadline_ms ? until_ms : cli->deadline_ms, STDOUT_FILENO);
+        if (woke == HUB_LATE && unit_now_ms() >= until_ms) {
+            return end_of_time(p);
+        }
         p->is_unread = woke == HUB_UNREAD;
         code = hub_woke_code(cli, woke, "enough events");
     }
@@ -226,16 +265,35 @@ events_print(struct cli *cli, const struct events_wish *wish)
     return code;
 }
 
+/* "10", "5sec" or "2d": topics, but none that anybody means. */
+static bool
+is_no_time(const char *text)
+{
+    const char *unit = text + strspn(text, "0123456789.");
+    return unit > text && unit[strspn(unit, "abcdefghijklmnopqrstuvwxyz")] == '\0' &&
+           (unit[0] == '\0' || strchr("dhmsu", unit[0]) != NULL);
+}
+
 int
 verb_events(struct cli *cli)
 {
     static const char *const everything[] = {">"};
+    int64_t span_ms = 0;
+    const char *until = cli->options.until;
+    const bool is_time = until != NULL && unit_duration(until, &span_ms);
     const struct events_wish wish = {
         .filters = cli->argc > 0 ? cli->argv : everything,
         .filter_count = cli->argc > 0 ? (size_t)cli->argc : 1,
         .from = cli->options.from != NULL ? cli->options.from : "new",
-        .until = cli->options.until,
+        .until = is_time ? NULL : until,
+        .until_ms = is_time ? unit_now_ms() + span_ms : CLI_NEVER_MS,
         .count = cli->options.count,
     };
+    if (until != NULL && !is_time && is_no_time(until)) {
+        return output_usage(cli,
+                            "--until '%.40s': use a topic, or a time with ms, s, m or h, such "
+                            "as 1.5s",
+                            until);
+    }
     return events_print(cli, &wish);
 }

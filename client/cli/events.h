@@ -10,6 +10,8 @@ struct events_wish {
     size_t filter_count;
     const char *from;  /* a number, "new", "oldest", "last" */
     const char *until; /* end after the first event that this filter matches; or NULL */
+    int64_t until_ms;  /* end at this time on the clock of unit_now_ms; or CLI_NEVER_MS. With
+                          `count` it is too late then */
     int64_t count;     /* end after so many; 0: no end */
 };
 

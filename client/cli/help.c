@@ -58,7 +58,7 @@ static const struct {
 };
 /* clang-format on */
 
-enum { COLUMN = 26, WIDTH = 98 };
+enum { COLUMN = 26, WIDTH = 98, GROUP_BYTES = 80 };
 
 const struct option_row *
 help_common_options(void)
@@ -139,7 +139,8 @@ void
 help_print_verb(FILE *out, const struct verb *verb)
 {
     char span[UNIT_SPAN_BYTES], timeout[UNIT_SPAN_BYTES + 24];
-    (void)fprintf(out, "usage: prong %s %s\n", verb->name, verb->arguments);
+    const int used = fprintf(out, "usage: prong %s", verb->name);
+    print_wrapped(out, verb->arguments, used, (int)strlen("usage: prong "));
     print_wrapped(out, verb->summary, 0, 0);
     if (verb->aliases != NULL) {
         (void)fprintf(out, "The same as: %s\n", verb->aliases);
@@ -199,6 +200,31 @@ is_called(const struct verb *verb, const char *word)
            (verb->aliases != NULL && options_has_word(verb->aliases, word));
 }
 
+/* "check" of "config check" when `first` is "config"; NULL for other verbs. */
+static const char *
+second_word(const struct verb *verb, const char *first)
+{
+    const size_t len = strlen(first);
+    return strncmp(verb->name, first, len) == 0 && verb->name[len] == ' ' ? verb->name + len + 1
+                                                                          : NULL;
+}
+
+/* "check, init, manual" of "config". false for a word that no verb of two begins with. */
+static bool
+group_names(const char *first, char names[GROUP_BYTES])
+{
+    size_t count, used = 0;
+    const struct verb *rows = verb_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        const char *second = second_word(&rows[i], first);
+        if (second != NULL && used < GROUP_BYTES) {
+            used += (size_t)snprintf(names + used, GROUP_BYTES - used, "%s%s", used > 0 ? ", " : "",
+                                     second);
+        }
+    }
+    return used > 0;
+}
+
 const struct verb *
 help_find_verb(const char *const *words, int count, int *used)
 {
@@ -223,7 +249,7 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
 {
     size_t rows_count;
     const struct verb *rows = verb_table(&rows_count);
-    char word[80], alias[32];
+    char word[80], alias[32], names[GROUP_BYTES];
     struct closest near = {.word = word};
     (void)snprintf(word, sizeof word, "%.30s%s%.30s", words[0], count > 1 ? " " : "",
                    count > 1 ? words[1] : "");
@@ -239,8 +265,8 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
         }
         (void)snprintf(word, sizeof word, "%.30s", words[0]); /* what follows may be arguments */
     }
-    if (strcmp(words[0], "config") == 0) {
-        return output_usage(cli, "prong config needs one of check, init, manual");
+    if (group_names(words[0], names)) {
+        return output_usage(cli, "prong %.30s needs one of %s", words[0], names);
     }
     return near.best != NULL
                ? output_usage(cli, "there is no verb '%s', did you mean %s?", words[0], near.best)
@@ -252,6 +278,7 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
 int
 verb_help(struct cli *cli)
 {
+    char names[GROUP_BYTES];
     int used = 0;
     if (cli->argc == 0) {
         help_print_all(stdout);
@@ -262,11 +289,11 @@ verb_help(struct cli *cli)
         help_print_verb(stdout, verb);
         return CLI_OK;
     }
-    if (strcmp(cli->argv[0], "config") == 0 && cli->argc == 1) {
+    if (cli->argc == 1 && group_names(cli->argv[0], names)) {
         size_t count;
         const struct verb *rows = verb_table(&count);
         for (size_t i = 0; i < count; i++) {
-            if (strncmp(rows[i].name, "config ", 7) == 0) {
+            if (second_word(&rows[i], cli->argv[0]) != NULL) {
                 print_verb_line(stdout, &rows[i]);
             }
         }

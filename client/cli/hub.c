@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "client/cli/hubdir.h"
+#include "client/cli/lease.h"
 #include "client/cli/output.h"
 #include "client/cli/unit.h"
 
@@ -22,7 +23,6 @@ enum {
     CONNECT_MS_MAX = 5000,
     ADMIN_MS_MIN = 1000, /* so that after a deadline can be asked what was not ready */
     ADMIN_MS_MAX = 5000,
-    CANCEL_MS = 2000, /* for the hub to say that it cancelled */
     MESSAGE_MIB_MAX = 16,
     MESSAGE_HEAD_BYTES = 1024, /* of a message that is not its payload, at most */
     TOKEN_BYTES_MAX = 256,
@@ -201,6 +201,13 @@ hub_read_signals(struct cli *cli)
 enum hub_woke
 hub_wait(struct cli *cli, int64_t deadline_ms, int out_fd)
 {
+    return hub_wait_input(cli, deadline_ms, out_fd, -1);
+}
+
+enum hub_woke
+hub_wait_input(struct cli *cli, int64_t deadline_ms, int out_fd, int in_fd)
+{
+    const int64_t lease_ms = lease_serve(cli);
     if (!hub_take_signals(cli) || prong_fd(cli->client) < 0) {
         output_say(cli, "out of descriptors");
         return HUB_GONE;
@@ -208,8 +215,10 @@ hub_wait(struct cli *cli, int64_t deadline_ms, int out_fd)
     /* A pipe that nobody reads shows as POLLERR, which poll tells unasked. */
     struct pollfd polls[] = {{.fd = prong_fd(cli->client), .events = POLLIN},
                              {.fd = cli->signal_fd, .events = POLLIN},
-                             {.fd = out_fd, .events = 0}};
-    const int wait_ms = deadline_ms == CLI_NEVER_MS ? -1 : unit_left_ms(deadline_ms, 3600000);
+                             {.fd = out_fd, .events = 0},
+                             {.fd = in_fd, .events = POLLIN}};
+    const int64_t until_ms = lease_ms < deadline_ms ? lease_ms : deadline_ms;
+    const int wait_ms = until_ms == CLI_NEVER_MS ? -1 : unit_left_ms(until_ms, 3600000);
     const int n = poll(polls, sizeof polls / sizeof polls[0], wait_ms);
     if (n < 0) {
         return errno == EINTR ? HUB_WOKE : HUB_GONE;
@@ -265,15 +274,45 @@ hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value 
     return err == PRONG_INVALID_ARGUMENT ? CLI_USAGE : is_too_large ? CLI_FAILED : code;
 }
 
-int
-hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
+/* One more thing has come. */
+static int
+look(struct cli *cli, const struct hub_call *call, prong_reply *reply)
 {
-    const prong_call_options o = {
-        .size_bytes = sizeof o, .timeout_ms = call->timeout_ms, .flags = call->flags};
-    prong_reply *reply = NULL;
+    return call->look != NULL ? call->look(cli, call->context, reply) : CLI_OK;
+}
+
+/* Until the outcome is there. */
+static int
+await(struct cli *cli, const struct hub_call *call, prong_reply *reply)
+{
     int64_t give_up_ms = CLI_NEVER_MS;
     bool is_cancelled = false;
     int code = CLI_OK;
+    while (code == CLI_OK && !prong_reply_is_done(reply)) {
+        const enum hub_woke woke =
+            hub_wait(cli, give_up_ms, call->ends_unread ? STDOUT_FILENO : -1);
+        if (woke == HUB_INTERRUPTED && !is_cancelled) {
+            prong_reply_cancel(reply);
+            is_cancelled = true;
+            give_up_ms = unit_now_ms() + HUB_CANCEL_MS;
+        } else if (woke == HUB_INTERRUPTED || woke == HUB_LATE) {
+            code = 128 + cli->signal_number; /* late: the hub did not even say that it cancelled */
+        } else if (woke == HUB_GONE && !prong_reply_is_done(reply)) {
+            code = output_error(cli, PRONG_UNAVAILABLE, call->method, "the hub is gone");
+        } else {
+            code = woke == HUB_UNREAD ? HUB_ENOUGH : look(cli, call, reply);
+        }
+    }
+    code = code == CLI_OK ? look(cli, call, reply) : code;
+    return code == CLI_OK && is_cancelled ? 128 + cli->signal_number : code;
+}
+
+int
+hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
+{
+    prong_call_options o = call->options;
+    prong_reply *reply = NULL;
+    o.size_bytes = sizeof o;
     const prong_err err =
         prong_call_async(cli->client, call->worker, call->method, call->args, &o, &reply);
     if (err != PRONG_OK) {
@@ -281,43 +320,23 @@ hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out)
         (void)snprintf(what, sizeof what, "%.90s.%.90s", call->worker, call->method);
         return hub_refused(cli, err, what, call->args);
     }
-    while (code == CLI_OK && !prong_reply_is_done(reply)) {
-        const enum hub_woke woke = hub_wait(cli, give_up_ms, -1);
-        if (woke == HUB_INTERRUPTED && !is_cancelled) {
-            prong_reply_cancel(reply);
-            is_cancelled = true;
-            give_up_ms = unit_now_ms() + CANCEL_MS;
-        } else if (woke == HUB_INTERRUPTED || woke == HUB_LATE) {
-            code = 128 + cli->signal_number; /* late: the hub did not even say that it cancelled */
-        } else if (woke == HUB_GONE && !prong_reply_is_done(reply)) {
-            code = output_error(cli, PRONG_UNAVAILABLE, call->method, "the hub is gone");
-        } else if (call->look != NULL) {
-            code = call->look(cli, reply);
-        }
-    }
-    if (code == CLI_OK && call->look != NULL) {
-        code = call->look(cli, reply);
-    }
-    if (code == CLI_OK && is_cancelled) {
-        code = 128 + cli->signal_number;
-    }
+    const int code = await(cli, call, reply);
     if (code != CLI_OK) {
         prong_reply_free(reply);
-        return code;
+        (void)prong_flush(cli->client); /* else the hub cancels it because we left */
+        reply = NULL;
     }
-    *out = reply;
-    return CLI_OK;
+    *out = code == CLI_OK ? reply : NULL;
+    return code == HUB_ENOUGH ? CLI_OK : code;
 }
-
 int
 hub_ask(struct cli *cli, const char *method, const prong_value *args, const char *what,
         prong_reply **out)
 {
-    struct hub_call call = {.worker = "hub",
-                            .method = method,
-                            .args = args,
-                            .timeout_ms = unit_left_ms(cli->deadline_ms, ADMIN_MS_MAX)};
-    call.timeout_ms = call.timeout_ms < ADMIN_MS_MIN ? ADMIN_MS_MIN : call.timeout_ms;
+    struct hub_call call = {
+        .worker = "hub", .method = method, .args = args, .options = {.timeout_ms = ADMIN_MS_MIN}};
+    const int32_t left_ms = unit_left_ms(cli->deadline_ms, ADMIN_MS_MAX);
+    call.options.timeout_ms = left_ms < ADMIN_MS_MIN ? ADMIN_MS_MIN : left_ms;
     prong_reply *reply = NULL;
     int code = hub_call(cli, &call, &reply);
     if (code == CLI_OK && prong_reply_code(reply) != PRONG_OK) {

@@ -26,6 +26,8 @@ enum hub_woke {
  * already does not wake anybody. `out_fd` is our stdout when it matters that nobody reads it any
  * longer, else -1. */
 enum hub_woke hub_wait(struct cli *cli, int64_t deadline_ms, int out_fd);
+/* The same, and until there is something to read from `in_fd`, too, unless it is -1. */
+enum hub_woke hub_wait_input(struct cli *cli, int64_t deadline_ms, int out_fd, int in_fd);
 /* The exit code of what hub_wait returned, told when that is worth telling. */
 int hub_woke_code(struct cli *cli, enum hub_woke woke, const char *waiting_for);
 /* Block SIGINT and SIGTERM, which are read from cli->signal_fd from now on. */
@@ -38,16 +40,24 @@ bool hub_read_signals(struct cli *cli);
  */
 int hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value *payload);
 
+enum {
+    HUB_CANCEL_MS = 2000, /* for the hub to say that it cancelled */
+    HUB_ENOUGH = -1,      /* returned by a `look`: nobody wants more of it */
+};
+
 /* One call; NULL and 0 are defaults. */
 struct hub_call {
     const char *worker, *method;
     const prong_value *args;
-    int32_t timeout_ms;
-    uint32_t flags;
-    int (*look)(struct cli *cli, prong_reply *reply); /* each time something came; else NULL */
+    prong_call_options options;
+    /* Each time something came, and once more at the end: an exit code, or HUB_ENOUGH. */
+    int (*look)(struct cli *cli, void *context, prong_reply *reply);
+    void *context;
+    bool ends_unread; /* when nobody reads stdout any longer it is cancelled */
 };
 /* Make the call and wait for its outcome. On CLI_OK `*out` is owned and has an outcome, which may
- * be a failure that nobody told yet. SIGINT cancels it first. */
+ * be a failure that nobody told yet; or NULL when nobody wanted more. SIGINT cancels it first, and
+ * a second one does not wait for that. */
 int hub_call(struct cli *cli, const struct hub_call *call, prong_reply **out);
 /* A method of the hub itself, in at most 5 s; a failure is told as one of `what`. On CLI_OK `*out`
  * is owned; it may be NULL. */

@@ -73,7 +73,8 @@ read_timeout(struct cli *cli, struct option_reader *reader)
 {
     const char *text = getenv("PRONG_TIMEOUT");
     char fault[OPTIONS_FAULT_BYTES_MAX];
-    if (cli->options.timeout_ms > 0 || cli->verb->timeout_ms == 0) {
+    cli->has_timeout = cli->options.timeout_ms > 0;
+    if (cli->has_timeout || cli->verb->timeout_ms == 0) {
         return CLI_OK;
     }
     cli->options.timeout_ms = cli->verb->timeout_ms;
@@ -105,6 +106,7 @@ run_verb(struct cli *cli, struct option_reader *reader)
     }
     cli->deadline_ms =
         cli->options.timeout_ms > 0 ? unit_now_ms() + cli->options.timeout_ms : CLI_NEVER_MS;
+    cli->no_hub = verb->no_hub != 0 ? verb->no_hub : CLI_NO_HUB;
     if (cli->options.quiet) {
         hide_output();
     }
@@ -157,6 +159,7 @@ main(int argc, char *argv[])
     struct cli cli = {.options = {.lines = -1},
                       .reconnect_ms = RECONNECT_MS,
                       .signal_fd = -1,
+                      .no_hub = CLI_NO_HUB,
                       .deadline_ms = CLI_NEVER_MS};
     if (!tidy_descriptors()) {
         return CLI_FAILED; /* there is not even a stderr to say it on */

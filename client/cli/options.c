@@ -116,6 +116,21 @@ store_more(const struct reading *r, const struct option_row *row, const char *va
 }
 
 static bool
+fail_word(const struct reading *r, const struct option_row *row, const char *value)
+{
+    char words[WORD_BYTES_MAX] = "", *rest = words;
+    struct closest near = {.word = value};
+    (void)snprintf(words, sizeof words, "%s", row->allowed);
+    for (char *word = strtok_r(words, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
+        closest_offer(&near, word);
+    }
+    return near.best != NULL ? fail(r, "%s '%.40s': use one of %s; did you mean %s?", row->name,
+                                    value, row->allowed, near.best)
+                             : fail(r, "%s '%.40s': use one of %s", row->name, value, row->allowed);
+}
+
+static bool
 store(const struct reading *r, const struct option_row *row, const char *value)
 {
     char *field = (char *)r->options + row->offset;
@@ -128,7 +143,7 @@ store(const struct reading *r, const struct option_row *row, const char *value)
         return true;
     case OPTION_TEXT:
         if (row->allowed != NULL && !options_has_word(row->allowed, value)) {
-            return fail(r, "%s '%.40s': use one of %s", row->name, value, row->allowed);
+            return fail_word(r, row, value);
         }
         if (value[0] == '\0') {
             return fail(r, "%s needs a value that is not empty: %s %s", row->name, row->name,

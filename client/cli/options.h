@@ -30,6 +30,14 @@ struct options {
     int64_t count;               /* events, wait */
     const char *json;            /* emit */
     const char *goal, *event;    /* wait */
+    const char *call;            /* wait: the handle of a call in the background */
+    bool each;                   /* call, wait, dlq retry */
+    bool progress;               /* the same */
+    bool ordered;                /* call */
+    bool lease, background;      /* call */
+    const char *map;             /* call: a file, or - */
+    const char *key, *policy;    /* call */
+    int64_t priority;            /* call */
     const char *name;            /* run */
     const char *restart, *ready; /* run */
     int64_t replicas;            /* run */

@@ -131,6 +131,12 @@ output_value(const struct cli *cli, const prong_value *value)
     return CLI_OK;
 }
 
+int
+output_line(const struct cli *cli, const prong_value *value)
+{
+    return put_json(cli, value, false);
+}
+
 /* ---- failures ------------------------------------------------------------------------------- */
 
 struct failure {
@@ -151,12 +157,32 @@ exit_of(const struct cli *cli, prong_err code)
     /* The hub says UNAVAILABLE when nobody serves a call, the library when there is no hub. */
     if (code == PRONG_UNAVAILABLE &&
         (cli->client == NULL || !prong_client_is_connected(cli->client))) {
-        return cli->verb != NULL && cli->verb->no_hub != 0 ? cli->verb->no_hub : CLI_NO_HUB;
+        return cli->no_hub;
     }
     return (size_t)code < sizeof exits / sizeof exits[0] ? exits[code] : CLI_FAILED;
 }
 
 /* The same object as prong_call_json gives. */
+void
+output_write_error(prong_writer *w, const prong_outcome *error)
+{
+    prong_writer_map(w, 5);
+    prong_writer_key(w, "code");
+    prong_writer_int(w, error->code);
+    prong_writer_key(w, "name");
+    prong_writer_string(w, prong_err_name(error->code));
+    prong_writer_key(w, "began");
+    prong_writer_int(w, error->began);
+    prong_writer_key(w, "message");
+    prong_writer_text(w, error->message, error->message_len);
+    prong_writer_key(w, "details");
+    if (error->details.len > 0) {
+        prong_writer_raw(w, &error->details);
+    } else {
+        prong_writer_nil(w);
+    }
+}
+
 static void
 put_object(const struct cli *cli, const struct failure *f)
 {
@@ -167,21 +193,12 @@ put_object(const struct cli *cli, const struct failure *f)
         prong_writer_free(w);
         return;
     }
-    prong_writer_map(w, 5);
-    prong_writer_key(w, "code");
-    prong_writer_int(w, f->code);
-    prong_writer_key(w, "name");
-    prong_writer_string(w, prong_err_name(f->code));
-    prong_writer_key(w, "began");
-    prong_writer_int(w, f->began);
-    prong_writer_key(w, "message");
-    prong_writer_string(w, f->text);
-    prong_writer_key(w, "details");
-    if (f->details != NULL) {
-        prong_writer_raw(w, f->details);
-    } else {
-        prong_writer_nil(w);
-    }
+    output_write_error(
+        w, &(prong_outcome){.code = f->code,
+                            .began = f->began,
+                            .message = f->text,
+                            .message_len = strlen(f->text),
+                            .details = f->details != NULL ? *f->details : (prong_value){0}});
     if (prong_writer_finish(w, &object) == PRONG_OK) {
         /* What fails here is told on stderr; the exit code is that of `f` all the same. */
         (void)put_json(cli, &object, cli->out_is_terminal && form == OUTPUT_JSON);

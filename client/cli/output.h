@@ -24,7 +24,11 @@ void output_block(const char *prefix, const char *text, size_t len);
 /* A value as JSON on stdout: lines with indents on a terminal and one line elsewhere; with jsonl
  * one line for each element of a list; with raw the bytes of a text or of bytes. */
 int output_value(const struct cli *cli, const prong_value *value);
+/* The same on one line, whatever is asked for. */
+int output_line(const struct cli *cli, const prong_value *value);
 
+/* The object that prong_call_json gives for an error. */
+void output_write_error(prong_writer *w, const prong_outcome *error);
 /* A failure: `what` is the subject of the sentence. On stderr, and with -o json as an object on
  * stdout too. Return the exit code of the program. */
 int output_failure(const struct cli *cli, const char *what, prong_reply *reply);

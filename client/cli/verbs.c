@@ -28,10 +28,37 @@ static const struct option_row logs_options[] = {
      .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
     {.name = NULL},
 };
-static const struct option_row call_options[] = {
+#define EACH_ROWS \
+    {.name = "--each", .kind = OPTION_FLAG, .offset = OPTION_FIELD(each), \
+     .help = "print each item of a method that yields as it comes, one line of JSON each"}, \
+    {.name = "--progress", .kind = OPTION_FLAG, .offset = OPTION_FIELD(progress), \
+     .help = "tell progress on stderr even when that is no terminal, one line each"}
+static const struct option_row call_options_rows[] = {
     {.name = "--timeout", .kind = OPTION_DURATION, .offset = OPTION_FIELD(timeout_ms),
      .value = "TIME", .min = 1, .max = PRONG_TTL_MS_MAX,
      .help = "the deadline of the call, from 1ms to 1h"},
+    EACH_ROWS,
+    {.name = "--map", .kind = OPTION_TEXT, .offset = OPTION_FIELD(map), .value = "FILE",
+     .help = "call it once for each line of the file, or of stdin with -: JSON Lines, an object "
+     "or array of arguments each"},
+    {.name = "--ordered", .kind = OPTION_FLAG, .offset = OPTION_FIELD(ordered),
+     .help = "with --map: outcomes in the order of the lines, not as they come"},
+    {.name = "--key", .kind = OPTION_TEXT, .offset = OPTION_FIELD(key), .value = "KEY",
+     .help = "calls with the same key go to the same replica for as long as it serves"},
+    {.name = "--priority", .kind = OPTION_COUNT, .offset = OPTION_FIELD(priority), .value = "N",
+     .min = 1, .max = 9, .help = "of the calls that wait the highest goes first: 1 to 9; default: 5"},
+    {.name = "--policy", .kind = OPTION_TEXT, .offset = OPTION_FIELD(policy), .value = "HOW",
+     .allowed = "once idempotent shared",
+     .help = "once, idempotent or shared: it begins at most as often as both this and its method "
+     "allow; default: as the method says"},
+    {.name = "--lease", .kind = OPTION_FLAG, .offset = OPTION_FIELD(lease),
+     .help = "take a replica that serves nobody else meanwhile, call it, and give it back"},
+    {.name = "--background", .kind = OPTION_FLAG, .offset = OPTION_FIELD(background),
+     .help = "print a handle as soon as the hub has accepted the call, which runs on by itself"},
+    {.name = NULL},
+};
+static const struct option_row retry_options[] = {
+    EACH_ROWS,
     {.name = NULL},
 };
 static const struct option_row emit_options[] = {
@@ -45,10 +72,14 @@ static const struct option_row events_options[] = {
     {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
      .value = "N", .min = 1, .max = INT64_MAX, .help = "end after so many"},
     {.name = "--until", .kind = OPTION_TEXT, .offset = OPTION_FIELD(until), .value = "FILTER",
-     .help = "end after the first event of this topic"},
+     .help = "end after the first event of this topic; or a time such as 5s: end when it has passed, "
+     "with exit code 124 if --count was not reached"},
     {.name = NULL},
 };
 static const struct option_row wait_options[] = {
+    {.name = "--call", .kind = OPTION_TEXT, .offset = OPTION_FIELD(call), .value = "HANDLE",
+     .help = "wait for a call in the background instead, and print its outcome"},
+    EACH_ROWS,
     {.name = "--for", .kind = OPTION_TEXT, .offset = OPTION_FIELD(goal), .value = "WHAT",
      .allowed = "ready exited stopped",
      .help = "ready (default): all replicas are; stopped: none runs or will; exited: one ended"},
@@ -111,14 +142,26 @@ static const struct verb verbs[] = {
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
     {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
-     .options = call_options, .timeout_ms = SECONDS(30),
-     .arguments = "WORKER[/N].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | -",
+     .options = call_options_rows, .timeout_ms = SECONDS(30),
+     .arguments = "WORKER[/N|/*].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | - | --map FILE",
      .summary = "call a method and print what it returns",
      .help = "The methods of the hub itself are those of the worker 'hub': prong call hub.status.\n"
      "KEY=TEXT is always a text: a number is n:=5, true is on:=true. KEY=@FILE is the text of a "
      "file, KEY=@@x the text @x. One argument {...} or [...] is all arguments as JSON, and - reads "
-     "them from stdin. SIGINT cancels the call.\n"
+     "them from stdin. SIGINT cancels the call, a second one does not wait for that.\n"
+     "The items of a method that yields are one list at the end in JSON, and a line each as they "
+     "come on a terminal, with -o jsonl and with --each.\n"
+     "WORKER/*.METHOD calls each replica: a line {\"replica\": ..., \"value\": ...} or {\"replica\": "
+     "..., \"error\": {...}} for each, as they come. With --map it is {\"n\": ..., ...}, and n is the "
+     "number of the argument set, from 0. Exit code 1 when one of them failed. --timeout is for all "
+     "of them, and there is none with --map unless it is given. The map goes on until its file "
+     "ends, also when some fail; it stops at a line that is no argument set.\n"
+     "A call in the background may take an hour unless --timeout is given, and its outcome is kept "
+     "for ten minutes: prong wait --call HANDLE prints it, prong cancel HANDLE ends it.\n"
      "-o raw writes a text or bytes as they are."},
+    {.name = "cancel", .run = verb_cancel, .argc_min = 1, .argc_max = 1, .timeout_ms = SECONDS(30),
+     .arguments = "HANDLE", .summary = "end a call in the background",
+     .help = "Exit code 0 when it has ended, 5 when the hub does not know it (any more)."},
     {.name = "emit", .aliases = "pub", .run = verb_emit, .argc_min = 1, .argc_max = INT_MAX,
      .options = emit_options, .timeout_ms = SECONDS(5),
      .arguments = "TOPIC [KEY=TEXT | KEY:=JSON | KEY=@FILE]... | {...} | - | --json JSON",
@@ -126,21 +169,36 @@ static const struct verb verbs[] = {
      .help = "The payload is written as the arguments of prong call; without any it is null. With -j "
      "the event's number is printed."},
     {.name = "events", .aliases = "sub listen", .run = verb_events, .argc_max = INT_MAX,
-     .options = events_options, .arguments = "[FILTER...] [--from WHERE] [--count N] [--until FILTER]",
+     .options = events_options, .arguments = "[FILTER...] [--from WHERE] [--count N] [--until FILTER|TIME]",
      .summary = "print events as they come",
      .help = "A filter is a topic in which a word may be * and the last one >, which stands for all "
      "that follows; default: everything. JSON has number, time, topic, source and payload, one line "
-     "each. Events that the hub could not keep are counted on stderr."},
+     "each. How many events the hub had no more room for is told on stderr and as \"lost\" in the "
+     "next one that is printed. A connection that is lost is made again, and no event is missed or "
+     "comes twice; after a start of another hub its events begin anew, which is told on stderr and "
+     "as \"reset\"."},
     {.name = "describe", .aliases = "info introspect", .run = verb_describe, .argc_max = 1,
      .timeout_ms = SECONDS(5), .arguments = "[WORKER]",
      .summary = "the methods that can be called, of one worker or of all and the hub",
      .help = "A worker tells its methods when it attaches for the first time."},
     {.name = "wait", .run = verb_wait, .argc_max = 1, .options = wait_options,
      .timeout_ms = SECONDS(60), .no_hub = CLI_NOT_RUNNING,
-     .arguments = "WORKER[/N] [--for ready|exited|stopped] | --event FILTER [--count N]",
-     .summary = "wait until a worker is ready, has ended or has stopped, or until an event comes",
+     .arguments = "WORKER[/N] [--for ready|exited|stopped] | --event FILTER [--count N] | --call HANDLE",
+     .summary = "wait for a worker to be ready or to end, for an event, or for a call",
      .help = "Exit code 3 at once when no hub runs, or when it will not come to that by itself: a "
-     "worker that has failed does not get ready."},
+     "worker that has failed does not get ready.\n"
+     "With --call the outcome is printed and the exit code is that of prong call; 5 when the hub "
+     "does not know the call (any more). After a timeout or SIGINT the call goes on."},
+    {.name = "dlq list", .run = verb_dlq_list, .timeout_ms = SECONDS(5), .arguments = "",
+     .summary = "the dead letters: calls that are refused because two replicas died with them"},
+    {.name = "dlq show", .run = verb_dlq_show, .argc_min = 1, .argc_max = 1,
+     .timeout_ms = SECONDS(5), .arguments = "N", .summary = "one dead letter with its arguments"},
+    {.name = "dlq retry", .run = verb_dlq_retry, .argc_min = 1, .argc_max = 1,
+     .options = retry_options, .timeout_ms = SECONDS(30), .arguments = "N",
+     .summary = "run the call of a dead letter again and print what it returns"},
+    {.name = "dlq drop", .run = verb_dlq_drop, .argc_min = 1, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(5), .arguments = "N...",
+     .summary = "forget dead letters; equal calls may run again"},
     {.name = "run", .run = verb_run, .argc_min = 1, .argc_max = INT_MAX, .options = run_options,
      .timeout_ms = SECONDS(60), .stops_at_argument = true,
      .arguments = "[OPTION...] [--] COMMAND [ARGUMENT...]",

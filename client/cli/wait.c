@@ -1,6 +1,7 @@
 /* `prong wait`: until a worker is as it should be, or until events came. */
 #include <string.h>
 
+#include "client/cli/call.h"
 #include "client/cli/events.h"
 #include "client/cli/hub.h"
 #include "client/cli/output.h"
@@ -14,6 +15,7 @@ wait_events(struct cli *cli)
         .filters = &cli->options.event,
         .filter_count = 1,
         .from = cli->options.from != NULL ? cli->options.from : "new",
+        .until_ms = CLI_NEVER_MS,
         .count = cli->options.count > 0 ? cli->options.count : 1,
     };
     if (cli->argc > 0 || cli->options.goal != NULL) {
@@ -77,11 +79,21 @@ wait_worker(struct cli *cli)
 int
 verb_wait(struct cli *cli)
 {
+    const struct options *o = &cli->options;
+    if (o->call != NULL) {
+        return cli->argc > 0 || o->event != NULL || o->goal != NULL || o->from != NULL ||
+                       o->count > 0
+                   ? output_usage(cli, "--call stands alone, without WORKER, --event and --for")
+                   : call_wait(cli);
+    }
+    if (o->each || o->progress) {
+        return output_usage(cli, "--each and --progress go with --call");
+    }
     if (cli->options.event != NULL) {
         return wait_events(cli);
     }
     if (cli->argc != 1) {
-        return output_usage(cli, "name a WORKER, or say --event FILTER");
+        return output_usage(cli, "name a WORKER, or say --event FILTER or --call HANDLE");
     }
     if (cli->options.from != NULL || cli->options.count > 0) {
         return output_usage(cli, "--from and --count go with --event");

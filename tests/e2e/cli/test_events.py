@@ -1,7 +1,11 @@
 """prong events and wait --event."""
+import json
+import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 
 import hub
 
@@ -58,6 +62,15 @@ class Events(hub.Case):
         self.assertEqual([e["number"] for e in found.lines()], [a])
         found = self.ok("events", "--from", str(a), "--until", "stop")
         self.assertEqual([e["number"] for e in found.lines()][-1], stop)
+
+    def test_until_a_time(self):
+        number, = self.emit("test.a")
+        found = self.ok("events", "test.a", "--from", str(number), "--until", "300ms")
+        self.assertEqual(([e["number"] for e in found.lines()], found.err), ([number], ""))
+        found = self.fails(124, "events", "test.a", "--from", str(number), "--until", "300ms", "-n", "2")
+        self.assertEqual([e["number"] for e in found.lines()], [number])
+        self.assertIn("prong: 1 of 2 events came until then (--until)", found.err)
+        self.ok("events", "test.a", "--from", str(number), "--until", "20s", "-n", "1")
 
     def test_an_interrupt(self):
         child = self.start("events", "--from", "oldest")
@@ -117,6 +130,91 @@ class Lost(hub.Case):
         self.assertLess(shown, last)
         told = re.search(r"(\d+) events were lost.* before number (\d+)", result.err)
         self.assertEqual((int(told.group(1)), int(told.group(2))), (shown - first, shown), result)
+        self.assertEqual(result.json()["lost"], shown - first)
+
+
+class Relay:
+    """Stands between a program and a hub, and cuts the connection when it is told to."""
+
+    def __init__(self, path, to):
+        self.to, self.pairs = to, []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self.to)
+            self.pairs.append((near, far))
+            for ends in ((near, far), (far, near)):
+                threading.Thread(target=self.pass_on, args=ends, daemon=True).start()
+
+    @staticmethod
+    def pass_on(one, other):
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+        except OSError:
+            pass
+
+    def cut(self):
+        for pair in self.pairs:
+            for end in pair:
+                end.shutdown(socket.SHUT_RDWR)
+                end.close()
+        self.pairs = []
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.cut()
+
+
+class Resumed(hub.Case):
+    config = hub.CONFIG
+
+    def emit(self, topic):
+        return self.ok("emit", topic, "-j").json()["number"]
+
+    def test_a_connection_that_is_cut_is_not_noticed(self):
+        path = os.path.join(self.dir, "relay")
+        relay = Relay(path, os.path.join(self.run_dir, "hub.sock"))
+        self.addCleanup(relay.close)
+        first = self.emit("test.a")
+        words = [os.path.join(hub.BIN, "prong"), "-e", "ipc://" + path, "events", "test.>", "--from", str(first),
+                 "--until", "test.end"]
+        child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env)
+        self.children.append(child)
+        numbers, shown = [first], [json.loads(child.stdout.readline())["number"]]
+        for _ in range(3):
+            relay.cut()
+            numbers.append(self.emit("test.b"))      # while it is away, or not
+            shown.append(json.loads(child.stdout.readline())["number"])
+        self.emit("test.end")
+        result = self.end(child)
+        self.assertEqual((shown, result.code, result.err), (numbers, 0, ""))
+
+    def test_a_broker_that_is_started_anew_is_told(self):
+        self.emit("test.a")
+        child = self.start("events", "test.>", "--from", "oldest", "--until", "test.end")
+        child.stdout.readline()
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGKILL)
+        self.emit("test.b")
+        event = json.loads(child.stdout.readline())
+        self.assertEqual((event["topic"], event["reset"]), ("test.b", True))
+        self.emit("test.c")
+        self.assertNotIn("reset", json.loads(child.stdout.readline()))
+        self.emit("test.end")
+        result = self.end(child)
+        self.assertEqual(result.code, 0, result)
+        self.assertEqual(result.err, "prong: the hub was started anew: its events count from 1 again\n")
 
     def test_the_last_of_a_topic_outlives_the_ring(self):
         number = self.ok("emit", "test.rare", "--json", '"state"', "-j").json()["number"]

@@ -7,7 +7,8 @@ import subprocess
 import hub
 
 VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "call", "emit", "events",
-         "describe", "wait", "run", "remove", "config check", "config init", "config manual", "version",
+         "cancel", "describe", "wait", "dlq list", "dlq show", "dlq retry", "dlq drop", "run", "remove",
+         "config check", "config init", "config manual", "version",
          "help"]
 
 
@@ -41,6 +42,7 @@ class Help(hub.Case):
 
     def test_help_of_config_lists_its_verbs(self):
         self.assertEqual(self.ok("help", "config").out.count("config "), 3)
+        self.assertEqual(self.ok("help", "dlq").out.count("dlq "), 4)
 
     def test_version(self):
         self.assertRegex(self.ok("version").out, r"^prong \d+\.\d+\.\d+\n$")
@@ -66,6 +68,8 @@ class Usage(hub.Case):
     def test_config_wants_to_know_what(self):
         self.usage("check, init, manual", "config")
         self.usage("check, init, manual", "config", "chekc")
+        self.usage("prong dlq needs one of list, show, retry, drop", "dlq")
+        self.usage("dlq list', did you mean dlq list|list, show, retry, drop", "dlq", "lsit")
 
     def test_a_mistyped_option_gets_an_offer(self):
         self.usage("unknown option '--tiemout', did you mean --timeout", "status", "--tiemout", "5s")
@@ -85,7 +89,15 @@ class Usage(hub.Case):
         self.usage("--quiet takes no value", "status", "--quiet=yes")
         self.usage("from 1 to 1000", "logs", "-n", "0", "w")
         self.usage("from 1 to 256", "run", "--replicas", "257", "true")
-        self.usage("use one of ready exited stopped", "wait", "w", "--for", "done")
+        self.usage("use one of ready exited stopped\n", "wait", "w", "--for", "done")
+        self.usage("use one of ready exited stopped; did you mean ready?", "wait", "w", "--for", "raedy")
+        self.usage("number, new, oldest or last; did you mean oldest?", "events", "--from", "odlest")
+        self.usage("number, new, oldest or last\n", "events", "--from", "yesterday")
+        for wrong in ("5", "5sec", "2d", "1.5"):
+            self.usage(f"--until '{wrong}': use a topic, or a time with ms, s, m or h", "events", "--until", wrong)
+        self.usage("'x' is no number of a letter", "dlq", "show", "x")
+        self.usage("'0' is no number of a letter", "dlq", "drop", "1", "0")
+        self.usage("dlq retry needs 1 argument", "dlq", "retry")
 
     def test_the_number_of_arguments_is_checked(self):
         self.usage("needs 1 argument\nusage: prong start WORKER", "start")

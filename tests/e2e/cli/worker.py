@@ -6,6 +6,7 @@
     worker.py never       does not attach
     worker.py gate FIFO   attaches when somebody has written a line to the fifo
 """
+import inspect
 import itertools
 import os
 import signal
@@ -128,13 +129,30 @@ def work(hub):
             for number, method, _ttl, _caller, _options, args in reply[2]:
                 def progress(fraction, note, number=number):
                     hub.ask([18, replica, session, [[number, 3, [fraction, note]]]])
-                reports.append(run(hub, progress, number, method, args))
+
+                def give(first, items, number=number):
+                    # PENDING: there is no room for more yet.
+                    while any(r[0] == 68 for r in
+                              hub.ask([18, replica, session, [[number, 2, [first, items]]]])):
+                        items = []
+                reports.append(run(hub, progress, give, [number, method, args]))
 
 
-def run(hub, progress, number, method, args):
+def drain(generator, give):
+    """What a method that yields returns in the end."""
+    for first in itertools.count():
+        try:
+            give(first, [next(generator)])
+        except StopIteration as end:
+            return end.value
+
+
+def run(hub, progress, give, call):
+    number, method, args = call
     try:
         named = args if isinstance(args, dict) else {"args": args}
-        return [number, 0, METHODS[method](hub, progress, **named)]
+        value = METHODS[method](hub, progress, **named)
+        return [number, 0, drain(value, give) if inspect.isgenerator(value) else value]
     except Failure as error:
         return [number, 1, [error.args[0], 2, error.args[1], None]]
     except Exception as error:                       # pylint: disable=broad-except
@@ -193,7 +211,29 @@ def about(_hub, _progress):
             "env": {k: v for k, v in os.environ.items() if k.startswith("TEST_")}}
 
 
-METHODS = {f.__name__: f for f in (echo, add, fail, die, block, blob, emit, about)}
+def count(_hub, _progress, n=3, value=None, fails=False):
+    """yields numbers"""
+    yield from range(n)
+    if fails:
+        raise ValueError("no more")
+    return value
+
+
+def lines(_hub, _progress, fifo):
+    """yields the lines of a fifo, until an empty one"""
+    with open(fifo, encoding="utf-8") as file:
+        yield from iter(lambda: file.readline().strip(), "")
+
+
+def me(_hub, _progress, fails=""):
+    """who serves; fails on the replicas that are named"""
+    name = os.environ["PRONG_WORKER"] + "/" + os.environ["PRONG_REPLICA"]
+    if name in fails.split():
+        raise Failure(9, "not me")
+    return name
+
+
+METHODS = {f.__name__: f for f in (echo, add, fail, die, block, blob, emit, about, count, lines, me)}
 
 
 def main():

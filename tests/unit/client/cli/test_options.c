@@ -143,6 +143,7 @@ Test(cli_options, what_is_wrong_is_told)
         {{"--quiet=1"}, "--quiet takes no value"},
         {{"-n", "11"}, "--lines '11': use a whole number from 1 to 10"},
         {{"--output", "tab"}, "--output 'tab': use one of table json"},
+        {{"--output", "jsno"}, "--output 'jsno': use one of table json; did you mean json?"},
         {{"--name="}, "--name needs a value that is not empty: --name NAME"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

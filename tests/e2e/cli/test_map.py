@@ -1,0 +1,167 @@
+"""prong call --map: one call for each line."""
+import json
+import os
+import signal
+
+import hub
+from test_items import on_pty
+
+
+class Map(hub.Case):
+    config = hub.CONFIG + f"""
+  beta: {{command: [{hub.sys.executable}, {hub.WORKER}], replicas: 3}}
+"""
+
+    def write(self, sets):
+        path = os.path.join(self.dir, "sets")
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(s) + "\n" for s in sets)
+        return path
+
+    def test_one_outcome_for_each_line(self):
+        path = self.write({"a": n, "b": 1} for n in range(500))
+        result = self.ok("call", "beta.add", "--map", path)
+        self.assertEqual(sorted(result.lines(), key=lambda x: x["n"]),
+                         [{"n": n, "value": n + 1} for n in range(500)])
+        self.assertEqual(result.err, "")
+
+    def test_in_the_order_of_the_lines(self):
+        path = self.write({"a": n} for n in range(500))
+        found = self.ok("call", "beta.add", "--map", path, "--ordered").lines()
+        self.assertEqual(found, [{"n": n, "value": n} for n in range(500)])
+        self.assertEqual(self.ok("call", "beta.add", "--map", path, "--ordered", "-o", "raw").out,
+                         "".join(f"{n}\n" for n in range(500)))
+
+    def test_positional_arguments_empty_lines_and_no_newline_at_the_end(self):
+        found = self.ok("call", "alpha.echo", "--map", "-", "--ordered", stdin='[1]\n\n \t\r\n{"x": 2}\r\n[]').lines()
+        self.assertEqual([x["value"] for x in found], [{"args": [1]}, {"x": 2}, {"args": []}])
+        self.assertEqual(self.ok("call", "alpha.echo", "--map", "-", stdin="").out, "")
+
+    def test_large_sets_and_more_than_one_message_holds(self):
+        sets = [{"x": "a" * 3000000}] * 8
+        result = self.ok("call", "alpha.echo", "--map", "-", "--ordered",
+                         stdin="".join(json.dumps(s) + "\n" for s in sets))
+        self.assertEqual([x["value"] for x in result.lines()], sets)
+
+    def test_one_that_no_message_holds_fails_alone(self):
+        sets = [{"x": 1}, {"x": "a" * ((16 << 20) - 40)}, {"x": 2}]
+        result = self.fails(1, "call", "alpha.echo", "--map", "-", "--ordered",
+                            stdin="".join(json.dumps(s) + "\n" for s in sets))
+        found = result.lines()
+        self.assertEqual([line["n"] for line in found], [0, 1, 2])
+        self.assertEqual((found[0]["value"], found[2]["value"]), (sets[0], sets[2]))
+        self.assertEqual((found[1]["error"]["name"], found[1]["error"]["began"]), ("RESOURCE_EXHAUSTED", 0))
+        result = self.fails(2, "call", "alpha.echo", "--map", "-", stdin="{}\n" + "[" * ((16 << 20) + 2))
+        self.assertIn("stdin: line 2 is longer than 16 MiB", result.err)
+
+    def test_some_that_fail(self):
+        path = self.write([{"a": 1}, {"a": "x"}, {"a": 3}])
+        result = self.fails(1, "call", "alpha.add", "--map", path, "--ordered")
+        first, second, third = result.lines()
+        self.assertEqual((first, third), ({"n": 0, "value": 1}, {"n": 2, "value": 3}))
+        self.assertEqual((second["n"], second["error"]["name"], second["error"]["began"]), (1, "INVALID_ARGUMENT", 2))
+        self.assertEqual(result.err, "prong: alpha.add: 1 of 3 failed: n = 1: INVALID_ARGUMENT: "
+                                     "'a' must be a number, not a text\n")
+        result = self.fails(1, "call", "alpha.add", "--map", path, "--ordered", "-o", "raw")
+        self.assertEqual(result.out, "1\n3\n")
+        self.assertIn("prong: n = 1: INVALID_ARGUMENT", result.err)
+
+    def test_a_line_that_is_no_set_ends_it_after_those_before(self):
+        for line, why in (("{nope", "line 3 is not JSON: column"), ("5", "line 3 is no argument set"),
+                          ('{"a": 1} x', "line 3 is not JSON")):
+            result = self.fails(2, "call", "alpha.add", "--map", "-", stdin=f'{{"a": 1}}\n\n{line}\n{{"a": 2}}\n')
+            self.assertEqual(result.out, '{"n":0,"value":1}\n')
+            self.assertIn(f"prong: stdin: {why}", result.err)
+
+    def test_files_that_cannot_be_read(self):
+        self.assertIn("cannot open none: No such file", self.fails(1, "call", "alpha.add", "--map", "none").err)
+        self.assertIn("cannot read .: Is a directory", self.fails(1, "call", "alpha.add", "--map", ".").err)
+
+    def test_what_is_refused_as_a_whole_ends_it(self):
+        path = self.write({"a": n} for n in range(1000))
+        result = self.fails(5, "call", "btea.add", "--map", path)
+        self.assertIn("did you mean beta.add?", result.err)
+        self.assertTrue(all(x["error"]["began"] == 0 for x in result.lines()))
+        self.assertLess(len(result.lines()), 1000)
+        self.assertIn("did you mean alpha.add?", self.fails(1, "call", "alpha.ad", "--map", self.write([{}])).err)
+
+    def test_lines_are_called_as_they_come(self):
+        child = self.start("call", "alpha.add", "--map", "-", stdin=hub.subprocess.PIPE)
+        for n in range(3):
+            child.stdin.write(f'{{"a": {n}}}\n')
+            child.stdin.flush()
+            self.assertEqual(json.loads(child.stdout.readline()), {"n": n, "value": n})
+        self.assertEqual(self.end(child).code, 0)
+
+    def test_a_time_for_all(self):
+        child = self.start("call", "alpha.add", "--map", "-", "--timeout", "500ms", stdin=hub.subprocess.PIPE)
+        child.stdin.write("{}\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        result = self.end_open(child)
+        self.assertEqual(result, 124)
+        path, fifo = self.fifo()
+        self.write([{"fifo": path}] * 2)
+        result = self.fails(124, "call", "alpha.block", "--map", "sets", "--timeout", "500ms")
+        self.assertEqual([x["error"]["name"] for x in result.lines()], ["DEADLINE_EXCEEDED"] * 2)
+        os.write(fifo, b"\n\n")
+
+    @staticmethod
+    def end_open(child):
+        """The exit code, without closing its stdin."""
+        return child.wait(hub.DEADLINE)
+
+    def test_the_default_timeout_is_not_for_a_map(self):
+        path, fifo = self.fifo()
+        self.env["PRONG_TIMEOUT"] = "100ms"
+        child = self.start("call", "alpha.block", "--map", self.write([{"fifo": path}]))
+        self.env.pop("PRONG_TIMEOUT")
+        self.ok("wait", "--event", "test.blocking", "--from", "oldest", "-q")
+        with self.assertRaises(hub.subprocess.TimeoutExpired):
+            child.wait(0.3)
+        os.write(fifo, b"done\n")
+        self.assertEqual(self.end(child).lines(), [{"n": 0, "value": "done"}])
+
+    def test_the_broker_dies_and_what_comes_later_is_called(self):
+        path, fifo = self.fifo()
+        child = self.start("call", "alpha.block", "--map", "-", stdin=hub.subprocess.PIPE)
+        child.stdin.write(json.dumps({"fifo": path}) + "\n")
+        child.stdin.flush()
+        self.ok("wait", "--event", "test.blocking", "--from", "oldest", "-q")
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGKILL)
+        first = json.loads(child.stdout.readline())
+        os.write(fifo, b"\n")                        # this worker does not attach anew: it ends
+        self.assertEqual((first["n"], first["error"]["name"], first["error"]["began"]), (0, "UNAVAILABLE", 1))
+        child.stdin.write('{"fifo": "none"}\n')
+        result = self.end(child)
+        self.assertEqual((result.code, result.lines()[0]["n"]), (1, 1))
+        self.assertIn("2 of 2 failed; the first was n = 0: UNAVAILABLE", result.err)
+
+    def test_progress(self):
+        path, fifo = self.fifo()
+        os.write(fifo, b"one\n")
+        self.write([{"fifo": path}] * 4)
+        code, out, text = on_pty(self, "call", "alpha.block", "--map", "sets", until="1 of 4",
+                                 number=signal.SIGINT)
+        self.assertEqual(code, 130)
+        self.assertIn("]  25% 1 of 4", text)
+        found = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual(found[0]["value"], "one")
+        self.assertEqual({x["error"]["name"] for x in found[1:]}, {"CANCELLED"})
+        self.assertEqual(len(found), 4)
+        os.write(fifo, b"\n")
+        result = self.fails(1, "call", "alpha.add", "--progress", "--map", "-", stdin='{"a": 1}\n{"a": "x"}\n')
+        self.assertIn("prong: 100% 2 of 2, 1 failed\n", result.err)
+
+    def test_nobody_reads_any_longer(self):
+        done = hub.subprocess.run(["sh", "-c", 'yes "{}" | "$@" | head -n 1', "sh",
+                                   *self.command("call", "alpha.add", "--map", "-")],
+                                  env=self.env, stdout=hub.subprocess.PIPE, stderr=hub.subprocess.PIPE, text=True,
+                                  timeout=hub.DEADLINE, check=False)
+        self.assertEqual(done.stdout.count("\n"), 1)
+        self.assertNotIn("cannot write", done.stderr)
+
+
+if __name__ == "__main__":
+    hub.main()
