@@ -23,6 +23,8 @@ static const char usage[] =
     "what\n"
     "happened in both has to be the same. --kept runs the worlds of a file of command lines.\n";
 
+enum { KEPT_MAX = 1000, KEPT_CHARS = 400 };
+
 /* Of all jobs together, in memory that they share. */
 struct progress {
     uint64_t worlds, steps;
@@ -201,6 +203,7 @@ run_jobs(const struct plan *p, struct progress *all, uint64_t *bad)
     int status;
     bool good = true;
     pid_t *pids = calloc(p->jobs, sizeof *pids);
+    fflush(NULL); /* or each of them would say it, too */
     for (unsigned i = 0; pids != NULL && i < p->jobs; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
@@ -270,35 +273,48 @@ run_plan(struct plan *p)
     return 0;
 }
 
-/* Each line is a command line; what follows a # is for people. */
+/* 0 when its world goes well, or when it has none. */
+static int
+run_line(char *line, int *count)
+{
+    char *words[32], *rest = NULL;
+    int n = 0;
+    for (char *w = strtok_r(line, " ", &rest); w != NULL && n < 32;
+         w = strtok_r(NULL, " ", &rest)) {
+        words[n++] = w;
+    }
+    if (n == 0) {
+        return 0;
+    }
+    struct plan p = read_plan(n, words);
+    p.seeds = p.seeds == UINT64_MAX ? 1 : p.seeds;
+    ++*count;
+    return run_plan(&p);
+}
+
+/* Each line is a command line; what follows a # is for people. The file is read before anything
+ * runs: a child that ends would move what all read from. */
 static int
 run_kept(const char *path)
 {
-    char line[400];
-    int bad = 0, count = 0;
+    static char lines[KEPT_MAX][KEPT_CHARS];
+    int bad = 0, count = 0, n = 0;
     FILE *f = fopen(path, "re");
     if (f == NULL) {
         perror(path);
         return 2;
     }
-    while (fgets(line, sizeof line, f) != NULL) {
-        char *words[32], *rest = NULL;
-        int n = 0;
-        line[strcspn(line, "#\n")] = '\0';
-        for (char *w = strtok_r(line, " ", &rest); w != NULL && n < 32;
-             w = strtok_r(NULL, " ", &rest)) {
-            words[n++] = w;
-        }
-        if (n > 0) {
-            struct plan p = read_plan(n, words);
-            p.seeds = p.seeds == UINT64_MAX ? 1 : p.seeds;
-            bad += run_plan(&p) != 0;
-            count++;
-        }
+    while (n < KEPT_MAX && fgets(lines[n], KEPT_CHARS, f) != NULL) {
+        lines[n][strcspn(lines[n], "#\n")] = '\0';
+        n++;
     }
+    const bool all = feof(f) != 0;
     fclose(f);
-    printf("%d kept worlds, %d of them wrong\n", count, bad);
-    return bad > 0;
+    for (int i = 0; i < n; i++) {
+        bad += run_line(lines[i], &count) != 0;
+    }
+    printf("%d kept worlds, %d of them wrong%s\n", count, bad, all ? "" : "; the file is too long");
+    return bad > 0 || !all;
 }
 
 int
