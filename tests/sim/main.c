@@ -229,10 +229,14 @@ run_jobs(const struct plan *p, struct progress *all, uint64_t *bad)
     return good;
 }
 
+/* Of all jobs that have ended. */
 static double
-seconds_of(struct timeval t)
+cpu_s(void)
 {
-    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+    struct rusage used;
+    (void)getrusage(RUSAGE_CHILDREN, &used); /* these arguments cannot fail */
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 static int
@@ -245,7 +249,7 @@ run_plan(struct plan *p)
         perror("sim");
         return 2;
     }
-    const double begin_s = now_s();
+    const double begin_s = now_s(), begin_cpu_s = cpu_s();
     const bool good = run_jobs(p, all, &bad);
     const double took_s = now_s() - begin_s;
     for (unsigned i = 0; i < p->jobs; i++) {
@@ -263,13 +267,12 @@ run_plan(struct plan *p)
         }
         return 1;
     }
-    struct rusage used;
-    (void)getrusage(RUSAGE_CHILDREN, &used); /* these arguments cannot fail */
-    const double cpu_s = seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
+    const double took_cpu_s = cpu_s() - begin_cpu_s;
     printf("%llu worlds, %llu steps of the core in %.1f s with %u jobs, %.0f a second of one "
            "processor%s; nothing wrong\n",
            (unsigned long long)worlds, (unsigned long long)steps, took_s, p->jobs,
-           (double)steps / (cpu_s > 0 ? cpu_s : 1), p->world.hash ? ", each world twice" : "");
+           (double)steps / (took_cpu_s > 0 ? took_cpu_s : 1),
+           p->world.hash ? ", each world twice" : "");
     return 0;
 }
 
@@ -297,12 +300,12 @@ run_line(char *line, int *count)
 static int
 run_kept(const char *path)
 {
-    static char lines[KEPT_MAX][KEPT_CHARS];
+    char(*lines)[KEPT_CHARS] = calloc(KEPT_MAX, KEPT_CHARS);
     int bad = 0, count = 0, n = 0;
     FILE *f = fopen(path, "re");
-    if (f == NULL) {
+    if (f == NULL || lines == NULL) {
         perror(path);
-        return 2;
+        exit(2);
     }
     while (n < KEPT_MAX && fgets(lines[n], KEPT_CHARS, f) != NULL) {
         lines[n][strcspn(lines[n], "#\n")] = '\0';
@@ -313,6 +316,7 @@ run_kept(const char *path)
     for (int i = 0; i < n; i++) {
         bad += run_line(lines[i], &count) != 0;
     }
+    free(lines);
     printf("%d kept worlds, %d of them wrong%s\n", count, bad, all ? "" : "; the file is too long");
     return bad > 0 || !all;
 }
