@@ -480,7 +480,9 @@ caller_wake(struct sim *s, struct caller *c)
     if (s->now_ns >= c->wake_ns || c->wake_ns == INT64_MAX) {
         int64_t at_ns = c->next_ns;
         const int64_t tick_ns = session_deadline_ns(c->session);
-        at_ns = c->connection == NULL && c->retry_ns < at_ns ? c->retry_ns : at_ns;
+        const int64_t retry_ns =
+            c->retry_ns > c->away_until_ns ? c->retry_ns : c->away_until_ns; /* not before */
+        at_ns = c->connection == NULL && retry_ns < at_ns ? retry_ns : at_ns;
         at_ns = tick_ns < at_ns ? tick_ns : at_ns;
         c->wake_ns = at_ns > s->now_ns ? at_ns : s->now_ns + MS;
         world_wake_client(s, c, c->wake_ns);

@@ -23,6 +23,8 @@ static const char usage[] =
     "what\n"
     "happened in both has to be the same. --kept runs the worlds of a file of command lines.\n";
 
+enum { KEPT_MAX = 1000, KEPT_CHARS = 400 };
+
 /* Of all jobs together, in memory that they share. */
 struct progress {
     uint64_t worlds, steps;
@@ -201,6 +203,7 @@ run_jobs(const struct plan *p, struct progress *all, uint64_t *bad)
     int status;
     bool good = true;
     pid_t *pids = calloc(p->jobs, sizeof *pids);
+    fflush(NULL); /* or each of them would say it, too */
     for (unsigned i = 0; pids != NULL && i < p->jobs; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
@@ -226,10 +229,14 @@ run_jobs(const struct plan *p, struct progress *all, uint64_t *bad)
     return good;
 }
 
+/* Of all jobs that have ended. */
 static double
-seconds_of(struct timeval t)
+cpu_s(void)
 {
-    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+    struct rusage used;
+    (void)getrusage(RUSAGE_CHILDREN, &used); /* these arguments cannot fail */
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 static int
@@ -242,7 +249,7 @@ run_plan(struct plan *p)
         perror("sim");
         return 2;
     }
-    const double begin_s = now_s();
+    const double begin_s = now_s(), begin_cpu_s = cpu_s();
     const bool good = run_jobs(p, all, &bad);
     const double took_s = now_s() - begin_s;
     for (unsigned i = 0; i < p->jobs; i++) {
@@ -260,45 +267,58 @@ run_plan(struct plan *p)
         }
         return 1;
     }
-    struct rusage used;
-    (void)getrusage(RUSAGE_CHILDREN, &used); /* these arguments cannot fail */
-    const double cpu_s = seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
+    const double took_cpu_s = cpu_s() - begin_cpu_s;
     printf("%llu worlds, %llu steps of the core in %.1f s with %u jobs, %.0f a second of one "
            "processor%s; nothing wrong\n",
            (unsigned long long)worlds, (unsigned long long)steps, took_s, p->jobs,
-           (double)steps / (cpu_s > 0 ? cpu_s : 1), p->world.hash ? ", each world twice" : "");
+           (double)steps / (took_cpu_s > 0 ? took_cpu_s : 1),
+           p->world.hash ? ", each world twice" : "");
     return 0;
 }
 
-/* Each line is a command line; what follows a # is for people. */
+/* 0 when its world goes well, or when it has none. */
+static int
+run_line(char *line, int *count)
+{
+    char *words[32], *rest = NULL;
+    int n = 0;
+    for (char *w = strtok_r(line, " ", &rest); w != NULL && n < 32;
+         w = strtok_r(NULL, " ", &rest)) {
+        words[n++] = w;
+    }
+    if (n == 0) {
+        return 0;
+    }
+    struct plan p = read_plan(n, words);
+    p.seeds = p.seeds == UINT64_MAX ? 1 : p.seeds;
+    ++*count;
+    return run_plan(&p);
+}
+
+/* Each line is a command line; what follows a # is for people. The file is read before anything
+ * runs: a child that ends would move what all read from. */
 static int
 run_kept(const char *path)
 {
-    char line[400];
-    int bad = 0, count = 0;
+    char(*lines)[KEPT_CHARS] = calloc(KEPT_MAX, KEPT_CHARS);
+    int bad = 0, count = 0, n = 0;
     FILE *f = fopen(path, "re");
-    if (f == NULL) {
+    if (f == NULL || lines == NULL) {
         perror(path);
-        return 2;
+        exit(2);
     }
-    while (fgets(line, sizeof line, f) != NULL) {
-        char *words[32], *rest = NULL;
-        int n = 0;
-        line[strcspn(line, "#\n")] = '\0';
-        for (char *w = strtok_r(line, " ", &rest); w != NULL && n < 32;
-             w = strtok_r(NULL, " ", &rest)) {
-            words[n++] = w;
-        }
-        if (n > 0) {
-            struct plan p = read_plan(n, words);
-            p.seeds = p.seeds == UINT64_MAX ? 1 : p.seeds;
-            bad += run_plan(&p) != 0;
-            count++;
-        }
+    while (n < KEPT_MAX && fgets(lines[n], KEPT_CHARS, f) != NULL) {
+        lines[n][strcspn(lines[n], "#\n")] = '\0';
+        n++;
     }
+    const bool all = feof(f) != 0;
     fclose(f);
-    printf("%d kept worlds, %d of them wrong\n", count, bad);
-    return bad > 0;
+    for (int i = 0; i < n; i++) {
+        bad += run_line(lines[i], &count) != 0;
+    }
+    free(lines);
+    printf("%d kept worlds, %d of them wrong%s\n", count, bad, all ? "" : "; the file is too long");
+    return bad > 0 || !all;
 }
 
 int
