@@ -37,7 +37,7 @@ struct hub_options {
     /* Limits; 0: the defaults of limits.def. */
     uint64_t calls_max, payload_bytes_max;       /* in the hub at a time, kept outcomes included */
     uint64_t client_calls_max, client_bytes_max; /* of one client; calls without an outcome */
-    const struct hub_silence *silences; /* at most WIRE_SILENCES_MAX, each topic once */
+    const struct hub_silence *silences;          /* at most WIRE_SILENCES_MAX, each topic once */
     size_t silence_count;
 };
 

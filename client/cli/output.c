@@ -2,10 +2,12 @@
 #include "client/cli/output.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/table.h"
 
@@ -321,13 +323,17 @@ output_no_memory(const struct cli *cli)
 int
 output_end(const struct cli *cli, int code)
 {
+    struct pollfd fd = {.fd = STDOUT_FILENO};
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) {
         return code;
     }
-    /* Whoever read it has what he wanted: `prong events | head -1`. */
-    if (errno == EPIPE) {
+    /* Whoever read it has what he wanted: `prong events | head -1`. An earlier write may have been
+     * told so, and errno has other things in it since. */
+    if (errno == EPIPE || (poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0)) {
         return code;
     }
-    output_say(cli, "cannot write the output: %s", strerror(errno));
+    output_say(cli, "cannot write the output%s%s", errno != 0 ? ": " : "",
+               errno != 0 ? strerror(errno) : "");
     return code != CLI_OK ? code : CLI_FAILED;
 }

@@ -25,8 +25,8 @@ show_bar(const struct totals *t)
     const unsigned long ended = t->done + t->failed;
     const int filled = t->total > 0 ? (int)(ended * BAR / t->total) : 0;
     if (isatty(STDERR_FILENO) && (ended % 16 == 0 || ended == t->total)) {
-        fprintf(stderr, "\r[%.*s%*s] %lu/%lu", filled,
-                "########################################", BAR - filled, "", ended, t->total);
+        fprintf(stderr, "\r[%.*s%*s] %lu/%lu", filled, "########################################",
+                BAR - filled, "", ended, t->total);
     }
 }
 
@@ -47,7 +47,8 @@ take(struct totals *t, prong_err code, const prong_value *value, const char *mes
         t->bytes += prong_value_find(value, "bytes", &v) && prong_value_int(&v, &bytes)
                         ? (unsigned long long)bytes
                         : 0;
-        t->cached += prong_value_find(value, "cached", &v) && prong_value_bool(&v, &cached) && cached;
+        t->cached +=
+            prong_value_find(value, "cached", &v) && prong_value_bool(&v, &cached) && cached;
         printf("%s  %s\n", hex != NULL ? hex : "?", path != NULL ? path : "?");
         prong_free(hex);
         prong_free(path);
@@ -58,8 +59,7 @@ take(struct totals *t, prong_err code, const prong_value *value, const char *mes
 /* ---- all files in one call ------------------------------------------------------------------- */
 
 static prong_err
-run_map(prong_client *hub, char **paths, size_t count, unsigned long cancel_after,
-        struct totals *t)
+run_map(prong_client *hub, char **paths, size_t count, unsigned long cancel_after, struct totals *t)
 {
     prong_writer *w = prong_writer_new();
     prong_reply *reply = NULL;
@@ -77,9 +77,8 @@ run_map(prong_client *hub, char **paths, size_t count, unsigned long cancel_afte
         .flags = PRONG_CALL_MAP | PRONG_CALL_ORDERED | PRONG_CALL_STREAM,
     };
     prong_err code = prong_writer_finish(w, &args);
-    code = code == PRONG_OK
-               ? prong_call_async(hub, "digest", "sha256", &args, &options, &reply)
-               : code;
+    code = code == PRONG_OK ? prong_call_async(hub, "digest", "sha256", &args, &options, &reply)
+                            : code;
     while (code == PRONG_OK && prong_reply_next(reply, PRONG_FOREVER, &item) == PRONG_OK) {
         if (prong_item_outcome(&item, &one)) {
             take(t, one.code, &one.value, one.message, (int)one.message_len);
@@ -112,15 +111,16 @@ ask_one(prong_client *hub, const char *path)
         .size_bytes = sizeof options,
         .timeout_ms = TIMEOUT_MS,
         .key = path,
-        .key_len = key_len > 128 ? 128 : key_len > 0 ? key_len : 1,
+        .key_len = key_len > 128 ? 128
+                   : key_len > 0 ? key_len
+                                 : 1,
     };
     prong_writer_map(w, 1);
     prong_writer_key(w, "path");
     prong_writer_string(w, path);
     prong_err code = prong_writer_finish(w, &args);
-    code = code == PRONG_OK
-               ? prong_call_async(hub, "digest", "sha256", &args, &options, &reply)
-               : code;
+    code = code == PRONG_OK ? prong_call_async(hub, "digest", "sha256", &args, &options, &reply)
+                            : code;
     prong_writer_free(w);
     return code;
 }

@@ -29,7 +29,8 @@ BUGS = [
     ("began_no_when_cancelled", CALL, "WIRE_ERR_CANCELLED, call_began(call), why", "WIRE_ERR_CANCELLED, WIRE_BEGAN_NO, why"),
     # how often it runs
     ("once_runs_again", LIFE, "call->policy != POLICY_ONCE && call->runs < 2", "call->runs < 2"),
-    ("idempotent_runs_a_third_time", LIFE, "call->runs < 2", "call->runs < 3"),
+    ("idempotent_runs_a_third_time", LIFE, "call->runs < 2 &&\n           (call->items == NULL || call->items->end == 0) && !poison_is(hub, call);",
+     "call->runs < 3;"),
     ("a_repeat_is_another_call", ADMIT, "struct call *call = call_find(hub, c, key);\n    if (call != NULL && call->state",
      "struct call *call = NULL;\n    if (call != NULL && call->state"),
     ("an_outcome_told_is_forgotten", CALL, "call->acked = call->acked || (told && !repeatable);",

@@ -8,8 +8,8 @@ import subprocess
 import hub
 
 
-def on_pty(case, *words, until, number=None, times=1):
-    """Runs prong with stderr on a terminal; when `until` was shown it gets the signal so many times.
+def on_pty(case, *words, until, number=None, times=1, then=None):
+    """Runs prong with stderr on a terminal; when `until` was shown `then` is done, and it gets the signal so many times.
     (exit code, stdout, stderr)."""
     master, slave = pty.openpty()
     child = subprocess.Popen(case.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -20,6 +20,8 @@ def on_pty(case, *words, until, number=None, times=1):
     while until not in text:
         case.assertTrue(select.select([master], [], [], hub.DEADLINE)[0], text)
         text += os.read(master, 65536).decode()
+    if then is not None:
+        then()
     for _ in range(times if number is not None else 0):
         child.send_signal(number)
     out, _ = child.communicate(timeout=hub.DEADLINE)
@@ -161,8 +163,8 @@ class Progress(hub.Case):
 
     def test_a_bar_on_a_terminal_goes_before_the_result(self):
         path, fifo = self.fifo()
-        os.write(fifo, b"done\n")
-        code, out, text = on_pty(self, "call", "alpha.block", "fifo=" + path, until="half")
+        code, out, text = on_pty(self, "call", "alpha.block", "fifo=" + path, until="half",
+                                 then=lambda: os.write(fifo, b"done\n"))
         self.assertEqual((code, out), (0, '"done"\n'))
         self.assertIn("\r\x1b[K[###############...............]  50% half?[2J way", text)
         self.assertTrue(text.endswith("\r\x1b[K"), repr(text))

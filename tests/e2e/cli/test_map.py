@@ -162,6 +162,25 @@ class Map(hub.Case):
         self.assertEqual(done.stdout.count("\n"), 1)
         self.assertNotIn("cannot write", done.stderr)
 
+    def test_a_replica_of_its_own(self):
+        path = self.write([{}] * 50)
+        found = self.ok("call", "beta/1.me", "--map", path).lines()
+        self.assertEqual({x["value"] for x in found}, {"beta/1"})
+        found = self.ok("call", "beta.me", "--map", path, "--lease").lines()
+        self.assertEqual(len({x["value"] for x in found}), 1)
+
+    def test_a_lease_that_is_lost_ends_it(self):
+        path, fifo = self.fifo()
+        child = self.start("call", "alpha.block", "--lease", "--map", "-", stdin=hub.subprocess.PIPE)
+        child.stdin.write(json.dumps({"fifo": path}) + "\n")
+        child.stdin.flush()
+        self.ok("wait", "--event", "test.blocking", "--from", "oldest", "-q")
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGKILL)
+        self.assertEqual(json.loads(child.stdout.readline())["error"]["name"], "UNAVAILABLE")
+        self.assertIn("the lease of alpha/0 was lost: ", child.stderr.readline())
+        self.assertEqual(self.end(child).code, 1)
+
 
 if __name__ == "__main__":
     hub.main()
