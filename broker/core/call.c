@@ -350,7 +350,9 @@ done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
     lease_lost(hub, call);
     items_end(hub, call);
     buf_deinit(&call->args);
-    buf_deinit(&call->progress);
+    if (!items_wait(call)) {
+        buf_deinit(&call->progress); /* else it is told with the items */
+    }
     if (call->outcome.failed) {
         hub->failed = true;
     }

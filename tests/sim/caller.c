@@ -1,6 +1,6 @@
 /* A program that calls, publishes, reads events, goes away and comes back: the real session, driven
  * as the library drives it. */
-#include "tests/sim/sim.h"
+#include "tests/sim/caller.h"
 
 #include "proto/mp.h"
 #include "proto/record.h"
@@ -10,27 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTSTANDING_MAX = 40, CALM_CALLS = 5, CALM_TIMEOUT_MS = 30000 };
-
-/* What was asked, named by its place; 0 in `kind` says that the place is free. */
-struct asked {
-    enum { FREE, CALL, EMIT, FETCH, ADMIN } kind;
-    uint64_t number, ticket; /* of the ledger (ADMIN: asked in peace); of the session */
-    uint64_t from;           /* FETCH */
-    uint64_t epoch;          /* of the broker when it was asked */
-};
-
-struct caller {
-    uint32_t place;
-    struct session *session;
-    struct connection *connection;
-    int64_t retry_ns, next_ns, away_until_ns, wake_ns, lazy_until_ns;
-    struct asked asked[OUTSTANDING_MAX];
-    bool reads, calm;
-    unsigned succeeded, started;
-    uint64_t history, position; /* of its reading; history 0: from the oldest */
-    uint64_t all_epoch;         /* of this broker it has read everything from the first event on */
-};
+enum { CALM_CALLS = 5, CALM_TIMEOUT_MS = 30000 };
 
 static void
 new_session(struct sim *s, struct caller *c)
@@ -67,6 +47,7 @@ drop_session(struct sim *s, struct caller *c)
         if (c->asked[i].kind == CALL) {
             ledger_forget(s, c->asked[i].number);
         }
+        pieces_forget(s, &c->asked[i]);
         c->asked[i].kind = FREE;
     }
     if (c->connection != NULL) {
@@ -87,8 +68,8 @@ caller_free(struct sim *s, struct caller *c)
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
-static struct asked *
-free_place(struct caller *c)
+struct asked *
+caller_place(struct caller *c)
 {
     for (size_t i = 0; i < OUTSTANDING_MAX; i++) {
         if (c->asked[i].kind == FREE) {
@@ -98,8 +79,8 @@ free_place(struct caller *c)
     return NULL;
 }
 
-static bool
-ask(const struct sim *s, struct caller *c, struct asked *a, struct session_ask *ask_for)
+bool
+caller_ask(const struct sim *s, struct caller *c, struct asked *a, struct session_ask *ask_for)
 {
     const char *problem;
     ask_for->user = a;
@@ -107,16 +88,47 @@ ask(const struct sim *s, struct caller *c, struct asked *a, struct session_ask *
     return session_ask(c->session, ask_for, &a->ticket, &problem) == PRONG_OK;
 }
 
+/* Half of the calls ask for nothing; the others for a key, a priority or a narrower policy. */
+static void
+write_options(struct sim *s, struct buf *b, bool whole_worker, enum policy *policy)
+{
+    if (sim_draw(s, 2) == 0) {
+        return;
+    }
+    const bool keyed = whole_worker && sim_draw(s, 2) == 0;
+    const bool narrows = sim_draw(s, 3) == 0;
+    write_map(b, 1U + keyed + narrows);
+    write_text(b, "priority");
+    write_uint(b, 1 + sim_draw(s, 9));
+    if (keyed) {
+        write_text(b, "key");
+        write_text(b, sim_draw(s, 2) == 0 ? "left" : "right");
+    }
+    if (narrows) {
+        static const char *const words[] = {"once", "idempotent", "shared"};
+        const uint64_t most = sim_draw(s, 3);
+        write_text(b, "policy");
+        write_text(b, words[most]);
+        *policy = most == 0 ? ONCE : *policy;
+    }
+}
+
 static void
 ask_call(struct sim *s, struct caller *c, int64_t timeout_ms)
 {
     static const char *const workers[] = {"alpha", "beta", "alpha/0", "beta/1"};
-    struct asked *a = free_place(c);
-    struct buf args = {0};
+    struct asked *a = caller_place(c);
+    struct buf args = {0}, options = {0};
     if (a == NULL) {
         return;
     }
-    const enum policy policy = sim_draw(s, 2) == 0 ? ONCE : AGAIN;
+    const char *method = sim_draw(s, 2) == 0 ? "once" : "again";
+    if (!c->calm && sim_happens(s, s->faults.nests)) {
+        method = "nests";
+    }
+    const uint64_t worker = sim_draw(s, c->calm ? 2 : 4);
+    enum policy policy = strcmp(method, "again") == 0 ? AGAIN : ONCE;
+    write_options(s, &options, worker < 2, &policy);
     const int64_t deadline_ns = s->now_ns + timeout_ms * MS;
     const uint64_t number = ledger_call(s, policy, deadline_ns);
     write_array(&args, 1);
@@ -125,23 +137,74 @@ ask_call(struct sim *s, struct caller *c, int64_t timeout_ms)
     struct session_ask call = {
         .kind = SESSION_CALL,
         .deadline_ns = deadline_ns,
-        .worker = span_text(workers[sim_draw(s, c->calm ? 2 : 4)]),
-        .name = span_text(policy == ONCE ? "once" : "again"),
+        .worker = span_text(workers[worker]),
+        .name = span_text(method),
+        .options = buf_span(&options),
         .payload = buf_span(&args),
     };
-    if (!ask(s, c, a, &call)) {
+    if (!caller_ask(s, c, a, &call)) {
         a->kind = FREE;
         ledger_forget(s, number);
     } else {
         sim_note(s, "client %u calls %llu", (unsigned)c->place, (unsigned long long)number);
     }
     buf_deinit(&args);
+    buf_deinit(&options);
+}
+
+struct caller *
+caller_inside(struct sim *s, const struct process *p, uint64_t parent, int64_t deadline_ns)
+{
+    uint32_t place = CLIENTS;
+    while (s->clients[place] != NULL) {
+        place++; /* one for each process at most */
+    }
+    struct caller *c = s->clients[place] = caller_new(s, place);
+    c->inside = true;
+    c->next_ns = INT64_MAX;
+    struct asked *a = &c->asked[0]; /* of a new one all are free */
+    struct buf args = {0}, options = {0};
+    const enum policy policy = sim_draw(s, 2) == 0 ? ONCE : AGAIN;
+    const bool own = sim_draw(s, 4) == 0; /* it may be refused because it would wait for itself */
+    *a = (struct asked){.kind = CALL, .number = ledger_call(s, policy, deadline_ns)};
+    write_array(&args, 1);
+    write_uint(&args, a->number);
+    write_map(&options, 1);
+    write_text(&options, "parent");
+    write_uint(&options, parent);
+    struct session_ask call = {.kind = SESSION_CALL,
+                               .deadline_ns = s->now_ns + 60 * SECOND,
+                               .worker = span_text(own ? p->worker : "beta"),
+                               .name = span_text(policy == ONCE ? "once" : "again"),
+                               .options = buf_span(&options),
+                               .payload = buf_span(&args)};
+    sim_note(s, "%s/%u calls %llu inside", p->worker, (unsigned)p->replica,
+             (unsigned long long)a->number);
+    if (!caller_ask(s, c, a, &call)) {
+        abort(); /* the first of a new session */
+    }
+    buf_deinit(&args);
+    buf_deinit(&options);
+    world_wake_client(s, c, s->now_ns);
+    return c;
+}
+
+bool
+caller_has_ended(const struct caller *c, prong_err *code)
+{
+    *code = c->inner_code;
+    for (size_t i = 0; i < OUTSTANDING_MAX; i++) {
+        if (c->asked[i].kind != FREE) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void
 ask_emit(struct sim *s, struct caller *c)
 {
-    struct asked *a = free_place(c);
+    struct asked *a = caller_place(c);
     struct buf payload = {0};
     if (a == NULL) {
         return;
@@ -152,7 +215,7 @@ ask_emit(struct sim *s, struct caller *c)
                                .deadline_ns = s->now_ns + 5 * SECOND,
                                .name = span_text("sim.event"),
                                .payload = buf_span(&payload)};
-    if (!ask(s, c, a, &emit)) {
+    if (!caller_ask(s, c, a, &emit)) {
         a->kind = FREE;
     }
     buf_deinit(&payload);
@@ -161,7 +224,7 @@ ask_emit(struct sim *s, struct caller *c)
 static void
 ask_fetch(const struct sim *s, struct caller *c)
 {
-    struct asked *a = free_place(c);
+    struct asked *a = caller_place(c);
     struct buf filters = {0};
     if (a == NULL) {
         return;
@@ -178,7 +241,7 @@ ask_fetch(const struct sim *s, struct caller *c)
                                 .items_max = 100,
                                 .bytes_max = 20000,
                                 .wait_ms = 25000};
-    if (!ask(s, c, a, &fetch)) {
+    if (!caller_ask(s, c, a, &fetch)) {
         a->kind = FREE;
     }
     buf_deinit(&filters);
@@ -188,7 +251,7 @@ static void
 ask_admin(struct sim *s, struct caller *c, const char *method, const char *worker,
           uint64_t replicas)
 {
-    struct asked *a = free_place(c);
+    struct asked *a = caller_place(c);
     struct buf args = {0};
     if (a == NULL) {
         return;
@@ -208,7 +271,7 @@ ask_admin(struct sim *s, struct caller *c, const char *method, const char *worke
                                .name = span_text(method),
                                .payload = buf_span(&args)};
     sim_note(s, "client %u: %s %s", (unsigned)c->place, method, worker);
-    if (!ask(s, c, a, &call)) {
+    if (!caller_ask(s, c, a, &call)) {
         a->kind = FREE;
     }
     buf_deinit(&args);
@@ -271,7 +334,12 @@ take_call(struct sim *s, struct caller *c, const struct asked *a, const struct s
         (!mp_next(&value, &item) || item.kind != MP_UINT || item.uint != a->number)) {
         sim_wrong(s, "call %llu got the result of another", (unsigned long long)a->number);
     }
-    ledger_outcome(s, a->number, o);
+    c->inner_code = o->code;
+    if (c->inside && c->was_lost) {
+        ledger_forget(s, a->number); /* then it may come late, by the time of its own session */
+    } else {
+        ledger_outcome(s, a->number, o);
+    }
     c->succeeded += c->calm && o->code == PRONG_OK;
 }
 
@@ -299,6 +367,11 @@ collect(struct sim *s, struct caller *c)
             c->started +=
                 a->number != 0 && o.code == PRONG_OK; /* not what was asked before peace */
             break;
+        case PIECES:
+            if (!pieces_take(s, c, a, &o)) {
+                continue; /* there is more to come */
+            }
+            break;
         case FREE:
             sim_wrong(s, "an outcome of nothing that was asked");
         }
@@ -323,6 +396,7 @@ void
 caller_lost(struct sim *s, struct caller *c)
 {
     c->connection = NULL;
+    c->was_lost = true;
     session_lost(c->session);
     collect(s, c);
     c->retry_ns = s->now_ns + (4 + (int64_t)sim_draw(s, 10)) * MS;
@@ -400,6 +474,9 @@ act(struct sim *s, struct caller *c)
         const int64_t times = s->faults.pace > 1 && sim_draw(s, 4) == 0 ? 20 : 1;
         ask_call(s, c, times * (50 + (int64_t)sim_draw(s, sim_draw(s, 3) == 0 ? 6000 : 500)));
     }
+    if (sim_happens(s, s->faults.pieces)) {
+        pieces_ask(s, c);
+    }
     if (sim_draw(s, 3) == 0) {
         ask_emit(s, c);
     }
@@ -408,7 +485,7 @@ act(struct sim *s, struct caller *c)
                   sim_draw(s, REPLICAS_MAX + 1));
     }
     struct asked *a = &c->asked[sim_draw(s, OUTSTANDING_MAX)];
-    if (a->kind == CALL && sim_happens(s, s->faults.cancels)) {
+    if ((a->kind == CALL || a->kind == PIECES) && sim_happens(s, s->faults.cancels)) {
         session_cancel(c->session, a->ticket);
     }
     c->next_ns = s->now_ns + (int64_t)(100 + sim_draw(s, 30000)) * s->faults.pace * US;
@@ -428,6 +505,8 @@ act_calmly(struct sim *s, struct caller *c)
                   s->replicas[c->started % WORKERS]);
     } else if (c->succeeded < CALM_CALLS) {
         ask_call(s, c, CALM_TIMEOUT_MS);
+    } else if (!pieces_are_done(c) && !is_asking(c, PIECES)) {
+        pieces_ask(s, c);
     }
     c->next_ns = s->now_ns + 50 * MS;
 }
@@ -438,6 +517,7 @@ caller_calm(struct sim *s, struct caller *c)
     c->calm = true;
     c->away_until_ns = c->lazy_until_ns = 0;
     c->succeeded = c->started = 0;
+    c->pieces_done = 0;
     /* What was asked of the hub before peace has ended when the first one starts everything. */
     c->next_ns = s->now_ns + (c->place == 0 ? 8 * SECOND : 0);
     world_wake_client(s, c, s->now_ns);
@@ -446,7 +526,8 @@ caller_calm(struct sim *s, struct caller *c)
 bool
 caller_is_done(const struct caller *c)
 {
-    return c->calm && c->succeeded >= CALM_CALLS && (c->place != 0 || c->started >= 2 * WORKERS);
+    return c->calm && c->succeeded >= CALM_CALLS && pieces_are_done(c) &&
+           (c->place != 0 || c->started >= 2 * WORKERS);
 }
 
 bool
@@ -468,6 +549,7 @@ caller_wake(struct sim *s, struct caller *c)
             c->lazy_until_ns = s->now_ns + (int64_t)sim_draw(s, 6000) * s->faults.pace * MS;
         }
     }
+    pieces_wake(s, c);
     const bool dead = c->connection != NULL && session_is_dead(c->session, s->now_ns);
     session_tick(c->session, s->now_ns);
     collect(s, c);

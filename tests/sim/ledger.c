@@ -63,8 +63,11 @@ ledger_call(struct sim *s, enum policy policy, int64_t deadline_ns)
 {
     struct ledger *l = s->ledger;
     l->calls = grow(l->calls, l->call_count, &l->call_cap, sizeof *l->calls);
-    l->calls[l->call_count] = (struct entry){
-        .policy = policy, .deadline_ns = deadline_ns, .most = policy == ONCE ? 1 : 2};
+    static const unsigned most[] = {[ONCE] = 1, [AGAIN] = 2, [MANY_TIMES] = 64, [EQUALS] = 1};
+    l->calls[l->call_count] = (struct entry){.policy = policy,
+                                             .deadline_ns = deadline_ns,
+                                             .most = most[policy],
+                                             .begun = policy == EQUALS};
     return l->call_count++;
 }
 
@@ -104,7 +107,7 @@ ledger_outcome(struct sim *s, uint64_t call, const struct session_outcome *o)
     }
     if (o->code != PRONG_OK && o->began == PRONG_BEGAN_NO) {
         e->denied = true;
-        if (e->begun > 0 && !e->doubted) {
+        if (e->begun > 0 && !e->doubted && e->policy != EQUALS) {
             sim_wrong(s, "call %llu began, and its caller is told that it has not (%d %.*s)",
                       (unsigned long long)call, (int)o->code, (int)o->message.len,
                       (const char *)o->message.data);

@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
  TICKET) = (f"broker/core/{name}.c" for name in (
      "admit", "call", "client", "emit", "fetch", "items", "lease", "life", "many", "nest", "peer", "pick", "poison",
      "queue", "route", "serve", "share", "ticket"))
-SESSION, PULL = "client/session/session.c", "client/worker/pull.c"
+SESSION, PULL, STREAM = "client/session/session.c", "client/worker/pull.c", "client/worker/stream.c"
 
 BUGS = [
     # what is told of a call
@@ -61,6 +61,29 @@ BUGS = [
      "hub->now_ns + 2 * (int64_t)WIRE_PARK_MS"),
     ("a_wait_is_for_another_call", ADMIT, "call_find(hub, c, slot->seq);\n    if (call == NULL) {\n        slot_doubt",
      "call_find(hub, c, slot->seq - 1);\n    if (call == NULL) {\n        slot_doubt"),
+    # calls of more than one piece
+    ("items_are_doubled", ITEMS, "for (; count > 0 && first < items->end; first++, count--) {", "for (; false;) {"),
+    ("one_item_too_many_is_forgotten", ITEMS, "items->first < number && items->first < items->end",
+     "items->first <= number && items->first < items->end"),
+    ("the_outcome_comes_before_its_items", CALL, "    if (items_wait(call)) {", "    if (false) {"),
+    ("a_call_that_yielded_runs_again", LIFE, "(call->items == NULL || call->items->end == 0) && ", ""),
+    ("the_last_of_many_is_left_out", MANY, "if (++m->next == m->total) {", "if (++m->next + 1 >= m->total) {"),
+    ("many_are_told_as_they_come", MANY, "    if (!m->ordered) {", "    if (true) {"),
+    ("one_of_many_is_told_as_another", MANY, "write_uint(b, part->part);", "write_uint(b, part->part + (part->part == 3));"),
+    ("many_forget_that_one_began", CALL, "bool part = call->many != NULL && call->many->began;", "bool part = false;"),
+    ("a_policy_is_not_narrowed", ROUTE, "method->policy < call->policy_max ? method->policy : call->policy_max",
+     "method->policy"),
+    ("the_last_of_a_line_is_lost", QUEUE, "    if (--l->count > 0) {", "    if (--l->count > 1) {"),
+    ("an_inner_call_outlives_its_outer_one", NEST,
+     "    call->parent = outer;\n    list_append(&outer->inner, &call->outer);\n    if (outer->deadline",
+     "    if (false && outer->deadline"),
+    ("what_ran_in_the_background_is_forgotten", CALL, "call->background         ? WIRE_BACKGROUND_KEEP_MS",
+     "call->background         ? 10"),
+    ("followers_wait_for_ever", SHARE, "    while (!list_is_empty(&s->followers)) {", "    while (false) {"),
+    ("a_lease_never_ends", "broker/core/hub.c", '        lease_end(hub, CONTAINER(d, struct replica, lease_end), "not renewed");', ""),
+    ("items_that_were_not_acknowledged_are_not_told_again", STREAM, "            (*at)->sent = 0;\n            (*at)->sent_bytes = 0;\n",
+     ""),
+    ("the_outcome_overtakes_the_items", STREAM, "return s == NULL || s->sent == s->count;", "return true;"),
     # events
     ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
     ("a_reader_misses_one", PICK, "ring_get(ring, f->from, &e); f->from++) {",

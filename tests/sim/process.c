@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ITEM_BYTES = 30000 };
+static const uint8_t zeros[ITEM_BYTES];
+
 struct actor {
     struct pull *pull;
     struct connection *connection;
@@ -17,6 +20,8 @@ struct actor {
     bool runs, blind, hangs;
     int64_t ends_ns; /* of the call that runs */
     uint64_t call;
+    struct caller *inner;     /* who makes a call inside it, or NULL */
+    uint32_t yields, yielded; /* items that it gives, and has given */
     bool stops;
     struct buf inbox; /* while it is blind: [id, length, bytes]... */
 };
@@ -26,7 +31,17 @@ process_begin(struct sim *s, struct process *p)
 {
     struct buf methods = {0};
     struct actor *a = p->actor = calloc(1, sizeof *a);
-    write_map(&methods, 2);
+    write_map(&methods, 5);
+    write_text(&methods, "nests");
+    write_map(&methods, 0);
+    write_text(&methods, "yields");
+    write_map(&methods, 1);
+    write_text(&methods, "policy");
+    write_text(&methods, "idempotent");
+    write_text(&methods, "equal");
+    write_map(&methods, 1);
+    write_text(&methods, "policy");
+    write_text(&methods, "shared");
     write_text(&methods, "once");
     write_map(&methods, 1);
     write_text(&methods, "policy");
@@ -50,10 +65,23 @@ process_begin(struct sim *s, struct process *p)
     world_wake_process(s, p, a->retry_ns);
 }
 
+static void
+end_inner(struct sim *s, struct actor *a)
+{
+    for (uint32_t i = CLIENTS; a->inner != NULL && i < CLIENTS + PROCESSES; i++) {
+        if (s->clients[i] == a->inner) {
+            s->clients[i] = NULL;
+            caller_free(s, a->inner);
+            a->inner = NULL;
+        }
+    }
+}
+
 void
-process_end(struct process *p)
+process_end(struct sim *s, struct process *p)
 {
     if (p->actor != NULL) {
+        end_inner(s, p->actor);
         pull_free(p->actor->pull);
         buf_deinit(&p->actor->inbox);
         free(p->actor);
@@ -115,10 +143,18 @@ begin(struct sim *s, struct process *p)
     }
     a->runs = true;
     a->call = number.uint;
+    a->yields = span_is(job->method, "yields") ? YIELDED(a->call) : 0;
+    a->yielded = 0;
     sim_note(s, "%s/%u begins %llu", p->worker, (unsigned)p->replica, (unsigned long long)a->call);
-    ledger_began(s, a->call);
+    if (!span_is(job->method, "equal")) {
+        ledger_began(s, a->call);
+    }
     a->blind = sim_happens(s, s->faults.blind);
     a->hangs = sim_happens(s, s->faults.hang);
+    if (span_is(job->method, "nests")) {
+        a->inner = caller_inside(s, p, job->call, job->deadline_ns);
+        a->blind = a->hangs = false; /* the kit serves the connection while it waits */
+    }
     a->ends_ns = s->now_ns + (sim_happens(s, s->faults.long_calls) ? (int64_t)sim_draw(s, 3000) * MS
                               : sim_draw(s, 4) == 0                ? (int64_t)sim_draw(s, 20) * MS
                                                                    : (int64_t)sim_draw(s, 50) * US);
@@ -129,12 +165,41 @@ begin(struct sim *s, struct process *p)
     world_wake_process(s, p, a->ends_ns);
 }
 
+/* Give the next items, as many as there is room for; false when it has to wait, as the kit does. */
+static bool
+yield(struct sim *s, struct process *p)
+{
+    struct actor *a = p->actor;
+    struct buf item = {0};
+    while (a->yielded < a->yields && pull_has_room(a->pull, ITEM_BYTES) &&
+           !pull_is_cancelled(a->pull)) {
+        buf_reset(&item, SIZE_MAX);
+        write_array(&item, 4);
+        write_uint(&item, a->call);
+        write_uint(&item, a->yielded++);
+        write_uint(&item, p->id);
+        write_bin(&item, (struct span){zeros, sim_draw(s, 20) == 0 ? ITEM_BYTES : 1});
+        if (item.failed || !pull_yield(a->pull, buf_span(&item))) {
+            abort();
+        }
+        if (sim_draw(s, 3) == 0) {
+            break; /* the others later */
+        }
+    }
+    buf_deinit(&item);
+    return a->yielded == a->yields || pull_is_cancelled(a->pull);
+}
+
 static void
 end(struct sim *s, struct process *p)
 {
     struct actor *a = p->actor;
     struct buf outcome = {0};
-    const bool fails = s->chaos && sim_draw(s, 10) == 0;
+    const bool cut_off = a->yields > 0 && (pull_is_cancelled(a->pull) || a->yielded < a->yields);
+    if (cut_off) {
+        pull_drop_items(a->pull);
+    }
+    const bool fails = cut_off || (s->chaos && sim_draw(s, 10) == 0);
     if (fails) {
         write_array(&outcome, 4);
         write_uint(&outcome, WIRE_ERR_UNKNOWN);
@@ -212,11 +277,50 @@ process_term(struct sim *s, struct process *p)
     world_wake_process(s, p, s->now_ns);
 }
 
+/* It has more to give, or what it gave is not taken yet. A blind one looks when it gives. */
+static bool
+goes_on_yielding(struct sim *s, struct process *p)
+{
+    struct actor *a = p->actor;
+    if (a->yields == 0) {
+        return false;
+    }
+    a->blind = false;
+    read_inbox(s, p);
+    if (a->connection == NULL || pull_is_cancelled(a->pull)) {
+        return a->connection == NULL && !pull_is_cancelled(a->pull);
+    }
+    const bool all = yield(s, p);
+    send(s, p);
+    return !all || pull_is_blocked(a->pull);
+}
+
+/* The call that it made has no outcome yet. */
+static bool
+waits_for_inner(struct sim *s, struct actor *a)
+{
+    prong_err code;
+    if (!a->runs || a->inner == NULL || s->now_ns < a->ends_ns) {
+        return false;
+    }
+    if (!caller_has_ended(a->inner, &code)) {
+        return true;
+    }
+    end_inner(s, a);
+    return false;
+}
+
 void
 process_wake(struct sim *s, struct process *p)
 {
     struct actor *a = p->actor;
-    if (a->runs && !a->hangs && s->now_ns >= a->ends_ns) {
+    if (waits_for_inner(s, a)) {
+        a->ends_ns = s->now_ns + MS;
+        world_wake_process(s, p, a->ends_ns);
+    } else if (a->runs && !a->hangs && s->now_ns >= a->ends_ns && goes_on_yielding(s, p)) {
+        a->ends_ns = s->now_ns + MS;
+        world_wake_process(s, p, a->ends_ns);
+    } else if (a->runs && !a->hangs && s->now_ns >= a->ends_ns) {
         end(s, p);
         read_inbox(s, p);
         if (a->connection == NULL) {

@@ -23,6 +23,7 @@ enum {
     STOCKS = 2,
     PROCESSES = 64, /* alive at a time; places are used again */
     CONNECTIONS = 64,
+    LATERS = 16,
     WORKERS = 2,
     REPLICAS_MAX = 3,
 };
@@ -51,6 +52,8 @@ struct event;
     X(stubborn, 300)                                                                               \
     X(admin, 20)   /* stop, start, restart, scale */                                               \
     X(crowds, 700) /* the hub's turn ends late, so that messages come together */                  \
+    X(nests, 300)  /* a method that makes a call itself */                                         \
+    X(pieces, 600) /* calls of more than one piece */                                              \
     X(tight, 1)    /* not of 1000: short queues and a small ring of events */
 
 enum sim_fault {
@@ -110,6 +113,13 @@ struct connection {
     } open[512];
 };
 
+/* A call in the background that the hub has accepted. */
+struct later {
+    struct session_handle handle;
+    uint64_t number, epoch;
+    int64_t accepted_ns;
+};
+
 struct sim {
     struct sim_options options;
     uint64_t random, drawn, hash;
@@ -126,11 +136,13 @@ struct sim {
     bool turn_due;
     int64_t time_event_ns; /* when the next EVENT_TIME is planned */
     struct connection connections[CONNECTIONS];
-    struct caller *clients[CLIENTS];
+    struct caller *clients[CLIENTS + PROCESSES]; /* behind CLIENTS those inside of processes */
     struct stock *stocks[STOCKS];
     struct process *processes[PROCESSES];
     uint32_t replicas[WORKERS];
     struct ledger *ledger;
+    struct later laters[LATERS]; /* the newest calls in the background */
+    uint32_t later_count;
 };
 
 /* A number below `n`, and a thing that happens `of_1000` times. */
@@ -177,6 +189,12 @@ void caller_lost(struct sim *s, struct caller *c);
 /* Peace: it stays, comes back, and makes calls that must succeed. */
 void caller_calm(struct sim *s, struct caller *c);
 bool caller_is_done(const struct caller *c);
+/* One that makes a single call inside the call `parent` that its process runs, until then. Its
+ * session would wait longer, so when it is late, the hub is. */
+struct caller *caller_inside(struct sim *s, const struct process *p, uint64_t parent,
+                             int64_t deadline_ns);
+/* It has its outcome; PRONG_OK, or why not. */
+bool caller_has_ended(const struct caller *c, prong_err *code);
 /* It has read all that this broker ever stored. */
 bool caller_has_all(const struct sim *s, const struct caller *c);
 
@@ -211,7 +229,7 @@ struct process {
 };
 
 void process_begin(struct sim *s, struct process *p);
-void process_end(struct process *p);
+void process_end(struct sim *s, struct process *p);
 void process_wake(struct sim *s, struct process *p);
 void process_answer(struct sim *s, struct process *p, uint32_t id, struct span body);
 void process_lost(struct sim *s, struct process *p);
@@ -220,7 +238,11 @@ void process_term(struct sim *s, struct process *p);
 /* ---- ledger.c ---------------------------------------------------------------------------------
  */
 
-enum policy { ONCE, AGAIN };
+/* How many items the method `yields` gives for a call. */
+#define YIELDED(call) (1 + (uint32_t)((call) % 40))
+
+/* MANY_TIMES: a call of every replica; EQUALS: one run may be for others, too. */
+enum policy { ONCE, AGAIN, MANY_TIMES, EQUALS };
 
 struct ledger *ledger_new(void);
 void ledger_free(struct ledger *l);

@@ -115,7 +115,7 @@ world_exit(struct sim *s, struct process *p, int status)
         return;
     }
     p->dies = true;
-    process_end(p);
+    process_end(s, p);
     for (size_t i = 0; i < CONNECTIONS; i++) {
         if (s->connections[i].peer != 0 && s->connections[i].process == p) {
             world_close(s, &s->connections[i]);
@@ -514,7 +514,7 @@ world_clear(struct sim *s)
 {
     for (size_t i = 0; i < PROCESSES; i++) {
         if (s->processes[i] != NULL) {
-            process_end(s->processes[i]);
+            process_end(s, s->processes[i]);
             free(s->processes[i]);
         }
     }
