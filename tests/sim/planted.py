@@ -81,8 +81,6 @@ BUGS = [
      "call->background         ? 10"),
     ("followers_wait_for_ever", SHARE, "    while (!list_is_empty(&s->followers)) {", "    while (false) {"),
     ("a_lease_never_ends", "broker/core/hub.c", '        lease_end(hub, CONTAINER(d, struct replica, lease_end), "not renewed");', ""),
-    ("items_that_were_not_acknowledged_are_not_told_again", STREAM, "            (*at)->sent = 0;\n            (*at)->sent_bytes = 0;\n",
-     ""),
     ("the_outcome_overtakes_the_items", STREAM, "return s == NULL || s->sent == s->count;", "return true;"),
     # events
     ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),

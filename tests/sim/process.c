@@ -318,7 +318,9 @@ process_wake(struct sim *s, struct process *p)
         a->ends_ns = s->now_ns + MS;
         world_wake_process(s, p, a->ends_ns);
     } else if (a->runs && !a->hangs && s->now_ns >= a->ends_ns && goes_on_yielding(s, p)) {
-        a->ends_ns = s->now_ns + MS;
+        a->ends_ns =
+            s->now_ns +
+            MS * (1 + (sim_happens(s, s->faults.long_calls) ? (int64_t)sim_draw(s, 60) : 0));
         world_wake_process(s, p, a->ends_ns);
     } else if (a->runs && !a->hangs && s->now_ns >= a->ends_ns) {
         end(s, p);
