@@ -201,9 +201,9 @@ Test(items, and_progress_come_together_to_all_who_wait)
     (void)story_report(&w, "echo/0", "[%llu,3,[3,'last']]", NUMBER(call));
     expect_text(&w, r, "PARTIAL 1 1 [3, 'last'] []");
     (void)story_report(&w, "echo/0", "[%llu,2,[1,['b']]]", NUMBER(call));
-    (void)story_report(&w, "echo/0", "[%llu,3,[4,'never seen']]", NUMBER(call));
+    (void)story_report(&w, "echo/0", "[%llu,3,[4,'with the last items']]", NUMBER(call));
     story_done(&w, "echo/0", call, "7");
-    expect_text(&w, story_wait(&w, ONE, 1, 1), "PARTIAL 1 1 null ['b']");
+    expect_text(&w, story_wait(&w, ONE, 1, 1), "PARTIAL 1 1 [4, 'with the last items'] ['b']");
     expect_text(&w, story_wait(&w, ONE, 1, 2), "RESULT 1 7");
     story_end(&w);
 }
