@@ -25,7 +25,7 @@ change(struct request *q, enum admin_param p, bool stop, bool start)
         admin_fail(q, WIRE_ERR_UNAVAILABLE, "the hub is stopping");
         return;
     }
-    for (uint32_t i = 0; i < w->spec->replicas && i < w->replica_count; i++) {
+    for (uint32_t i = 0; i < w->spec->replicas; i++) {
         struct replica *r = w->replicas[i];
         if (only >= 0 && r->index != only) {
             continue;

@@ -326,7 +326,7 @@ tell_outcome(struct hub *hub, struct call *call, enum wire_op op)
     const bool repeatable = !call->client->nameless || call->client->pid != 0;
     call->acked = call->acked || (told && !repeatable);
     call_keep(hub, call);
-    if (call->background && call->worker != NULL) {
+    if (call->background) {
         tell_background(hub, call, op);
     }
 }
@@ -373,7 +373,7 @@ call_result(struct hub *hub, struct call *call, struct span value)
     if (call->state == CALL_DONE) {
         return;
     }
-    if (call->outcome.cap == 0 && call->args.cap <= SPARE_BYTES) {
+    if (call->args.cap <= SPARE_BYTES) {
         /* The arguments are not needed any more, and their memory is enough for most results. */
         call->outcome = call->args;
         call->args = (struct buf){0};

@@ -26,6 +26,7 @@ check_call(const struct hub *hub, const struct call *c)
     HOLDS((c->line != NULL) == (c->state == CALL_QUEUED && c->worker != NULL && c->lease_ms == 0));
     HOLDS((c->state == CALL_FOLLOWS) == (c->leader != NULL));
     HOLDS(c->leader == NULL || (c->leader->share != NULL && !list_is_empty(&c->follows)));
+    HOLDS(c->leader == NULL || !c->maybe || c->leader->maybe);
     HOLDS(c->share == NULL || c->state == CALL_QUEUED || c->state == CALL_GIVEN);
     HOLDS((c->parent != NULL) == !list_is_empty(&c->outer));
     HOLDS(list_is_empty(&c->inner) || c->state == CALL_GIVEN || c->state == CALL_QUEUED);

@@ -276,7 +276,7 @@ bool
 hub_step(struct hub *hub, const struct hub_input *in, struct hub_effects *out)
 {
     effects_begin(hub);
-    if (in->now_ns > hub->now_ns || hub->born_ns < 0) {
+    if (in->now_ns > hub->now_ns) {
         hub->now_ns = in->now_ns;
     }
     hub->wall_us = in->wall_us;

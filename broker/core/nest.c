@@ -19,7 +19,7 @@ nest_enter(struct hub *hub, struct call *call, uint64_t parent, bool background,
         return "the call inside which this one was made has ended";
     }
     for (const struct call *c = outer; c != NULL; c = nest_above(c)) {
-        if (c == call || ++depth > WIRE_NESTING_MAX) {
+        if (++depth > WIRE_NESTING_MAX) {
             *code = WIRE_ERR_FAILED_PRECONDITION;
             return "calls are made inside calls 32 deep at most";
         }
@@ -77,7 +77,7 @@ let_go(struct hub *hub, struct call *call, bool cancels)
         struct call *inner = CONTAINER(call->inner.next, struct call, outer);
         list_remove(&inner->outer);
         inner->parent = NULL;
-        if (cancels && !inner->background) {
+        if (cancels) {
             call_end(hub, inner, "the call inside which it was made has ended");
         }
     }

@@ -82,9 +82,6 @@ void
 queue_remove(struct call *call)
 {
     struct line *l = call->line;
-    if (l == NULL) {
-        return;
-    }
     struct queue *q = l->queue;
     list_remove(&call->queued);
     call->line = NULL;

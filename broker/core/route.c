@@ -375,7 +375,7 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
 static uint64_t
 retry_ms(const struct worker *w)
 {
-    const int64_t ms = w != NULL ? time_of(w, NULL, w->queued) / 2 / NS_PER_MS : 0;
+    const int64_t ms = time_of(w, NULL, w->queued) / 2 / NS_PER_MS;
     return ms == 0             ? RETRY_MS
            : ms < RETRY_MS_MIN ? RETRY_MS_MIN
            : ms > RETRY_MS_MAX ? RETRY_MS_MAX

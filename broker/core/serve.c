@@ -449,7 +449,7 @@ serve_command(struct hub *hub, struct replica *r, const char *verb, uint64_t cal
     if (r->control != NULL) {
         write_command(slot_begin(r->control), verb, call);
         slot_end(hub, r->control);
-    } else if (verb[0] != '\0' && r->session != 0 && r->command_count < WIRE_COMMANDS_MAX) {
+    } else if (r->session != 0 && r->command_count < WIRE_COMMANDS_MAX) {
         write_command(&r->commands, verb, call);
         hub->failed |= r->commands.failed;
         r->command_count++;

@@ -38,7 +38,7 @@ share_join(struct hub *hub, struct call *call)
     const uint64_t print = call_print(hub, call);
     struct table_entry *e = table_find(&hub->shared, &print, sizeof print);
     struct share *s = e != NULL ? CONTAINER(e, struct share, entry) : NULL;
-    if (s == NULL || s->call == call || nest_above(call) != NULL || !is_equal(s->call, call)) {
+    if (s == NULL || nest_above(call) != NULL || !is_equal(s->call, call)) {
         return false;
     }
     call->state = CALL_FOLLOWS;
@@ -74,10 +74,10 @@ detach(struct call *call)
     list_remove(&call->follows);
 }
 
-/* What the worker said of the leader holds for a follower, too. What did not begin now may have
- * begun with one that it followed `before`. */
+/* What the worker said of the leader holds for a follower, too: one that may have begun before has
+ * a leader of which that was known when its outcome was told. */
 static void
-answer(struct hub *hub, struct call *follower, const struct call *leader, bool before)
+answer(struct hub *hub, struct call *follower, const struct call *leader)
 {
     const struct span outcome = buf_span(&leader->outcome);
     if (leader->outcome_op == WIRE_RESULT) {
@@ -90,9 +90,6 @@ answer(struct hub *hub, struct call *follower, const struct call *leader, bool b
     (void)mp_next(&rest, &began);
     (void)mp_next(&rest, &message);
     (void)mp_skip(&rest, &details);
-    if (began.uint == WIRE_BEGAN_NO && before) {
-        began.uint = WIRE_BEGAN_MAYBE;
-    }
     call_failure(hub, follower,
                  &(struct failure){(enum wire_error)code.uint, (enum wire_began)began.uint,
                                    message.bytes, details});
@@ -128,10 +125,9 @@ dissolve(struct hub *hub, struct call *call, bool answers)
     table_remove(&hub->shared, &s->entry);
     while (!list_is_empty(&s->followers)) {
         struct call *follower = CONTAINER(s->followers.next, struct call, follows);
-        const bool before = follower->maybe;
         detach(follower);
         if (answers) {
-            answer(hub, follower, call, before);
+            answer(hub, follower, call);
         } else {
             send_on(hub, s, follower);
         }
@@ -146,7 +142,7 @@ share_done(struct hub *hub, struct call *call)
         detach(call);
     }
     if (call->share != NULL) {
-        dissolve(hub, call, call->state == CALL_DONE && call->ran_process != 0);
+        dissolve(hub, call, call->ran_process != 0);
     }
 }
 

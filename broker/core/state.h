@@ -433,7 +433,7 @@ void client_trim(struct hub *hub, struct client *client);
 void queue_init(struct queue *queue);
 /* false when memory is out. */
 bool queue_add(struct queue *queue, struct call *call);
-/* Out of where it waits; one that waits nowhere stays as it is. */
+/* Out of where it waits. */
 void queue_remove(struct call *call);
 /* The same because it is given: then it is the turn of the next client. */
 void queue_serve(struct call *call);
