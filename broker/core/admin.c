@@ -120,17 +120,23 @@ show(struct span bytes)
     return s;
 }
 
+/* `name`: what it is about; nothing when that has none. */
 static bool
 refuse_argument(struct request *q, enum admin_method method, const char *what, struct span name)
 {
+    const char *open = name.len > 0 ? " '" : "", *close = name.len > 0 ? "'" : "";
     char text[400];
-    int n = snprintf(text, sizeof text, "%s '%s'; allowed:", what, show(name).text);
+    int n = snprintf(text, sizeof text, "%s%s%s%s; allowed:", what, open, show(name).text, close);
+    const int head = n;
     for (enum admin_param p = 0; p < PARAM_COUNT && n < (int)sizeof text - 80; p++) {
         if (admin_params[p].method == method) {
             n += snprintf(text + n, sizeof text - (size_t)n, " %s (%s%s)", admin_params[p].name,
                           kind_text(admin_params[p].kind),
                           admin_params[p].required ? ", needed" : "");
         }
+    }
+    if (n == head) {
+        (void)snprintf(text + n, sizeof text - (size_t)n, " none");
     }
     admin_fail(q, WIRE_ERR_INVALID_ARGUMENT, text);
     return false;
@@ -148,11 +154,12 @@ read_arguments(struct request *q, enum admin_method method)
             (void)mp_next(&s, &name);
             p = find_param(method, &name, 0);
         } else {
-            name.bytes = span_text("one too many");
             p = find_param(method, NULL, i);
         }
         if (p == PARAM_COUNT) {
-            return refuse_argument(q, method, "there is no argument", name.bytes);
+            return head.kind == MP_MAP
+                       ? refuse_argument(q, method, "there is no argument", name.bytes)
+                       : refuse_argument(q, method, "too many arguments", (struct span){0});
         }
         (void)mp_skip(&s, &q->value[p]);
         if (!is_of_kind(q->value[p], admin_params[p].kind)) {
@@ -178,8 +185,8 @@ admin_worker(struct request *q, enum admin_param p, int64_t *only)
     *only = -1;
     if (w == NULL || (t.one && t.index >= w->replica_count)) {
         char text[160];
-        (void)snprintf(text, sizeof text, "there is no %s '%s'", w == NULL ? "worker" : "replica",
-                       show(name).text);
+        (void)snprintf(text, sizeof text, "there is no %s '%s'%s", w == NULL ? "worker" : "replica",
+                       show(name).text, span_is(name, "hub") ? " beside the hub itself" : "");
         admin_fail(q, WIRE_ERR_NOT_FOUND, text);
         return NULL;
     }
@@ -233,8 +240,14 @@ tell(struct request *q, const char *method)
         worker = admin_text(q, named[i]);
     }
     const bool scales = q->value[PARAM_scale_replicas].len > 0;
+    const uint64_t letter =
+        admin_uint(q, PARAM_dlq_retry_letter, admin_uint(q, PARAM_dlq_drop_letter, 0));
     buf_reset(b, SIZE_MAX);
-    write_map(b, scales ? 6 : 5);
+    write_map(b, 5U + scales + (letter > 0));
+    if (letter > 0) {
+        write_text(b, "letter");
+        write_uint(b, letter);
+    }
     if (scales) {
         write_text(b, "replicas");
         write_uint(b, admin_uint(q, PARAM_scale_replicas, 0));

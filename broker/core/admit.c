@@ -12,7 +12,7 @@
 static const char *const limit_names[LIMIT_COUNT] = {
     [LIMIT_QUEUE] = "queue_size",          [LIMIT_CLIENT_CALLS] = "client_calls",
     [LIMIT_CLIENT_BYTES] = "client_bytes", [LIMIT_CALLS] = "calls_max",
-    [LIMIT_BYTES] = "payload_max",
+    [LIMIT_BYTES] = "payload_max",         [LIMIT_BACKGROUND] = "background",
 };
 
 void
@@ -47,9 +47,10 @@ administers(const struct slot *slot, const struct record *r)
            span_is(RECORD_FIELD(r, CALL, WORKER)->target.worker, "hub");
 }
 
-/* NULL when it may come in, else why not. */
+/* NULL when it may come in, else why not, and whether it may later. */
 static const char *
-refusal(struct hub *hub, const struct client *c, bool background, bool spare, size_t bytes)
+refusal(struct hub *hub, const struct client *c, bool background, bool spare, size_t bytes,
+        bool *later)
 {
     const struct hub_options *o = &hub->options;
     const size_t spare_calls = spare ? SPARE_CALLS : 0, spare_bytes = spare ? SPARE_CALL_BYTES : 0;
@@ -57,22 +58,29 @@ refusal(struct hub *hub, const struct client *c, bool background, bool spare, si
         bool is_full;
         enum hub_limit limit;
         const char *text;
+        bool for_ever;
     } rows[] = {
+        {bytes > o->payload_bytes_max + spare_bytes, LIMIT_BYTES,
+         "the arguments are more than the hub may hold (hub: payload_max)", true},
+        {bytes > o->client_bytes_max, LIMIT_CLIENT_BYTES,
+         "the arguments are more than the hub may hold of one client (hub: client_bytes)", true},
         {hub->call_count >= o->calls_max + spare_calls, LIMIT_CALLS,
-         "the hub has too many calls (hub: calls_max)"},
+         "the hub has too many calls (hub: calls_max)", false},
         {hub->payload_bytes + bytes > o->payload_bytes_max + spare_bytes, LIMIT_BYTES,
-         "the hub holds too many bytes of arguments and results (hub: payload_max)"},
+         "the hub holds too many bytes of arguments and results (hub: payload_max)", false},
         {c->payload_bytes + bytes > o->client_bytes_max, LIMIT_CLIENT_BYTES,
          "the hub holds too many bytes of arguments and results of this client "
-         "(hub: client_bytes)"},
+         "(hub: client_bytes)",
+         false},
         {!background && c->unfinished >= o->client_calls_max, LIMIT_CLIENT_CALLS,
-         "too many calls of this client have no outcome (hub: client_calls)"},
-        {background && c->background_count >= WIRE_BACKGROUND_MAX, LIMIT_CLIENT_CALLS,
-         "too many calls of this client are in the background"},
+         "too many calls of this client have no outcome (hub: client_calls)", false},
+        {background && c->background_count >= WIRE_BACKGROUND_MAX, LIMIT_BACKGROUND,
+         "too many calls of this client are in the background, kept outcomes included", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].is_full) {
             hub_limit(hub, rows[i].limit, NULL, c);
+            *later = !rows[i].for_ever;
             return rows[i].text;
         }
     }
@@ -222,7 +230,10 @@ send_on(struct hub *hub, struct call *call, const struct target *target, struct 
     if (call->worker == NULL && span_is(target->worker, "hub")) {
         if (many || background || target->one) {
             call_fail(hub, call, WIRE_ERR_INVALID_ARGUMENT, WIRE_BEGAN_NO,
-                      "the hub itself is one, and is called one at a time");
+                      target->one || target->each ? "the hub itself has no replicas: name it hub"
+                      : many ? "methods of the hub itself are called without the option map"
+                             : "methods of the hub itself are called without the option "
+                               "background");
         } else {
             admin_call(hub, call, peer);
         }
@@ -271,9 +282,14 @@ take_new(struct hub *hub, struct slot *slot, const struct record *r, struct clie
         return;
     }
     client_trim(hub, c);
+    bool later = true;
     const char *why = refusal(hub, c, wishes.background, administers(slot, r),
-                              RECORD_FIELD(r, CALL, ARGS)->raw.len);
+                              RECORD_FIELD(r, CALL, ARGS)->raw.len, &later);
     struct call *call = why == NULL ? call_new(hub, c, slot->seq, key) : NULL;
+    if (call == NULL && !later) {
+        slot_fail(hub, slot, WIRE_ERR_RESOURCE_EXHAUSTED, why);
+        return;
+    }
     if (call == NULL) {
         slot_refuse_later(hub, slot, why != NULL ? why : "the hub is out of memory");
         return;

@@ -16,7 +16,7 @@ nest_enter(struct hub *hub, struct call *call, uint64_t parent, bool background,
     uint32_t depth = 1;
     if (outer == NULL || outer->state != CALL_GIVEN) {
         *code = WIRE_ERR_CANCELLED;
-        return "the call inside which this one was made has ended";
+        return "the call that the option parent names does not run (any more)";
     }
     for (const struct call *c = outer; c != NULL; c = nest_above(c)) {
         if (++depth > WIRE_NESTING_MAX) {

@@ -327,7 +327,7 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     const uint32_t room = only != NULL ? route_has_room(only) : route_room(w);
     if (w->queued >= (uint64_t)w->spec->queue_max + room && call->whole == NULL) {
         hub_limit(hub, LIMIT_QUEUE, w, call->client);
-        return "too many calls wait for this worker";
+        return "too many calls wait for this worker (queue_size)";
     }
     *code = WIRE_ERR_DEADLINE_EXCEEDED;
     return is_too_late(hub, w, call) ? "so many calls wait before it that its deadline would pass"

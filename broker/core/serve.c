@@ -7,6 +7,7 @@
  * taken, and what was not taken is told again under the same number. */
 #include "broker/core/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct replica *
@@ -46,6 +47,41 @@ of_token(struct hub *hub, struct span token)
     return differs == 0 ? r : NULL;
 }
 
+/* The next method of those in ATTACH. false when its policy is none of the words. */
+static bool
+next_method(struct span *inside, struct mp_item *name, uint8_t *policy)
+{
+    static const char *const words[] = {
+        [POLICY_ONCE] = "once", [POLICY_IDEMPOTENT] = "idempotent", [POLICY_SHARED] = "shared"};
+    struct field about = {0}, f;
+    *policy = POLICY_ONCE;
+    (void)mp_next(inside, name);
+    (void)mp_skip(inside, &about.raw);
+    about.inside = about.raw;
+    (void)mp_next(&about.inside, &about.item);
+    if (record_key(&about, WIRE_KEY_METHODS_policy, &f)) {
+        while (*policy <= POLICY_SHARED && !span_is(f.item.bytes, words[*policy])) {
+            ++*policy;
+        }
+    }
+    return *policy <= POLICY_SHARED;
+}
+
+/* A misspelt one is told: taken for another it would say wrongly how often a call may begin. */
+static bool
+policies_are_known(const struct field *methods)
+{
+    struct span inside = methods->inside;
+    struct mp_item name;
+    uint8_t policy;
+    for (uint32_t i = 0; i < methods->item.count; i++) {
+        if (!next_method(&inside, &name, &policy)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 keep_methods(struct worker *w, const struct field *methods)
 {
@@ -57,19 +93,10 @@ keep_methods(struct worker *w, const struct field *methods)
     }
     for (uint32_t i = 0; i < methods->item.count; i++) {
         struct mp_item name;
-        struct field about = {0}, policy;
-        (void)mp_next(&inside, &name);
-        (void)mp_skip(&inside, &about.raw);
-        about.inside = about.raw;
-        (void)mp_next(&about.inside, &about.item);
+        (void)next_method(&inside, &name, &list[i].policy); /* policies_are_known */
         memcpy(list[i].name, name.bytes.data, name.bytes.len);
         known = worker_method(w, list[i].name, name.bytes.len);
         list[i].run_ns = known != NULL ? known->run_ns : 0;
-        if (record_key(&about, WIRE_KEY_METHODS_policy, &policy)) {
-            list[i].policy = span_is(policy.item.bytes, "idempotent") ? POLICY_IDEMPOTENT
-                             : span_is(policy.item.bytes, "shared")   ? POLICY_SHARED
-                                                                      : POLICY_ONCE;
-        }
     }
     free(w->methods);
     w->methods = list;
@@ -139,6 +166,12 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
             "ATTACH needs the token that the hub put into PRONG_TOKEN of the process it started");
         return;
     }
+    const bool has_methods = record_key(about, WIRE_KEY_ATTACH_methods, &methods);
+    if (has_methods && !policies_are_known(&methods)) {
+        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT,
+                  "METHODS policy: must be once, idempotent or shared");
+        return;
+    }
     const bool numbered = record_key(about, WIRE_KEY_ATTACH_attach, &number);
     if (numbered && number.item.uint < r->attach) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "a later ATTACH was seen already");
@@ -152,8 +185,7 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
         reconcile(hub, r, about);
     }
     r->capacity = record_key(about, WIRE_KEY_ATTACH_capacity, &capacity) ? capacity.item.uint : 1;
-    if (record_key(about, WIRE_KEY_ATTACH_methods, &methods) &&
-        !keep_methods(r->worker, &methods)) {
+    if (has_methods && !keep_methods(r->worker, &methods)) {
         hub->failed = true;
     }
     if (r->running_count == 0) {
@@ -247,8 +279,13 @@ serve_poll(struct hub *hub, struct slot *slot, const struct record *rec)
     }
     const uint64_t taken = RECORD_FIELD(rec, POLL, TAKEN)->item.uint;
     if (taken > r->work || taken < r->taken) {
-        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT,
-                  "POLL: taken is not a number of WORK it may be");
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "POLL taken: must be the number of a WORK of this session, from %llu to "
+                       "%llu, got %llu",
+                       (unsigned long long)r->taken, (unsigned long long)r->work,
+                       (unsigned long long)taken);
+        slot_fail(hub, slot, WIRE_ERR_INVALID_ARGUMENT, text);
         return;
     }
     if (r->poll != NULL) {

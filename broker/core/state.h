@@ -324,6 +324,7 @@ enum hub_limit {
     LIMIT_CLIENT_BYTES,
     LIMIT_CALLS,
     LIMIT_BYTES,
+    LIMIT_BACKGROUND,
     LIMIT_COUNT,
 };
 

@@ -3,7 +3,11 @@
  * The sets go to the hub in chunks of bounded size, each one CALL with PRONG_CALL_MAP, and some of
  * them are open at a time, so that no replica waits for the next. A chunk leaves when it is full,
  * or when the file has no more to read now: `tail -f | prong call --map -` calls at once. How many
- * sets a chunk may hold follows from how long the last ones took, because a CALL has an hour. */
+ * sets a chunk may hold follows from how long the last ones took, because a CALL has an hour.
+ *
+ * A hub that is full refuses a chunk and says when it may have room: it is asked again, with fewer
+ * chunks beside it, for as long as that takes. One that is too much for a hub at all is asked for
+ * in pieces, down to single sets, so that only sets fail that can never be taken. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -34,13 +38,17 @@ enum {
     NOTE_MS = 1000, /* between lines where there is no terminal */
 };
 
+/* Sets that were read. Those before `from` have ended, and `step` of the others are asked for. */
 struct chunk {
-    prong_reply *reply;
+    prong_reply *reply; /* NULL: none is asked for now */
     uint64_t first;
-    uint32_t count, told;
+    uint32_t count, told, from, step;
     uint8_t *is_told; /* of each set; owned */
-    size_t bytes;
-    int64_t begin_ms;
+    uint8_t *sets;    /* room for a head, then the sets; owned */
+    size_t bytes, at; /* of `sets`; where `from` is */
+    int64_t begin_ms, again_ms;
+    bool is_hopeless; /* set `from` is too much for the hub */
+    char refused[300];
 };
 
 struct map {
@@ -52,7 +60,7 @@ struct map {
     struct progress progress;
     int64_t draw_ms; /* not before */
     struct chunk open[OPEN_MAX];
-    size_t open_count, open_sets, open_bytes;
+    size_t open_count, open_max, open_sets, open_bytes;
     uint8_t *sets; /* of the chunk to come: room for a head, then the sets; owned */
     size_t len, capacity;
     uint32_t count, limit;
@@ -60,8 +68,7 @@ struct map {
     uint64_t read;      /* sets */
     int stop;           /* why no more is read: an exit code */
     int64_t give_up_ms; /* after SIGINT */
-    bool is_unread;
-    char refused[300]; /* why the library did not take the chunk to come; "" */
+    bool is_unread, is_busy_told;
 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -139,52 +146,94 @@ put(struct map *m, uint64_t number, const prong_outcome *outcome)
     return outcome_put(m->cli, &m->tally, &(struct which){.number = number}, outcome);
 }
 
-/* What was read and not asked for has not begun and will not. */
+/* Sets that were not asked for, `from` to `to` of the file, have not begun and will not. */
 static int
-refuse_pending(struct map *m, prong_err err, const char *message)
+refuse_sets(struct map *m, uint64_t from, uint64_t to, prong_err err, const char *message)
 {
     const prong_outcome outcome = {
         .code = err, .began = PRONG_BEGAN_NO, .message = message, .message_len = strlen(message)};
     int code = CLI_OK;
-    for (uint32_t i = 0; code == CLI_OK && i < m->count; i++) {
-        code = put(m, m->read - m->count + i, &outcome);
+    for (; code == CLI_OK && from < to; from++) {
+        code = put(m, from, &outcome);
     }
-    m->count = 0;
-    m->len = HEAD_BYTES;
-    m->refused[0] = '\0';
     return code;
 }
 
-/* The library did not take it: most likely it is one set, too large for a message. */
 static int
-refuse_chunk(struct map *m, prong_err err, const prong_value *args)
+refuse_pending(struct map *m, prong_err err, const char *message)
 {
-    if (err != PRONG_RESOURCE_EXHAUSTED) {
-        return hub_refused(m->cli, err, m->target->text, args);
-    }
-    prong_client_error_text(m->cli->client, m->refused, sizeof m->refused - 1);
-    if (m->refused[0] == '\0') {
-        (void)snprintf(m->refused, sizeof m->refused, "%s", prong_err_help(err));
-    }
-    return CLI_OK;
+    const uint32_t count = m->count;
+    m->count = 0;
+    m->len = HEAD_BYTES;
+    return refuse_sets(m, m->read - count, m->read, err, message);
+}
+
+/* Too much for the hub or for one message: less of it is asked for, or one set is given up when the
+ * chunk has its turn. */
+static void
+make_smaller(struct chunk *c, const char *why)
+{
+    c->is_hopeless = c->step == 1;
+    c->step -= c->step / 2;
+    c->again_ms = 0;
+    (void)snprintf(c->refused, sizeof c->refused, "%s", why);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
 static bool
+is_held_back(const struct map *m)
+{
+    size_t i = 0;
+    while (i < m->open_count && m->open[i].reply != NULL) {
+        i++;
+    }
+    return i < m->open_count;
+}
+
+static bool
 may_send(const struct map *m)
 {
     const struct lease *lease = m->cli->lease;
-    return m->count > 0 && m->open_count < OPEN_MAX && (lease == NULL || !lease->is_unsure) &&
+    return m->count > 0 && m->open_count < m->open_max && !is_held_back(m) &&
+           (lease == NULL || !lease->is_unsure) &&
            (m->open_count == 0 || (m->open_sets + m->count <= 2 * (size_t)m->limit &&
                                    m->open_bytes + m->len <= OPEN_BYTES_MAX));
 }
 
+/* An array of `count` sets from where the chunk is. What stood before them has ended, or is the
+ * room that was left for the first head. */
+static prong_value
+array_of(struct chunk *c, uint32_t count)
+{
+    uint8_t *head = c->sets + c->at - HEAD_BYTES;
+    head[0] = 0xdd; /* with a length of 32 bits */
+    for (int i = 1; i < HEAD_BYTES; i++) {
+        head[i] = (uint8_t)(count >> (8 * (HEAD_BYTES - 1 - i)));
+    }
+    return (prong_value){head, HEAD_BYTES + c->bytes - c->at};
+}
+
+/* Where the sets end that are asked for now. */
+static size_t
+end_of_step(struct chunk *c)
+{
+    const prong_value rest = array_of(c, c->count - c->from);
+    prong_value set = {c->sets + c->bytes, 0};
+    prong_iter it;
+    (void)prong_iter_begin(&it, &rest);
+    for (uint32_t i = 0; i < c->step; i++) {
+        (void)prong_iter_next(&it, NULL, &set);
+    }
+    return (size_t)(set.data - c->sets) + set.len;
+}
+
+/* Call with the next sets of a chunk. */
 static int
-send_chunk(struct map *m)
+ask(struct map *m, struct chunk *c)
 {
     const int64_t deadline_ms = m->cli->has_timeout ? m->cli->deadline_ms : CLI_NEVER_MS;
-    struct chunk *c = &m->open[m->open_count];
+    char text[sizeof c->refused] = "";
     prong_call_options o = call_options(m->cli);
     o.flags = PRONG_CALL_STREAM | PRONG_CALL_MAP |
               (m->cli->options.ordered ? (uint32_t)PRONG_CALL_ORDERED : 0);
@@ -193,31 +242,43 @@ send_chunk(struct map *m)
         o.timeout_ms = unit_left_ms(deadline_ms, PRONG_TTL_MS_MAX);
         o.timeout_ms += o.timeout_ms == 0; /* 0 is a default */
     }
-    *c = (struct chunk){.first = m->read - m->count,
-                        .count = m->count,
-                        .is_told = calloc(m->count, 1),
-                        .bytes = m->len,
-                        .begin_ms = unit_now_ms()};
-    if (c->is_told == NULL) {
-        return output_no_memory(m->cli);
-    }
-    m->sets[0] = 0xdd; /* an array with a length of 32 bits */
-    for (int i = 1; i < HEAD_BYTES; i++) {
-        m->sets[i] = (uint8_t)(m->count >> (8 * (HEAD_BYTES - 1 - i)));
-    }
-    const prong_value args = {m->sets, m->len};
+    const size_t end = end_of_step(c);
+    prong_value args = array_of(c, c->step);
+    args.len -= c->bytes - end;
+    c->begin_ms = unit_now_ms();
     const prong_err err =
         prong_call_async(m->cli->client, m->worker, m->target->method, &args, &o, &c->reply);
-    if (err != PRONG_OK) {
-        free(c->is_told);
-        return refuse_chunk(m, err, &args);
+    if (err == PRONG_OK) {
+        return CLI_OK;
     }
+    c->reply = NULL;
+    if (err != PRONG_RESOURCE_EXHAUSTED) {
+        return hub_refused(m->cli, err, m->target->text, &args);
+    }
+    prong_client_error_text(m->cli->client, text, sizeof text - 1);
+    make_smaller(c, text[0] != '\0' ? text : prong_err_help(err));
+    return CLI_OK;
+}
+
+/* The sets that were collected become a chunk of their own. */
+static int
+send_chunk(struct map *m)
+{
+    struct chunk *c = &m->open[m->open_count];
+    *c = (struct chunk){.first = m->read - m->count,
+                        .count = m->count,
+                        .step = m->count,
+                        .is_told = calloc(m->count, 1),
+                        .sets = m->sets,
+                        .bytes = m->len,
+                        .at = HEAD_BYTES};
+    m->sets = malloc(HEAD_BYTES);
+    m->capacity = m->len = HEAD_BYTES;
+    m->count = 0;
     m->open_count++;
     m->open_sets += c->count;
     m->open_bytes += c->bytes;
-    m->count = 0;
-    m->len = HEAD_BYTES;
-    return CLI_OK;
+    return c->is_told == NULL || m->sets == NULL ? output_no_memory(m->cli) : ask(m, c);
 }
 
 /* ---- outcomes ------------------------------------------------------------------------------- */
@@ -229,19 +290,19 @@ take_items(struct map *m, struct chunk *c)
     prong_outcome outcome;
     int code = CLI_OK;
     while (code == CLI_OK && prong_reply_next(c->reply, 0, &item) == PRONG_OK) {
-        if (!prong_item_outcome(&item, &outcome) || outcome.number >= c->count ||
-            c->is_told[outcome.number]) {
+        if (!prong_item_outcome(&item, &outcome) || outcome.number >= c->step ||
+            c->is_told[c->from + outcome.number]) {
             return output_error(m->cli, PRONG_INTERNAL, m->target->text,
                                 "an item that is no outcome");
         }
-        c->is_told[outcome.number] = 1;
+        c->is_told[c->from + outcome.number] = 1;
         c->told++;
-        code = put(m, c->first + outcome.number, &outcome);
+        code = put(m, c->first + c->from + outcome.number, &outcome);
     }
     return code;
 }
 
-/* The chunk as a whole has failed: each of its sets that has no outcome gets this one. */
+/* The call as a whole has failed: each of its sets that has no outcome gets this one. */
 static int
 fail_rest(struct map *m, const struct chunk *c)
 {
@@ -253,7 +314,7 @@ fail_rest(struct map *m, const struct chunk *c)
                                    .message_len = strlen(message),
                                    .details = details != NULL ? *details : (prong_value){0}};
     int code = CLI_OK;
-    for (uint32_t i = 0; code == CLI_OK && c->told < c->count && i < c->count; i++) {
+    for (uint32_t i = c->from; code == CLI_OK && i < c->from + c->step; i++) {
         code = c->is_told[i] ? CLI_OK : put(m, c->first + i, &outcome);
     }
     return code;
@@ -267,6 +328,7 @@ forget(struct map *m, size_t index)
     m->open_bytes -= c->bytes;
     prong_reply_free(c->reply);
     free(c->is_told);
+    free(c->sets);
     m->open_count--;
     memmove(c, c + 1, (m->open_count - index) * sizeof *c);
 }
@@ -277,14 +339,107 @@ is_over_time(const struct map *m)
     return m->cli->has_timeout && unit_now_ms() >= m->cli->deadline_ms;
 }
 
+static bool
+has_lost_lease(const struct map *m)
+{
+    return m->cli->lease != NULL && m->cli->lease->is_lost;
+}
+
+/* Why sets that are not asked for yet are not to be; PRONG_OK when they are. */
+static prong_err
+why_not(const struct map *m, const char **text)
+{
+    const prong_err err = m->give_up_ms != CLI_NEVER_MS ? PRONG_CANCELLED
+                          : is_over_time(m)             ? PRONG_DEADLINE_EXCEEDED
+                          : has_lost_lease(m)           ? PRONG_FAILED_PRECONDITION
+                                                        : PRONG_OK;
+    *text = err == PRONG_CANCELLED           ? "interrupted"
+            : err == PRONG_DEADLINE_EXCEEDED ? "the time was over (--timeout)"
+                                             : "the lease was lost";
+    return err;
+}
+
+/* The next sets of the chunk have their turn. */
+static void
+advance(struct map *m, size_t index, uint32_t count)
+{
+    struct chunk *c = &m->open[index];
+    if (c->from + count == c->count) {
+        forget(m, index);
+        return;
+    }
+    c->step = count;
+    c->at = end_of_step(c);
+    c->from += count;
+    c->told = c->from;
+    c->step = 2 * count < c->count - c->from ? 2 * count : c->count - c->from;
+    c->is_hopeless = false;
+    c->again_ms = 0;
+}
+
+/* The hub is full, and says when to ask again: not with so much at a time. */
+static void
+put_off(struct map *m, struct chunk *c, int64_t retry_ms)
+{
+    if (!m->is_busy_told) {
+        progress_clear(&m->progress);
+        output_say(m->cli, "%s: the hub is asked again until it has room: %s", m->target->text,
+                   prong_reply_message(c->reply));
+        m->is_busy_told = true;
+    }
+    if (m->open_count > 1) {
+        m->open_max = m->open_count - 1;
+    } else {
+        c->step -= c->step / 2;
+    }
+    /* In order it is looked at when it has its turn, which may be long after it was refused. */
+    c->again_ms = c->begin_ms + retry_ms;
+}
+
+/* Whether a chunk that was refused was told to come again, or is to come in pieces. */
+static bool
+comes_again(struct map *m, struct chunk *c)
+{
+    const char *text;
+    prong_value v;
+    int64_t retry_ms;
+    if (prong_reply_code(c->reply) != PRONG_RESOURCE_EXHAUSTED || why_not(m, &text) != PRONG_OK) {
+        return false;
+    }
+    const prong_value *details = prong_reply_details(c->reply);
+    if (details != NULL && prong_value_find(details, "retry_after_ms", &v) &&
+        prong_value_int(&v, &retry_ms)) {
+        put_off(m, c, retry_ms);
+    } else {
+        make_smaller(c, prong_reply_message(c->reply));
+    }
+    prong_reply_free(c->reply);
+    c->reply = NULL;
+    return true;
+}
+
+/* There may be room now for those that the hub refused. */
+static void
+hurry(struct map *m)
+{
+    for (size_t i = 0; i < m->open_count; i++) {
+        m->open[i].again_ms = 0;
+    }
+}
+
 static int
-end_chunk(struct map *m, size_t index)
+end_call(struct map *m, size_t index)
 {
     struct chunk *c = &m->open[index];
     const prong_err err = prong_reply_code(c->reply);
     const int64_t took_ms = unit_now_ms() - c->begin_ms;
+    const bool is_refused =
+        err != PRONG_OK && c->told == c->from && prong_reply_began(c->reply) == PRONG_BEGAN_NO;
     int code = CLI_OK;
-    if (c->count == m->limit && took_ms < SHORT_MS && m->limit < SETS_MAX) {
+    if (is_refused && comes_again(m, c)) {
+        return CLI_OK;
+    }
+    if (c->step == m->limit && took_ms < SHORT_MS && m->limit < SETS_MAX) {
         m->limit *= 2;
     } else if (took_ms > LONG_MS && m->limit > 1) {
         m->limit /= 2;
@@ -296,13 +451,49 @@ end_chunk(struct map *m, size_t index)
         lease_doubt(m->cli);
     }
     /* Refused as a whole: so would the next ones be. */
-    if (err != PRONG_OK && c->told == 0 && prong_reply_began(c->reply) == PRONG_BEGAN_NO &&
-        m->stop == CLI_OK && !is_over_time(m)) {
+    if (is_refused && m->stop == CLI_OK && !is_over_time(m)) {
         progress_clear(&m->progress);
         stop_reading(m, output_failure(m->cli, m->target->text, c->reply));
         call_hint_names(m->cli, m->target, err);
     }
-    forget(m, index);
+    prong_reply_free(c->reply);
+    c->reply = NULL;
+    advance(m, index, c->step);
+    hurry(m);
+    return code;
+}
+
+/* A chunk of which nothing is asked for: ask, if it is time, or say that it will not be. */
+static int
+go_on(struct map *m, size_t index)
+{
+    struct chunk *c = &m->open[index];
+    const char *text;
+    const prong_err err = why_not(m, &text);
+    int code = CLI_OK;
+    if (err != PRONG_OK) {
+        code = refuse_sets(m, c->first + c->from, c->first + c->count, err, text);
+        forget(m, index);
+    } else if (c->is_hopeless) {
+        const uint64_t number = c->first + c->from;
+        code = refuse_sets(m, number, number + 1, PRONG_RESOURCE_EXHAUSTED, c->refused);
+        advance(m, index, 1);
+    } else if (unit_now_ms() >= c->again_ms &&
+               (m->cli->lease == NULL || !m->cli->lease->is_unsure)) {
+        code = ask(m, c);
+    }
+    return code;
+}
+
+static int
+take_call(struct map *m, size_t index)
+{
+    int code = take_items(m, &m->open[index]);
+    if (code == CLI_OK && prong_reply_is_done(m->open[index].reply)) {
+        /* It may have become done with items that came behind those that were taken. */
+        code = take_items(m, &m->open[index]);
+        code = code == CLI_OK ? end_call(m, index) : code;
+    }
     return code;
 }
 
@@ -312,17 +503,15 @@ take(struct map *m)
 {
     int code = CLI_OK;
     for (size_t i = 0; code == CLI_OK && i < m->open_count;) {
-        code = take_items(m, &m->open[i]);
-        const bool is_done = prong_reply_is_done(m->open[i].reply);
-        if (code == CLI_OK && is_done) {
-            /* It may have become done with items that came behind those that were taken. */
-            code = take_items(m, &m->open[i]);
-            code = code == CLI_OK ? end_chunk(m, i) : code;
-        } else if (m->cli->options.ordered) {
-            break;
-        } else {
-            i++;
+        const size_t open_count = m->open_count;
+        code = m->open[i].reply == NULL ? go_on(m, i) : take_call(m, i);
+        if (m->open_count < open_count) {
+            continue; /* another one stands there now */
         }
+        if (m->cli->options.ordered) {
+            break;
+        }
+        i++;
     }
     if (code == CLI_OK && fflush(stdout) != 0) {
         m->is_unread = errno == EPIPE;
@@ -383,7 +572,9 @@ interrupt(struct map *m)
         return code;
     }
     for (size_t i = 0; i < m->open_count; i++) {
-        prong_reply_cancel(m->open[i].reply);
+        if (m->open[i].reply != NULL) {
+            prong_reply_cancel(m->open[i].reply);
+        }
     }
     m->stop = CLI_OK; /* whatever it was, this is why it ends */
     stop_reading(m, code);
@@ -391,11 +582,31 @@ interrupt(struct map *m)
     return CLI_OK;
 }
 
+/* When a chunk of which nothing is asked for is to be looked at again. */
+static int64_t
+next_turn_ms(const struct map *m)
+{
+    const size_t looked_at = m->cli->options.ordered && m->open_count > 0 ? 1 : m->open_count;
+    const bool is_sure = m->cli->lease == NULL || !m->cli->lease->is_unsure;
+    int64_t until_ms = CLI_NEVER_MS;
+    for (size_t i = 0; is_sure && i < looked_at; i++) {
+        const struct chunk *c = &m->open[i];
+        if (c->reply == NULL) {
+            until_ms = c->again_ms < until_ms ? c->again_ms : until_ms;
+            until_ms = m->cli->has_timeout && m->cli->deadline_ms < until_ms ? m->cli->deadline_ms
+                                                                             : until_ms;
+        }
+    }
+    return until_ms;
+}
+
 static int
 wait_for_more(struct map *m, int64_t show_ms)
 {
     const bool wants = has_room(m) && !m->lines.is_over;
     int64_t until_ms = m->give_up_ms < show_ms ? m->give_up_ms : show_ms;
+    const int64_t turn_ms = next_turn_ms(m);
+    until_ms = turn_ms < until_ms ? turn_ms : until_ms;
     if (m->cli->has_timeout && !m->lines.is_over && m->cli->deadline_ms < until_ms) {
         until_ms = m->cli->deadline_ms;
     }
@@ -419,12 +630,6 @@ wait_for_more(struct map *m, int64_t show_ms)
     return CLI_FAILED;
 }
 
-static bool
-has_lost_lease(const struct map *m)
-{
-    return m->cli->lease != NULL && m->cli->lease->is_lost;
-}
-
 /* Reasons to read no more. */
 static void
 look_around(struct map *m)
@@ -438,22 +643,6 @@ look_around(struct map *m)
     if (has_lost_lease(m)) {
         stop_reading(m, CLI_FAILED);
     }
-}
-
-/* Why the sets of the chunk to come are not to be asked for; PRONG_OK when they are. */
-static prong_err
-why_not(const struct map *m, const char **text)
-{
-    const prong_err err = m->give_up_ms != CLI_NEVER_MS ? PRONG_CANCELLED
-                          : is_over_time(m)             ? PRONG_DEADLINE_EXCEEDED
-                          : has_lost_lease(m)           ? PRONG_FAILED_PRECONDITION
-                          : m->refused[0] != '\0'       ? PRONG_RESOURCE_EXHAUSTED
-                                                        : PRONG_OK;
-    *text = err == PRONG_CANCELLED             ? "interrupted"
-            : err == PRONG_DEADLINE_EXCEEDED   ? "the time was over (--timeout)"
-            : err == PRONG_FAILED_PRECONDITION ? "the lease was lost"
-                                               : m->refused;
-    return err;
 }
 
 /* Send or refuse the chunk to come. false when it has to wait, or there is none. */
@@ -536,6 +725,7 @@ call_map(struct cli *cli, const struct call_target *target)
                       .len = HEAD_BYTES,
                       .capacity = HEAD_BYTES,
                       .limit = SETS_FIRST,
+                      .open_max = OPEN_MAX,
                       .give_up_ms = CLI_NEVER_MS};
     progress_init(&m->progress, cli);
     int code = lines_open(cli, cli->options.map, &m->lines);

@@ -155,7 +155,8 @@ static const struct verb verbs[] = {
      "..., \"error\": {...}} for each, as they come. With --map it is {\"n\": ..., ...}, and n is the "
      "number of the argument set, from 0. Exit code 1 when one of them failed. --timeout is for all "
      "of them, and there is none with --map unless it is given. The map goes on until its file "
-     "ends, also when some fail; it stops at a line that is no argument set.\n"
+     "ends, also when some fail; it stops at a line that is no argument set. A hub that is full is "
+     "asked again until it has room.\n"
      "A call in the background may take an hour unless --timeout is given, and its outcome is kept "
      "for ten minutes: prong wait --call HANDLE prints it, prong cancel HANDLE ends it.\n"
      "-o raw writes a text or bytes as they are."},
@@ -188,7 +189,8 @@ static const struct verb verbs[] = {
      .help = "Exit code 3 at once when no hub runs, or when it will not come to that by itself: a "
      "worker that has failed does not get ready.\n"
      "With --call the outcome is printed and the exit code is that of prong call; 5 when the hub "
-     "does not know the call (any more). After a timeout or SIGINT the call goes on."},
+     "does not know the call (any more). What a method yields is given once: who waits again gets "
+     "the value alone. After a timeout or SIGINT the call goes on."},
     {.name = "dlq list", .run = verb_dlq_list, .timeout_ms = SECONDS(5), .arguments = "",
      .summary = "the dead letters: calls that are refused because two replicas died with them"},
     {.name = "dlq show", .run = verb_dlq_show, .argc_min = 1, .argc_max = 1,

@@ -38,7 +38,7 @@ static const struct gen_word began[] = {
 static const struct gen_word report_kinds[] = {
     {WIRE_REPORT_RESULT, "RESULT", "the value that the method returned: the call's outcome"},
     {WIRE_REPORT_ERROR, "ERROR", "[code, began, message, details]: the call's outcome"},
-    {WIRE_REPORT_PARTIAL, "PARTIAL", "a list of items; the call goes on"},
+    {WIRE_REPORT_PARTIAL, "PARTIAL", "[number of the first, [items]]; the call goes on"},
     {WIRE_REPORT_PROGRESS, "PROGRESS", "[fraction, note]; the call goes on"},
 };
 

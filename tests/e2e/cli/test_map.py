@@ -182,5 +182,54 @@ class Map(hub.Case):
         self.assertEqual(self.end(child).code, 1)
 
 
+
+class Full(hub.Case):
+    """A hub that has room for little of one client."""
+    config = "hub: {client_calls: 4, client_bytes: 64KiB, calls_max: 64}" + hub.CONFIG
+    write = Map.write
+
+    def test_what_is_refused_for_now_is_asked_again(self):
+        """Each line that is written alone is a call of its own, and more than may be open are written at once."""
+        for more in ([], ["--ordered"]):
+            child = self.start("call", "alpha.add", "--map", "-", *more, stdin=hub.subprocess.PIPE)
+            for n in range(200):
+                child.stdin.write(f'{{"a": {n}}}\n')
+                child.stdin.flush()
+            result = self.end(child)
+            self.assertEqual(result.code, 0, result.err)
+            self.assertEqual(sorted(x["value"] for x in result.lines()), list(range(200)))
+
+    def test_a_hub_full_of_others_is_waited_for_and_that_is_told(self):
+        path, fifo = self.fifo()
+        handles = []
+        while True:
+            result = self.prong("call", "alpha.block", "--background", "-o", "raw", f"fifo={path}")
+            if result.code == 151:
+                break
+            handles.append(result.out.strip())
+        child = self.start("call", "alpha.add", "--map", self.write({"a": n} for n in range(3)))
+        self.assertEqual(child.stderr.readline(), "prong: alpha.add: the hub is asked again until it has room: "
+                                                  "the hub has too many calls (hub: calls_max)\n")
+        late = self.fails(124, "call", "alpha.add", "--map", "sets", "--timeout", "300ms")
+        self.assertEqual([x["error"]["name"] for x in late.lines()], ["DEADLINE_EXCEEDED"] * 3)
+        child.send_signal(hub.signal.SIGINT)
+        result = self.end(child)
+        self.assertEqual(result.code, 130)
+        self.assertEqual([x["error"]["name"] for x in result.lines()], ["CANCELLED"] * 3)
+        for handle in handles:
+            self.ok("cancel", handle)
+        os.write(fifo, b"\n")
+
+    def test_one_that_is_too_much_for_the_hub_fails_alone(self):
+        sets = [{"a": n} for n in range(50)]
+        sets[20]["b"] = "x" * 100000
+        for more in ([], ["--ordered"]):
+            result = self.fails(1, "call", "alpha.add", "--map", self.write(sets), *more)
+            self.assertEqual(sorted(x.get("value", -1) for x in result.lines()),
+                             [-1, *range(20), *range(21, 50)])
+            self.assertEqual(result.err, "prong: alpha.add: 1 of 50 failed: n = 20: RESOURCE_EXHAUSTED: the arguments "
+                                         "are more than the hub may hold of one client (hub: client_bytes)\n")
+
+
 if __name__ == "__main__":
     hub.main()

@@ -40,13 +40,15 @@ static const struct asked asked[] = {
     {"scale", "['echo',2]", "RESULT 1 null"},
     /* names and types that are not known */
     {"nonsense", "{}", "ERROR 1 12 0 'the hub has no such method"},
-    {"status", "{'now':1}", "ERROR 1 3 0 'there is no argument 'now'; allowed:"},
+    {"status", "{'now':1}", "ERROR 1 3 0 'there is no argument 'now'; allowed: none' null"},
+    {"status", "[1]", "ERROR 1 3 0 'too many arguments; allowed: none' null"},
     {"stop", "{'name':'echo'}",
      "there is no argument 'name'; allowed: worker (a text, needed)' null"},
     {"stop", "{}", "missing argument 'worker'; allowed: worker (a text, needed)' null"},
     {"stop", "[]", "missing argument 'worker'"},
     {"stop", "[7]", "wrong type of argument 'worker'; allowed: worker (a text, needed)' null"},
-    {"stop", "['echo','echo']", "there is no argument 'one too many'"},
+    {"stop", "['echo','echo']", "too many arguments; allowed: worker (a text, needed)' null"},
+    {"lease", "['hub']", "ERROR 1 5 0 'there is no worker 'hub' beside the hub itself' null"},
     {"scale", "['echo']",
      "missing argument 'replicas'; allowed: worker (a text, needed) replicas (a whole number, "
      "needed)"},

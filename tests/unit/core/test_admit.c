@@ -91,19 +91,19 @@ static const struct wrong wrongs[] = {
     {"null", "echo/*", "null", "[]",
      "ERROR 1 3 0 'a call with outcomes in parts or in the background needs a client id' null"},
     {"b'" ID "'", "hub", "{'map':'ordered'}", "[]",
-     "ERROR 1 3 0 'the hub itself is one, and is called one at a time' null"},
+     "ERROR 1 3 0 'methods of the hub itself are called without the option map' null"},
     {"b'" ID "'", "hub", "{'background':true}", "{}",
-     "ERROR 1 3 0 'the hub itself is one, and is called one at a time' null"},
+     "ERROR 1 3 0 'methods of the hub itself are called without the option background' null"},
     {"b'" ID "'", "hub/*", "null", "{}",
-     "ERROR 1 3 0 'the hub itself is one, and is called one at a time' null"},
+     "ERROR 1 3 0 'the hub itself has no replicas: name it hub' null"},
     {"b'" ID "'", "hub/0", "null", "{}",
-     "ERROR 1 3 0 'the hub itself is one, and is called one at a time' null"},
+     "ERROR 1 3 0 'the hub itself has no replicas: name it hub' null"},
     {"b'" ID "'", "echo", "{'parent':0}", "{}",
      "ERROR 0 3 0 'CALL parent: must be from 1 to 9007199254740991, got 0' null"},
     {"b'" ID "'", "echo", "{'parent':99}", "{}",
-     "ERROR 1 1 0 'the call inside which this one was made has ended' null"},
+     "ERROR 1 1 0 'the call that the option parent names does not run (any more)' null"},
     {"b'" ID "'", "echo", "{'parent':99,'background':true}", "{}",
-     "ERROR 1 1 0 'the call inside which this one was made has ended' null"},
+     "ERROR 1 1 0 'the call that the option parent names does not run (any more)' null"},
 };
 
 Test(admit, a_wrong_option_is_refused_with_what_is_allowed_and_nothing_is_left_of_it)
@@ -179,7 +179,7 @@ static const struct limit limits[] = {
      "client_bytes",
      ""},
     {{.calls_max = 0},
-     "ERROR 4 8 0 'too many calls wait for this worker' {'retry_after_ms': 1000}",
+     "ERROR 4 8 0 'too many calls wait for this worker (queue_size)' {'retry_after_ms': 1000}",
      "queue_size",
      "echo"},
 };
@@ -224,6 +224,32 @@ Test(admit, each_limit_refuses_what_is_too_much_at_once_and_that_is_told)
                        l->name, l->worker);
         const uint64_t r = world_say(&w, OTHER, "[6,null,['hub.limit'],'oldest',10,100000,0]");
         cr_assert(world_says(&w, r, want), "%s", world_text(&w, r));
+        world_deinit(&w);
+    }
+}
+
+Test(admit, arguments_that_can_never_come_in_are_not_to_be_tried_again)
+{
+    static const struct limit rows[] = {
+        {{.payload_bytes_max = 1999},
+         "ERROR 1 8 0 'the arguments are more than the hub may hold (hub: payload_max)' null",
+         "payload_max",
+         ""},
+        {{.client_bytes_max = 1999},
+         "ERROR 1 8 0 'the arguments are more than the hub may hold of one client (hub: "
+         "client_bytes)' null",
+         "client_bytes",
+         ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct hub_options o;
+        struct world w;
+        world_options(&o);
+        o.payload_bytes_max = rows[i].options.payload_bytes_max;
+        o.client_bytes_max = rows[i].options.client_bytes_max;
+        begin_with(&w, NULL, &o);
+        expect_text(&w, long_call(&w, 1), rows[i].answer);
+        cr_assert(times_told(&w) == 1, "%s", rows[i].name);
         world_deinit(&w);
     }
 }
@@ -338,8 +364,9 @@ Test(admit, when_to_come_again_follows_from_how_long_calls_take)
     for (unsigned i = 1; i <= 11; i++) {
         cr_assert(world_outcome(&w, call(&w, i, "echo", 3600000, "null"), NULL) == -1, "%u", i);
     }
-    expect_text(&w, call(&w, 12, "echo", 3600000, "null"),
-                "ERROR 12 8 0 'too many calls wait for this worker' {'retry_after_ms': 2000}");
+    expect_text(
+        &w, call(&w, 12, "echo", 3600000, "null"),
+        "ERROR 12 8 0 'too many calls wait for this worker (queue_size)' {'retry_after_ms': 2000}");
     world_deinit(&w);
 }
 

@@ -249,8 +249,10 @@ Test(background, a_client_may_have_1024_with_those_that_are_kept)
     }
     cr_assert(hub_counts(w.hub).unfinished == WIRE_BACKGROUND_MAX - 500, "all were accepted");
     expect_text(&w, leave(&w, 2000, 0),
-                "ERROR 2000 8 0 'too many calls of this client are in the background' "
-                "{'retry_after_ms': 1000}");
+                "ERROR 2000 8 0 'too many calls of this client are in the background, kept "
+                "outcomes included' {'retry_after_ms': 1000}");
+    const uint64_t told = world_say(&w, ONE, "[6,null,['hub.limit'],'oldest',9,9999,0]");
+    expect_says(&w, told, "{'limit': 'background', 'worker': '', 'who': 'pid 101 uid 0'}");
     const uint64_t r = world_say(&w, ONE, "[2,b'" ID "',2001,0,'echo','echo',0,null,{}]");
     cr_assert(world_reply(&w, r) == NULL, "others are not counted with them");
     world_pass_ms(&w, WIRE_BACKGROUND_KEEP_MS);
@@ -274,7 +276,7 @@ Test(background, those_that_were_refused_are_not_among_them)
     world_open(&w, OTHER);
     (void)leave(&w, 1, 0);
     for (unsigned i = 2; i <= WIRE_BACKGROUND_MAX + 10; i++) {
-        expect_says(&w, leave(&w, i, 0), " 8 0 'too many calls wait for this worker'");
+        expect_says(&w, leave(&w, i, 0), " 8 0 'too many calls wait for this worker (queue_size)'");
     }
     expect_says(&w, fetch(&w, "*.done"), " 0 []");
     world_serve(&w, "echo/0");

@@ -7,12 +7,13 @@ Test(background_items, one_for_nobody_is_refused_at_once_and_no_event_is_told)
     story_begin(&w, 1);
     expect_text(&w, story_call(&w, ONE, 1, "'nobody','x',0,{'background':true},{}"),
                 "ERROR 1 5 0 'there is no such worker' null");
-    expect_text(&w, story_call(&w, ONE, 2, "'hub','status',0,{'background':true},{}"),
-                "ERROR 2 3 0 'the hub itself is one, and is called one at a time' null");
+    expect_text(
+        &w, story_call(&w, ONE, 2, "'hub','status',0,{'background':true},{}"),
+        "ERROR 2 3 0 'methods of the hub itself are called without the option background' null");
     expect_text(&w, story_call(&w, ONE, 3, "'nobody/*','x',0,{'background':true},{}"),
                 "ERROR 3 5 0 'there is no such worker' null");
     expect_says(&w, story_call(&w, ONE, 4, "'nobody','x',0,{'background':true,'parent':7},{}"),
-                "ERROR 4 1 0 'the call inside which this one was made has ended'");
+                "ERROR 4 1 0 'the call that the option parent names does not run (any more)'");
     story_end(&w);
 }
 

@@ -393,7 +393,8 @@ Test(call, a_full_queue_says_when_to_come_again)
                       "[2,b'client number%3x',%u,0,'echo','echo',0,null,{}]", i / 200, i + 1);
     }
     expect_text(&w, r,
-                "ERROR 1025 8 0 'too many calls wait for this worker' {'retry_after_ms': 1000}");
+                "ERROR 1025 8 0 'too many calls wait for this worker (queue_size)' "
+                "{'retry_after_ms': 1000}");
     world_deinit(&w);
 }
 

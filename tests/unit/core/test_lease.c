@@ -322,7 +322,8 @@ Test(lease, what_is_wrong_is_refused_and_says_what_is_allowed)
         {"'hub','lease',0,null,{}", "3 0 'missing argument 'worker'; allowed: worker (a text, "
                                     "needed) ttl_ms (a whole number)'"},
         {"'hub','lease',0,null,{'worker':'nobody'}", "5 0 'there is no worker 'nobody''"},
-        {"'hub','lease',0,null,{'worker':'hub'}", "5 0 'there is no worker 'hub''"},
+        {"'hub','lease',0,null,{'worker':'hub'}",
+         "5 0 'there is no worker 'hub' beside the hub itself'"},
         {"'hub','lease',0,null,{'worker':'echo','ttl_ms':0}",
          "3 0 'ttl_ms must be from 1 to 3600000'"},
         {"'hub','lease',0,null,{'worker':'echo','ttl_ms':3600001}", "3 0 'ttl_ms must be from 1"},

@@ -143,8 +143,8 @@ Test(many, what_cannot_be_many_is_refused_and_says_what_is_allowed)
         {"'nobody','echo',0,{'map':'ordered'},[]", "5 0 'there is no such worker'"},
         {"'nobody/*','echo',0,null,{}", "5 0 'there is no such worker'"},
         {"'hub','status',0,{'map':'ordered'},[]",
-         "3 0 'the hub itself is one, and is called one at a time'"},
-        {"'hub/*','status',0,null,{}", "3 0 'the hub itself is one, and is called one at a time'"},
+         "3 0 'methods of the hub itself are called without the option map'"},
+        {"'hub/*','status',0,null,{}", "3 0 'the hub itself has no replicas: name it hub'"},
     };
     struct world w;
     story_begin(&w, 1);

@@ -81,7 +81,7 @@ Test(many_turns, with_a_short_queue_only_so_many_parts_are_made_as_may_wait)
     cr_assert(hub_counts(w.hub).calls == 1 + 1 + 4, "%zu calls with that which started it",
               hub_counts(w.hub).calls);
     expect_says(&w, story_call(&w, TWO, 1, "'brief','echo',60000,null,{}"),
-                "ERROR 1 8 0 'too many calls wait for this worker'");
+                "ERROR 1 8 0 'too many calls wait for this worker (queue_size)'");
     world_serve(&w, "brief/0");
     for (unsigned i = 0; i < 8; i++) {
         serve_next(&w, "brief/0", "null");

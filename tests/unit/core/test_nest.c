@@ -239,7 +239,8 @@ Test(nest, one_cannot_be_made_inside_a_call_that_has_ended)
     static const char *const options[] = {"", ",'background':true", ",'map':'ordered'"};
     for (size_t i = 0; i < 3; i++) {
         const uint64_t r = inner(&w, "echo/0", parent, "'other','echo',60000", options[i]);
-        expect_says(&w, r, " 1 0 'the call inside which this one was made has ended' null");
+        expect_says(&w, r,
+                    " 1 0 'the call that the option parent names does not run (any more)' null");
     }
     cr_assert(world_given(&w, "other/0") == 0, "it was run");
     world_deinit(&w);

@@ -214,6 +214,8 @@ Test(poison, a_letter_that_is_dropped_lets_equal_calls_run)
     struct world w;
     poisoned(&w);
     expect_text(&w, hub(&w, 3, "dlq_drop", "{'letter':1}"), "RESULT 3 null");
+    const uint64_t told = world_say(&w, ONE, "[6,null,['hub.admin'],'oldest',9,9999,0]");
+    expect_says(&w, told, "{'letter': 1, 'uid': 0, 'pid': 101, 'method': 'dlq_drop', ");
     expect_text(&w, hub(&w, 4, "dlq_list", "{}"), "RESULT 4 []");
     expect_nothing(&w, story_call(&w, TWO, 1, DEADLY));
     story_done(&w, "echo/0", world_given(&w, "echo/0"), "null");

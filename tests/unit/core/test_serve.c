@@ -82,7 +82,6 @@ static const struct policy policies[] = {
     {"{'policy':'once'}", false},
     {"{'policy':'idempotent','help':'text'}", true},
     {"{'policy':'shared'}", true},
-    {"{'policy':'unheard of'}", false},
 };
 
 Test(serve, the_policy_of_a_method_decides_whether_it_runs_again)
@@ -110,6 +109,23 @@ Test(serve, the_policy_of_a_method_decides_whether_it_runs_again)
                   policies[i].about, world_text(&w, c));
         world_deinit(&w);
     }
+}
+
+Test(serve, a_policy_that_there_is_not_is_refused_and_leaves_the_worker_as_it_was)
+{
+    struct world w;
+    begin(&w);
+    struct process *p = world_process(&w, "echo/0");
+    const uint64_t r = world_say(
+        &w, ONE, "[16,{'token':'%s','methods':{'again':{},'echo':{'policy':'idempotant'}}}]",
+        p->token);
+    cr_assert(
+        world_says(&w, r, "ERROR 0 3 0 'METHODS policy: must be once, idempotent or shared' null"),
+        "%s", world_text(&w, r));
+    const uint64_t good =
+        world_say(&w, ONE, "[16,{'token':'%s','methods':{'echo':{'policy':'shared'}}}]", p->token);
+    cr_assert(world_says(&w, good, "'replica': 'echo/0'"), "%s", world_text(&w, good));
+    world_deinit(&w);
 }
 
 Test(serve, a_worker_that_tells_no_methods_is_believed_to_have_any)
@@ -273,8 +289,12 @@ Test(serve, a_poll_that_took_what_was_never_given_is_refused)
     for (size_t i = 0; i < 3; i++) {
         const uint64_t r =
             world_say(&w, peer, "[17,'echo/0',%llu,%u,1]", session_of(&w), takens[i]);
-        cr_assert(world_says(&w, r, "ERROR 0 3 0 'POLL: taken"), "%u: %s", takens[i],
-                  world_text(&w, r));
+        char want[120];
+        (void)snprintf(want, sizeof want,
+                       "ERROR 0 3 0 'POLL taken: must be the number of a WORK of this session, "
+                       "from 1 to 1, got %u' null",
+                       takens[i]);
+        cr_assert(world_says(&w, r, want), "%u: %s", takens[i], world_text(&w, r));
     }
     world_deinit(&w);
 }

@@ -99,6 +99,7 @@ Test(cli_args, a_text_that_was_meant_as_json_is_found)
         {"thresh must be a number", {"thresh=\"0.5\""}, NULL},
         {"thresh must be a number", {"thresh=@5"}, NULL},
         {"threshold must be a number", {"thresh=5"}, NULL},
+        {"there is no argument 'lines'; allowed: none", {"lines=5"}, NULL},
         {"", {"a=1"}, NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
