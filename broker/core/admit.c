@@ -152,7 +152,7 @@ park_on(struct hub *hub, struct slot *slot, struct call *call)
 {
     slot->call = call;
     slot_park(hub, slot, &call->waiters);
-    if (items_wait(call) || call->progress_new) {
+    if (items_wait(call) || items_progress_is_new(call)) {
         items_tell(hub, slot, call);
     }
 }
@@ -195,6 +195,7 @@ fill(struct hub *hub, struct call *call, const struct record *r, const struct wi
     memcpy(call->method, method->item.bytes.data, call->method_len);
     call->only = target->target.one ? (int64_t)target->target.index : -1;
     call->worker = worker_find(hub, target->target.worker);
+    (void)buf_fit(&call->args, args.len); /* a failure shows below */
     buf_put(&call->args, args.data, args.len);
     call_charge(hub, call);
 }
