@@ -94,6 +94,7 @@ call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
         return NULL;
     }
     list_append(&client->calls, &call->of_client);
+    client->newest = seq > client->newest ? seq : client->newest;
     client->call_count++;
     client->unfinished++;
     hub->call_count++;

@@ -125,6 +125,7 @@ struct client {
     uint32_t uid;
     int32_t pid;
     uint32_t present; /* connections that spoke for it and live */
+    uint64_t newest;  /* highest number of its calls so far */
     uint64_t ack;     /* every call up to this has its outcome there */
     uint64_t
         forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
@@ -342,6 +343,7 @@ struct hub {
     uint64_t history;
     struct table peers, clients, calls, numbers, workers, processes, shared, poisons;
     struct node worker_list, idle_clients, fetches, due;
+    struct worker *recent; /* the one found last, or NULL */
     struct node crowded;   /* workers to be looked at when the turn ends */
     struct node untrusted; /* peers, the oldest first */
     struct node finished;  /* calls that may be forgotten when the step ends */
