@@ -6,8 +6,8 @@
 
 enum { BUF_FIRST_BYTES = 512 };
 
-bool
-buf_reserve(struct buf *b, size_t len)
+static bool
+make_room(struct buf *b, size_t len, bool exactly)
 {
     if (b->failed) {
         return false;
@@ -31,7 +31,7 @@ buf_reserve(struct buf *b, size_t len)
      * needs, because most buffers hold one payload: twice a megabyte is a megabyte of page faults.
      */
     const size_t need = (b->w + len + BUF_FIRST_BYTES - 1) / BUF_FIRST_BYTES * BUF_FIRST_BYTES;
-    const size_t cap = need > 2 * b->cap ? need : 2 * b->cap;
+    const size_t cap = exactly ? b->w + len : need > 2 * b->cap ? need : 2 * b->cap;
     uint8_t *data = realloc(b->data, cap);
     if (data == NULL) {
         b->failed = true;
@@ -40,6 +40,18 @@ buf_reserve(struct buf *b, size_t len)
     b->data = data;
     b->cap = cap;
     return true;
+}
+
+bool
+buf_reserve(struct buf *b, size_t len)
+{
+    return make_room(b, len, false);
+}
+
+bool
+buf_fit(struct buf *b, size_t len)
+{
+    return make_room(b, len, true);
 }
 
 void

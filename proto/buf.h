@@ -44,6 +44,8 @@ struct pieces pieces_cut(struct span written, const struct cut *cuts, uint32_t c
 size_t pieces_len(const struct pieces *p);
 /* Make room for `len` more bytes after `w`; false (and `failed`) when memory is out. */
 bool buf_reserve(struct buf *b, size_t len);
+/* The same without more room than that: for what is written once and kept. */
+bool buf_fit(struct buf *b, size_t len);
 /* Append `len` bytes; ignored when the buffer has failed. */
 void buf_put(struct buf *b, const void *data, size_t len);
 /* Append what is behind the first `skip` bytes of the pieces. */

@@ -167,3 +167,14 @@ span_text(const char *text)
 {
     return (struct span){(const uint8_t *)text, strlen(text)};
 }
+
+const char *
+span_show(struct span bytes, char *out, size_t out_bytes)
+{
+    size_t i = 0;
+    for (; i < bytes.len && i < out_bytes - 1; i++) {
+        out[i] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
+    }
+    out[i] = '\0';
+    return out;
+}

@@ -27,5 +27,9 @@ bool name_matches(struct span filter, struct span topic);
 bool span_equal(struct span a, struct span b);
 bool span_is(struct span a, const char *text);
 struct span span_text(const char *text);
+/* What a peer sent, as it may stand in a message for people: printable ASCII, the rest as `?`, and
+ * no more than fits, because the message is a text on the wire again, which must be UTF-8, and may
+ * end on a terminal. Returns `out`, of at least one byte. */
+const char *span_show(struct span bytes, char *out, size_t out_bytes);
 
 #endif

@@ -83,30 +83,15 @@ check_count(const struct place *at, const struct mp_item *item, enum mp_kind kin
     return true;
 }
 
-/* What a peer sent, as it may stand in a message for people: printable ASCII and not too long,
- * because the message is a text on the wire again and may end on a terminal. */
-struct shown {
-    char text[61];
-};
-
-static struct shown
-show(struct span bytes)
-{
-    struct shown s = {0};
-    for (size_t i = 0; i < bytes.len && i < sizeof s.text - 1; i++) {
-        s.text[i] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
-    }
-    return s;
-}
-
 static bool
 check_name(const struct place *at, const struct mp_item *item, bool (*is)(struct span))
 {
+    char shown[61];
     if (item->kind != MP_STR) {
         return wrong_kind(at, item);
     }
     return is(item->bytes) || refuse(at, "must be %s, got '%s'", wire_type_help(at->row->type),
-                                     show(item->bytes).text);
+                                     span_show(item->bytes, shown, sizeof shown));
 }
 
 static bool

@@ -104,29 +104,13 @@ find_param(enum admin_method method, const struct mp_item *name, uint32_t place)
     return PARAM_COUNT;
 }
 
-/* What a peer sent, as it may stand in a message: printable ASCII and not too long, because the
- * message is a text on the wire again, which must be UTF-8, and may end on a terminal. */
-struct shown {
-    char text[81];
-};
-
-static struct shown
-show(struct span bytes)
-{
-    struct shown s = {0};
-    for (size_t i = 0; i < bytes.len && i < sizeof s.text - 1; i++) {
-        s.text[i] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
-    }
-    return s;
-}
-
 /* `name`: what it is about; nothing when that has none. */
 static bool
 refuse_argument(struct request *q, enum admin_method method, const char *what, struct span name)
 {
     const char *open = name.len > 0 ? " '" : "", *close = name.len > 0 ? "'" : "";
-    char text[400];
-    int n = snprintf(text, sizeof text, "%s%s%s%s; allowed:", what, open, show(name).text, close);
+    char text[400], shown[81];
+    int n = snprintf(text, sizeof text, "%s%s%s%s; allowed:", what, open, span_show(name, shown, sizeof shown), close);
     const int head = n;
     for (enum admin_param p = 0; p < PARAM_COUNT && n < (int)sizeof text - 80; p++) {
         if (admin_params[p].method == method) {
@@ -184,9 +168,9 @@ admin_worker(struct request *q, enum admin_param p, int64_t *only)
     struct worker *w = name_target(name, &t) ? worker_find(q->hub, t.worker) : NULL;
     *only = -1;
     if (w == NULL || (t.one && t.index >= w->replica_count)) {
-        char text[160];
+        char text[160], shown[81];
         (void)snprintf(text, sizeof text, "there is no %s '%s'%s", w == NULL ? "worker" : "replica",
-                       show(name).text, span_is(name, "hub") ? " beside the hub itself" : "");
+                       span_show(name, shown, sizeof shown), span_is(name, "hub") ? " beside the hub itself" : "");
         admin_fail(q, WIRE_ERR_NOT_FOUND, text);
         return NULL;
     }

@@ -160,7 +160,7 @@ park_on(struct hub *hub, struct slot *slot, struct call *call)
 {
     slot->call = call;
     slot_park(hub, slot, &call->waiters);
-    if (items_wait(call) || call->progress_new) {
+    if (items_wait(call) || items_progress_is_new(call)) {
         items_tell(hub, slot, call);
     }
 }
@@ -203,6 +203,7 @@ fill(struct hub *hub, struct call *call, const struct record *r, const struct wi
     memcpy(call->method, method->item.bytes.data, call->method_len);
     call->only = target->target.one ? (int64_t)target->target.index : -1;
     call->worker = worker_find(hub, target->target.worker);
+    (void)buf_fit(&call->args, args.len); /* a failure shows below */
     buf_put(&call->args, args.data, args.len);
     call_charge(hub, call);
 }
@@ -307,7 +308,8 @@ call_take(struct hub *hub, struct slot *slot, const struct record *r)
     }
     client_ack(hub, c, RECORD_FIELD(r, CALL, ACK)->item.uint);
     const uint64_t key = client_call_key(hub, slot, c, slot->seq);
-    struct call *call = call_find(hub, c, key);
+    const bool is_newest = !c->nameless && slot->seq > c->newest; /* so it cannot be known */
+    struct call *call = is_newest ? NULL : call_find(hub, c, key);
     if (call != NULL && call->state == CALL_DONE) {
         slot_answer_call(hub, slot, call);
     } else if (call != NULL && call->background) {

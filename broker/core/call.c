@@ -9,10 +9,11 @@
 void
 call_charge(struct hub *hub, struct call *call)
 {
-    const size_t items = call->items != NULL ? call->items->bytes.cap : 0;
+    const struct items *i = call->items;
+    const size_t items = i != NULL ? i->bytes.cap + i->progress.cap : 0;
     hub->payload_bytes -= call->charged;
     call->client->payload_bytes -= call->charged;
-    call->charged = call->args.cap + call->outcome.cap + call->progress.cap + items;
+    call->charged = call->args.cap + call->outcome.cap + items;
     hub->payload_bytes += call->charged;
     call->client->payload_bytes += call->charged;
 }
@@ -27,7 +28,6 @@ call_free(struct hub *hub, struct call *call)
     }
     struct buf room = call->outcome.cap > call->args.cap ? call->outcome : call->args;
     buf_deinit(call->outcome.cap > call->args.cap ? &call->args : &call->outcome);
-    buf_deinit(&call->progress);
     buf_reset(&room, SPARE_BYTES);
     call->args = room;
     if (!spares_put(&hub->spare_calls, &call->of_client)) {
@@ -94,6 +94,7 @@ call_new(struct hub *hub, struct client *client, uint64_t seq, uint64_t key)
         return NULL;
     }
     list_append(&client->calls, &call->of_client);
+    client->newest = seq > client->newest ? seq : client->newest;
     client->call_count++;
     client->unfinished++;
     hub->call_count++;
@@ -350,9 +351,6 @@ done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
     lease_lost(hub, call);
     items_end(hub, call);
     buf_deinit(&call->args);
-    if (!items_wait(call)) {
-        buf_deinit(&call->progress); /* else it is told with the items */
-    }
     if (call->outcome.failed) {
         hub->failed = true;
     }
@@ -401,18 +399,6 @@ call_fail(struct hub *hub, struct call *call, enum wire_error code, enum wire_be
           const char *text)
 {
     call_failure(hub, call, &(struct failure){code, began, span_text(text), {0}});
-}
-
-void
-call_progress(struct hub *hub, struct call *call, struct span progress)
-{
-    if (call->state == CALL_DONE || !call->wants_progress) {
-        return;
-    }
-    buf_reset(&call->progress, WIRE_TEXT_BYTES_MAX);
-    buf_put(&call->progress, progress.data, progress.len);
-    call->progress_new = true;
-    items_tell_all(hub, call);
 }
 
 void

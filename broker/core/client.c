@@ -90,8 +90,8 @@ static void
 know(struct client *c, const struct replica *replica)
 {
     if (replica != NULL) {
-        replica_name(replica, c->source);
-        (void)snprintf(c->who, sizeof c->who, "%s", c->source);
+        replica_name(replica, c->who);
+        c->is_replica = true;
     }
 }
 
@@ -100,7 +100,7 @@ clients_know(struct hub *hub, const struct replica *replica)
 {
     for (struct table_entry *e = hub->clients.head; e != NULL; e = e->hh.next) {
         struct client *c = CONTAINER(e, struct client, entry);
-        if (c->pid == replica->pid && c->source[0] == '\0') {
+        if (c->pid == replica->pid && !c->is_replica) {
             know(c, replica);
         }
     }

@@ -7,7 +7,7 @@ static void
 put(struct deadlines *all, size_t i, struct deadline *d)
 {
     all->heap[i] = d;
-    d->place = i + 1;
+    d->place = (uint32_t)(i + 1); /* what may wait has limits far below 2^32 */
 }
 
 static void

@@ -22,7 +22,7 @@ enum deadline_kind {
 /* All zero: not in any heap. */
 struct deadline {
     int64_t at_ns;
-    size_t place; /* index in the heap + 1, 0 when not in it */
+    uint32_t place; /* index in the heap + 1, 0 when not in it */
     enum deadline_kind kind;
 };
 

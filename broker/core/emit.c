@@ -20,7 +20,7 @@ store(struct hub *hub, struct slot *slot, const struct client *c, const struct r
     const struct event_view event = {
         .time_us = hub->wall_us,
         .topic = RECORD_FIELD(r, EMIT, TOPIC)->item.bytes,
-        .source = span_text(c->source),
+        .source = span_text(c->is_replica ? c->who : ""),
         .payload = RECORD_FIELD(r, EMIT, PAYLOAD)->raw,
     };
     const uint64_t number = ring_add(hub, &event);

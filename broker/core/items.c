@@ -26,6 +26,12 @@ items_wait(const struct call *call)
 }
 
 bool
+items_progress_is_new(const struct call *call)
+{
+    return call->items != NULL && call->items->progress_new;
+}
+
+bool
 items_have_room(const struct hub *hub, const struct call *call)
 {
     const size_t held = call->items != NULL ? buf_span(&call->items->bytes).len : 0;
@@ -38,7 +44,7 @@ items_have_room(const struct hub *hub, const struct call *call)
 void
 items_tell(struct hub *hub, struct slot *slot, struct call *call)
 {
-    const struct items *items = call->items;
+    struct items *items = call->items;
     const struct span all = items != NULL ? buf_span(&items->bytes) : (struct span){0};
     struct span rest = all;
     const uint64_t first = items != NULL ? items->first : 0;
@@ -51,25 +57,44 @@ items_tell(struct hub *hub, struct slot *slot, struct call *call)
     write_op(b, WIRE_PARTIAL);
     write_uint(b, slot->seq);
     write_uint(b, first);
-    write_raw(b, call->progress_new ? buf_span(&call->progress) : (struct span){0});
+    write_raw(b, items_progress_is_new(call) ? buf_span(&items->progress) : (struct span){0});
     write_array(b, (uint32_t)count);
     if (count > 0) {
         buf_put(b, all.data, all.len - rest.len);
     }
-    call->progress_new = false;
+    if (items != NULL) {
+        items->progress_new = false;
+    }
     slot_end(hub, slot);
 }
 
 void
 items_tell_all(struct hub *hub, struct call *call)
 {
-    const bool fresh = call->progress_new;
+    const bool fresh = items_progress_is_new(call);
     call_charge(hub, call);
     LIST_EACH(n, &call->waiters)
     {
-        call->progress_new = fresh;
+        call->items->progress_new = fresh;
         items_tell(hub, CONTAINER(n, struct slot, link), call);
     }
+}
+
+void
+items_progress(struct hub *hub, struct call *call, struct span progress)
+{
+    if (call->state == CALL_DONE || !call->wants_progress) {
+        return;
+    }
+    struct items *items = items_of(call);
+    if (items == NULL) {
+        hub->failed = true;
+        return;
+    }
+    buf_reset(&items->progress, WIRE_TEXT_BYTES_MAX);
+    buf_put(&items->progress, progress.data, progress.len);
+    items->progress_new = true;
+    items_tell_all(hub, call);
 }
 
 /* The items of [first, [items]]; false when it is not such a list, or there is more. */
@@ -191,6 +216,9 @@ items_end(struct hub *hub, struct call *call)
 {
     if (call->items != NULL) {
         answer_reports(hub, call->items);
+        if (!items_wait(call)) {
+            buf_deinit(&call->items->progress); /* else it is told with them */
+        }
     }
 }
 
@@ -198,7 +226,7 @@ void
 items_free(struct hub *hub, struct call *call)
 {
     if (call->items != NULL) {
-        answer_reports(hub, call->items);
+        items_end(hub, call);
         buf_deinit(&call->items->bytes);
         free(call->items);
         call->items = NULL;

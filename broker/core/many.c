@@ -119,6 +119,7 @@ make_part(struct hub *hub, struct call *whole)
         (void)mp_skip(&rest, &args);
         m->at += args.len;
     }
+    (void)buf_fit(&part->args, args.len); /* a failure shows below */
     buf_put(&part->args, args.data, args.len);
     call_charge(hub, part);
     m->open++;

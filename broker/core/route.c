@@ -173,9 +173,13 @@ static void
 pump(struct hub *hub, struct worker *w)
 {
     uint32_t before;
-    lease_pump(hub, w);
+    if (!list_is_empty(&w->leases)) {
+        lease_pump(hub, w);
+    }
     do {
-        many_fill(hub, w);
+        if (!list_is_empty(&w->manys)) {
+            many_fill(hub, w);
+        }
         before = w->queued;
         give_out(hub, w);
     } while (w->queued < before && !list_is_empty(&w->manys));
@@ -309,6 +313,9 @@ time_of(const struct worker *w, const struct replica *own, uint64_t count)
 static bool
 is_too_late(const struct hub *hub, const struct worker *w, const struct call *call)
 {
+    if (w->queued == 0) {
+        return false;
+    }
     const int64_t left_ns = call->deadline.at_ns - hub->now_ns;
     const struct replica *own = route_own(hub, call);
     const struct queue *q = own != NULL ? &own->queue : &w->queue;
@@ -324,8 +331,9 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     const struct replica *only = call->only >= 0 ? w->replicas[call->only] : NULL;
     *code = WIRE_ERR_RESOURCE_EXHAUSTED;
     /* Those that somebody is free for do not wait: they go when the turn ends. */
-    const uint32_t room = only != NULL ? route_has_room(only) : route_room(w);
-    if (w->queued >= (uint64_t)w->spec->queue_max + room && call->whole == NULL) {
+    const bool full = w->queued >= w->spec->queue_max && call->whole == NULL;
+    const uint32_t room = !full ? 0 : only != NULL ? route_has_room(only) : route_room(w);
+    if (full && w->queued - w->spec->queue_max >= room) {
         hub_limit(hub, LIMIT_QUEUE, w, call->client);
         return "too many calls wait for this worker (queue_size)";
     }
@@ -339,7 +347,8 @@ static const char poisoned[] =
 
 /* NULL when it can ever be served, else why not; *code says how. */
 static const char *
-refusal(struct hub *hub, const struct call *call, enum wire_error *code)
+refusal(struct hub *hub, const struct call *call, const struct method *method,
+        enum wire_error *code)
 {
     const struct worker *w = call->worker;
     *code = WIRE_ERR_NOT_FOUND;
@@ -361,7 +370,7 @@ refusal(struct hub *hub, const struct call *call, enum wire_error *code)
         return "the replica is leased to another client";
     }
     *code = WIRE_ERR_UNIMPLEMENTED;
-    if (w->methods_known && worker_method(w, call->method, call->method_len) == NULL) {
+    if (w->methods_known && method == NULL) {
         return "the worker has no such method";
     }
     *code = WIRE_ERR_FAILED_PRECONDITION;
@@ -407,14 +416,16 @@ void
 route_call(struct hub *hub, struct call *call)
 {
     struct worker *w = call->worker;
+    const struct method *method =
+        w != NULL ? worker_method(w, call->method, call->method_len) : NULL;
     enum wire_error code;
-    const char *text = refusal(hub, call, &code);
+    const char *text = refusal(hub, call, method, &code);
     if (text != NULL) {
         refuse(hub, call, code, text);
         return;
     }
-    if (w->methods_known) {
-        learn_policy(call, worker_method(w, call->method, call->method_len));
+    if (method != NULL) {
+        learn_policy(call, method);
     }
     if (call->policy == POLICY_SHARED && share_join(hub, call)) {
         return;

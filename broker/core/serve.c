@@ -373,7 +373,7 @@ report_item(struct hub *hub, struct replica *r, struct call *call, const struct 
     const struct span payload = RECORD_FIELD(item, REPORT_ITEM, PAYLOAD)->raw;
     const uint64_t kind = RECORD_FIELD(item, REPORT_ITEM, KIND)->item.uint;
     if (kind == WIRE_REPORT_PROGRESS) {
-        call_progress(hub, call, payload);
+        items_progress(hub, call, payload);
         return;
     }
     if (kind == WIRE_REPORT_PARTIAL) {

@@ -63,8 +63,10 @@ struct ticket {
     struct peer *peer;
     uint64_t request;
     struct deadline deadline;
-    struct buf out;            /* encoded replies, in the order in which they came about */
-    struct cut cuts[CUTS_MAX]; /* long payloads, which are not copied into it (slot_payload) */
+    struct buf out; /* encoded replies, in the order in which they came about */
+    /* Long payloads, which are not copied into it (slot_payload); CUTS_MAX, or NULL until there
+     * was one. */
+    struct cut *cuts;
     uint32_t cut_count;
     uint32_t sp_id;
     struct span body;   /* of the request, while it is being taken; empty afterwards */
@@ -123,6 +125,7 @@ struct client {
     uint32_t uid;
     int32_t pid;
     uint32_t present; /* connections that spoke for it and live */
+    uint64_t newest;  /* highest number of its calls so far */
     uint64_t ack;     /* every call up to this has its outcome there */
     uint64_t
         forgotten; /* up to this an outcome may have been dropped: what is not known is not run */
@@ -138,7 +141,7 @@ struct client {
     uint32_t leases;          /* replicas that it holds or waits for */
     struct deadline deadline; /* when it counts as away, then when it is forgotten */
     bool away;
-    char source[WIRE_NAME_BYTES_MAX + 16]; /* the replica that it is, "" for any other program */
+    bool is_replica;                   /* then `who` is its name */
     char who[2 * WIRE_NAME_BYTES_MAX]; /* for workers and people: the replica, or its name, pid and
                                           uid: "ui pid 12 uid 0" */
     struct node idle;                  /* in hub->idle_clients when nobody is present */
@@ -161,11 +164,14 @@ struct share {
     struct node followers; /* calls */
 };
 
-/* Items of an outcome in pieces that the caller has not said it received (items.c). */
+/* What is told of a call before its outcome: items of one in pieces that the caller has not said it
+ * received, and its progress (items.c). */
 struct items {
     struct buf bytes;    /* encoded, in a row */
     uint64_t first, end; /* their numbers */
     struct node reports; /* slots of REPORTs that wait until there is room */
+    struct buf progress; /* the newest; */
+    bool progress_new;   /* it was not told yet */
 };
 
 /* One CALL that is many: a call for each set of arguments or for each replica (many.c). */
@@ -198,39 +204,38 @@ struct call {
     struct node running;   /* in replica->running */
     struct node waiters;   /* slots */
     enum call_state state;
+    enum wire_op outcome_op; /* RESULT or ERROR, when done */
     bool emitted; /* not a call but an EMIT without a client id, kept to know its repeat */
-    bool wants_progress, progress_new, acked, background, keyed;
+    bool wants_progress, acked, background, keyed;
+    bool maybe;                 /* one that it followed may have begun */
     bool pardoned;              /* it is a dead letter that is tried again */
     uint8_t policy, policy_max; /* what holds for it; what its caller allows */
     uint8_t runs;               /* how often it was given out */
     uint8_t priority, map;
-    int64_t given_ns; /* when it was given out, and as the how manieth of its replica: */
-    uint32_t place;
+    uint32_t lease_ms;     /* it asks for a replica, not for a method, when not 0; */
+    int32_t lease_only;    /* for this one, or -1 for any */
+    uint32_t part;         /* its number in its whole */
+    uint32_t place;        /* as the how manieth of its replica it was given out, */
+    int64_t given_ns;      /* and when */
+    struct call *whole;    /* of which it is a part, or NULL */
+    struct many *many;     /* NULL when it is one call */
+    struct items *items;   /* NULL until there is something for them */
     struct worker *worker; /* NULL for the hub's own methods */
-    int64_t only;          /* replica asked for, -1 for any */
-    uint64_t key_hash;     /* when keyed */
     struct replica *replica;
-    struct items *items;  /* NULL until there are some */
-    struct many *many;    /* NULL when it is one call */
-    struct call *whole;   /* of which it is a part, or NULL */
-    uint32_t part;        /* its number there */
-    uint32_t lease_ms;    /* it asks for a replica, not for a method, when not 0; */
-    int32_t lease_only;   /* for this one, or -1 for any */
+    int64_t only;         /* replica asked for, -1 for any */
+    uint64_t key_hash;    /* when keyed */
     struct node inner;    /* calls that were made inside it */
     struct node outer;    /* in the inner list of the call inside which it was made */
     struct call *parent;  /* that one, NULL when there is none */
     struct share *share;  /* when equal calls may follow it, else NULL */
     struct call *leader;  /* that it follows, or NULL */
     struct node follows;  /* in the leader's list */
-    bool maybe;           /* one that it followed may have begun */
     uint64_t work;        /* number of the WORK that gave it out */
     uint64_t ran_process; /* who reported the outcome and keeps it until we say it may forget */
     struct deadline deadline;
-    struct buf args;         /* arguments; given back with the outcome */
-    struct buf outcome;      /* the encoded answer from its third element on */
-    enum wire_op outcome_op; /* RESULT or ERROR */
-    struct buf progress;
-    size_t charged; /* bytes counted in hub->payload_bytes */
+    struct buf args;    /* arguments; given back with the outcome */
+    struct buf outcome; /* the encoded answer from its third element on */
+    size_t charged;     /* bytes counted in hub->payload_bytes */
     size_t method_len;
     char method[WIRE_NAME_BYTES_MAX];
 };
@@ -339,6 +344,7 @@ struct hub {
     uint64_t history;
     struct table peers, clients, calls, numbers, workers, processes, shared, poisons;
     struct node worker_list, idle_clients, fetches, due;
+    struct worker *recent; /* the one found last, or NULL */
     struct node crowded;   /* workers to be looked at when the turn ends */
     struct node untrusted; /* peers, the oldest first */
     struct node finished;  /* calls that may be forgotten when the step ends */
@@ -455,9 +461,12 @@ void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worke
 
 /* items.c: outcomes in pieces */
 bool items_wait(const struct call *call); /* there are some to be fetched before the outcome */
+bool items_progress_is_new(const struct call *call);
 /* A PARTIAL with what there is, or with the progress alone. */
 void items_tell(struct hub *hub, struct slot *slot, struct call *call);
 void items_tell_all(struct hub *hub, struct call *call); /* there is something new */
+/* The newest progress. */
+void items_progress(struct hub *hub, struct call *call, struct span progress);
 /* What a worker reports: [first, [items]]. false when that is not what it is. */
 bool items_take(struct hub *hub, struct call *call, struct span payload);
 bool items_add(struct hub *hub, struct call *call, struct span item);
@@ -559,7 +568,6 @@ struct failure {
 void call_failure(struct hub *hub, struct call *call, const struct failure *f);
 void call_fail(struct hub *hub, struct call *call, enum wire_error code, enum wire_began began,
                const char *text);
-void call_progress(struct hub *hub, struct call *call, struct span progress);
 void call_expired(struct hub *hub, struct call *call);
 void call_drop(struct hub *hub, struct call *call); /* forget it, whatever its state */
 /* Forget it when its outcome is with the client and no replica holds it. */

@@ -18,10 +18,8 @@ bool
 table_add(struct table *t, struct table_entry *e, const void *key, size_t len)
 {
     const unsigned value = hash(t, key, len); /* the macros evaluate it more than once */
-    e->lost = false;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->head, key, len, value, e);
-    e->in = !e->lost;
-    return e->in;
+    return e->hh.tbl != NULL;
 }
 
 struct table_entry *
@@ -36,9 +34,9 @@ table_find(const struct table *t, const void *key, size_t len)
 void
 table_remove(struct table *t, struct table_entry *e)
 {
-    if (e->in) {
+    if (e->hh.tbl != NULL) {
         HASH_DELETE(hh, t->head, e);
-        e->in = false;
+        e->hh.tbl = NULL;
     }
 }
 

@@ -11,18 +11,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element)                                                               \
-    do {                                                                                           \
-        (element)->lost = true;                                                                    \
-    } while (0)
+#define HASH_NONFATAL_OOM              1 /* an element that found no memory has no table (hh.tbl) */
 #define HASH_FUNCTION(key, len, value) _Static_assert(0, "use the forms with a hash value")
 #include <uthash.h>
 
 /* Stands in an element once for each table that it is in. `key` must stay where it is. */
 struct table_entry {
-    UT_hash_handle hh;
-    bool lost, in;
+    UT_hash_handle hh; /* hh.tbl is NULL while it is in none */
 };
 
 struct table {

@@ -48,6 +48,15 @@ static const struct request_row requests[WIRE_REC_COUNT] = {
     [WIRE_REC_CONTROL] = {.take = serve_control, .parks = true, .spare = true},
 };
 
+/* One that is in no list. */
+static void
+give_back(struct ticket *t)
+{
+    buf_deinit(&t->out);
+    free(t->cuts);
+    free(t);
+}
+
 static struct ticket *
 ticket_new(struct hub *hub, struct peer *peer, const struct hub_input *in, size_t slots)
 {
@@ -56,11 +65,11 @@ ticket_new(struct hub *hub, struct peer *peer, const struct hub_input *in, size_
     if (t == NULL) {
         return NULL;
     }
-    *t = (struct ticket){.out = spare != NULL ? t->out : (struct buf){0}};
+    *t = (struct ticket){.out = spare != NULL ? t->out : (struct buf){0},
+                         .cuts = spare != NULL ? t->cuts : NULL};
     t->slots = slots <= sizeof t->few / sizeof t->few[0] ? t->few : calloc(slots, sizeof *t->slots);
     if (t->slots == NULL) {
-        buf_deinit(&t->out);
-        free(t);
+        give_back(t);
         return NULL;
     }
     t->peer = peer;
@@ -90,8 +99,7 @@ ticket_free(struct hub *hub, struct ticket *t)
     }
     buf_reset(&t->out, SPARE_BYTES);
     if (!spares_put(&hub->spare_tickets, &t->link)) {
-        buf_deinit(&t->out);
-        free(t);
+        give_back(t);
     }
 }
 
@@ -99,9 +107,7 @@ void
 tickets_deinit(struct hub *hub)
 {
     for (struct node *n; (n = spares_get(&hub->spare_tickets)) != NULL;) {
-        struct ticket *t = CONTAINER(n, struct ticket, link);
-        buf_deinit(&t->out);
-        free(t);
+        give_back(CONTAINER(n, struct ticket, link));
     }
 }
 
@@ -231,7 +237,11 @@ void
 slot_payload(struct slot *slot, struct span payload)
 {
     struct ticket *t = slot->ticket;
-    if (payload.len >= CORE_CUT_BYTES && t->cut_count < CUTS_MAX && is_last(slot)) {
+    const bool cut = payload.len >= CORE_CUT_BYTES && t->cut_count < CUTS_MAX && is_last(slot);
+    if (cut && t->cuts == NULL) {
+        t->cuts = malloc(CUTS_MAX * sizeof *t->cuts);
+    }
+    if (cut && t->cuts != NULL) {
         t->cuts[t->cut_count++] = (struct cut){t->out.w, payload};
     } else {
         write_raw(&t->out, payload);

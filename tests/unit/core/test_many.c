@@ -439,7 +439,7 @@ Test(many, each_replica_is_called_although_the_queue_is_full)
         expect_nothing(&w, story_call(&w, TWO, i, "'small','echo',60000,null,{}"));
     }
     expect_says(&w, story_call(&w, TWO, 4, "'small','echo',60000,null,{}"),
-                "ERROR 4 8 0 'too many calls wait for this worker'");
+                "ERROR 4 8 0 'too many calls wait for this worker (queue_size)'");
     const uint64_t r = story_call(&w, ONE, 1, "'small/*','echo',60000,null,{}");
     for (unsigned i = 0; i < 5; i++) {
         const char *name = world_given(&w, "small/0") != 0 ? "small/0" : "small/1";

@@ -149,6 +149,22 @@ Test(buf, a_large_write_takes_what_it_needs_and_small_ones_double)
     buf_deinit(&b);
 }
 
+Test(buf, what_is_kept_takes_no_more_than_it_needs)
+{
+    struct buf b = {0};
+    cr_assert(buf_fit(&b, 40));
+    cr_assert_eq(b.cap, 40);
+    buf_put(&b, "0123456789", 10);
+    cr_assert(buf_fit(&b, 30));
+    cr_assert_eq(b.cap, 40, "there was room");
+    buf_skip(&b, 5);
+    cr_assert(buf_fit(&b, 35));
+    cr_assert_eq(b.cap, 40, "there was room at the front");
+    cr_assert_not(buf_fit(&b, SIZE_MAX / 2));
+    cr_assert(b.failed);
+    buf_deinit(&b);
+}
+
 Test(buf, recycle_keeps_what_was_needed_last_and_gives_the_rest_back)
 {
     struct buf b = {0};

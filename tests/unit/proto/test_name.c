@@ -180,3 +180,12 @@ Test(name, spans_are_equal_when_their_bytes_are)
     cr_assert(span_is((struct span){0}, ""));
     cr_assert_eq(span_text("abc").len, 3);
 }
+
+Test(name, what_a_peer_sent_is_shown_as_printable_text_that_fits)
+{
+    char out[6];
+    cr_assert_str_eq(span_show(SPAN("abc"), out, sizeof out), "abc");
+    cr_assert_str_eq(span_show(SPAN("a\n\033\303\244"), out, sizeof out), "a????");
+    cr_assert_str_eq(span_show(SPAN("abcdefgh"), out, sizeof out), "abcde");
+    cr_assert_str_eq(span_show((struct span){0}, out, sizeof out), "");
+}
