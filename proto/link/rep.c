@@ -187,7 +187,7 @@ append_answer(struct rep_peer *peer, const struct rep_request *request, const st
     if (peer->mute) {
         return; /* found out by the write that was to make room */
     }
-    if (len >= LINK_DIRECT_BYTES && !peer->blocked && r->transport->write_through != NULL) {
+    if (len >= CUT_BYTES && !peer->blocked && r->transport->write_through != NULL) {
         uint8_t head[SP_HEAD_BYTES_MAX];
         const size_t head_len = sp_head(head, r->transport->framing, stack, len);
         r->transport->write_through(peer, (struct span){head, head_len}, body);
