@@ -67,6 +67,8 @@ struct link_server_options {
     uint32_t requests_max; /* unanswered ones of all peers; who exceeds it is closed; 0 is 65536 */
     size_t out_bytes_max;  /* unread answers of one peer; above it the peer is closed; a single
                             * answer may be of any size */
+    size_t held_bytes_max; /* messages that are coming in and unread answers of all peers; above it
+                            * those are closed that went on longest ago; 0 is no limit */
     int32_t send_timeout_ms; /* libnng: who reads nothing for so long is closed; 0 is 10 s */
     const char *tls_cert_file, *tls_key_file; /* tls+tcp: PEM; borrowed for the call */
 };
