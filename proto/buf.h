@@ -32,6 +32,9 @@ struct pieces {
     struct span part[PIECES_MAX];
 };
 
+/* A payload of so many bytes is worth it not to be copied on its way. */
+enum { CUT_BYTES = 16384 };
+
 /* Bytes that stand elsewhere and belong before byte `at` of what was written. */
 struct cut {
     size_t at;

@@ -110,7 +110,8 @@ refuse_argument(struct request *q, enum admin_method method, const char *what, s
 {
     const char *open = name.len > 0 ? " '" : "", *close = name.len > 0 ? "'" : "";
     char text[400], shown[81];
-    int n = snprintf(text, sizeof text, "%s%s%s%s; allowed:", what, open, span_show(name, shown, sizeof shown), close);
+    int n = snprintf(text, sizeof text, "%s%s%s%s; allowed:", what, open,
+                     span_show(name, shown, sizeof shown), close);
     const int head = n;
     for (enum admin_param p = 0; p < PARAM_COUNT && n < (int)sizeof text - 80; p++) {
         if (admin_params[p].method == method) {
@@ -170,7 +171,8 @@ admin_worker(struct request *q, enum admin_param p, int64_t *only)
     if (w == NULL || (t.one && t.index >= w->replica_count)) {
         char text[160], shown[81];
         (void)snprintf(text, sizeof text, "there is no %s '%s'%s", w == NULL ? "worker" : "replica",
-                       span_show(name, shown, sizeof shown), span_is(name, "hub") ? " beside the hub itself" : "");
+                       span_show(name, shown, sizeof shown),
+                       span_is(name, "hub") ? " beside the hub itself" : "");
         admin_fail(q, WIRE_ERR_NOT_FOUND, text);
         return NULL;
     }

@@ -31,7 +31,7 @@ enum { SPARE_BYTES = 1024 };
 /* Payloads of so many bytes are not copied into answers (slot_payload). Builds that look for faults
  * have it small, so that they see all that can go wrong with it. */
 #ifndef CORE_CUT_BYTES
-#define CORE_CUT_BYTES 16384
+#define CORE_CUT_BYTES CUT_BYTES
 #endif
 
 /* Elements of one type, linked by their own node. */

@@ -65,6 +65,14 @@ open_to_group(struct broker *b, const char *runtime_dir)
     return EX_OK;
 }
 
+/* What is on its way, for each socket: so much as calls may hold, coming in and going out. */
+static size_t
+held_bytes_max(const struct config_hub *hub)
+{
+    const int64_t calls = 2 * hub->payload_bytes_max, messages = 16 * hub->message_bytes_max;
+    return (size_t)(calls > messages ? calls : messages);
+}
+
 static int
 open_link(struct broker *b, const char *url, bool use_nng)
 {
@@ -76,6 +84,7 @@ open_link(struct broker *b, const char *url, bool use_nng)
         .socket_mode = hub->group != NULL ? 0660 : 0600,
         .peers_max = WIRE_PEERS_MAX + WIRE_PEERS_SPARE,
         .out_bytes_max = WIRE_OUT_BYTES_MAX,
+        .held_bytes_max = held_bytes_max(hub),
         .tls_cert_file = hub->tls_cert_file,
         .tls_key_file = hub->tls_key_file,
     };

@@ -183,7 +183,7 @@ client_send(struct prong_client *c)
         /* Not queued means out of memory. It counts as sent, so it is asked again on a new
          * connection. */
         c->broken = link_client_send(c->link, id, &body, NULL) < 0;
-        if (pieces_len(&body) >= LINK_DIRECT_BYTES && link_client_wants_write(c->link)) {
+        if (pieces_len(&body) >= CUT_BYTES && link_client_wants_write(c->link)) {
             break; /* the socket is full: what is large waits where it is */
         }
     }

@@ -200,7 +200,7 @@ pull_write_head(struct pull *p, enum wire_op op)
 void
 pull_write_bytes(struct pull *p, struct span bytes)
 {
-    if (bytes.len >= LARGE_BYTES && p->cut_count < CUTS_MAX) {
+    if (bytes.len >= CUT_BYTES && p->cut_count < CUTS_MAX) {
         p->cuts[p->cut_count++] = (struct cut){p->out.w, bytes};
     } else {
         buf_put(&p->out, bytes.data, bytes.len);

@@ -17,7 +17,6 @@ enum {
     KEEP_BYTES_EACH = 4096,
     KEEP_BYTES_ALL = 4 << 20,
     ITEM_BYTES = 16,
-    LARGE_BYTES = 16384, /* an outcome of so many is not copied behind its head */
     REPORT_BYTES = 256,
     STREAM_REPORTS = 2, /* of items of one call, under way at a time */
 };

@@ -156,7 +156,7 @@ receive(prong_worker *w)
     uint32_t id;
     int got = 0;
     while (w->link != NULL && (got = link_client_recv(w->link, &id, &body, &error)) == 1) {
-        const bool whole = body.len >= LINK_DIRECT_BYTES && link_client_take(w->link, &w->memory);
+        const bool whole = body.len >= CUT_BYTES && link_client_take(w->link, &w->memory);
         pull_answer(w->pull, client_now(), id, body, whole ? &w->memory : NULL);
     }
     if (got < 0) {

@@ -62,7 +62,7 @@ send_request(struct link_client *base, uint32_t id, const struct pieces *body,
     struct ipc_client *c = (struct ipc_client *)base;
     struct buf *out = &c->req.out;
     const size_t len = pieces_len(body);
-    if (len < LINK_DIRECT_BYTES || (id & SP_ID_BIT) == 0) {
+    if (len < CUT_BYTES || (id & SP_ID_BIT) == 0) {
         return req_send(base, id, body, error);
     }
     uint8_t stack[SP_WORD_BYTES], head[SP_HEAD_BYTES_MAX];

@@ -107,6 +107,7 @@ write_peer(struct rep_peer *rep)
     } else {
         set_blocked(peer, true);
     }
+    rep_weigh(rep, n > 0);
 }
 
 static void

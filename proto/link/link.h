@@ -18,10 +18,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A message of so many bytes is written at once where the transport can, instead of being copied to
- * what is queued. */
-enum { LINK_DIRECT_BYTES = 16384 };
-
 /* Text of a failure, for people. */
 struct link_error {
     int code; /* an errno value; ETIMEDOUT, ECONNREFUSED, EADDRINUSE, EINVAL, ... */
@@ -71,6 +67,8 @@ struct link_server_options {
     uint32_t requests_max; /* unanswered ones of all peers; who exceeds it is closed; 0 is 65536 */
     size_t out_bytes_max;  /* unread answers of one peer; above it the peer is closed; a single
                             * answer may be of any size */
+    size_t held_bytes_max; /* messages that are coming in and unread answers of all peers; above it
+                            * those are closed that went on longest ago; 0 is no limit */
     int32_t send_timeout_ms; /* libnng: who reads nothing for so long is closed; 0 is 10 s */
     const char *tls_cert_file, *tls_key_file; /* tls+tcp: PEM; borrowed for the call */
 };
@@ -83,7 +81,8 @@ struct link_server_options {
 int link_server_open(const char *url, const struct link_server_options *options,
                      const struct link_handler *handler, struct link_server **out,
                      struct link_error *error);
-/* Answer a request; the bytes are copied, or written at once when they are LINK_DIRECT_BYTES.
+/* Answer a request; the bytes are copied, or, when they are CUT_BYTES and the transport can,
+ * written at once behind what is queued.
  * Unknown or gone requests are ignored. Sent by the next link_server_turn() at the latest. */
 void link_server_reply(struct link_server *s, uint64_t request, const struct pieces *body);
 /* Give a request up without an answer. */
@@ -121,7 +120,7 @@ int link_client_open(const char *url, const struct link_client_options *options,
 int link_client_fd(const struct link_client *c);
 bool link_client_wants_write(const struct link_client *c);
 /* Queue a request; `id` must have bit 31 set and be unused among the outstanding. The bytes are
- * copied, or written at once when they are LINK_DIRECT_BYTES. */
+ * copied, or, when they are CUT_BYTES and the transport can, written at once. */
 int link_client_send(struct link_client *c, uint32_t id, const struct pieces *body,
                      struct link_error *error);
 /* Write what is queued without blocking. 0 even if some is left; -1 when the connection takes no

@@ -205,10 +205,12 @@ take_sent(struct link_mail *mail)
     }
     if (peer->flying.w > peer->flying.r) {
         send_flying(peer);
+        rep_weigh(&peer->rep, true);
         return;
     }
     buf_reset(&peer->flying, REP_BUFFER_KEEP_BYTES);
     peer->rep.flying_bytes = 0;
+    rep_weigh(&peer->rep, true);
     peer->rep.blocked = false;
     if (peer->rep.out.w > peer->rep.out.r && !peer->rep.doomed) {
         write_peer(&peer->rep);

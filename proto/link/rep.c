@@ -47,6 +47,71 @@ release(struct rep_request *request)
     LIST_INSERT_HEAD(&r->free_requests, request, of_peer);
 }
 
+/* ---- what is held --------------------------------------------------------------------------- */
+
+/* Beyond what each may keep anyway. */
+static size_t
+held_in(const struct rep_peer *peer)
+{
+    return peer->in.cap > REP_BUFFER_KEEP_BYTES ? peer->in.cap : 0;
+}
+
+static size_t
+held_by(const struct rep_peer *peer)
+{
+    const size_t out = peer->out.cap + peer->flying_bytes;
+    return held_in(peer) + (out > REP_BUFFER_KEEP_BYTES ? out : 0);
+}
+
+static void
+set_held(struct rep_peer *peer, size_t held_bytes)
+{
+    peer->rep->held_bytes += held_bytes - peer->held_bytes;
+    peer->held_bytes = held_bytes;
+}
+
+static void
+let_go(struct rep_peer *peer)
+{
+    if (peer->held_bytes > 0) {
+        TAILQ_REMOVE(&peer->rep->holding, peer, holding);
+        set_held(peer, 0);
+    }
+}
+
+/* One alone is bounded by the limits of its own. */
+static bool
+is_too_much(const struct rep *r)
+{
+    const size_t max = r->options.held_bytes_max;
+    const struct rep_peer *first = TAILQ_FIRST(&r->holding);
+    return max > 0 && r->held_bytes > max && TAILQ_NEXT(first, holding) != NULL;
+}
+
+void
+rep_weigh(struct rep_peer *peer, bool moved)
+{
+    struct rep *r = peer->rep;
+    const size_t held = held_by(peer);
+    if (peer->doomed || (held == 0 && peer->held_bytes == 0)) {
+        return; /* nearly always: short messages, read at once */
+    }
+    if (held == 0) {
+        let_go(peer);
+        return;
+    }
+    if (peer->held_bytes > 0 && moved) {
+        TAILQ_REMOVE(&r->holding, peer, holding);
+    }
+    if (peer->held_bytes == 0 || moved) {
+        TAILQ_INSERT_TAIL(&r->holding, peer, holding);
+    }
+    set_held(peer, held);
+    while (is_too_much(r)) {
+        rep_doom(TAILQ_FIRST(&r->holding));
+    }
+}
+
 /* ---- bytes in ------------------------------------------------------------------------------- */
 
 static void
@@ -118,6 +183,7 @@ rep_room(struct rep_peer *peer, uint8_t *scratch, uint8_t **at, size_t *room)
     if (!buf_reserve(&peer->in, (size_t)want)) {
         return false;
     }
+    rep_weigh(peer, true);
     *at = peer->in.data + peer->in.w;
     *room = peer->in.cap - peer->in.w;
     if (*room > REP_TURN_BYTES_MAX) {
@@ -136,6 +202,7 @@ rep_took(struct rep_peer *peer, uint8_t *at, size_t len)
         if (in->w == 0) {
             buf_reset(in, REP_BUFFER_KEEP_BYTES);
         }
+        rep_weigh(peer, held_in(peer) > 0);
         return;
     }
     const size_t used = take_messages(peer, (struct span){at, len});
@@ -144,6 +211,7 @@ rep_took(struct rep_peer *peer, uint8_t *at, size_t len)
         if (in->failed) {
             rep_doom(peer);
         }
+        rep_weigh(peer, held_in(peer) > 0);
     }
 }
 
@@ -160,6 +228,7 @@ rep_mute(struct rep_peer *peer)
 {
     peer->mute = true;
     buf_reset(&peer->out, 0);
+    rep_weigh(peer, false);
 }
 
 /* The limit is on what the peer leaves unread, so the transport is tried before the peer is given
@@ -187,13 +256,14 @@ append_answer(struct rep_peer *peer, const struct rep_request *request, const st
     if (peer->mute) {
         return; /* found out by the write that was to make room */
     }
-    if (len >= LINK_DIRECT_BYTES && !peer->blocked && r->transport->write_through != NULL) {
+    if (len >= CUT_BYTES && !peer->blocked && r->transport->write_through != NULL) {
         uint8_t head[SP_HEAD_BYTES_MAX];
         const size_t head_len = sp_head(head, r->transport->framing, stack, len);
         r->transport->write_through(peer, (struct span){head, head_len}, body);
     } else {
         sp_put_message(&peer->out, r->transport->framing, stack, body);
     }
+    rep_weigh(peer, false);
     if (peer->out.failed) {
         rep_doom(peer);
     } else if (!peer->blocked && !peer->dirty) {
@@ -242,6 +312,7 @@ rep_init(struct rep *r, const struct link_server_options *options,
     TAILQ_INIT(&r->greeted);
     TAILQ_INIT(&r->dirty);
     TAILQ_INIT(&r->doomed);
+    TAILQ_INIT(&r->holding);
 }
 
 bool
@@ -265,6 +336,7 @@ rep_doom(struct rep_peer *peer)
 {
     if (!peer->doomed) {
         peer->doomed = true;
+        let_go(peer); /* it is freed when the turn ends */
         TAILQ_INSERT_TAIL(&peer->rep->doomed, peer, ending);
     }
 }
@@ -290,6 +362,7 @@ end(struct rep_peer *peer, bool quiet)
     TAILQ_REMOVE(peer->greeted ? &r->greeted : &r->silent, peer, all);
     handle_remove(&r->peers, id);
     r->peer_count--;
+    let_go(peer);
     peer->doomed = peer->ended = true;
     buf_deinit(&peer->out);
     r->transport->close(peer);

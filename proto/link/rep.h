@@ -37,6 +37,7 @@ struct rep_peer {
     TAILQ_ENTRY(rep_peer) all;     /* of its state: silent or greeted */
     TAILQ_ENTRY(rep_peer) pending; /* dirty: has bytes to write in this turn */
     TAILQ_ENTRY(rep_peer) ending;  /* doomed */
+    TAILQ_ENTRY(rep_peer) holding; /* when it has held_bytes */
     uint64_t id;
     bool greeted, dirty, doomed, ended;
     bool blocked; /* the transport takes no more for now and will call rep_flushed() */
@@ -44,6 +45,7 @@ struct rep_peer {
     struct sp_parser parser;
     struct buf in, out;
     size_t flying_bytes; /* taken out of `out` by the transport and not yet gone */
+    size_t held_bytes;   /* of `in`, `out` and what flies, as rep_weigh() found them */
     struct link_cred cred;
     struct rep_request_list requests;
 };
@@ -70,6 +72,8 @@ struct rep {
     struct handle_table peers, requests;
     struct rep_request_list free_requests;
     struct rep_peer_list silent, greeted, dirty, doomed;
+    struct rep_peer_list holding; /* who went on longest ago stands first */
+    size_t held_bytes;            /* of all of them */
     uint32_t peer_count;
 };
 
@@ -96,6 +100,11 @@ void rep_doom(struct rep_peer *peer);
  * same: closing here would throw away what is still unread on our side. The end of file will
  * follow. */
 void rep_mute(struct rep_peer *peer);
+
+/* Its buffers have changed; `moved`: because it sent or read some of a long message. Messages on
+ * their way have a limit for all peers together (held_bytes_max). Who does not go on with one is
+ * closed first, so that many who stop in the middle do not get in the way of those who do not. */
+void rep_weigh(struct rep_peer *peer, bool moved);
 
 /* Where the next bytes of a peer go: into the scratch memory given (REP_SCRATCH_BYTES) while no
  * message is unfinished, so that an idle peer costs no buffer; else behind the unfinished message.

@@ -178,8 +178,8 @@ class Case(unittest.TestCase):
             file.write(config)
         return self.ok("up", "--config", path, *more)
 
-    def on_terminal(self, *words, env=None):
-        """(exit code, all that a terminal would get of stdout and stderr)."""
+    def on_terminal(self, *words, env=None, until=None, then=None):
+        """(exit code, all that a terminal would get of stdout and stderr); when `until` was shown `then` is done."""
         master, slave = pty.openpty()
         child = subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, stdout=slave, stderr=slave,
                                  cwd=self.dir, env={**self.env, "TERM": "xterm", **(env or {})})
@@ -194,6 +194,9 @@ class Case(unittest.TestCase):
             if not part:
                 break
             text += part
+            if until is not None and until.encode() in text:
+                until = None
+                then()
         os.close(master)
         return child.wait(DEADLINE), text.decode()
 

@@ -69,8 +69,8 @@ class Results(hub.Case):
 
     def test_progress_is_shown_on_a_terminal_and_cannot_command_it(self):
         path, fifo = self.fifo()
-        os.write(fifo, b"done\n")
-        code, text = self.on_terminal("call", "alpha.block", "fifo=" + path)
+        code, text = self.on_terminal("call", "alpha.block", "fifo=" + path, until="half",
+                                      then=lambda: os.write(fifo, b"done\n"))
         self.assertEqual(code, 0)
         self.assertIn(" 50% half?[2J way", text)
         self.assertTrue(text.endswith('\r\x1b[K"done"\r\n'), repr(text))

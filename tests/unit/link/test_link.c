@@ -520,3 +520,107 @@ a_stuck_reader_harms_nobody(enum host_kind kind)
     raw_close(&stuck);
 }
 RAW_TESTS(a_stuck_reader_harms_nobody)
+
+/* ---- what all of them hold together --------------------------------------------------------- */
+
+enum { HELD_MAX = 8 * 1024 * 1024, PEERS = 16, BODY = 2 * 1024 * 1024, BEGUN = 1500 * 1000 };
+
+static void
+serve_with_little_memory(enum host_kind kind)
+{
+    host_init(&host, kind);
+    host.options.held_bytes_max = HELD_MAX;
+    host_start(&host);
+}
+
+static void
+others_are_served(struct link_client *c)
+{
+    for (uint32_t i = 0; i < 10; i++) {
+        client_call(c, ID(i), text("e others"), text("e others"));
+    }
+}
+
+/* Who stops in the middle of a long message makes room for who goes on with one. */
+static void
+half_sent_messages_are_bounded_together(enum host_kind kind)
+{
+    serve_with_little_memory(kind);
+    struct link_client *c = host_client(&host);
+    struct raw peers[PEERS];
+    uint8_t frame[9], *body = pattern(BODY);
+    const uint8_t id[4] = {0x80, 0, 0, 1};
+    for (int i = 0; i < PEERS; i++) {
+        peers[i] = raw_open(&host);
+        const size_t len = raw_frame(&peers[i], frame, sizeof id + BODY);
+        cr_assert(raw_write(&peers[i], frame, len, 0));
+        cr_assert(raw_write(&peers[i], id, sizeof id, 0));
+        cr_assert(raw_write(&peers[i], body, BEGUN, 0));
+        others_are_served(c);
+    }
+    for (int tries = 0; atomic_load(&host.closed) < PEERS - HELD_MAX / BEGUN; tries++) {
+        cr_assert_lt(tries, 100000, "only %d were closed", atomic_load(&host.closed));
+        others_are_served(c);
+    }
+    cr_assert(raw_is_closed(&peers[0], 5000));
+    struct buf got = {0};
+    struct raw *last = &peers[PEERS - 1];
+    cr_assert(raw_write(last, body + BEGUN, BODY - BEGUN, 0));
+    cr_assert(raw_recv(last, &got), "closed although it went on");
+    cr_assert_eq(got.w, sizeof id + BODY);
+    for (int i = 0; i < PEERS; i++) {
+        raw_close(&peers[i]);
+    }
+    buf_deinit(&got);
+    free(body);
+    link_client_free(c);
+}
+RAW_TESTS(half_sent_messages_are_bounded_together)
+
+/* The same for who reads no answers, each far below its own limit. */
+static void
+unread_answers_are_bounded_together(enum host_kind kind)
+{
+    serve_with_little_memory(kind);
+    struct link_client *c = host_client(&host);
+    struct raw peers[PEERS];
+    const uint32_t id = ID(1);
+    for (int i = 0; i < PEERS; i++) {
+        peers[i] = raw_open(&host);
+        for (int n = 0; n < 3; n++) {
+            cr_assert(raw_send(&peers[i], &id, 1, text("b2000000"), 0));
+        }
+        others_are_served(c);
+    }
+    for (int tries = 0; atomic_load(&host.closed) < PEERS / 2; tries++) {
+        cr_assert_lt(tries, 100000, "only %d were closed", atomic_load(&host.closed));
+        others_are_served(c);
+    }
+    struct buf got = {0};
+    for (int n = 0; n < 3; n++) {
+        cr_assert(raw_recv(&peers[PEERS - 1], &got), "the last one was closed");
+        cr_assert_eq(got.w, 4 + 2000000);
+    }
+    for (int i = 0; i < PEERS; i++) {
+        raw_close(&peers[i]);
+    }
+    buf_deinit(&got);
+    link_client_free(c);
+}
+RAW_TESTS(unread_answers_are_bounded_together)
+
+/* One answer above the limit goes to who reads it. */
+static void
+one_alone_may_hold_more(enum host_kind kind)
+{
+    serve_with_little_memory(kind);
+    struct raw r = raw_open(&host);
+    struct buf got = {0};
+    const uint32_t id = ID(1);
+    cr_assert(raw_send(&r, &id, 1, text("b12000000"), 0));
+    cr_assert(raw_recv(&r, &got));
+    cr_assert_eq(got.w, 4 + 12000000);
+    buf_deinit(&got);
+    raw_close(&r);
+}
+RAW_TESTS(one_alone_may_hold_more)
