@@ -292,7 +292,7 @@ start(struct world *w, const char *worker, unsigned replicas)
 {
     world_tell(w, "start", worker);
     for (unsigned i = 0; i < replicas; i++) {
-        char name[16];
+        char name[WORLD_NAME];
         (void)snprintf(name, sizeof name, "%s/%u", worker, i);
         world_started(w, name);
     }
