@@ -228,6 +228,7 @@ items_free(struct hub *hub, struct call *call)
     if (call->items != NULL) {
         items_end(hub, call);
         buf_deinit(&call->items->bytes);
+        buf_deinit(&call->items->progress);
         free(call->items);
         call->items = NULL;
     }

@@ -166,8 +166,10 @@ class Limits(kit.Case):
         client.begin("echo", "hold")
         met = self.meet.next("hold")
         client.begin("echo", "echo")
+        client.ask([OP["PING"], None])               # so it has come in
         self.later(other, "too many calls wait for this worker (queue_size)")
         client.begin("hub", "lease", {"worker": "echo"})
+        client.ask([OP["PING"], None])
         self.later(client, "too many calls of this client have no outcome (hub: client_calls)")
         met.go()
 
