@@ -1,10 +1,11 @@
 /* What one client that floods a worker does to another that makes one call at a time.
  *
- *   fair [--us N] [--replicas N] [--in-flight N] [--rounds N] [--calls N]
+ *   fair [--us N] [--replicas N] [--in-flight N] [--rounds N] [--calls N] [--check]
  *
  * The method takes N microseconds (1000). Rounds with and without the flood alternate, and the
- * quiet client's p50 and p99 of both are printed with their ratio. Clients take turns in the hub's
- * queues, so with one replica it waits for the call that runs at most: twofold. */
+ * medians of the quiet client's p50 and p99 of both are printed with those of their ratios. Clients
+ * take turns in the hub's queues, so with one replica it waits for the call that runs at most:
+ * twofold. --check ends with 1 when the p50 is more than RATIO_MAX times as long. */
 #include "bench/bench.h"
 
 #include <prong/prong.h>
@@ -15,11 +16,35 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { TIMEOUT_MS = 60000 };
+enum { TIMEOUT_MS = 60000, ROUNDS_MAX = 100 };
+static const double RATIO_MAX = 3.0; /* 1.5 to 2.0 when this was written */
 
 struct plan {
     long us, replicas, in_flight, rounds, calls;
 };
+
+/* A quantile of each round, with and without the flood. */
+struct figures {
+    double alone[ROUNDS_MAX], beside[ROUNDS_MAX], ratio[ROUNDS_MAX];
+};
+
+static void
+add(struct figures *f, long round, struct samples *alone, struct samples *beside, double part)
+{
+    f->alone[round] = samples_us(alone, part);
+    f->beside[round] = samples_us(beside, part);
+    f->ratio[round] = f->beside[round] / f->alone[round];
+}
+
+/* The median ratio. */
+static double
+print(const char *name, struct figures *f, size_t rounds)
+{
+    const double ratio = bench_median(f->ratio, rounds);
+    printf(", %s %.0f -> %.0f us (%.2f times)", name, bench_median(f->alone, rounds),
+           bench_median(f->beside, rounds), ratio);
+    return ratio;
+}
 
 static prong_client *
 connect_to(const struct bench_hub *hub)
@@ -85,11 +110,13 @@ measure(prong_client *client, const struct plan *plan, struct samples *samples)
     prong_writer_free(w);
 }
 
-static void
+/* Of the p50. */
+static double
 run(const struct plan *plan)
 {
     struct bench_hub hub;
     struct samples alone = {0}, beside = {0};
+    struct figures p50, p99;
     bench_hub_start(&hub, (unsigned)plan->replicas, NULL);
     prong_client *client = connect_to(&hub);
     for (long round = 0; round < plan->rounds; round++) {
@@ -101,17 +128,30 @@ run(const struct plan *plan)
         measure(client, plan, &beside);
         (void)kill(child, SIGKILL);
         (void)waitpid(child, NULL, 0); /* ours, and killed */
+        add(&p50, round, &alone, &beside, 0.5);
+        add(&p99, round, &alone, &beside, 0.99);
+        samples_reset(&alone);
+        samples_reset(&beside);
     }
-    printf("%ld us a call, %ld replicas, %ld in flight beside: p50 %.0f -> %.0f us (%.2f times), "
-           "p99 %.0f -> %.0f us (%.2f times)\n",
-           plan->us, plan->replicas, plan->in_flight, samples_us(&alone, 0.5),
-           samples_us(&beside, 0.5), samples_us(&beside, 0.5) / samples_us(&alone, 0.5),
-           samples_us(&alone, 0.99), samples_us(&beside, 0.99),
-           samples_us(&beside, 0.99) / samples_us(&alone, 0.99));
+    printf("%ld us a call, %ld replicas, %ld in flight beside", plan->us, plan->replicas,
+           plan->in_flight);
+    const double ratio = print("p50", &p50, (size_t)plan->rounds);
+    (void)print("p99", &p99, (size_t)plan->rounds);
+    putchar('\n');
     prong_client_free(client);
     bench_hub_stop(&hub);
     samples_deinit(&alone);
     samples_deinit(&beside);
+    return ratio;
+}
+
+static int
+usage(void)
+{
+    fputs(
+        "usage: fair [--us N] [--replicas N] [--in-flight N] [--rounds N] [--calls N] [--check]\n",
+        stderr);
+    return 2;
 }
 
 int
@@ -126,18 +166,23 @@ main(int argc, char *argv[])
                    {"--in-flight", &plan.in_flight},
                    {"--rounds", &plan.rounds},
                    {"--calls", &plan.calls}};
+    bool check = false;
     for (int i = 1; i < argc; i++) {
         size_t o = 0;
+        if (strcmp(argv[i], "--check") == 0) {
+            check = true;
+            continue;
+        }
         while (o < sizeof options / sizeof options[0] && strcmp(argv[i], options[o].name) != 0) {
             o++;
         }
         if (o == sizeof options / sizeof options[0] || i + 1 == argc) {
-            fputs("usage: fair [--us N] [--replicas N] [--in-flight N] [--rounds N] [--calls N]\n",
-                  stderr);
-            return 2;
+            return usage();
         }
         *options[o].value = strtol(argv[++i], NULL, 10);
     }
-    run(&plan);
-    return 0;
+    if (plan.rounds < 1 || plan.rounds > ROUNDS_MAX) {
+        return usage();
+    }
+    return run(&plan) > RATIO_MAX && check;
 }
