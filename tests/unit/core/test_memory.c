@@ -151,6 +151,22 @@ lives(struct world *w)
     world_pass_ms(w, 200000);
 }
 
+/* Replicas that have ended, and then it is found that they run. */
+static void
+finds(struct world *w)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        world_started(w, i == 0 ? "echo/0" : "echo/1");
+        world_exited(w, i == 0 ? "echo/0" : "echo/1", 0);
+    }
+    world_alive(w, 77, "echo/0");
+    world_alive(w, 78, "echo/1");
+    world_attach(w, "echo/0");
+    world_poll(w, "echo/0", 1);
+    world_exited(w, "echo/0", 9);
+    world_stop(w);
+}
+
 #define SHARED "'methods':{'look':{'policy':'shared'},'again':{'policy':'idempotent'}}"
 
 static void
@@ -215,6 +231,95 @@ places(struct world *w)
     world_pass_ms(w, 700000);
 }
 
+/* ---- what grows -------------------------------------------------------------------------------
+ */
+
+/* So many deadlines are there before; whichever comes next needs more room. */
+static unsigned deadlines_before;
+
+static void
+deadlines(struct world *w)
+{
+    /* None of this fails: clients that have left, each of which is remembered for a time. */
+    w->inside = NULL;
+    world_open(w, 50);
+    for (unsigned i = 0; i < deadlines_before; i++) {
+        (void)world_say(w, 50, "[3,b'client number%3u',1,0]", i);
+    }
+    world_open(w, ONE);
+    world_open(w, TWO);
+    world_started(w, "echo/0");
+    story_attach(w, "echo/0", 1, SHARED);
+    (void)story_wait(w, TWO, 1, 0);
+    world_close(w, 50);
+    w->inside = set_inside;
+    world_open_network(w, NETWORK);
+    (void)world_say(w, ONE, "[5,null,1,'a',null,1]");
+    (void)world_say(w, ONE, "[6,null,['b'],'new',10,100000,20000]");
+    (void)story_call(w, ONE, 1, "'hub','lease',60000,null,{'worker':'echo'}");
+    world_started(w, "echo/1");
+    story_attach(w, "echo/1", 1, SHARED);
+    (void)story_call(w, ONE, 2, "'echo','again',60000,null,{}");
+    (void)world_given(w, "echo/1");
+    world_exited(w, "echo/1", 11);
+    world_close(w, TWO);
+    world_close(w, ONE);
+}
+
+/* So many replicas do not start in time and so many strangers do not say who they are, when a
+ * process has ended or one is found that nobody knows: all that follows from one step. */
+static struct {
+    unsigned late, strangers;
+    bool ended;
+} before;
+
+static void
+thirty(struct worker_spec *spec)
+{
+    spec->replicas = 30;
+    spec->start_timeout_ms = 4000;
+}
+
+static void
+crowd(struct worker_spec *spec)
+{
+    spec->replicas = before.late - 30;
+    spec->start_timeout_ms = 4000;
+}
+
+static void
+start(struct world *w, const char *worker, unsigned replicas)
+{
+    world_tell(w, "start", worker);
+    for (unsigned i = 0; i < replicas; i++) {
+        char name[WORLD_NAME];
+        (void)snprintf(name, sizeof name, "%s/%u", worker, i);
+        world_started(w, name);
+    }
+}
+
+static void
+much(struct world *w)
+{
+    /* None of this fails, and there is room for all that a step brings here. */
+    w->inside = NULL;
+    world_worker(w, "late", thirty);
+    world_worker(w, "too-late", crowd);
+    start(w, "late", 30);
+    start(w, "too-late", before.late - 30);
+    world_started(w, "echo/0");
+    for (unsigned i = 0; i < before.strangers; i++) {
+        world_open_network(w, NETWORK + i);
+    }
+    w->now_ns += (int64_t)WIRE_UNTRUSTED_MS * 1000000;
+    w->inside = set_inside;
+    if (before.ended) {
+        world_exited(w, "echo/0", 9);
+    } else {
+        world_alive(w, 5, "nobody/0");
+    }
+}
+
 /* One story with one failure; how it ends does not matter, that it ends does. */
 static void
 tell(void (*story)(struct world *w))
@@ -246,8 +351,9 @@ tell(void (*story)(struct world *w))
     world_deinit(&w);
 }
 
-static void
-with_each_failure(void (*story)(struct world *w))
+/* How many allocations there are. */
+static int
+each_failure(void (*story)(struct world *w))
 {
     int n = 0;
     memory.spared = true;
@@ -257,7 +363,14 @@ with_each_failure(void (*story)(struct world *w))
         tell(story);
         cr_assert_lt(n, 5000, "there is no end of allocations");
     } while (memory.failed);
-    cr_assert_gt(n, 50, "only %d allocations", n);
+    return n;
+}
+
+static void
+with_each_failure(void (*story)(struct world *w))
+{
+    const int n = each_failure(story);
+    cr_assert_gt(n, 30, "only %d allocations", n);
 }
 
 Test(memory, runs_out_while_calls_are_made)
@@ -293,4 +406,33 @@ Test(memory, runs_out_while_outcomes_come_in_pieces)
 Test(memory, runs_out_while_calls_find_their_places)
 {
     with_each_failure(places);
+}
+
+Test(memory, runs_out_while_processes_are_found)
+{
+    with_each_failure(finds);
+}
+
+/* Their room doubles at 64. */
+Test(memory, runs_out_when_one_more_deadline_needs_room)
+{
+    for (deadlines_before = 44; deadlines_before < 64; deadlines_before++) {
+        with_each_failure(deadlines);
+    }
+}
+
+/* As many as there is room for from the beginning, and then some more: the first of these needs it.
+ */
+Test(memory, runs_out_when_one_more_effect_needs_room)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        before.ended = i == 1;
+        before.late = 31;
+        before.strangers = 4;
+        const int without = each_failure(much);
+        for (before.late = 59; before.late <= 65; before.late++) {
+            const int with = each_failure(much);
+            cr_assert(with == without + 1, "%u: %d and %d", before.late, with, without);
+        }
+    }
 }

@@ -90,6 +90,8 @@ shared(struct world *w)
     }
     (void)ask(w, 1, 10, "'echo','same',60000,{'map':'ordered'},[[1],[1],[2],[1]]");
     (void)ask(w, 2, 10, "'echo','same',60000,null,[1]");
+    (void)ask(w, 2, 11, "'echo','echo',60000,null,[4]");
+    (void)ask(w, 2, 12, "'echo','same',60000,{'priority':9},[5]"); /* in a line of its own */
     world_exited(w, "echo/0", 9);
     world_pass_ms(w, 1000);
     world_serve(w, "echo/0");
