@@ -509,6 +509,47 @@ Test(admin, only_a_stopped_worker_that_was_run_is_removed)
     world_deinit(&w);
 }
 
+Test(admin, what_run_says_of_restarts_holds_for_the_worker)
+{
+    static const struct {
+        const char *restart, *after_success, *after_failure;
+    } rows[] = {{"no", "stopped", "failed"},
+                {"on-failure", "stopped", "backoff"},
+                {"always", "backoff", "backoff"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        begin(&w);
+        const uint64_t r =
+            world_say(&w, ROOT,
+                      "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['true'],"
+                      "'working_dir':'/','replicas':2,'restart':'%s','ready':'attach'}]",
+                      rows[i].restart);
+        cr_assert(world_outcome(&w, r, NULL) == 0, "%s", world_text(&w, r));
+        world_serve(&w, "new/0");
+        world_serve(&w, "new/1");
+        world_exited(&w, "new/0", 0);
+        world_exited(&w, "new/1", 1 << 8);
+        expect_state(&w, "new/0", rows[i].after_success);
+        expect_state(&w, "new/1", rows[i].after_failure);
+        world_deinit(&w);
+    }
+}
+
+Test(admin, a_worker_that_is_about_to_start_again_is_not_removed)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "run", "['new',['true'],'/']");
+    world_serve(&w, "new/0");
+    world_exited(&w, "new/0", 1 << 8);
+    expect_state(&w, "new/0", "backoff");
+    cr_assert(world_says(&w, ask(&w, ROOT, "remove", "['new']"), "stop the worker first"),
+              "it has no process, and will have one");
+    (void)ask(&w, ROOT, "stop", "['new']");
+    cr_assert(world_outcome(&w, ask(&w, ROOT, "remove", "['new']"), NULL) == 0, "now it may go");
+    world_deinit(&w);
+}
+
 Test(admin, outcomes_of_a_removed_worker_are_still_kept)
 {
     struct world w;

@@ -159,6 +159,26 @@ Test(clients, when_there_are_too_many_the_one_away_longest_goes)
     world_deinit(&w);
 }
 
+Test(clients, when_there_are_too_many_one_with_a_call_in_the_background_stays)
+{
+    struct world w;
+    begin(&w);
+    fill_with_clients(&w);
+    uint64_t r =
+        world_say(&w, 10000, "[2,b'client number  0',2,0,'echo','echo',0,{'background':true},{}]");
+    cr_assert(world_says(&w, r, "PENDING 2"), "%s", world_text(&w, r));
+    world_close(&w, 10000);
+    for (unsigned i = 0; i < 2; i++) {
+        r = world_say(&w, ONE, "[3,b'another client%2u',1,0]", i);
+        cr_assert(world_says(&w, r, "ERROR 1 5 1"), "%s", world_text(&w, r));
+    }
+    cr_assert(hub_counts(w.hub).unfinished == 1, "it runs on");
+    world_open(&w, 10000);
+    r = world_say(&w, 10000, "[3,b'client number  0',2,0]");
+    cr_assert(world_outcome(&w, r, NULL) == -1, "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
 /* ---- those who give none -----------------------------------------------------------------------
  */
 
@@ -379,6 +399,29 @@ Test(clients, a_call_that_runs_long_does_not_hold_up_those_behind_it)
     world_deinit(&w);
 }
 
+Test(clients, a_cancelled_call_with_which_a_worker_is_busy_is_known_until_that_ends)
+{
+    struct world w;
+    begin(&w);
+    serve(&w, 2);
+    const uint64_t slow = call(&w, 1, 0), number = world_given(&w, "echo/0");
+    (void)world_say(&w, ONE, "[4,b'" ID "',1]");
+    cr_assert(world_says(&w, slow, "ERROR 1 1 1"), "%s", world_text(&w, slow));
+    world_poll(&w, "echo/0", 1);
+    for (unsigned seq = 2; seq <= 2 * WIRE_WINDOW; seq++) {
+        (void)call(&w, seq, 0);
+        world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    }
+    cr_assert(world_says(&w, call(&w, 2, 0), "ERROR 2 9 1 'the outcome of a call so far back"),
+              "those behind it are forgotten");
+    cr_assert(world_says(&w, call(&w, 1, 0), "ERROR 1 1 1"), "it is not");
+    world_done(&w, "echo/0", number);
+    (void)call(&w, 2 * WIRE_WINDOW + 1, 0);
+    cr_assert(world_says(&w, call(&w, 1, 0), "ERROR 1 9 1 'the outcome of a call so far back"),
+              "now it is");
+    world_deinit(&w);
+}
+
 Test(clients, the_hub_takes_no_more_calls_than_its_limit)
 {
     struct world w;
@@ -476,6 +519,14 @@ Test(clients, the_last_connections_are_for_workers_and_for_who_can_end_it)
               world_text(&w, r));
     r = world_say(&w, SPARE, "[2,b'" ID "',1,0,'hub','describe',0,null,{}]");
     cr_assert(world_outcome(&w, r, NULL) == 0, "%s", world_text(&w, r));
+    r = world_say(&w, SPARE, "[5,b'" ID "',1,'a',null,'x']");
+    cr_assert(world_says(&w, r, "ERROR 0 8 0 'the hub has too many connections'"), "%s",
+              world_text(&w, r));
+    world_open(&w, USER);
+    r = world_say(&w, USER, "[2,b'" ID "',1,0,'hub','describe',0,null,{}]");
+    cr_assert(world_says(&w, r, "ERROR 0 8 0 'the hub has too many connections'"),
+              "it administers nothing: %s", world_text(&w, r));
+    world_close(&w, USER);
     world_serve(&w, "echo/0");
     r = world_say(&w, ONE, "[2,b'" ID "',2,0,'echo','echo',0,null,{}]");
     world_done(&w, "echo/0", world_given(&w, "echo/0"));
@@ -552,6 +603,31 @@ Test(clients, a_worker_that_calls_and_emits_is_named)
     (void)world_say(&w, 15, "[5,b'" ID "',1,'a',null,'x']");
     const uint64_t r = world_say(&w, ONE, "[6,null,['a'],'oldest',10,10000,0]");
     cr_assert(world_says(&w, r, "'a', 'echo/0', 'x'"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* The system gives the numbers of processes again. */
+Test(clients, of_a_worker_that_has_ended_are_not_those_of_the_next_with_its_number)
+{
+    struct world w;
+    begin(&w);
+    struct hub_input in = {.kind = HUB_IN_STARTED};
+    in.process.id = world_process(&w, "echo/0")->id;
+    in.process.pid = 105; /* as peers ending in 5 have it */
+    in.process.name = "echo/0";
+    world_step(&w, &in);
+    world_open(&w, 15);
+    (void)world_say(&w, 15, "[5,b'" ID "',1,'a',null,'x']");
+    world_exited(&w, "echo/0", 9);
+    world_worker(&w, "other", NULL);
+    world_tell(&w, "start", "other");
+    in.process.id = world_process(&w, "other/0")->id;
+    in.process.name = "other/0";
+    world_step(&w, &in);
+    (void)world_say(&w, 15, "[5,b'" ID "',2,'a',null,'y']");
+    const uint64_t r = world_say(&w, ONE, "[6,null,['a'],'oldest',10,10000,0]");
+    cr_assert(world_says(&w, r, "'a', 'echo/0', 'x'"), "%s", world_text(&w, r));
+    cr_assert(world_says(&w, r, "'a', 'echo/0', 'y'"), "%s", world_text(&w, r));
     world_deinit(&w);
 }
 

@@ -196,6 +196,38 @@ Test(corners, of_two_large_results_in_one_message_each_is_whole)
     world_deinit(&w);
 }
 
+Test(corners, of_many_large_arguments_that_are_given_together_each_is_whole)
+{
+    enum { CALLS = 6 };
+    struct world w;
+    begin(&w, NULL);
+    world_started(&w, "echo/0");
+    world_attach(&w, "echo/0");
+    world_poll(&w, "echo/0", 100);
+    w.crowd = true;
+    for (int seq = 1; seq <= CALLS; seq++) {
+        (void)world_say(&w, ONE, "[2,b'" ID "',%d,0,'echo','echo',60000,null,[%d,<20000>]]", seq,
+                        seq);
+    }
+    w.crowd = false;
+    world_turn(&w);
+    const struct record *work =
+        world_expect(&w, world_process(&w, "echo/0")->request, 0, WIRE_REC_WORK);
+    struct span items = RECORD_FIELD(work, WORK, ITEMS)->inside;
+    struct record item;
+    uint64_t count = 0;
+    while (record_item(&items, WIRE_REC_WORK_ITEM, &item)) {
+        struct span args = RECORD_FIELD(&item, WORK_ITEM, ARGS)->raw;
+        struct mp_item head, number, bytes;
+        cr_assert(mp_next(&args, &head) && mp_next(&args, &number) && mp_next(&args, &bytes),
+                  "arguments");
+        cr_assert(number.uint == ++count && bytes.bytes.len == 20000, "call %u",
+                  (unsigned)number.uint);
+    }
+    cr_assert(count == CALLS, "%u were given", (unsigned)count);
+    world_deinit(&w);
+}
+
 Test(corners, tokens_that_are_none_open_nothing)
 {
     static const char *const tokens[] = {

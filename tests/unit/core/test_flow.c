@@ -232,3 +232,34 @@ Test(flow, a_client_at_its_limit_of_bytes_lets_its_workers_wait)
     expect_text(&w, r, "ACK [] 0");
     finish(&w, call);
 }
+
+Test(flow, a_hub_at_its_limit_of_bytes_lets_its_workers_wait)
+{
+    struct hub_options options;
+    struct world w;
+    world_options(&options);
+    options.payload_bytes_max = 100000;
+    story_begin_with(&w, 1, &options);
+    (void)story_call(&w, ONE, 1, "'echo','echo',60000,null,{}");
+    const uint64_t call = world_given(&w, "echo/0");
+    const uint64_t r = story_report(&w, "echo/0", "[%llu,2,[0,['a',<100000>]]]", NUMBER(call));
+    expect_nothing(&w, r);
+    expect_says(&w, story_call(&w, TWO, 1, "'echo','echo',60000,null,{}"),
+                "ERROR 1 8 0 'the hub holds too many bytes");
+    (void)story_wait(&w, ONE, 1, 2);
+    expect_text(&w, r, "ACK [] 0");
+    finish(&w, call);
+}
+
+Test(flow, a_report_that_fills_the_room_and_ends_the_call_waits_for_nothing)
+{
+    struct world w;
+    const uint64_t call = begun(&w);
+    expect_text(&w,
+                story_report(&w, "echo/0", "[%llu,2,[1,[<1048576>]]],[%llu,0,'end']", NUMBER(call),
+                             NUMBER(call)),
+                "ACK [] 0");
+    (void)story_wait(&w, ONE, 1, 1);
+    expect_text(&w, story_wait(&w, ONE, 1, 2), "RESULT 1 'end'");
+    story_end(&w);
+}

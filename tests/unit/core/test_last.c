@@ -114,6 +114,25 @@ Test(last, keeps_no_more_bytes_than_its_limit)
     world_deinit(&w);
 }
 
+Test(last, is_not_kept_of_an_event_that_is_larger_than_all_that_is_kept)
+{
+    struct world w;
+    char topics[100];
+    events_begin_with(&w, 3 * WIRE_LAST_BYTES);
+    (void)emit(&w, &(struct emit){1, "huge", WIRE_LAST_BYTES, NULL});
+    (void)emit(&w, &(struct emit){2, "small", 10, NULL});
+    (void)emit(&w, &(struct emit){3, "next", WIRE_LAST_BYTES, NULL});
+    (void)emit(&w, &(struct emit){4, "next", WIRE_LAST_BYTES, NULL});
+    (void)emit(&w, &(struct emit){5, "next", WIRE_LAST_BYTES, NULL});
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t r =
+            fetch(&w, &(struct fetch){.filter = i == 0 ? "small" : "huge", .word = "last"});
+        topics_of(&w, r, topics, sizeof topics);
+        cr_assert_str_eq(topics, i == 0 ? "small" : "", "%s", topics);
+    }
+    world_deinit(&w);
+}
+
 Test(last, of_a_reader_that_comes_late_is_given_once_and_not_lost)
 {
     struct world w;

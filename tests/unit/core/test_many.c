@@ -399,3 +399,54 @@ Test(many, its_items_may_be_fetched_after_its_worker_was_removed)
     expect_text(&w, story_wait(&w, ONE, 2, 2), "RESULT 2 {'done': 2, 'failed': 0}");
     story_end(&w);
 }
+
+Test(many, its_worker_is_not_removed_while_parts_are_still_to_be_made)
+{
+    struct world w;
+    char sets[3 * 300 + 1];
+    for (size_t i = 0; i < 300; i++) {
+        (void)snprintf(sets + 3 * i, sizeof sets - 3 * i, "[],");
+    }
+    story_begin(&w, 1);
+    const uint64_t run =
+        world_say(&w, ONE,
+                  "[2," STORY_ONE
+                  ",1,0,'hub','run',1000,null,{'name':'extra','command':['x'],'working_dir':'/'}]");
+    expect_text(&w, run, "RESULT 1 null");
+    world_serve(&w, "extra/0");
+    (void)story_call(&w, ONE, 2, "'extra','again',60000,{'map':'completed'},[%s]", sets);
+    /* Nobody fetches, so no more parts are made than may wait. */
+    story_done(&w, "extra/0", world_given(&w, "extra/0"), "<600000>");
+    story_done(&w, "extra/0", world_given(&w, "extra/0"), "<600000>");
+    world_tell(&w, "stop", "extra");
+    world_exited(&w, "extra/0", 0);
+    const uint64_t r = story_call(&w, TWO, 1, "'hub','remove',1000,null,['extra']");
+    expect_text(&w, r, "ERROR 1 9 0 'calls of it are still being answered' null");
+    story_cancel(&w, ONE, 2);
+    expect_text(&w, story_call(&w, TWO, 2, "'hub','remove',1000,null,['extra']"), "RESULT 2 null");
+    story_end(&w);
+}
+
+Test(many, each_replica_is_called_although_the_queue_is_full)
+{
+    struct world w;
+    story_begin(&w, 1);
+    story_worker(&w, "small", 2, 1);
+    world_tell(&w, "start", "small");
+    world_serve(&w, "small/0");
+    world_serve(&w, "small/1");
+    for (unsigned i = 1; i <= 3; i++) {
+        expect_nothing(&w, story_call(&w, TWO, i, "'small','echo',60000,null,{}"));
+    }
+    expect_says(&w, story_call(&w, TWO, 4, "'small','echo',60000,null,{}"),
+                "ERROR 4 8 0 'too many calls wait for this worker'");
+    const uint64_t r = story_call(&w, ONE, 1, "'small/*','echo',60000,null,{}");
+    for (unsigned i = 0; i < 5; i++) {
+        const char *name = world_given(&w, "small/0") != 0 ? "small/0" : "small/1";
+        story_done(&w, name, world_given(&w, name), "7");
+    }
+    expect_says(&w, r, "PARTIAL 1 0 null [[");
+    (void)story_wait(&w, ONE, 1, 1);
+    expect_text(&w, story_wait(&w, ONE, 1, 2), "RESULT 1 {'done': 2, 'failed': 0}");
+    story_end(&w);
+}

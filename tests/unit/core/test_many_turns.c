@@ -112,6 +112,31 @@ Test(many_turns, a_hub_that_is_full_of_calls_makes_parts_one_by_one)
     story_end(&w);
 }
 
+Test(many_turns, parts_are_made_as_soon_as_calls_of_others_are_forgotten)
+{
+    struct hub_options options;
+    struct world w;
+    world_options(&options);
+    options.calls_max = 4;
+    story_begin_with(&w, 2, &options);
+    for (unsigned i = 1; i <= 2; i++) {
+        (void)story_call(&w, TWO, i, "'echo','echo',60000,null,{}");
+        const char *name = world_given(&w, "echo/0") != 0 ? "echo/0" : "echo/1";
+        story_done(&w, name, world_given(&w, name), "null");
+    }
+    (void)map_of(&w, ONE, 1, "completed", 9);
+    const bool zero = world_given(&w, "echo/0") != 0;
+    const char *idle = zero ? "echo/1" : "echo/0";
+    cr_assert(world_given(&w, idle) == 0, "only one part: the hub is full");
+    /* What the other client acknowledges makes room. */
+    (void)world_say(&w, TWO, "[2," STORY_TWO ",3,2,'hub','describe',0,null,{}]");
+    cr_assert(world_given(&w, idle) != 0, "nobody made the next part");
+    (void)world_say(&w, ONE, "[4," STORY_ONE ",1]");
+    world_exited(&w, "echo/0", 0);
+    world_exited(&w, "echo/1", 0);
+    story_end(&w);
+}
+
 /* ---- whose turn it is --------------------------------------------------------------------------
  */
 

@@ -279,6 +279,62 @@ Test(poison, long_arguments_are_not_kept_and_cannot_be_tried_again)
     story_end(&w);
 }
 
+Test(poison, a_letter_of_a_worker_that_was_removed_cannot_be_tried_again)
+{
+    struct world w;
+    story_begin(&w, 1);
+    expect_says(&w, hub(&w, 1, "run", "{'name':'extra','command':['x'],'working_dir':'/'}"),
+                "RESULT");
+    world_serve(&w, "extra/0");
+    for (unsigned i = 2; i <= 3; i++) {
+        (void)story_call(&w, ONE, i, "'extra','echo',60000,null,{'a':1}");
+        cr_assert(world_given(&w, "extra/0") != 0, "it was given");
+        world_exited(&w, "extra/0", 11);
+        world_pass_ms(&w, 5000);
+        world_serve(&w, "extra/0");
+    }
+    world_tell(&w, "stop", "extra");
+    world_exited(&w, "extra/0", 0);
+    world_tell(&w, "remove", "extra");
+    expect_text(&w, hub(&w, 4, "dlq_retry", "{'letter':1}"),
+                "ERROR 4 9 0 'its worker is no longer there' null");
+    expect_says(&w, hub(&w, 5, "dlq_show", "{'letter':1}"), "'worker': 'extra'");
+    expect_text(&w, hub(&w, 6, "dlq_drop", "{'letter':1}"), "RESULT 6 null");
+    story_end(&w);
+}
+
+Test(poison, a_letter_stays_when_its_call_may_run_again)
+{
+    struct world w;
+    poisoned(&w);
+    world_pass_ms(&w, WIRE_POISON_MS);
+    expect_nothing(&w, story_call(&w, TWO, 1, DEADLY));
+    story_done(&w, "echo/0", world_given(&w, "echo/0"), "null");
+    expect_says(&w, hub(&w, 3, "dlq_list", "{}"), "'letter': 1");
+    expect_text(&w, hub(&w, 4, "dlq_drop", "{'letter':1}"), "RESULT 4 null");
+    expect_text(&w, hub(&w, 5, "dlq_list", "{}"), "RESULT 5 []");
+    story_end(&w);
+}
+
+Test(poison, a_third_one_that_ran_it_already_is_one_more_death_and_no_second_letter)
+{
+    struct world w;
+    story_begin(&w, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)story_call(&w, ONE, i + 1, DEADLY);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "echo/%u", i);
+        cr_assert(world_given(&w, name) != 0, "%s runs one", name);
+        world_exited(&w, name, 11);
+    }
+    cr_assert(story_events(&w, "hub.poison") == 1, "%u letters", story_events(&w, "hub.poison"));
+    expect_says(&w, hub(&w, 4, "dlq_list", "{}"), "RESULT 4 [{'letter': 1, ");
+    cr_assert(strstr(world_text(&w, hub(&w, 5, "dlq_list", "{}")), "'letter': 2") == NULL, "one");
+    story_end(&w);
+}
+
 Test(poison, letters_that_are_not_there_are_not_found)
 {
     struct world w;

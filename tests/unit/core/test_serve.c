@@ -123,6 +123,41 @@ Test(serve, a_worker_that_tells_no_methods_is_believed_to_have_any)
     world_deinit(&w);
 }
 
+Test(serve, a_worker_that_tells_no_methods_is_given_calls_one_by_one)
+{
+    struct world w;
+    begin(&w);
+    world_started(&w, "echo/0");
+    struct process *p = world_process(&w, "echo/0");
+    p->peer = 77;
+    world_open(&w, p->peer);
+    const uint64_t r = world_say(&w, p->peer, "[16,{'token':'%s'}]", p->token);
+    struct field session;
+    cr_assert(record_key(RECORD_FIELD(world_expect(&w, r, 0, WIRE_REC_WELCOME), WELCOME, ABOUT),
+                         WIRE_KEY_WELCOME_session, &session),
+              "no session");
+    p->session = session.item.uint;
+    world_poll(&w, "echo/0", 9);
+    uint64_t calls[4];
+    w.crowd = true;
+    for (unsigned i = 0; i < 4; i++) {
+        calls[i] = call(&w, i + 1);
+    }
+    w.crowd = false;
+    world_turn(&w);
+    for (unsigned i = 0; i < 4; i++) {
+        const struct record *work = world_expect(&w, p->request, i > 0, WIRE_REC_WORK);
+        cr_assert(RECORD_FIELD(work, WORK, ITEMS)->item.count == 1, "nobody knows how long it is");
+        const uint64_t given = world_given(&w, "echo/0");
+        p->request =
+            world_say(&w, p->peer, "[18,'echo/0',%llu,[[%llu,0,%u]]] [17,'echo/0',%llu,%llu,9]",
+                      session_of(&w), (unsigned long long)given, i, session_of(&w),
+                      (unsigned long long)p->taken);
+        cr_assert(world_outcome(&w, calls[i], NULL) == 0, "%s", world_text(&w, calls[i]));
+    }
+    world_deinit(&w);
+}
+
 /* ATTACH anew with an inventory, on the connection of before. */
 static void
 attach(struct world *w, unsigned number, const char *running, const char *done)
@@ -342,6 +377,32 @@ Test(serve, a_worker_that_polls_rarely_is_told_of_many_calls_that_it_may_forget)
     cr_assert(RECORD_FIELD(ack, ACK, WHAT)->item.count == 80, "%u",
               RECORD_FIELD(ack, ACK, WHAT)->item.count);
     cr_assert(world_says(&w, p->request, "; WORK 80 []"), "%s", world_text(&w, p->request));
+    world_deinit(&w);
+}
+
+Test(serve, a_worker_that_does_not_poll_is_told_of_1024_calls_that_it_may_forget)
+{
+    enum { CLIENTS = 5, EACH = 220 };
+    struct world w;
+    begin(&w);
+    world_started(&w, "echo/0");
+    world_attach(&w, "echo/0");
+    struct process *p = world_process(&w, "echo/0");
+    for (unsigned i = 0; i < CLIENTS * EACH; i++) {
+        world_poll(&w, "echo/0", 1);
+        (void)world_say(&w, ONE, "[2,b'client number%3u',%u,0,'echo','again',0,null,{}]", i / EACH,
+                        i % EACH + 1);
+        (void)world_say(&w, p->peer, "[18,'echo/0',%llu,[[%llu,0,null]]]", session_of(&w),
+                        (unsigned long long)world_given(&w, "echo/0"));
+    }
+    for (unsigned k = 0; k < CLIENTS; k++) {
+        (void)world_say(&w, ONE, "[2,b'client number%3u',%u,%u,'hub','describe',0,null,{}]", k,
+                        EACH + 1, EACH);
+    }
+    world_poll(&w, "echo/0", 1);
+    const struct record *ack = world_expect(&w, p->request, 0, WIRE_REC_ACK);
+    cr_assert(RECORD_FIELD(ack, ACK, WHAT)->item.count == 1024, "%u",
+              RECORD_FIELD(ack, ACK, WHAT)->item.count);
     world_deinit(&w);
 }
 

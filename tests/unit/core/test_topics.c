@@ -230,3 +230,39 @@ Test(topics, an_empty_answer_in_the_middle_of_a_turn_passes_over_nothing)
     cr_assert(world_says(&w, both, " 2 0 []"), "%s", world_text(&w, both));
     world_deinit(&w);
 }
+
+/* The filter knows them until they are gone, and meets them again when they come back. */
+Test(topics, that_are_forgotten_are_no_longer_those_of_a_filter)
+{
+    struct world w;
+    begin(&w);
+    emit_numbered(&w, "a", 0, 2);
+    emit_numbered(&w, "b", 0, 1);
+    const uint64_t r = fetch(&w, &(struct fetch){.filter = "a.*", .word = "new", .wait_ms = 20000});
+    emit_numbered(&w, "other", 0, 1 << 15); /* more than the ring and all that is kept beyond it */
+    cr_assert(world_reply(&w, r) == NULL, "woken by what it does not want");
+    const uint64_t last = fetch(&w, &(struct fetch){.filter = "a.*", .word = "last"});
+    cr_assert(count_of(&w, last) == 0, "they are gone");
+    emit_numbered(&w, "a", 1, 1);
+    cr_assert(count_of(&w, r) == 1, "it waits for what comes back");
+    world_deinit(&w);
+}
+
+Test(topics, with_more_events_than_are_looked_at_at_once_are_given_in_two_answers)
+{
+    enum { EVENTS = 20500 };
+    struct world w;
+    seq = 0;
+    events_begin_with(&w, 2 << 20);
+    emit_numbered(&w, "a", 0, 2);
+    for (unsigned i = 0; i < EVENTS; i++) {
+        emit_numbered(&w, "b", 0, 1);
+    }
+    const uint64_t first = world_say(&w, READER, "[6,null,['b.0'],1,65536,10000000,0]");
+    cr_assert(count_of(&w, first) == 20000, "%u", count_of(&w, first));
+    const uint64_t next = field_of(&w, first, WIRE_FIELD_EVENTS_NEXT);
+    const uint64_t second =
+        world_say(&w, READER, "[6,null,['b.0'],%llu,65536,10000000,0]", (unsigned long long)next);
+    cr_assert(count_of(&w, second) == EVENTS - 20000, "%u", count_of(&w, second));
+    world_deinit(&w);
+}

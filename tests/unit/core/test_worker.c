@@ -157,6 +157,22 @@ Test(worker, a_second_stop_is_faster_and_a_third_gives_up)
     world_deinit(&w);
 }
 
+Test(worker, a_second_stop_has_nothing_to_say_to_those_that_have_ended_or_failed)
+{
+    struct world w;
+    world_begin(&w, two);
+    world_serve(&w, "echo/0");
+    world_start_failed(&w, "echo/1", true);
+    expect_state(&w, "echo/1", "failed");
+    world_stop(&w);
+    cr_assert(!w.ended, "one runs");
+    world_stop(&w);
+    cr_assert(!w.ended && world_process(&w, "echo/0")->killed, "it is killed");
+    world_exited(&w, "echo/0", KILLED);
+    cr_assert(w.ended, "nothing is left");
+    world_deinit(&w);
+}
+
 Test(worker, down_is_the_same_stop_by_a_call)
 {
     struct world w;
