@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PEERS = 6, PROCESSES = 8, OPEN_MAX = 4096 };
+enum {
+    PEERS = 6,
+    PROCESSES = 8,
+    OPEN_MAX = 4096,
+    RICH = 16, /* what is at least this does the same with more to choose from */
+};
 
 struct proc {
     uint64_t id, session, taken;
@@ -214,6 +219,114 @@ write_call(struct run *r, struct buf *b)
     write_text(b, "w");
 }
 
+/* The number of a call that some worker was given; one that nobody knows before there was any. */
+static uint64_t
+given_of(struct run *r)
+{
+    return r->given[take(r) % 16] + (r->given_count == 0);
+}
+
+/* A method of the hub itself with arguments that may be its own. */
+static void
+write_hub_call(struct run *r, struct buf *b)
+{
+    static const struct {
+        const char *method, *text; /* text: its first argument, NULL for a number */
+    } rows[] = {{"lease", "w"},       {"lease", "w/0"},   {"renew", "w/0"},   {"renew", "w/1"},
+                {"release", "w/0"},   {"release", "w/1"}, {"dlq_show", NULL}, {"dlq_retry", NULL},
+                {"dlq_drop", NULL},   {"restart", "w"},   {"stop", "w/0"},    {"start", "w"},
+                {"dlq_list", "none"}, {"status", "none"}, {"remove", "w"},    {"scale", "w"}};
+    static const uint16_t numbers[] = {1, 2, 100, 2000};
+    const size_t row = take(r) % (sizeof rows / sizeof rows[0]);
+    const bool none = rows[row].text != NULL && strcmp(rows[row].text, "none") == 0;
+    const bool two = row < 4 || row == 15;
+    write_text(b, "hub");
+    write_text(b, rows[row].method);
+    write_uint(b, 1000);
+    write_nil(b);
+    write_array(b, none ? 0 : two ? 2 : 1);
+    if (none) {
+        return;
+    }
+    if (rows[row].text != NULL) {
+        write_text(b, rows[row].text);
+    } else {
+        write_uint(b, take(r) % 4 + 1u);
+    }
+    if (two) {
+        write_uint(b, row == 15 ? take(r) % 4 : numbers[take(r) % 4]);
+    }
+}
+
+/* Options by the bits of a byte. */
+static void
+write_options(struct run *r, struct buf *b, uint8_t bits)
+{
+    static const char *const policies[] = {"once", "idempotent", "shared", "never"};
+    static const char *const maps[] = {"ordered", "completed", "ordered", "nonsense"};
+    static const char *const flags[] = {"progress", "background"};
+    uint32_t count = 0;
+    for (unsigned i = 0; i < 7; i++) {
+        count += bits >> i & 1;
+    }
+    write_map(b, count);
+    for (unsigned i = 0; i < 2; i++) {
+        if ((bits >> i & 1) != 0) {
+            write_text(b, flags[i]);
+            write_bool(b, true);
+        }
+    }
+    if ((bits & 4) != 0) {
+        write_text(b, "map");
+        write_text(b, maps[take(r) % 4]);
+    }
+    if ((bits & 8) != 0) {
+        write_text(b, "policy");
+        write_text(b, policies[take(r) % 4]);
+    }
+    if ((bits & 16) != 0) {
+        const uint8_t key = take(r) % 8;
+        write_text(b, "key");
+        write_bin(b, (struct span){&key, 1});
+    }
+    if ((bits & 32) != 0) {
+        write_text(b, "priority");
+        write_uint(b, take(r) % WIRE_PRIORITY_MAX + 1u);
+    }
+    if ((bits & 64) != 0) {
+        write_text(b, "parent");
+        write_uint(b, given_of(r));
+    }
+}
+
+/* A CALL with any of the options, or one of the hub's methods with its arguments. */
+static void
+write_rich_call(struct run *r, struct buf *b)
+{
+    static const char *const targets[] = {"w", "w/0", "w/*", "w"};
+    static const char *const methods[] = {"echo", "again", "look", "look"};
+    static const uint16_t ttls[] = {0, 1, 500, 30000};
+    write_op(b, WIRE_CALL);
+    write_client(b, take(r));
+    write_uint(b, take(r) + 1u);
+    write_uint(b, take(r) / 4);
+    const uint8_t bits = take(r), which = take(r);
+    if (which >= 192) {
+        write_hub_call(r, b);
+        return;
+    }
+    write_text(b, targets[which % 4]);
+    write_text(b, methods[which / 4 % 4]);
+    write_uint(b, ttls[which / 16 % 4]);
+    write_options(r, b, bits);
+    const uint32_t sets = take(r) % 5;
+    write_array(b, sets);
+    for (uint32_t i = 0; i < sets; i++) {
+        write_array(b, 1);
+        write_uint(b, take(r) % 3);
+    }
+}
+
 static void
 write_small(struct run *r, struct buf *b, uint8_t what)
 {
@@ -229,7 +342,7 @@ write_small(struct run *r, struct buf *b, uint8_t what)
         write_op(b, WIRE_WAIT);
         write_client(b, take(r));
         write_uint(b, take(r) + 1u);
-        write_uint(b, 0);
+        write_uint(b, what >= RICH ? take(r) % 8 : 0);
         return;
     case 2:
         write_op(b, WIRE_EMIT);
@@ -256,25 +369,62 @@ write_small(struct run *r, struct buf *b, uint8_t what)
     }
 }
 
+/* Of one call: its outcome, items or progress. */
+static void
+write_report(struct run *r, struct buf *b, const struct proc *p, uint8_t what)
+{
+    write_op(b, WIRE_REPORT);
+    write_text(b, p->name);
+    write_uint(b, p->session);
+    write_array(b, 1);
+    write_array(b, 3);
+    write_uint(b, given_of(r));
+    const uint8_t kind = take(r) % 4;
+    write_uint(b, kind);
+    if (what >= RICH && kind == WIRE_REPORT_PARTIAL) {
+        const uint32_t first = take(r) % 4, count = take(r) % 4;
+        write_array(b, 2);
+        write_uint(b, first);
+        write_array(b, count);
+        for (uint32_t i = 0; i < count; i++) {
+            write_uint(b, i);
+        }
+        return;
+    }
+    write_array(b, 4);
+    write_uint(b, 2);
+    write_uint(b, what >= RICH ? take(r) % 3 : 1);
+    write_text(b, "failed");
+    write_nil(b);
+}
+
 /* What a worker process says: ATTACH, POLL, CONTROL, or REPORT and POLL together. */
 static void
 write_worker(struct run *r, struct buf *b, const struct proc *p, uint8_t what)
 {
     if (what % 4 == 0) {
         write_op(b, WIRE_ATTACH);
-        write_map(b, 3);
+        write_map(b, 3 + (what >= RICH));
+        if (what >= RICH) {
+            write_text(b, "capacity");
+            write_uint(b, take(r) % 4 + 1u);
+        }
         write_text(b, "token");
         write_text(b, p->token);
         write_text(b, "attach");
         write_uint(b, take(r) % 8);
         write_text(b, "methods");
-        write_map(b, 2);
+        write_map(b, 3);
         write_text(b, "echo");
         write_map(b, 0);
         write_text(b, "again");
         write_map(b, 1);
         write_text(b, "policy");
         write_text(b, "idempotent");
+        write_text(b, "look");
+        write_map(b, 1);
+        write_text(b, "policy");
+        write_text(b, "shared");
         return;
     }
     if (what % 4 == 1) {
@@ -284,18 +434,7 @@ write_worker(struct run *r, struct buf *b, const struct proc *p, uint8_t what)
         return;
     }
     if (what % 4 == 2) {
-        write_op(b, WIRE_REPORT);
-        write_text(b, p->name);
-        write_uint(b, p->session);
-        write_array(b, 1);
-        write_array(b, 3);
-        write_uint(b, r->given[take(r) % 16] + 1 - 1u + (r->given_count == 0));
-        write_uint(b, take(r) % 4);
-        write_array(b, 4);
-        write_uint(b, 2);
-        write_uint(b, 1);
-        write_text(b, "failed");
-        write_nil(b);
+        write_report(r, b, p, what);
     }
     write_op(b, WIRE_POLL);
     write_text(b, p->name);
@@ -372,9 +511,12 @@ act(struct run *r)
         break;
     }
     case 4:
-        write_call(r, &b);
-        if (what % 4 == 3) {
-            write_call(r, &b);
+        for (unsigned i = 0; i < (what % 4 == 3 ? 2 : 1); i++) {
+            if (what >= RICH) {
+                write_rich_call(r, &b);
+            } else {
+                write_call(r, &b);
+            }
         }
         send_bytes(r, peer, PROCESSES, buf_span(&b));
         break;
