@@ -180,10 +180,13 @@ rep_room(struct rep_peer *peer, uint8_t *scratch, uint8_t **at, size_t *room)
     if (want > step) {
         want = step;
     }
-    if (!buf_reserve(&peer->in, (size_t)want)) {
-        return false;
+    const size_t left = peer->in.cap - peer->in.w;
+    if (left < want && left < REP_ROOM_BYTES_MIN) {
+        if (!buf_fit(&peer->in, (size_t)want)) {
+            return false;
+        }
+        rep_weigh(peer, true);
     }
-    rep_weigh(peer, true);
     *at = peer->in.data + peer->in.w;
     *room = peer->in.cap - peer->in.w;
     if (*room > REP_TURN_BYTES_MAX) {

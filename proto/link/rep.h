@@ -81,6 +81,7 @@ enum {
     REP_SCRATCH_BYTES = 256 * 1024,    /* the least room for a read that begins no known message:
                                         * more than a local socket holds */
     REP_TURN_BYTES_MAX = 512 * 1024,   /* what one peer may bring in one turn */
+    REP_ROOM_BYTES_MIN = 64 * 1024,    /* less than that is not worth a read of its own */
     REP_BUFFER_KEEP_BYTES = 64 * 1024, /* what an emptied buffer may hold on to */
 };
 
