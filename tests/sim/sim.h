@@ -38,7 +38,7 @@ struct event;
     X(stalls, 500)     /* what was sent over a connection that ends comes seconds later */         \
     X(twice, 30)       /* a request arrives twice, as one that a stock REQ socket repeats */       \
     X(broker_dies, 4)  /* per tick of faults */                                                    \
-    X(worker_dies, 20) /* in the middle of a call */                                               \
+    X(worker_dies, 60) /* in the middle of a call */                                               \
     X(jumps, 8)        /* the clock jumps by up to a minute */                                     \
     X(hang, 20)        /* a call never ends by itself */                                           \
     X(slow_start, 300)                                                                             \
