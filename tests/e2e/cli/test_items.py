@@ -173,9 +173,11 @@ class Progress(hub.Case):
         path, fifo = self.fifo()
         os.write(fifo, b"done\n")
         self.assertEqual(self.ok("call", "alpha.block", "fifo=" + path).err, "")
+        child = self.start("call", "alpha.block", "fifo=" + path, "--progress")
+        self.assertEqual(child.stderr.readline(), "prong:  50% half?[2J way\n")
         os.write(fifo, b"done\n")
-        result = self.ok("call", "alpha.block", "fifo=" + path, "--progress")
-        self.assertEqual((result.out, result.err), ('"done"\n', "prong:  50% half?[2J way\n"))
+        result = self.end(child)
+        self.assertEqual((result.code, result.out, result.err), (0, '"done"\n', ""))
 
     def test_ctrl_c_cancels_and_a_second_one_does_not_wait(self):
         path, fifo = self.fifo()
