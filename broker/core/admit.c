@@ -165,16 +165,6 @@ park_on(struct hub *hub, struct slot *slot, struct call *call)
     }
 }
 
-/* It goes on, and is asked for again. */
-static void
-answer_pending(struct hub *hub, struct slot *slot)
-{
-    struct buf *b = slot_begin(slot);
-    write_op(b, WIRE_PENDING);
-    write_uint(b, slot->seq);
-    slot_end(hub, slot);
-}
-
 static int64_t
 ttl_ns(const struct client *c, const struct wishes *wishes, uint64_t ttl_ms)
 {
@@ -219,7 +209,7 @@ accept(struct hub *hub, struct slot *slot, struct call *call)
     c->call_count--;
     c->unfinished--;
     c->background_count++;
-    answer_pending(hub, slot);
+    slot_pending(hub, slot);
 }
 
 /* Where it goes. */
@@ -313,7 +303,7 @@ call_take(struct hub *hub, struct slot *slot, const struct record *r)
     if (call != NULL && call->state == CALL_DONE) {
         slot_answer_call(hub, slot, call);
     } else if (call != NULL && call->background) {
-        answer_pending(hub, slot);
+        slot_pending(hub, slot);
     } else if (call != NULL) {
         park_on(hub, slot, call);
     } else if (!c->nameless && slot->seq <= c->ack) {
@@ -372,9 +362,5 @@ call_cancel(struct hub *hub, struct slot *slot, const struct record *r)
     if (call != NULL && call->state != CALL_DONE) {
         call_end(hub, call, "the caller cancelled it");
     }
-    struct buf *b = slot_begin(slot);
-    write_op(b, WIRE_ACK);
-    write_uint(b, slot->seq);
-    write_uint(b, 0);
-    slot_end(hub, slot);
+    slot_ack(hub, slot, 0);
 }

@@ -3,16 +3,6 @@
 
 #include <string.h>
 
-static void
-acknowledge(struct hub *hub, struct slot *slot, uint64_t number)
-{
-    struct buf *b = slot_begin(slot);
-    write_op(b, WIRE_ACK);
-    write_uint(b, slot->seq);
-    write_uint(b, number);
-    slot_end(hub, slot);
-}
-
 /* Its number; 0 after it was refused. */
 static uint64_t
 store(struct hub *hub, struct slot *slot, const struct client *c, const struct record *r)
@@ -41,7 +31,7 @@ was_emitted(struct hub *hub, struct slot *slot, struct client *c)
     if (call == NULL || !call->emitted) {
         return false;
     }
-    acknowledge(hub, slot, call->work);
+    slot_ack(hub, slot, call->work);
     return true;
 }
 
@@ -117,7 +107,7 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
         return;
     }
     if (seen == EMIT_SEEN) {
-        acknowledge(hub, slot, slot->seq == c->emit_seq ? c->emit_number : 0);
+        slot_ack(hub, slot, slot->seq == c->emit_seq ? c->emit_number : 0);
         return;
     }
     if (seen == EMIT_UNKNOWN) {
@@ -134,7 +124,7 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
     } else {
         note_seq(c, slot->seq, number);
     }
-    acknowledge(hub, slot, number);
+    slot_ack(hub, slot, number);
 }
 
 void

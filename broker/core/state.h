@@ -398,6 +398,10 @@ struct buf *slot_begin(struct slot *slot); /* where to encode the answer */
 void slot_payload(struct slot *slot, struct span payload);
 void slot_end(struct hub *hub, struct slot *slot);
 void slot_park(struct hub *hub, struct slot *slot, struct node *list);
+void slot_pending(struct hub *hub,
+                  struct slot *slot); /* its call goes on, and is asked for again */
+/* The request is done; `number` of the event that it stored, else 0. */
+void slot_ack(struct hub *hub, struct slot *slot, uint64_t number);
 void slot_fail(struct hub *hub, struct slot *slot, enum wire_error code, const char *text);
 /* RESOURCE_EXHAUSTED, with the advice to try again. */
 void slot_refuse_later(struct hub *hub, struct slot *slot, const char *text);

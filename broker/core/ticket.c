@@ -327,6 +327,25 @@ slot_doubt(struct hub *hub, struct slot *slot, enum wire_error code, const char 
 }
 
 void
+slot_pending(struct hub *hub, struct slot *slot)
+{
+    struct buf *b = slot_begin(slot);
+    write_op(b, WIRE_PENDING);
+    write_uint(b, slot->seq);
+    slot_end(hub, slot);
+}
+
+void
+slot_ack(struct hub *hub, struct slot *slot, uint64_t number)
+{
+    struct buf *b = slot_begin(slot);
+    write_op(b, WIRE_ACK);
+    write_uint(b, slot->seq);
+    write_uint(b, number);
+    slot_end(hub, slot);
+}
+
+void
 slot_forget(struct hub *hub, struct slot *slot)
 {
     unpark(hub, slot);
@@ -346,10 +365,7 @@ static void
 answer_waiting(struct hub *hub, struct slot *slot)
 {
     if (slot->call != NULL) {
-        struct buf *b = slot_begin(slot);
-        write_op(b, WIRE_PENDING);
-        write_uint(b, slot->seq);
-        slot_end(hub, slot);
+        slot_pending(hub, slot);
     } else if (slot->fetch != NULL) {
         fetch_answer_empty(hub, slot);
     } else if (slot->replica->poll == slot) {
