@@ -6,8 +6,8 @@
 
 #define HOLDS(condition) assert(condition)
 
-static size_t
-length(const struct node *head)
+size_t
+check_length(const struct node *head)
 {
     size_t n = 0;
     for (const struct node *i = head->next; i != head; i = i->next) {
@@ -89,7 +89,8 @@ check_clients(const struct hub *hub)
         const size_t open = check_list(hub, c, &c->calls, &calls, &own);
         const size_t later = check_list(hub, c, &c->background, &calls, &own);
         HOLDS(check_list(hub, c, &c->released, &calls, &own) == 0);
-        HOLDS(length(&c->calls) == c->call_count && length(&c->background) == c->background_count);
+        HOLDS(check_length(&c->calls) == c->call_count &&
+              check_length(&c->background) == c->background_count);
         HOLDS(open == c->unfinished && own == c->payload_bytes);
         HOLDS((c->present == 0) == !list_is_empty(&c->idle));
         HOLDS(c->present > 0 || c->deadline.place != 0 || hub->failed);
@@ -109,7 +110,7 @@ check_peers(const struct hub *hub)
         const struct peer *p = CONTAINER(e, struct peer, entry);
         untrusted += !list_is_empty(&p->untrusted);
         size_t here = 0;
-        HOLDS(length(&p->tickets) == p->ticket_count);
+        HOLDS(check_length(&p->tickets) == p->ticket_count);
         for (const struct node *n = p->tickets.next; n != &p->tickets; n = n->next) {
             const struct ticket *t = CONTAINER(n, struct ticket, link);
             size_t waiting = 0;
@@ -130,13 +131,13 @@ check_peers(const struct hub *hub)
         HOLDS(spoken <= WIRE_PEER_CLIENTS_MAX);
     }
     HOLDS(parked == hub->parked && untrusted == hub->untrusted_count);
-    HOLDS(length(&hub->fetches) == hub->fetch_count && hub->fetch_count <= WIRE_FETCHES_MAX);
+    HOLDS(check_length(&hub->fetches) == hub->fetch_count && hub->fetch_count <= WIRE_FETCHES_MAX);
 }
 
 static void
 check_replica(const struct replica *r)
 {
-    HOLDS(length(&r->running) == r->running_count);
+    HOLDS(check_length(&r->running) == r->running_count);
     HOLDS(r->poll == NULL || (r->poll->replica == r && r->poll->state == SLOT_PARKED));
     HOLDS(r->control == NULL || (r->control->replica == r && r->control->state == SLOT_PARKED));
     HOLDS(r->taken <= r->work);
@@ -161,7 +162,7 @@ check_queue(const struct queue *q)
             const struct line *l = CONTAINER(n, struct line, link);
             HOLDS(l->queue == q && l->priority == p && l->count > 0);
             HOLDS(!l->served || q->lanes[p].next == n);
-            HOLDS(length(&l->calls) == l->count);
+            HOLDS(check_length(&l->calls) == l->count);
             count += l->count;
         }
     }
@@ -172,7 +173,7 @@ check_queue(const struct queue *q)
 static void
 check_workers(const struct hub *hub)
 {
-    HOLDS(length(&hub->worker_list) == table_count(&hub->workers));
+    HOLDS(check_length(&hub->worker_list) == table_count(&hub->workers));
     for (const struct node *n = hub->worker_list.next; n != &hub->worker_list; n = n->next) {
         const struct worker *w = CONTAINER(n, struct worker, link);
         size_t queued = check_queue(&w->queue);

@@ -8,17 +8,6 @@
 
 enum { FEW = 200, OFTEN = 61 }; /* beyond FEW events all are looked at after some steps only */
 
-static size_t
-length(const struct node *head)
-{
-    size_t n = 0;
-    for (const struct node *i = head->next; i != head; i = i->next) {
-        HOLDS(i->next->prev == i);
-        n++;
-    }
-    return n;
-}
-
 static bool
 is_linked(const struct topic *t, const struct filter *f)
 {
@@ -52,7 +41,7 @@ check_kept(const struct ring *ring)
 {
     size_t bytes = 0;
     uint64_t last = 0;
-    HOLDS(length(&ring->kept) == ring->kept_count);
+    HOLDS(check_length(&ring->kept) == ring->kept_count);
     for (const struct node *n = ring->kept.next; n != &ring->kept; n = n->next) {
         const struct topic *t = CONTAINER(n, struct topic, kept);
         HOLDS(t->last != NULL && t->last->number > last);
@@ -67,7 +56,7 @@ check_filter(const struct hub *hub, const struct filter *f)
 {
     const struct ring *ring = &hub->ring;
     const struct span text = {(const uint8_t *)f->text, f->len};
-    HOLDS(length(&f->topics) == f->topic_count);
+    HOLDS(check_length(&f->topics) == f->topic_count);
     HOLDS(list_is_empty(&f->waiting) != list_is_empty(&f->unused));
     HOLDS(!f->all || f->loose);
     HOLDS(list_is_empty(&f->place) == (!f->wild && !f->loose));
@@ -109,7 +98,8 @@ check_events(const struct hub *hub)
     HOLDS(ring->first <= ring->next && ring->seen <= ring->next && ring->taking == NULL);
     HOLDS(ring->live <= ring->topics_max);
     check_silences(hub);
-    HOLDS(length(&ring->unused) == ring->unused_count && ring->unused_count <= WIRE_FILTERS_KEPT);
+    HOLDS(check_length(&ring->unused) == ring->unused_count &&
+          ring->unused_count <= WIRE_FILTERS_KEPT);
     HOLDS(ring->link_count <= WIRE_MATCHES_MAX);
     HOLDS(ring->kept_count <= WIRE_TOPICS_MAX && ring->kept_bytes <= WIRE_LAST_BYTES);
     if (table_count(&ring->topics) + ring->next - ring->first > FEW && ring->next % OFTEN != 0) {
@@ -121,7 +111,7 @@ check_events(const struct hub *hub)
         check_topic(ring, t);
         events += t->count;
         live += t->count > 0;
-        links += length(&t->links);
+        links += check_length(&t->links);
     }
     HOLDS(events == ring->next - ring->first && live == ring->live && links == ring->link_count);
     for (const struct table_entry *e = ring->filters.head;

@@ -216,7 +216,8 @@ enum hub_event {
 };
 void hub_event(struct hub *hub, enum hub_event event, struct span payload);
 
-/* check_events.c */
+/* check.c, check_events.c */
+size_t check_length(const struct node *head); /* of a list whose links are whole */
 void check_events(const struct hub *hub);
 
 #endif
