@@ -42,9 +42,11 @@ workers_tell_failed(struct spawner *spawner, const struct spawn_record *request,
 }
 
 /* Cut the text of a request into its strings: one allocation that holds argv and envp, each ended
- * by NULL. Owned by the caller: free(*argv). False without memory. */
+ * by NULL, and `limits` for what stands behind them. Owned by the caller: free(*argv). False
+ * without memory. */
 static bool
-split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp)
+split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp,
+           struct limits *limits)
 {
     const size_t argc = request->argc;
     const size_t envc = request->envc;
@@ -55,6 +57,10 @@ split_text(const struct spawn_record *request, char *text, char ***argv, char **
     char *at = text + strlen(text) + 1; /* behind the folder */
     for (size_t i = 0; i < argc + envc; i++) {
         strings[i < argc ? i : i + 1] = at;
+        at += strlen(at) + 1;
+    }
+    for (uint32_t i = 0; i < request->limitc; i++) {
+        limits_add(limits, at); /* the check of the record has shown that it can be read */
         at += strlen(at) + 1;
     }
     *argv = strings;
@@ -109,9 +115,10 @@ workers_start(struct spawner *spawner, const struct spawn_record *request, char 
     struct child_fault fault = {.step = SPAWN_STEP_FORK, .error = EAGAIN};
     char **argv = NULL;
     char **envp = NULL;
+    struct limits limits = {0};
     bool is_started = false;
     if (family_has_room(&spawner->family)) {
-        if (split_text(request, text, &argv, &envp)) {
+        if (split_text(request, text, &argv, &envp, &limits)) {
             struct child_plan plan = {
                 .name = request->name,
                 .folder = text,
@@ -122,6 +129,8 @@ workers_start(struct spawner *spawner, const struct spawn_record *request, char 
                 .link = -1,
                 .ignores_interrupt = true,
                 .files = spawner->setup->files,
+                .limits = request->limitc > 0 ? &limits : NULL,
+                .cgroup_fd = -1,
             };
             is_started = fork_worker(spawner, request, &plan, &fault);
         } else {
