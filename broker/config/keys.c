@@ -5,6 +5,27 @@
 #include "broker/config/reader.h"
 #include "proto/closest.h"
 
+/* Many options of one family are named once, unless it is the family that was meant. */
+#define FAMILY "rlimit_"
+
+/* Whether `key` is left out of a list of what is allowed, and `shown` instead of it otherwise. */
+static bool
+is_left_out(const char *word, const char *key, bool *has_family, const char **shown)
+{
+    const bool is_family = strncmp(key, FAMILY, strlen(FAMILY)) == 0;
+    *shown = key;
+    if (strncmp(word, FAMILY, strlen(FAMILY)) == 0) {
+        return !is_family;
+    }
+    if (is_family) {
+        *shown = FAMILY "*";
+        const bool was_shown = *has_family;
+        *has_family = true;
+        return was_shown;
+    }
+    return false;
+}
+
 /* "unknown key 'x' in Y; did you mean 'z'? Allowed: ..." with the keys of `table`, or the sections.
  */
 static int
@@ -13,13 +34,16 @@ fail_unknown(struct config_reader *reader, const yaml_event_t *event,
 {
     char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2] = "", hint[120] = ".";
     size_t used = 0;
+    bool has_family = false;
     struct closest near = {.word = config_event_text(event), .loose = true};
     const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
     for (size_t i = 0; i < count && used < sizeof allowed; i++) {
         const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
         closest_offer(&near, key);
-        used +=
-            (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s", i > 0 ? ", " : "", key);
+        if (!is_left_out(near.word, key, &has_family, &key)) {
+            used += (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s",
+                                     used > 0 ? ", " : "", key);
+        }
     }
     if (near.best != NULL) {
         snprintf(hint, sizeof hint, "; did you mean '%s'?", near.best);

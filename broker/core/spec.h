@@ -10,11 +10,13 @@ enum spec_restart { SPEC_RESTART_NO, SPEC_RESTART_ON_FAILURE, SPEC_RESTART_ALWAY
 enum spec_ready { SPEC_READY_ATTACH, SPEC_READY_STARTED };
 
 /* How to start it. `text` is NUL-terminated strings in a row: the working folder, `argc` arguments,
- * `envc` settings NAME=value. The core carries it and never looks inside. */
+ * `envc` settings NAME=value, `limitc` limits of the process KEY=VALUE. The core carries it and
+ * never looks inside. */
 struct launch {
     uint32_t argc, envc;
     const char *text;
     size_t text_bytes;
+    uint32_t limitc;
 };
 
 /* Times in milliseconds. A spec inside the core owns its texts; elsewhere they are borrowed. */

@@ -1,7 +1,9 @@
 /* From configuration to process: see launch.h. */
 #include "broker/shell/launch.h"
+#include "broker/shell/confine.h"
 #include "proto/mp.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +26,21 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
     for (size_t i = 0; i < w->args.count; i++) {
         put_text(text, w->args.items[i]);
     }
+    struct account account;
+    const uint32_t own = confine_account(w, &account, text); /* the worker's may replace them */
     for (size_t i = 0; i < w->environment.count; i++) {
         buf_put(text, w->environment.items[i].name, strlen(w->environment.items[i].name));
         buf_put(text, "=", 1);
         put_text(text, w->environment.items[i].value);
     }
+    const uint32_t limitc = confine_limits(w, &account, text);
     *spec = (struct worker_spec){
         .name = w->name,
-        .launch = {(uint32_t)(w->command.count + w->args.count), (uint32_t)w->environment.count,
-                   (const char *)text->data, text->w},
+        .launch = {.argc = (uint32_t)(w->command.count + w->args.count),
+                   .envc = own + (uint32_t)w->environment.count,
+                   .text = (const char *)text->data,
+                   .text_bytes = text->w,
+                   .limitc = limitc},
         .replicas = (uint32_t)w->replicas,
         .autostart = w->autostart,
         .ready = w->ready == CONFIG_READY_STARTED ? SPEC_READY_STARTED : SPEC_READY_ATTACH,
@@ -135,7 +143,8 @@ texts_setf(struct texts *t, const char *format, ...)
     texts_set(t, setting, (uint32_t)AS_IS);
 }
 
-static void
+/* Returns what stands behind the settings of the specification. */
+static const char *
 set_environment(struct texts *env, const struct hub_effect *start, const char *url,
                 const char *text)
 {
@@ -155,13 +164,14 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     texts_setf(env, "PRONG_REPLICA=%u", (unsigned)start->replica);
     texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
     texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    return text;
 }
 
 bool
 launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
               char *text)
 {
-    struct texts argv = {0}, env = {0}, dir = {0};
+    struct texts argv = {0}, env = {0}, dir = {0}, limits = {0};
     const char *p = start->spec->launch.text;
     texts_add(&dir, p, start->replica);
     p += strlen(p) + 1;
@@ -169,14 +179,22 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
         texts_add(&argv, p, start->replica);
         p += strlen(p) + 1;
     }
-    set_environment(&env, start, url, p);
+    p = set_environment(&env, start, url, p);
+    for (uint32_t i = 0; i < start->spec->launch.limitc; i++) {
+        texts_add(&limits, p, start->replica);
+        p += strlen(p) + 1;
+    }
     *record = (struct spawn_record){
         .version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
     (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
                    (unsigned)start->replica);
-    const bool ok =
-        !argv.failed && !env.failed && !dir.failed &&
+    bool ok =
+        !argv.failed && !env.failed && !dir.failed && !limits.failed &&
         spawn_text_pack(record, text, SPAWN_TEXT_BYTES_MAX, dir.items[0], argv.items, env.items);
+    for (size_t i = 0; ok && i < limits.count; i++) {
+        ok = spawn_text_limit(record, text, SPAWN_TEXT_BYTES_MAX, limits.items[i]);
+    }
+    texts_free(&limits);
     texts_free(&argv);
     texts_free(&env);
     texts_free(&dir);
@@ -204,23 +222,48 @@ put_path(const char *path, char *out, size_t room)
     }
 }
 
+/* What of its launch a failed step is about: the folder, the program, or the value of a limit; NULL
+ * for none. */
+static const char *
+find_subject(enum spawn_step step, const struct launch *launch)
+{
+    const enum limit limit = spawn_step_limit(step);
+    const char *text = launch->text;
+    if (step == SPAWN_STEP_FOLDER) {
+        return text;
+    }
+    if (step == SPAWN_STEP_EXEC) {
+        return text + strlen(text) + 1;
+    }
+    for (uint32_t i = 0; limit != LIMIT_COUNT && i < 1 + launch->argc + launch->envc; i++) {
+        text += strlen(text) + 1;
+    }
+    for (uint32_t i = 0; limit != LIMIT_COUNT && i < launch->limitc; i++) {
+        const size_t len = strcspn(text, "=");
+        if (strncmp(text, limits_key(limit), len) == 0 && limits_key(limit)[len] == '\0') {
+            const char *value = text + len + 1;
+            const char *name = strchr(value, '/'); /* of a user or group, behind its number */
+            return name != NULL ? name + 1 : value;
+        }
+        text += strlen(text) + 1;
+    }
+    return NULL;
+}
+
 void
 launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
                char out[LAUNCH_STEP_BYTES])
 {
-    const bool is_folder = failed->step == SPAWN_STEP_FOLDER;
-    const char *what =
-        is_folder ? "working folder" : spawn_step_text((enum spawn_step)failed->step);
+    const enum spawn_step step = (enum spawn_step)failed->step;
+    const char *what = step == SPAWN_STEP_FOLDER ? "working folder" : spawn_step_text(step);
     const char *slash = strchr(failed->name, '/');
+    const char *subject = spec != NULL && slash != NULL ? find_subject(step, &spec->launch) : NULL;
     /* The core keeps 95 characters of "could not start: STEP: ERROR". */
     const size_t around = strlen("could not start:  '': ") + strlen(strerror(failed->error));
     size_t n = (size_t)snprintf(out, LAUNCH_STEP_BYTES, "%s", what);
     struct texts texts = {0};
-    if (spec != NULL && slash != NULL && (is_folder || failed->step == SPAWN_STEP_EXEC) &&
-        LAUNCH_STEP_BYTES > around + n + sizeof "...") {
-        const char *text = spec->launch.text;
-        texts_add(&texts, is_folder ? text : text + strlen(text) + 1,
-                  (uint32_t)strtoul(slash + 1, NULL, 10));
+    if (subject != NULL && LAUNCH_STEP_BYTES > around + n + sizeof "...") {
+        texts_add(&texts, subject, (uint32_t)strtoul(slash + 1, NULL, 10));
     }
     if (texts.count > 0) {
         const size_t room = LAUNCH_STEP_BYTES - around - n;
@@ -233,7 +276,15 @@ launch_explain(const struct spawn_record *failed, const struct worker_spec *spec
 }
 
 bool
-launch_never(enum spawn_step step)
+launch_never(enum spawn_step step, int error)
 {
-    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
+    /* What the system is short of for now: processes of this user, memory, descriptors, cgroups. */
+    static const int passing[] = {EAGAIN, ENOMEM, EMFILE, ENFILE, EBUSY, EINTR};
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        if (error == passing[i]) {
+            return false;
+        }
+    }
+    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC ||
+           spawn_step_limit(step) != LIMIT_COUNT;
 }
