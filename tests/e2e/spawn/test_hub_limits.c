@@ -1,6 +1,7 @@
 /* Limits of workers, read back in the worker's own process, and what is told when one cannot be
  * set. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/spawn/cgroup.h"
 #include "tests/e2e/spawn/hub.h"
 #include "tests/support/dir.h"
+#include "tests/support/procs.h"
 #include "tests/support/test.h"
 
 #define HUB_TEST(name) Test(hub_limits, name, .init = hub_enter, .fini = hub_leave)
@@ -199,6 +202,7 @@ HUB_TEST(a_hub_without_privileges_says_which_limit_needs_them)
         {"user=4242/somebody", SPAWN_STEP_USER, EPERM},
         {"group=4242/somebody", SPAWN_STEP_GROUP, EPERM},
         {"groups=4242", SPAWN_STEP_GROUPS, EPERM},
+        {"cgroup=required", SPAWN_STEP_CGROUP, EOPNOTSUPP},
     };
     static const char *const own[] = {"user=65534/nobody", "group=65534", "groups=1,2,3", NULL};
     char text[REPORT_BYTES_MAX];
@@ -209,9 +213,141 @@ HUB_TEST(a_hub_without_privileges_says_which_limit_needs_them)
     hub_start_as(SOMEBODY);
     hub_accept(false);
     expect_failures(rows, sizeof rows / sizeof rows[0], 1);
+    cr_expect_not_null(strstr(hub_log(), "worker/8 cannot start: not in force: cgroup ("), "%s",
+                       hub_log());
     /* Its own user is none to switch to, whatever groups it has. */
     report(100, "", own, text);
     expect_line(text, "users 65534 65534 65534");
     expect_line(text, "parent 9");
+    hub_down();
+}
+
+/* ---- cgroups ---- */
+
+/* The cgroup that this test is in, and the hub, too; false with a word about it if none can be made
+ * there. */
+static bool
+find_base(struct cgroups *cgroups)
+{
+    cgroups_init(cgroups, getpid());
+    cgroups_open(cgroups, &(struct cgroup_sources){"/proc/self/mountinfo", "/proc/self/cgroup"});
+    if (cgroups->base[0] == '\0') {
+        fprintf(stderr, "no cgroup: %s\n", cgroups->why);
+    }
+    return cgroups->base[0] != '\0';
+}
+
+static void
+name_leaf(const struct cgroups *cgroups, pid_t keeper, uint64_t id, char path[PATH_MAX])
+{
+    cr_assert(snprintf(path, PATH_MAX, "%s/prong.%ld.%d", cgroups->base, (long)keeper, (int)id) <
+              PATH_MAX);
+}
+
+static bool
+is_leaf_gone(void *path)
+{
+    return access(path, F_OK) != 0;
+}
+
+/* Without a hub, because it has other ways to find such a process, too. */
+HUB_TEST(a_kill_of_a_cgroup_reaches_whoever_left_session_and_parent)
+{
+    struct cgroups cgroups;
+    struct limits limits = {0};
+    struct cgroup_made made;
+    int ends[2];
+    char path[PATH_MAX];
+    pid_t far = 0;
+    if (!find_base(&cgroups)) {
+        test_skip("no cgroup of version 2 may be made here");
+    }
+    cr_assert(limits_add(&limits, "cgroup=required") && pipe2(ends, O_CLOEXEC) == 0, "set-up");
+    cgroup_make(&cgroups, 1, &limits, &made);
+    cr_assert(made.procs_fd >= 0 && made.missing == 0, "%s", made.why);
+    const pid_t near = fork();
+    if (near == 0) {
+        if (write(made.procs_fd, "0", 1) != 1 || setsid() < 0 || fork() != 0) {
+            _exit(0);
+        }
+        alarm(60);
+        const pid_t own = setsid();
+        if (write(ends[1], &own, sizeof own) == (ssize_t)sizeof own) {
+            pause();
+        }
+        _exit(1);
+    }
+    close(made.procs_fd);
+    close(ends[1]);
+    cr_assert(until_readable(ends[0], HUB_DEADLINE_MS), "nobody came");
+    cr_assert(read(ends[0], &far, sizeof far) == (ssize_t)sizeof far && far > 0, "no pid");
+    cr_expect(until_exit(near, NULL, HUB_DEADLINE_MS), "the parent");
+    name_leaf(&cgroups, getpid(), 1, path);
+    cgroup_remove(&cgroups, 1);
+    cr_expect(access(path, F_OK) == 0 && cgroups.has_rest, "removed with somebody in it");
+    cgroup_kill(&cgroups, 1);
+    cr_expect(until_gone(far, HUB_DEADLINE_MS), "process %ld lives", (long)far);
+    cgroup_remove(&cgroups, 1);
+    cr_expect(is_leaf_gone(path), "%s is left", path);
+    close(ends[0]);
+}
+
+HUB_TEST(a_cgroup_holds_all_that_a_worker_starts_and_goes_with_it)
+{
+    static const char *const required[] = {"cgroup=required", NULL};
+    static const char *const modes[] = {"cleared", "tree", "chain"};
+    struct cgroups cgroups;
+    char path[PATH_MAX];
+    char entry[64];
+    char text[REPORT_BYTES_MAX];
+    if (!find_base(&cgroups)) {
+        test_skip("no cgroup of version 2 may be made here");
+    }
+    hub_up();
+    report(1, "", required, text);
+    snprintf(entry, sizeof entry, "/prong.%ld.1\n", (long)hub_get()->keeper);
+    cr_expect_not_null(strstr(text, entry), "%s is not in\n%s", entry, text);
+    name_leaf(&cgroups, hub_get()->keeper, 1, path);
+    cr_expect(until(HUB_DEADLINE_MS, is_leaf_gone, path), "%s is left", path);
+    for (uint64_t id = 2; id < 5; id++) {
+        const char *const argv[] = {hub_probe_path(), modes[id - 2], dir_path(), NULL};
+        int output;
+        hub_start_limited(id, "", argv, required);
+        hub_expect(SPAWN_STARTED, id, &output);
+        cr_expect(hub_read_until(output, "up "), "%s", modes[id - 2]);
+        name_leaf(&cgroups, hub_get()->keeper, id, path);
+        cr_expect_eq(access(path, F_OK), 0, "there is no %s", path);
+        hub_signal(id, SIGKILL, true);
+        hub_expect(SPAWN_EXITED, id, NULL);
+        cr_expect(until(HUB_DEADLINE_MS, is_leaf_gone, path), "%s is left", path);
+        close(output);
+    }
+    hub_down();
+    cr_expect(hub_until_nothing_left(HUB_DEADLINE_MS), "a process is left");
+}
+
+HUB_TEST(limits_that_a_cgroup_cannot_hold_are_told_once_and_refused_where_required)
+{
+    static const char *const limits[] = {"memory_max=1GiB", "cpu_weight=50",      "cpu_max=100%",
+                                         "pids_max=64",     "memory_high=900MiB", NULL};
+    static const char *const required[] = {"memory_max=1GiB", "cgroup=required", NULL};
+    const char *const argv[] = {hub_probe_path(), "limits", dir_path(), NULL};
+    char text[REPORT_BYTES_MAX];
+    hub_up();
+    report(1, "", limits, text);
+    report(2, "", limits, text); /* the same worker: "worker/1" and "worker/2" are its replicas */
+    const char *told =
+        strstr(hub_log(), "worker/1 starts without some of its limits: not in force: ");
+    if (told == NULL) {
+        hub_down(); /* a system where all of them hold, and they did */
+        test_skip("every controller is there: nothing is missing");
+    }
+    cr_expect_not_null(strstr(told, "memory_max, memory_high, cpu_weight, cpu_max, pids_max ("),
+                       "%s", told);
+    cr_expect_null(strstr(told, "worker/2"), "told twice: %s", told);
+    hub_start_limited(3, "", argv, required);
+    const struct spawn_record failed = hub_expect(SPAWN_FAILED, 3, NULL);
+    cr_expect(failed.step == SPAWN_STEP_MEMORY_MAX && failed.error == EOPNOTSUPP, "%s: %s",
+              spawn_step_text((enum spawn_step)failed.step), strerror(failed.error));
     hub_down();
 }
