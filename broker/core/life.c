@@ -310,12 +310,16 @@ judge(int32_t status)
 }
 
 static void
-write_reason(struct replica *r, int32_t status)
+write_reason(struct replica *r, int32_t status, bool out_of_memory)
 {
     const char *late = r->overdue ? " after it did not get ready in time" : "";
-    if ((status & 0x7f) != 0) {
-        (void)snprintf(r->last_reason, sizeof r->last_reason, "killed by signal %d%s",
-                       (int)(status & 0x7f), late);
+    if (out_of_memory && !r->killed) {
+        (void)snprintf(r->last_reason, sizeof r->last_reason,
+                       "killed by the kernel: out of memory");
+    } else if ((status & 0x7f) != 0) {
+        const char *dumped = (status & 0x80) != 0 ? ", core dumped" : "";
+        (void)snprintf(r->last_reason, sizeof r->last_reason, "killed by signal %d%s%s",
+                       (int)(status & 0x7f), dumped, late);
     } else {
         (void)snprintf(r->last_reason, sizeof r->last_reason, "exited with %d%s",
                        (int)(status >> 8 & 0xff), late);
@@ -584,7 +588,7 @@ life_exited(struct hub *hub, const struct hub_input *in)
     }
     r->last_status = in->process.status;
     r->has_last = true;
-    write_reason(r, in->process.status);
+    write_reason(r, in->process.status, in->process.out_of_memory);
     struct worker *w = r->worker;
     life_step(hub, r, LIFE_IN_EXITED);
     route_soon(hub, w);
