@@ -222,39 +222,56 @@ put_path(const char *path, char *out, size_t room)
     }
 }
 
+/* The value of a limit for people: of a user or group the name behind its number. NULL if it is not
+ * limited. */
+static const char *
+find_limit(const struct launch *launch, enum limit limit)
+{
+    const char *text = launch->text;
+    for (uint32_t i = 0; i < 1 + launch->argc + launch->envc; i++) {
+        text += strlen(text) + 1;
+    }
+    for (uint32_t i = 0; i < launch->limitc; i++, text += strlen(text) + 1) {
+        const size_t len = strcspn(text, "=");
+        if (strncmp(text, limits_key(limit), len) == 0 && limits_key(limit)[len] == '\0') {
+            const char *name = strchr(text + len, '/');
+            return name != NULL ? name + 1 : text + len + 1;
+        }
+    }
+    return NULL;
+}
+
+/* The step as people know it: nobody has configured the groups that a user brings along. */
+static enum spawn_step
+known_step(enum spawn_step step, const struct launch *launch)
+{
+    if (step != SPAWN_STEP_GROUPS) {
+        return step;
+    }
+    return find_limit(launch, LIMIT_USER) != NULL ? SPAWN_STEP_USER : SPAWN_STEP_GROUP;
+}
+
 /* What of its launch a failed step is about: the folder, the program, or the value of a limit; NULL
  * for none. */
 static const char *
 find_subject(enum spawn_step step, const struct launch *launch)
 {
     const enum limit limit = spawn_step_limit(step);
-    const char *text = launch->text;
     if (step == SPAWN_STEP_FOLDER) {
-        return text;
+        return launch->text;
     }
     if (step == SPAWN_STEP_EXEC) {
-        return text + strlen(text) + 1;
+        return launch->text + strlen(launch->text) + 1;
     }
-    for (uint32_t i = 0; limit != LIMIT_COUNT && i < 1 + launch->argc + launch->envc; i++) {
-        text += strlen(text) + 1;
-    }
-    for (uint32_t i = 0; limit != LIMIT_COUNT && i < launch->limitc; i++) {
-        const size_t len = strcspn(text, "=");
-        if (strncmp(text, limits_key(limit), len) == 0 && limits_key(limit)[len] == '\0') {
-            const char *value = text + len + 1;
-            const char *name = strchr(value, '/'); /* of a user or group, behind its number */
-            return name != NULL ? name + 1 : value;
-        }
-        text += strlen(text) + 1;
-    }
-    return NULL;
+    return limit != LIMIT_COUNT ? find_limit(launch, limit) : NULL;
 }
 
 void
 launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
                char out[LAUNCH_STEP_BYTES])
 {
-    const enum spawn_step step = (enum spawn_step)failed->step;
+    enum spawn_step step = (enum spawn_step)failed->step;
+    step = spec != NULL ? known_step(step, &spec->launch) : step;
     const char *what = step == SPAWN_STEP_FOLDER ? "working folder" : spawn_step_text(step);
     const char *slash = strchr(failed->name, '/');
     const char *subject = spec != NULL && slash != NULL ? find_subject(step, &spec->launch) : NULL;

@@ -205,6 +205,7 @@ static const struct failure failures[] = {
     {SPAWN_STEP_FOLDER, ENOENT, "x", "/data/camera%i", "working folder '/data/camera12'"},
     {SPAWN_STEP_FORK, EAGAIN, "x", "/srv", "fork"},
     {SPAWN_STEP_USER, EPERM, "x", "/srv", "setting user 'nobody'"},
+    {SPAWN_STEP_GROUPS, EPERM, "x", "/srv", "setting user 'nobody'"},
     {SPAWN_STEP_RLIM_NOFILE, EPERM, "x", "/srv", "setting rlimit_nofile '64:128'"},
     {SPAWN_STEP_CPU_AFFINITY, EINVAL, "x", "/srv", "setting cpu_affinity '12'"},
     {SPAWN_STEP_NICE, EACCES, "x", "/srv", "setting nice"},
