@@ -60,12 +60,12 @@ cgroup_open_base(const struct cgroups *cgroups)
 /* ---- finding ----------------------------------------------------------------------------------
  */
 
-/* The next word of a line, which ends it; "" at the end. */
+/* The next word of a line, which ends it; `end`, an empty text, when there is none. */
 static char *
-next_word(char **at)
+next_word(char **at, char *end)
 {
     char *word = strsep(at, " ");
-    return word != NULL ? word : (char[]){""};
+    return word != NULL ? word : end;
 }
 
 /* mountinfo writes a space and its like as \040. */
@@ -93,14 +93,15 @@ struct mount {
 static bool
 read_mount(char *line, struct mount *mount)
 {
+    char *const end = line + strlen(line);
     for (int i = 0; i < 3; i++) {
-        next_word(&line);
+        next_word(&line, end);
     }
-    mount->root = next_word(&line);
-    mount->point = next_word(&line);
-    while (line != NULL && strcmp(next_word(&line), "-") != 0) {
+    mount->root = next_word(&line, end);
+    mount->point = next_word(&line, end);
+    while (line != NULL && strcmp(next_word(&line, end), "-") != 0) {
     }
-    if (strcmp(next_word(&line), "cgroup2") != 0) {
+    if (strcmp(next_word(&line, end), "cgroup2") != 0) {
         return false;
     }
     unescape(mount->root);
