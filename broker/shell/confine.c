@@ -147,6 +147,7 @@ confine_limits(const struct config_worker *worker, const struct account *account
         {"umask", worker->umask},
         {"memory_max", worker->memory_max},
         {"memory_high", worker->memory_high},
+        {"memory_swap_max", worker->memory_swap_max},
         {"cpu_weight", worker->cpu_weight},
         {"cpu_max", worker->cpu_max},
         {"pids_max", worker->pids_max},

@@ -21,17 +21,20 @@ enum {
     CPU_PERIOD_US = 100 * 1000, /* of cpu.max, which is the kernel's own default */
 };
 
-/* Which limit is which file of which controller. */
+/* Which limit is which file of which controller, and where its number stands. */
 static const struct setting {
     enum limit limit;
     enum cgroup_controller controller;
     const char *file;
+    size_t offset; /* in struct limits */
 } settings[] = {
-    {LIMIT_MEMORY_MAX, CGROUP_MEMORY, "memory.max"},
-    {LIMIT_MEMORY_HIGH, CGROUP_MEMORY, "memory.high"},
-    {LIMIT_CPU_WEIGHT, CGROUP_CPU, "cpu.weight"},
-    {LIMIT_CPU_MAX, CGROUP_CPU, "cpu.max"},
-    {LIMIT_PIDS_MAX, CGROUP_PIDS, "pids.max"},
+    {LIMIT_MEMORY_MAX, CGROUP_MEMORY, "memory.max", offsetof(struct limits, memory_bytes_max)},
+    {LIMIT_MEMORY_HIGH, CGROUP_MEMORY, "memory.high", offsetof(struct limits, memory_bytes_high)},
+    {LIMIT_MEMORY_SWAP_MAX, CGROUP_MEMORY, "memory.swap.max",
+     offsetof(struct limits, swap_bytes_max)},
+    {LIMIT_CPU_WEIGHT, CGROUP_CPU, "cpu.weight", offsetof(struct limits, cpu_weight)},
+    {LIMIT_CPU_MAX, CGROUP_CPU, "cpu.max", offsetof(struct limits, cpu_percent_max)},
+    {LIMIT_PIDS_MAX, CGROUP_PIDS, "pids.max", offsetof(struct limits, pids_max)},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
 
@@ -68,30 +71,22 @@ miss(struct cgroup_made *made, enum limit limit, int error, const char *format, 
     made->missing |= UINT64_C(1) << limit;
 }
 
+/* The value as the file wants it. */
 static void
-format_bound(int64_t value, char out[48])
+format_setting(const struct limits *limits, const struct setting *setting, char out[48])
 {
-    if (value == LIMITS_NO_BOUND) {
-        snprintf(out, 48, "max");
+    int64_t value = 0;
+    char bound[32] = "max";
+    memcpy(&value, (const char *)limits + setting->offset, sizeof value);
+    if (value != LIMITS_NO_BOUND) {
+        value = setting->limit == LIMIT_CPU_MAX ? value * CPU_PERIOD_US / 100 : value;
+        snprintf(bound, sizeof bound, "%" PRId64, value);
+    }
+    if (setting->limit == LIMIT_CPU_MAX) {
+        snprintf(out, 48, "%s %d", bound, (int)CPU_PERIOD_US);
     } else {
-        snprintf(out, 48, "%" PRId64, value);
+        snprintf(out, 48, "%s", bound);
     }
-}
-
-static void
-format_setting(const struct limits *limits, enum limit limit, char out[48])
-{
-    if (limit == LIMIT_CPU_MAX) {
-        const int64_t percent = limits->cpu_percent_max;
-        format_bound(percent == LIMITS_NO_BOUND ? percent : percent * CPU_PERIOD_US / 100, out);
-        snprintf(out + strlen(out), 48 - strlen(out), " %d", (int)CPU_PERIOD_US);
-        return;
-    }
-    format_bound(limit == LIMIT_MEMORY_MAX    ? limits->memory_bytes_max
-                 : limit == LIMIT_MEMORY_HIGH ? limits->memory_bytes_high
-                 : limit == LIMIT_CPU_WEIGHT  ? limits->cpu_weight
-                                              : limits->pids_max,
-                 out);
 }
 
 void
@@ -109,7 +104,7 @@ cgroup_set(const struct cgroups *cgroups, int folder, const struct limits *limit
                  cgroup_controller_names[setting->controller], cgroups->why);
             continue;
         }
-        format_setting(limits, setting->limit, value);
+        format_setting(limits, setting, value);
         if (!cgroup_write_file(folder, setting->file, value)) {
             miss(made, setting->limit, errno, "writing %s to %s: %s", value, setting->file,
                  strerror(errno));

@@ -392,23 +392,29 @@ read_cgroup(const struct reading *reading)
 }
 
 static bool
-read_memory(const struct reading *reading, int64_t *bytes)
+read_memory(const struct reading *reading, int64_t low, int64_t *bytes)
 {
     const struct range range = {
-        .low = MEMORY_BYTES_MIN, .high = INT64_MAX, .unit = UNIT_BYTES, .may_be_unlimited = true};
+        .low = low, .high = INT64_MAX, .unit = UNIT_BYTES, .may_be_unlimited = true};
     return read_whole(reading, &range, bytes);
 }
 
 static bool
 read_memory_max(const struct reading *reading)
 {
-    return read_memory(reading, &reading->limits->memory_bytes_max);
+    return read_memory(reading, MEMORY_BYTES_MIN, &reading->limits->memory_bytes_max);
 }
 
 static bool
 read_memory_high(const struct reading *reading)
 {
-    return read_memory(reading, &reading->limits->memory_bytes_high);
+    return read_memory(reading, MEMORY_BYTES_MIN, &reading->limits->memory_bytes_high);
+}
+
+static bool
+read_memory_swap_max(const struct reading *reading)
+{
+    return read_memory(reading, 0, &reading->limits->swap_bytes_max);
 }
 
 static bool

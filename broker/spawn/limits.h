@@ -47,7 +47,7 @@ struct limits {
     size_t group_count;
     /* Of the cgroup; LIMITS_NO_BOUND: none. */
     bool is_cgroup_required;
-    int64_t memory_bytes_max, memory_bytes_high, pids_max;
+    int64_t memory_bytes_max, memory_bytes_high, swap_bytes_max, pids_max;
     int64_t cpu_weight, cpu_percent_max;
 };
 

@@ -117,15 +117,86 @@ group: {{command: {flow(REPORT)}, ready: started, group: {group}}}""", hub=f"gro
         hub.wait_replica("own")
         self.assertRegex(hub.log, r"ERROR prongd\[\d+\] tight/0 cannot start: not in force: cgroup \(.*cgroup")
 
-    def test_a_process_that_takes_too_much_memory_dies_of_that(self):
-        eater = "import sys; x = []; [x.append(bytearray(1 << 20)) for _ in range(512)]; sys.exit(3)"
-        hub = self.hub(f"eater: {{command: {flow([kit.sys.executable, '-c', eater])}, ready: started, restart: no, "
-                       "memory_max: 64MiB}")
-        missing = lambda: re.search(r"not in force: .*memory_max.*\((.*)\)", hub.log)  # noqa: E731
-        end = kit.until(lambda: missing() or re.search(r"hub.worker.exited .*", hub.log), "its end")
-        if missing():
-            self.skipTest(f"memory_max does not hold here: {missing()[1]}")
-        self.assertIn("'killed by the kernel: out of memory'", end[0])
+def cgroup_root():
+    """Where cgroups of version 2 with all the controllers can be made: a folder whose children have them, from our
+    own cgroup upwards. (None, why not) if there is none."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = [line.split() for line in file if " - cgroup2 " in line]
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        own = [line.strip()[3:] for line in file if line.startswith("0::")]
+    if not mounts or not own:
+        return None, "no cgroup of version 2 is mounted"
+    mount = mounts[0][4]
+    folder = os.path.normpath(mount + own[0])
+    while True:
+        try:
+            with open(os.path.join(folder, "cgroup.subtree_control"), encoding="ascii") as file:
+                if {"cpu", "memory", "pids"} <= set(file.read().split()):
+                    return folder, ""
+        except OSError as error:
+            return None, str(error)
+        if folder == mount:
+            return None, f"no cgroup below {mount} has the controllers cpu, memory and pids"
+        folder = os.path.dirname(folder)
+
+
+class Delegated(kit.Case):
+    """A hub in a cgroup of its own, as systemd gives it with Delegate=yes."""
+
+    @kit.needs_root
+    def test_limits_of_a_cgroup_hold_and_want_of_memory_is_told_as_the_reason(self):
+        root, why = cgroup_root()
+        if root is None:
+            self.skipTest(why)
+        folder = os.path.join(root, f"prong-test-{os.getpid()}")
+        os.mkdir(folder)
+        self.addCleanup(self.remove, folder)
+        eater = "x = [bytearray(1 << 20) for _ in range(4096)]"
+        hub = self.hub(f"""early: {{command: {STAYS}, ready: started}}
+bound:
+  command: {STAYS}
+  ready: started
+  memory_max: 64MiB
+  memory_high: 48MiB
+  memory_swap_max: 0
+  cpu_weight: 50
+  cpu_max: 150%
+  pids_max: 7
+  cgroup: required
+eater: {{command: {flow([kit.sys.executable, '-c', eater])}, ready: started, autostart: false, restart: no,
+        memory_max: 64MiB, memory_swap_max: 0}}""", wrap=["/bin/sh", "-c", f'echo $$ > {folder}/cgroup.procs; exec "$@"', "sh"])
+        leaf = os.path.join(folder, f"prong.{hub.keeper}.")
+        pid = hub.wait_replica("bound")["pid"]
+        path = next(os.path.join(folder, name) for name in os.listdir(folder)
+                    if os.path.join(folder, name).startswith(leaf))
+        with open(os.path.join(path, "cgroup.procs"), encoding="ascii") as file:
+            self.assertEqual(file.read().split(), [str(pid)])
+        for name, value in {"memory.max": "67108864", "memory.high": "50331648", "cpu.weight": "50", "memory.swap.max": "0",
+                            "cpu.max": "150000 100000", "pids.max": "7", "memory.oom.group": "1"}.items():
+            with open(os.path.join(path, name), encoding="ascii") as file:
+                self.assertEqual(file.read().strip(), value, name)
+        hub.client().admin("start", worker="eater")
+        end = hub.wait_log(r"hub.worker.exited .*worker='eater'.*")[0][0]
+        self.assertIn("'killed by the kernel: out of memory'", end)
+        self.assertNotIn("not in force", hub.log)
+        self.assertEqual(hub.stop(), 0)
+        self.assertEqual([name for name in os.listdir(folder) if name.startswith(f"prong.{hub.keeper}.")], [])
+
+    def remove(self, folder):
+        for hub in self.hubs:
+            hub.stop()
+        kit.until(lambda: self.is_removed(folder), f"{folder} is empty")
+
+    @staticmethod
+    def is_removed(folder):
+        for path in (os.path.join(folder, "prong.hub"), folder):
+            try:
+                os.rmdir(path)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return False
+        return True
 
 
 if __name__ == "__main__":

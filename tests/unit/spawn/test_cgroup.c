@@ -189,6 +189,7 @@ CGROUP_TEST(every_limit_is_written_to_its_file)
     } rows[] = {
         {"memory_max=64MiB", "leaf/memory.max", "67108864"},
         {"memory_high=unlimited", "leaf/memory.high", "max"},
+        {"memory_swap_max=0", "leaf/memory.swap.max", "0"},
         {"cpu_weight=50", "leaf/cpu.weight", "50"},
         {"cpu_max=150%", "leaf/cpu.max", "150000 100000"},
         {"pids_max=64", "leaf/pids.max", "64"},

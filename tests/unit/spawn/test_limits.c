@@ -104,6 +104,7 @@ static const struct refused wrong[] = {
     {LIMIT_CGROUP, "yes", "there is no such word"},
     {LIMIT_MEMORY_MAX, "1000KiB", "that is too small"},
     {LIMIT_MEMORY_HIGH, "0", "that is too small"},
+    {LIMIT_MEMORY_SWAP_MAX, "64", "the unit is missing"},
     {LIMIT_CPU_WEIGHT, "0", "that is too small"},
     {LIMIT_CPU_WEIGHT, "10001", "that is too large"},
     {LIMIT_CPU_WEIGHT, "unlimited", "there is no number in it"},
