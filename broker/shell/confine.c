@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 __attribute__((format(printf, 2, 3))) static void
 put(struct buf *text, const char *format, ...)
@@ -161,4 +162,23 @@ confine_limits(const struct config_worker *worker, const struct account *account
     count += put_cpus(&worker->cpu_affinity, text);
     count += put_account(worker, account, text);
     return count + put_user(worker, account, text);
+}
+
+bool
+confine_reaches_hub(const struct config_worker *worker, const struct config_hub *hub)
+{
+    struct account account;
+    struct buf unused = {0};
+    confine_account(worker, &account, &unused);
+    buf_deinit(&unused);
+    if (!account.is_user_given || account.is_unknown || account.user == 0 ||
+        account.user == geteuid()) {
+        return true;
+    }
+    const struct group *group = hub->group != NULL ? getgrnam(hub->group) : NULL;
+    bool is_member = group != NULL && group->gr_gid == account.group;
+    for (int i = 0; group != NULL && i < account.group_count; i++) {
+        is_member = is_member || account.groups[i] == group->gr_gid;
+    }
+    return is_member;
 }

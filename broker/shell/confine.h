@@ -29,4 +29,8 @@ uint32_t confine_account(const struct config_worker *worker, struct account *acc
 uint32_t confine_limits(const struct config_worker *worker, const struct account *account,
                         struct buf *text);
 
+/* Whether the worker's user may use the hub's local socket, as far as owner and group of the socket
+ * tell: it is the hub's own user, root, or in hub.group. */
+bool confine_reaches_hub(const struct config_worker *worker, const struct config_hub *hub);
+
 #endif

@@ -7,7 +7,7 @@ import re
 
 import kit
 
-USER = "nobody"
+USER, OTHER = "nobody", "daemon"
 # One program that prints what holds of it, and stays.
 REPORT = ["/bin/sh", "-c", "cat /proc/self/status /proc/self/limits; echo oom $(cat /proc/self/oom_score_adj);"
           " echo stat $(cut -d' ' -f19,41 /proc/self/stat); echo umask $(umask); echo home $HOME $USER $LOGNAME;"
@@ -60,7 +60,9 @@ class Limits(kit.Case):
   rlimit_nproc: 5000
 each: {{command: {flow(REPORT)}, ready: started, cpu_affinity: ["%i"], cgroup: auto, memory_max: 1GiB, pids_max: 64}}
 echo: {{command: {kit.worker_command()}, user: {USER}, environment: {{USER: mine}}}}
-group: {{command: {flow(REPORT)}, ready: started, group: {group}}}""", hub=f"group: {group}")
+group: {{command: {flow(REPORT)}, ready: started, group: {group}}}
+away: {{command: {kit.worker_command()}, autostart: false, user: {OTHER}}}
+mute: {{command: {STAYS}, autostart: false, ready: started, user: {OTHER}}}""", hub=f"group: {group}")
         full = self.report(hub, "full")
         uid, gid = user.pw_uid, user.pw_gid
         self.expect(full, rf"^Uid:\t{uid}\t{uid}\t{uid}\t{uid}$", rf"^Gid:\t{gid}\t{gid}\t{gid}\t{gid}$",
@@ -78,6 +80,8 @@ group: {{command: {flow(REPORT)}, ready: started, group: {group}}}""", hub=f"gro
         self.assertEqual(os.stat(f"/proc/{pid}").st_uid, uid)
         with open(f"/proc/{pid}/environ", "rb") as file:
             self.assertIn(b"USER=mine", file.read().split(b"\0"))
+        self.assertEqual(re.findall(r"worker '(.*)': its user '(.*)' may not use the hub's socket", hub.log),
+                         [("away", OTHER)])
         # Nothing is said of cgroups but where something is missing, and that once.
         said = re.findall(r"each/0 starts without some of its limits: not in force: (.*) \(", hub.log)
         where = re.search(r"^0::(.*)$", self.report(hub, "each"), re.M)

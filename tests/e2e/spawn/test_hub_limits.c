@@ -158,6 +158,28 @@ HUB_TEST(user_group_and_groups_are_switched_and_the_worker_still_dies_with_its_p
     hub_down();
 }
 
+/* The kernel refuses the exec, not the switch: it may well go better another time. */
+HUB_TEST(a_user_with_too_many_processes_gets_no_more)
+{
+    static const char *const limits[] = {"user=65534", "group=65534", "groups=", "rlimit_nproc=0",
+                                         NULL};
+    static const char *const first[] = {"user=65534", "group=65534", "groups=", NULL};
+    const char *const argv[] = {hub_probe_path(), "up", dir_path(), NULL};
+    int output;
+    if (!is_root()) {
+        test_skip("only root may switch the user of a worker");
+    }
+    hub_up();
+    hub_start_limited(1, "", argv, first);
+    hub_expect(SPAWN_STARTED, 1, &output);
+    close(output);
+    hub_start_limited(2, "", argv, limits);
+    const struct spawn_record failed = hub_expect(SPAWN_FAILED, 2, NULL);
+    cr_expect(failed.step == SPAWN_STEP_EXEC && failed.error == EAGAIN, "%s: %s",
+              spawn_step_text((enum spawn_step)failed.step), strerror(failed.error));
+    hub_down();
+}
+
 struct failing {
     const char *limit;
     int step, error;
