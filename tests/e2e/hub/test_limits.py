@@ -103,9 +103,10 @@ mute: {{command: {STAYS}, autostart: false, ready: started, user: {OTHER}}}""", 
                 "other": ("user: root", "setting user 'root': Operation not permitted"),
                 "group": ("group: root", "setting group 'root': Operation not permitted"),
                 "tight": ("cgroup: required", "setting cgroup 'required': Operation not supported"),
-                "away": ("working_dir: /root/of/nobody", None)}
+                "away": (f"working_dir: {self.dir}/c", f"working folder '{self.dir}/c': Permission denied")}
         user = pwd.getpwnam(USER)
         os.chown(self.dir, user.pw_uid, user.pw_gid)
+        os.mkdir(os.path.join(self.dir, "c"), 0o700)
         workers = [f"{name}: {{command: {STAYS}, ready: started, restart: always, {option}}}"
                    for name, (option, _) in rows.items()]
         workers.append(f"own: {{command: {STAYS}, ready: started, user: {USER}, nice: 1}}")
@@ -116,8 +117,7 @@ mute: {{command: {STAYS}, autostart: false, ready: started, user: {OTHER}}}""", 
             with self.subTest(option):
                 replica = hub.wait_replica(name, "failed")
                 self.assertEqual(replica["restarts"], 0)
-                if reason:
-                    self.assertIn(f"could not start: {reason}", str(replica))
+                self.assertEqual(replica["reason"], f"could not start: {reason}")
         hub.wait_replica("own")
         self.assertRegex(hub.log, r"ERROR prongd\[\d+\] tight/0 cannot start: not in force: cgroup \(.*cgroup")
 
