@@ -268,6 +268,32 @@ cgroups_sweep(struct cgroups *cgroups, bool (*is_alive)(const void *context, uin
     }
 }
 
+static bool
+is_nobody(const void *context, uint64_t id)
+{
+    (void)context;
+    (void)id;
+    return false;
+}
+
+void
+cgroups_clean(pid_t keeper_pid)
+{
+    static const char own[] = "/" CGROUP_OWN_FOLDER;
+    struct cgroups cgroups;
+    cgroups_init(&cgroups, keeper_pid);
+    const struct cgroup_sources sources = {"/proc/self/mountinfo", "/proc/self/cgroup"};
+    if (!cgroup_find_base(&cgroups, &sources)) {
+        return;
+    }
+    const size_t len = strlen(cgroups.base);
+    if (len >= sizeof own - 1 && strcmp(cgroups.base + len - (sizeof own - 1), own) == 0) {
+        cgroups.base[len - (sizeof own - 1)] = '\0'; /* we were moved there */
+    }
+    cgroups.has_rest = true;
+    cgroups_sweep(&cgroups, is_nobody, NULL);
+}
+
 bool
 cgroups_is_news(struct cgroups *cgroups, const char *name, uint64_t missing)
 {

@@ -1,5 +1,5 @@
 /* A cgroup (version 2) for one worker's process and all that it starts: bounds on memory, CPU and
- * processes, and an end for all of them at once. Runs in the spawner.
+ * processes, and an end for all of them at once. Runs in the spawner, cgroups_clean in the keeper.
  *
  * Each is a folder prong.KEEPER.ID in the hub's own cgroup, KEEPER the keeper's pid, ID that of the
  * SPAWN_START. They are made only for workers that have such limits, so that a hub without any
@@ -84,6 +84,10 @@ void cgroup_remove(struct cgroups *cgroups, uint64_t id);
  * without doing so. */
 void cgroups_sweep(struct cgroups *cgroups, bool (*is_alive)(const void *context, uint64_t id),
                    const void *context);
+
+/* Remove what a spawner left that died without doing so; all its processes are dead. For the
+ * keeper, which makes none itself. */
+void cgroups_clean(pid_t keeper_pid);
 
 /* True if it was not said of this worker ("name/replica") yet that `missing` do not hold. */
 bool cgroups_is_news(struct cgroups *cgroups, const char *name, uint64_t missing);

@@ -13,8 +13,6 @@
 #include "broker/spawn/cgroup_files.h"
 #include "broker/spawn/proc.h"
 
-#define OWN_FOLDER CGROUP_PREFIX "hub"
-
 enum { MOVES_MAX = 16 }; /* a process that forks meanwhile leaves a child in the old place */
 
 const char *const cgroup_controller_names[CGROUP_CONTROLLER_COUNT] = {
@@ -217,7 +215,7 @@ move_once(const struct cgroups *cgroups, int base, char text[CGROUP_TEXT_BYTES])
     for (char *at = text; *at != '\0';) {
         char *line = strsep(&at, "\n");
         /* One that has ended meanwhile needs no move. */
-        if (!cgroup_write_file(base, OWN_FOLDER "/cgroup.procs", line) && errno != ESRCH) {
+        if (!cgroup_write_file(base, CGROUP_OWN_FOLDER "/cgroup.procs", line) && errno != ESRCH) {
             return MOVED_FAILED;
         }
         has_moved = true;
@@ -233,7 +231,7 @@ static bool
 move_away(struct cgroups *cgroups, int base, char text[CGROUP_TEXT_BYTES])
 {
     enum moved moved = MOVED_SOME;
-    if (mkdirat(base, OWN_FOLDER, 0755) != 0 && errno != EEXIST) {
+    if (mkdirat(base, CGROUP_OWN_FOLDER, 0755) != 0 && errno != EEXIST) {
         explain(cgroups, "the hub may not divide its cgroup %.300s: %s", cgroups->base,
                 strerror(errno));
         return false;
@@ -245,7 +243,7 @@ move_away(struct cgroups *cgroups, int base, char text[CGROUP_TEXT_BYTES])
         return true;
     }
     const int error = errno;
-    unlinkat(base, OWN_FOLDER, AT_REMOVEDIR); /* it stays when somebody is in it */
+    unlinkat(base, CGROUP_OWN_FOLDER, AT_REMOVEDIR); /* it stays when somebody is in it */
     if (moved == MOVED_FOREIGN) {
         explain(cgroups,
                 "processes that are not the hub's are in its cgroup %.300s, too; one of its own is "
@@ -307,26 +305,41 @@ cgroups_init(struct cgroups *cgroups, pid_t keeper_pid)
     *cgroups = (struct cgroups){.keeper_pid = keeper_pid};
 }
 
+bool
+cgroup_find_base(struct cgroups *cgroups, const struct cgroup_sources *sources)
+{
+    char *mountinfo = malloc(CGROUP_TEXT_BYTES);
+    char *own = malloc(CGROUP_TEXT_BYTES);
+    explain(cgroups, "the hub is out of memory or descriptors");
+    const bool is_found = mountinfo != NULL && own != NULL &&
+                          cgroup_read_file(AT_FDCWD, sources->mountinfo, mountinfo) &&
+                          cgroup_read_file(AT_FDCWD, sources->own, own) &&
+                          cgroup_find(mountinfo, own, cgroups->base, cgroups->why);
+    if (!is_found) {
+        cgroups->base[0] = '\0';
+    }
+    free(own);
+    free(mountinfo);
+    return is_found;
+}
+
 void
 cgroups_open(struct cgroups *cgroups, const struct cgroup_sources *sources)
 {
+    char *text = NULL;
+    int base = -1;
     if (cgroups->is_open) {
         return;
     }
     cgroups->is_open = true;
-    int base = -1;
-    char *text = malloc(CGROUP_TEXT_BYTES);
-    char *own = malloc(CGROUP_TEXT_BYTES);
-    explain(cgroups, "the hub is out of memory or descriptors");
-    if (text == NULL || own == NULL || !cgroup_read_file(AT_FDCWD, sources->mountinfo, text) ||
-        !cgroup_read_file(AT_FDCWD, sources->own, own) ||
-        !cgroup_find(text, own, cgroups->base, cgroups->why)) {
-        cgroups->base[0] = '\0';
-        goto out;
+    if (!cgroup_find_base(cgroups, sources)) {
+        return;
     }
+    text = malloc(CGROUP_TEXT_BYTES);
     base = cgroup_open_base(cgroups);
-    /* Not by faccessat: that a read-only mount is one only writing tells for all. */
-    if (base < 0 || (mkdirat(base, CGROUP_PREFIX "try", 0755) != 0 && errno != EEXIST)) {
+    /* Not by faccessat: that a mount is read-only or a cgroup full only trying tells. */
+    if (text == NULL || base < 0 ||
+        (mkdirat(base, CGROUP_PREFIX "try", 0755) != 0 && errno != EEXIST)) {
         explain(cgroups, "the hub may not divide its cgroup %.300s: %s", cgroups->base,
                 strerror(errno));
         cgroups->base[0] = '\0';
@@ -339,6 +352,5 @@ out:
     if (base >= 0) {
         close(base);
     }
-    free(own);
     free(text);
 }

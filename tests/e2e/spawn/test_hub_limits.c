@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "broker/spawn/cgroup.h"
@@ -346,6 +347,28 @@ HUB_TEST(a_cgroup_holds_all_that_a_worker_starts_and_goes_with_it)
     }
     hub_down();
     cr_expect(hub_until_nothing_left(HUB_DEADLINE_MS), "a process is left");
+}
+
+HUB_TEST(a_cgroup_is_removed_though_the_spawner_was_killed)
+{
+    static const char *const required[] = {"cgroup=required", NULL};
+    const char *const argv[] = {hub_probe_path(), "tree", dir_path(), NULL};
+    struct cgroups cgroups;
+    char path[PATH_MAX];
+    int output;
+    if (!find_base(&cgroups)) {
+        test_skip("no cgroup of version 2 may be made here");
+    }
+    hub_up();
+    hub_start_limited(1, "", argv, required);
+    hub_expect(SPAWN_STARTED, 1, &output);
+    cr_expect(hub_read_until(output, "up "), "the worker");
+    close(output);
+    name_leaf(&cgroups, hub_get()->keeper, 1, path);
+    cr_expect_eq(access(path, F_OK), 0, "there is no %s", path);
+    cr_assert_eq(kill(hub_get()->spawner, SIGKILL), 0);
+    cr_expect_eq(hub_wait(), EX_SOFTWARE);
+    cr_expect(is_leaf_gone(path), "%s is left", path);
 }
 
 HUB_TEST(limits_that_a_cgroup_cannot_hold_are_told_once_and_refused_where_required)
