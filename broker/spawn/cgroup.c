@@ -276,6 +276,26 @@ is_nobody(const void *context, uint64_t id)
     return false;
 }
 
+/* Give the hub's cgroup back as it was: without controllers for those below, and with us in it, the
+ * last of the hub. What fails leaves it divided, which whoever made it can still remove. */
+static void
+undivide(const struct cgroups *cgroups)
+{
+    const int base = cgroup_open_base(cgroups);
+    if (base < 0) {
+        return;
+    }
+    for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
+        char command[16];
+        snprintf(command, sizeof command, "-%s", cgroup_controller_names[i]);
+        (void)cgroup_write_file(base, "cgroup.subtree_control", command); /* it may not be on */
+    }
+    if (cgroup_write_file(base, "cgroup.procs", "0")) {
+        unlinkat(base, CGROUP_OWN_FOLDER, AT_REMOVEDIR);
+    }
+    close(base);
+}
+
 void
 cgroups_clean(pid_t keeper_pid)
 {
@@ -287,11 +307,16 @@ cgroups_clean(pid_t keeper_pid)
         return;
     }
     const size_t len = strlen(cgroups.base);
-    if (len >= sizeof own - 1 && strcmp(cgroups.base + len - (sizeof own - 1), own) == 0) {
-        cgroups.base[len - (sizeof own - 1)] = '\0'; /* we were moved there */
+    const bool was_moved =
+        len >= sizeof own - 1 && strcmp(cgroups.base + len - (sizeof own - 1), own) == 0;
+    if (was_moved) {
+        cgroups.base[len - (sizeof own - 1)] = '\0';
     }
     cgroups.has_rest = true;
     cgroups_sweep(&cgroups, is_nobody, NULL);
+    if (was_moved) {
+        undivide(&cgroups);
+    }
 }
 
 bool

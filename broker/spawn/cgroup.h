@@ -5,8 +5,8 @@
  * SPAWN_START. They are made only for workers that have such limits, so that a hub without any
  * leaves its cgroup alone. The first one divides the hub's cgroup: where the kernel demands it,
  * which is everywhere but in the root, the hub's own processes move to a folder prong.hub in it,
- * and that happens only if no process of others is there. Whoever gives the hub a cgroup to divide
- * (systemd: Delegate=yes) removes prong.hub with it; the rest is removed here. */
+ * and that happens only if no process of others is there (systemd: Delegate=yes in its unit). All
+ * of it is taken back when the hub ends, so that it can be started there again. */
 #ifndef PRONG_BROKER_SPAWN_CGROUP_H
 #define PRONG_BROKER_SPAWN_CGROUP_H
 

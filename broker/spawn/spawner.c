@@ -268,8 +268,9 @@ sweep(struct spawner *spawner)
                      swept.survivors, (int)SWEEP_DEADLINE_MS);
     }
     workers_sweep_cgroups(spawner);
-    if (spawner->is_keeper_gone) {
-        rundir_unlink_socket(spawner->setup->rundir); /* else the keeper does it */
+    if (spawner->is_keeper_gone) { /* else the keeper does it */
+        cgroups_clean(spawner->setup->keeper_pid);
+        rundir_unlink_socket(spawner->setup->rundir);
     }
 }
 
