@@ -243,7 +243,7 @@ is_left(const struct cgroups *cgroups, const char *name,
         return false;
     }
     if ((pid_t)keeper == cgroups->keeper_pid) {
-        return !is_alive(context, strtoull(end + 1, NULL, 10));
+        return is_alive == NULL || !is_alive(context, strtoull(end + 1, NULL, 10));
     }
     return kill((pid_t)keeper, 0) != 0 && errno == ESRCH;
 }
@@ -266,14 +266,6 @@ cgroups_sweep(struct cgroups *cgroups, bool (*is_alive)(const void *context, uin
     if (base != NULL) {
         closedir(base);
     }
-}
-
-static bool
-is_nobody(const void *context, uint64_t id)
-{
-    (void)context;
-    (void)id;
-    return false;
 }
 
 /* Give the hub's cgroup back as it was: without controllers for those below, and with us in it, the
@@ -313,7 +305,7 @@ cgroups_clean(pid_t keeper_pid)
         cgroups.base[len - (sizeof own - 1)] = '\0';
     }
     cgroups.has_rest = true;
-    cgroups_sweep(&cgroups, is_nobody, NULL);
+    cgroups_sweep(&cgroups, NULL, NULL);
     if (was_moved) {
         undivide(&cgroups);
     }

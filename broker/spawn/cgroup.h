@@ -80,8 +80,8 @@ bool cgroup_was_out_of_memory(const struct cgroups *cgroups, uint64_t id);
 /* Remove it; if it is not empty yet, cgroups_sweep does it later. */
 void cgroup_remove(struct cgroups *cgroups, uint64_t id);
 
-/* Remove those that are left of processes that `is_alive` does not know, and of hubs that died
- * without doing so. */
+/* Remove those that are left of processes that `is_alive` does not know (NULL: of all), and of hubs
+ * that died without doing so. */
 void cgroups_sweep(struct cgroups *cgroups, bool (*is_alive)(const void *context, uint64_t id),
                    const void *context);
 

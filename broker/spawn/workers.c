@@ -186,9 +186,11 @@ workers_signal(struct spawner *spawner, const struct worker *worker, int number,
     if (result != 0 && errno == ESRCH && is_group) {
         result = kill(worker->pid, number); /* it has not made its own group yet */
     }
+    const int error = errno;
     if (worker->has_cgroup && is_group && number == SIGKILL) {
         cgroup_kill(&spawner->cgroups, worker->id);
     }
+    errno = error;
     return result;
 }
 
@@ -278,19 +280,11 @@ is_known(const void *context, uint64_t id)
     return family_find_id(family, id) != NULL;
 }
 
-static bool
-is_nobody(const void *context, uint64_t id)
-{
-    (void)context;
-    (void)id;
-    return false;
-}
-
 void
 workers_sweep_cgroups(struct spawner *spawner)
 {
     spawner->cgroups.has_rest = spawner->cgroups.is_open;
-    cgroups_sweep(&spawner->cgroups, is_nobody, NULL);
+    cgroups_sweep(&spawner->cgroups, NULL, NULL);
 }
 
 bool
