@@ -295,8 +295,9 @@ launch_explain(const struct spawn_record *failed, const struct worker_spec *spec
 bool
 launch_never(enum spawn_step step, int error)
 {
-    /* What the system is short of for now: processes of this user, memory, descriptors, cgroups. */
-    static const int passing[] = {EAGAIN, ENOMEM, EMFILE, ENFILE, EBUSY, EINTR};
+    /* What the system is short of for now: processes of this user, memory, descriptors, cgroups; or
+     * a program that is being written at this moment. */
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
         if (error == passing[i]) {
             return false;

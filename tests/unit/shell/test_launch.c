@@ -254,7 +254,7 @@ Test(launch, a_program_that_is_no_text_is_told_as_one)
 
 Test(launch, what_would_fail_again_is_never_tried_again_and_a_shortage_is)
 {
-    static const int passing[] = {EAGAIN, ENOMEM, EMFILE, ENFILE, EBUSY, EINTR};
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
     for (int step = SPAWN_STEP_NONE; step < SPAWN_STEP_COUNT; step++) {
         const bool is_limit = spawn_step_limit((enum spawn_step)step) != LIMIT_COUNT;
         const bool never = step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER ||
