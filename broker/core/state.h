@@ -710,7 +710,7 @@ void life_alive(struct hub *hub, const struct hub_input *in);
 /* end.c: the end of a process */
 enum verdict { VERDICT_CLEAN, VERDICT_AGAIN, VERDICT_NEVER, VERDICT_DEATH };
 enum verdict end_judge(int32_t status);
-void end_write_reason(struct replica *replica, int32_t status);
+void end_write_reason(struct replica *replica, int32_t status, bool out_of_memory);
 /* What follows. */
 enum life end_take(struct hub *hub, struct replica *replica, enum verdict verdict);
 /* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its
