@@ -32,9 +32,10 @@ ALLOWED = {
                    "client/include"],
     "client/worker": ["proto", "proto/tbl", "proto/link", "client/session", "client/value", "client/lib",
                       "client/worker", "client/include"],
-    # The exit codes stand beside the codes of the protocol; "did you mean" is the broker's, too.
+    # The exit codes stand beside the codes of the protocol; "did you mean" and what a secret is are the
+    # broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",
-                   "proto/tbl/errors.def", "proto/closest.h"],
+                   "proto/tbl/errors.def", "proto/closest.h", "proto/mask.h"],
     "client/devices": ["client/lib", "client/worker", "client/devices", "client/include"],
     "client/web": ["client/lib", "client/worker", "client/web", "client/include"],
     # What an application sees: <prong/...>, and the headers beside its own files.
