@@ -103,7 +103,9 @@ static const char manual_head[] =
     "- A relative path begins at the directory of the file.\n"
     "- `${NAME}` in a value is the variable of the hub's environment, `${NAME:-text}` has a "
     "default for\n"
-    "  an unset or empty one, `$$` is a plain dollar. Inside `[ ]` and `{ }` such a value needs "
+    "  an unset or empty one, `${NAME:?text}` refuses the file with the text then, `$$` is a "
+    "plain\n"
+    "  dollar. Inside `[ ]` and `{ }` such a value needs "
     "quotes.\n"
     "- Anchors, aliases, tags and a second document are refused. A file has at most %d MiB and %d\n"
     "  workers.\n";

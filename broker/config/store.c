@@ -30,6 +30,7 @@ expand(struct config_reader *reader, const yaml_event_t *event)
 {
     const struct config_mark at = config_mark_of(event);
     struct config_expansion result = {0};
+    char quoted[CONFIG_QUOTE_BYTES_MAX];
     switch (config_expand(config_event_text(event), reader->env, &result)) {
     case CONFIG_EXPAND_OK:
         if (config_store_charge(reader, at, result.len + sizeof(struct config_pair)) == 0) {
@@ -43,9 +44,15 @@ expand(struct config_reader *reader, const yaml_event_t *event)
                     "dollar",
                     result.name, result.name);
         break;
+    case CONFIG_EXPAND_REQUIRED:
+        config_quote(result.message, quoted);
+        config_fail(reader, at, "the variable '%s' is not set or empty: %s", result.name,
+                    result.message[0] != '\0' ? quoted : "the file needs it");
+        break;
     case CONFIG_EXPAND_SYNTAX:
         config_fail(reader, at,
-                    "after '${' has to come NAME} or NAME:-default}; $$ is a plain dollar");
+                    "after '${' has to come NAME}, NAME:-default} or NAME:?message}; $$ is a plain "
+                    "dollar");
         break;
     case CONFIG_EXPAND_LONG:
         config_fail(reader, at, "a text may have at most %d KiB", CONFIG_TEXT_BYTES_MAX / 1024);

@@ -65,7 +65,8 @@ struct texts {
 /* As a replica's number: %i stays what it is, in texts that are not of the configuration. */
 enum { AS_IS = -1 };
 
-/* Add a copy of `text` with %i put in. */
+/* Add a copy of `text` with %i put in. %% is a percent sign, so that a text can have %i itself;
+ * before anything else a percent sign stays as it is. */
 static void
 texts_add(struct texts *t, const char *text, uint32_t replica)
 {
@@ -75,6 +76,9 @@ texts_add(struct texts *t, const char *text, uint32_t replica)
     for (const char *p = text; *p != '\0'; p++) {
         if (p[0] == '%' && p[1] == 'i' && replica != (uint32_t)AS_IS) {
             buf_put(&b, number, (size_t)digits);
+            p++;
+        } else if (p[0] == '%' && p[1] == '%' && replica != (uint32_t)AS_IS) {
+            buf_put(&b, "%", 1);
             p++;
         } else {
             buf_put(&b, p, 1);

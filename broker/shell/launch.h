@@ -13,7 +13,8 @@
 bool launch_spec(const struct config_worker *worker, struct worker_spec *spec, struct buf *text);
 
 /* Fill a SPAWN_START from a HUB_OUT_START: name, folder, arguments, and the hub's own environment
- * with the worker's and the hub's settings on top; %i is the number of the replica in all of them.
+ * with the worker's and the hub's settings on top; in all that is the worker's, %i is the number of
+ * the replica and %% a percent sign.
  * `text` has SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
 bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
                    char *text);

@@ -207,7 +207,7 @@ static const struct verb verbs[] = {
      .summary = "add a worker to the running hub and wait until it is ready",
      .help = "It runs in the current folder, and the program is found as the shell here would find "
      "it; the environment is the hub's. In arguments and values of --env, %i stands for the number "
-     "of the replica. A worker that does not get ready is taken out again."},
+     "of the replica and %% for a percent sign. A worker that does not get ready is taken out again."},
     {.name = "remove", .aliases = "rm", .run = verb_remove, .argc_min = 1, .argc_max = INT_MAX,
      .timeout_ms = SECONDS(5), .arguments = "WORKER...",
      .summary = "take stopped workers that were added by run out of the hub"},

@@ -103,6 +103,22 @@ Test(launch, percent_i_is_the_number_of_the_replica_in_everything_that_is_config
     forget();
 }
 
+Test(launch, two_percent_signs_are_one_and_one_alone_stays)
+{
+    cr_assert(setenv("INHERITED", "100%% of the hub", 1) == 0, "setenv");
+    cr_assert(launch("workers: {echo: {command: [date, '+%%i %%%i %%%% %d', '%'],"
+                     " working_dir: /data/%%, environment: {FORMAT: '%%i'}}}",
+                     7),
+              "refused");
+    static const char *const want[] = {"/data/%", "date", "+%i %7 %% %d", "%"};
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_assert_str_eq(text_at(i), want[i], "text %u", i);
+    }
+    expect_setting("FORMAT", "%i");
+    expect_setting("INHERITED", "100%% of the hub");
+    forget();
+}
+
 Test(launch, the_hubs_settings_win_over_the_workers_and_those_over_the_inherited)
 {
     cr_assert(setenv("FROM_HUB", "hub", 1) == 0 && setenv("BOTH", "hub", 1) == 0 &&
