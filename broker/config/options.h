@@ -31,6 +31,8 @@ struct config_option {
     const char *const *allowed; /* ends with NULL */
     int64_t min, max;
     config_check *check;
+    bool has_paths;        /* LIST: its items are paths; one alone may stand without a list */
+    bool is_optional_path; /* with has_paths: a - in front says that the file may be missing */
     const struct config_option *each; /* MAP: what its values are; NULL: texts */
 };
 
@@ -50,9 +52,10 @@ struct config_section {
     const char *key, *help;
 };
 
-enum { CONFIG_OPTIONS_MAX = 32 }; /* of one table; static_assert in options.c */
+enum { CONFIG_OPTIONS_MAX = 64 }; /* of one table; static_assert in options.c */
 
 extern const struct config_table config_hub_table, config_worker_table;
+extern const struct config_option config_include_option; /* what stands in `include` */
 extern const struct config_section config_sections[CONFIG_SECTION_COUNT];
 
 /* Index in the table, or -1. */

@@ -23,7 +23,7 @@ type_name(const struct config_option *option)
     case CONFIG_KIND_SIZE:
         return "size";
     case CONFIG_KIND_LIST:
-        return "list of texts";
+        return option->has_paths ? "path, or list of paths" : "list of texts";
     case CONFIG_KIND_MAP:
         return option->each != NULL ? "map of durations" : "map of texts";
     case CONFIG_KIND_PATH:
@@ -118,6 +118,9 @@ config_print_manual(FILE *out)
         const struct config_section *section = &config_sections[i];
         fprintf(out, "\n## `%s`\n\n%s\n\n", section->key, section->help);
         switch (section->id) {
+        case CONFIG_SECTION_INCLUDE:
+            fprintf(out, "Example: `[\"conf.d/*.yaml\"]`.\n");
+            break;
         case CONFIG_SECTION_HUB:
             print_table(out, &config_hub_table);
             break;
@@ -186,6 +189,9 @@ config_print_default(FILE *out)
         print_wrapped(out, 0, section->help);
         fprintf(out, "%s:\n", section->key);
         switch (section->id) {
+        case CONFIG_SECTION_INCLUDE:
+            fprintf(out, "  #- conf.d/*.yaml\n");
+            break;
         case CONFIG_SECTION_HUB:
             print_options(out, &config_hub_table);
             break;
