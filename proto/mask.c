@@ -149,24 +149,42 @@ is_name_byte(char c)
            c == '.';
 }
 
+/* How many bytes between the end of a name, where `at` is, and what it may give a value to; 0 when
+ * no value follows. *end: the bytes that end the value. */
+static size_t
+before_value(const char *name, const char *at, const char **end)
+{
+    *end = " \t\n";
+    if (*at == '=') {
+        return 1;
+    }
+    if (*at == ' ' && *name == '-') {
+        const size_t blanks = strspn(at, " ");
+        return at[blanks] == '-' ? 0 : blanks;
+    }
+    *end = "}";
+    return at[0] == ':' && at[1] == '-' ? 2 : 0;
+}
+
 size_t
 mask_text(const char *text, char *out, size_t size_bytes)
 {
     struct output o = {out, size_bytes, 0};
     const char *name = text; /* where the name that may end here began */
     for (const char *at = text; *at != '\0';) {
+        const char *end;
         size_t secret = 0;
-        const size_t prefix = url_prefix(at, &secret);
+        const size_t prefix = url_prefix(at, &secret), before = before_value(name, at, &end);
         if (prefix > 0) {
             put(&o, at, prefix);
             put(&o, MASK_SHOWN, strlen(MASK_SHOWN));
             at += prefix + secret;
             name = at;
-        } else if (*at == '=' && is_secret(name, (size_t)(at - name))) {
-            put(&o, at, 1);
-            secret = strcspn(at + 1, " \t\n");
+        } else if (before > 0 && is_secret(name, (size_t)(at - name))) {
+            put(&o, at, before);
+            secret = strcspn(at + before, end);
             put(&o, MASK_SHOWN, secret > 0 ? strlen(MASK_SHOWN) : 0);
-            at += 1 + secret;
+            at += before + secret;
             name = at;
         } else {
             put(&o, at, 1);

@@ -21,8 +21,9 @@
 bool mask_is_secret(const char *name);
 
 /* The text with these replaced by MASK_SHOWN: the password of user:password@ in a URL; what follows
- * NAME= or --NAME= when NAME is likely to be a secret, up to the next blank. Written to `out` with
- * a NUL behind it and cut to `size_bytes`, which is at least 1.
+ * NAME=, --NAME= or --NAME and a blank, up to the next blank, and ${NAME:- up to its }, when NAME
+ * is likely to be a secret. Written to `out` with a NUL behind it and cut to `size_bytes`, which is
+ * at least 1.
  *
  * Returns the length that it would have without the cut. */
 size_t mask_text(const char *text, char *out, size_t size_bytes);

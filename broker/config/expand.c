@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/mask.h"
+
 #define NAME_FIRST "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 #define NAME_REST  NAME_FIRST "0123456789"
 
@@ -89,4 +91,22 @@ config_expand(const char *text, const struct config_env *env, struct config_expa
     result->text = out.text;
     result->len = out.len;
     return CONFIG_EXPAND_OK;
+}
+
+bool
+config_expand_has_secret(const char *text)
+{
+    while ((text = strstr(text, "${")) != NULL) {
+        char name[CONFIG_NAME_BYTES_MAX + 1];
+        text += 2;
+        const size_t len = strspn(text, NAME_REST);
+        if (len < sizeof name) {
+            memcpy(name, text, len);
+            name[len] = '\0';
+            if (mask_is_secret(name)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }

@@ -30,4 +30,7 @@ struct config_expansion {
 enum config_expand_result config_expand(const char *text, const struct config_env *env,
                                         struct config_expansion *result);
 
+/* Whether the text has a variable in it whose name says that it is a secret. */
+bool config_expand_has_secret(const char *text);
+
 #endif

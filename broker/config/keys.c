@@ -11,7 +11,8 @@ static int
 fail_unknown(struct config_reader *reader, const yaml_event_t *event,
              const struct config_table *table, const char *label)
 {
-    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 4 * 3] = "", hint[120] = ".";
+    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 4 * 3] = "",
+                                                                             hint[120] = ".";
     size_t used = 0;
     struct closest near = {.word = config_event_text(event), .loose = true};
     const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;

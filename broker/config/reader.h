@@ -162,7 +162,8 @@ bool config_event_is_null(const yaml_event_t *event);
 const char *config_event_text(const yaml_event_t *event);
 
 enum { CONFIG_QUOTE_BYTES_MAX = 72 };
-/* 'text' in quotes, cut where it is long, without control characters: fit for a terminal. */
+/* 'text' in quotes, cut where it is long, without control characters and without secrets (see
+ * proto/mask.h): fit for a terminal and for a bug report. */
 void config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);
 /* The same, cut at the front: of a path the end says more. */
 void config_quote_end(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);

@@ -5,8 +5,10 @@
 
 #include "broker/config/reader.h"
 #include "broker/config/value.h"
+#include "proto/mask.h"
 
-enum { QUOTED_BYTES_MAX = 60 };
+/* The second has to be so much larger that a text which is cut in it is cut in the quotes too. */
+enum { QUOTED_BYTES_MAX = 60, MASKED_BYTES_MAX = 4 * QUOTED_BYTES_MAX };
 
 struct config_mark
 config_mark_of(const struct config_reader *reader, const yaml_event_t *event)
@@ -47,8 +49,10 @@ void
 config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX])
 {
     size_t used = 0;
+    char masked[MASKED_BYTES_MAX];
     out[used++] = '\'';
-    const unsigned char *at = (const unsigned char *)text;
+    mask_text(text, masked, sizeof masked);
+    const unsigned char *at = (const unsigned char *)masked;
     while (*at != '\0' && used < QUOTED_BYTES_MAX) {
         if (is_control(at)) {
             at += at[0] == 0xc2 ? 2 : 1;

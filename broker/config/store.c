@@ -5,6 +5,7 @@
 #include "broker/config/expand.h"
 #include "broker/config/reader.h"
 #include "broker/config/value.h"
+#include "proto/mask.h"
 
 /* Letters of words that show_as_list shows, and of those that need no quotes in YAML. */
 #define PLAIN_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_"
@@ -64,6 +65,13 @@ expand(struct config_reader *reader, const yaml_event_t *event)
     return NULL;
 }
 
+/* What a value became, unless a variable brought a secret into it. */
+static void
+quote_value(const yaml_event_t *event, const char *value, char out[CONFIG_QUOTE_BYTES_MAX])
+{
+    config_quote(config_expand_has_secret(config_event_text(event)) ? MASK_SHOWN : value, out);
+}
+
 /* Whether `value`, the text of `option` after expansion, is possible; says what is wrong with it.
  */
 static int
@@ -72,7 +80,7 @@ check_text(struct config_reader *reader, const struct config_option *option,
 {
     char why[CONFIG_WHY_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
     const size_t len = strlen(value);
-    config_quote(value, quoted);
+    quote_value(event, value, quoted);
     if (option->check != NULL && !option->check(value, why, sizeof why)) {
         return config_fail(reader, config_mark_of(reader, event), "'%s' cannot be %s: %s",
                            option->key, quoted, why);
@@ -134,8 +142,11 @@ resolve_path(struct config_reader *reader, struct config_mark at, char **path)
 static void
 show_as_list(const char *text, char why[CONFIG_WHY_BYTES_MAX])
 {
+    char masked[2 * LIST_HINT_BYTES_MAX];
     const char *at = text + strspn(text, " ");
-    if (strlen(text) > LIST_HINT_BYTES_MAX || strspn(text, SHOWN_LETTERS) != strlen(text)) {
+    mask_text(text, masked, sizeof masked);
+    if (strlen(text) > LIST_HINT_BYTES_MAX || strspn(text, SHOWN_LETTERS) != strlen(text) ||
+        strcmp(masked, text) != 0) {
         snprintf(why, CONFIG_WHY_BYTES_MAX, "write [first, second], one item for each part");
         return;
     }
@@ -179,7 +190,7 @@ store_number(struct config_reader *reader, const struct config_option *option, v
     /* The text came from a variable: show what the file says and what it became. */
     char source[CONFIG_QUOTE_BYTES_MAX];
     config_option_describe(option, accepted, sizeof accepted);
-    config_quote(text, quoted);
+    quote_value(event, text, quoted);
     config_quote(config_event_text(event), source);
     return config_fail(reader, config_mark_of(reader, event), "'%s' must be %s, got %s from %s%s%s",
                        option->key, accepted, quoted, source, why[0] != '\0' ? ": " : "", why);
@@ -363,7 +374,7 @@ read_number(struct config_reader *reader, const struct config_level *level,
     }
     config_option_describe(each, accepted, sizeof accepted);
     config_quote(level->name, name);
-    config_quote(pair->value, quoted);
+    quote_value(event, pair->value, quoted);
     return config_fail(reader, config_mark_of(reader, event), "%s in '%s' must be %s, got %s%s%s",
                        name, level->option->key, accepted, quoted, why[0] != '\0' ? ": " : "", why);
 }

@@ -71,6 +71,11 @@ Test(mask, secrets_in_a_text_are_replaced_and_the_rest_stays)
         {"DB_PASSWORD=hunter2", "DB_PASSWORD=***"},
         {"DB_PASSWORD= x", "DB_PASSWORD= x"},
         {"a=b=c KEY=d=e", "a=b=c KEY=***"},
+        {"run --db-password hunter2 --level 3", "run --db-password *** --level 3"},
+        {"--password  x", "--password  ***"},
+        {"--password --level", "--password --level"},
+        {"a --password", "a --password"},
+        {"${API_KEY:-a b} ${MODEL:-x}", "${API_KEY:-***} ${MODEL:-x}"},
         {"://", "://"},
         {"=x", "=x"},
     };
