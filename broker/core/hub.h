@@ -54,7 +54,7 @@ enum hub_input_kind {
     HUB_IN_START_FAILED, /* it could not be made, or could not exec */
     HUB_IN_EXITED,       /* it ended */
     HUB_IN_ALIVE,        /* it ran before this broker did */
-    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS */
+    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS or HUB_OUT_ENV */
     HUB_IN_STOP,         /* stop everything in order; again: faster */
 };
 
@@ -88,7 +88,7 @@ struct hub_input {
             const char *name;         /* ALIVE: "detector/0" */
         } process;
         struct {
-            uint64_t call;       /* number in HUB_OUT_LOGS */
+            uint64_t call;       /* number in HUB_OUT_LOGS or HUB_OUT_ENV */
             struct span payload; /* encoded result; empty when there is nothing */
         } logs;
     };
@@ -100,6 +100,7 @@ enum hub_effect_kind {
     HUB_OUT_START,    /* process, spec, replica, token */
     HUB_OUT_SIGNAL,   /* process, signal, group */
     HUB_OUT_LOGS,     /* call, worker, replica (-1: all), lines */
+    HUB_OUT_ENV,      /* call, spec, replica, reveal */
     HUB_OUT_EVENT,    /* an event under hub. was stored: topic, body; for the log */
     HUB_OUT_READY,    /* every worker that starts by itself is ready, for the first time */
     HUB_OUT_STOPPING, /* a stop of the whole hub has begun */
@@ -122,6 +123,7 @@ struct hub_effect {
     uint64_t call;
     int64_t only; /* LOGS: replica, or -1 */
     uint32_t lines;
+    bool reveal; /* ENV: with secrets */
     struct span topic;
 };
 

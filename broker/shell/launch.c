@@ -1,6 +1,8 @@
 /* From configuration to process: see launch.h. */
 #include "broker/shell/launch.h"
+#include "proto/mask.h"
 #include "proto/mp.h"
+#include "proto/write.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +16,19 @@ put_text(struct buf *b, const char *text)
     buf_put(b, text, strlen(text) + 1);
 }
 
+/* NAME=value. In a value from an env_file a percent sign is one, so it is doubled for texts_add. */
+static void
+put_setting(struct buf *b, const struct config_pair *pair)
+{
+    buf_put(b, pair->name, strlen(pair->name));
+    buf_put(b, "=", 1);
+    for (const char *p = pair->value; *p != '\0' && pair->is_secret; p++) {
+        buf_put(b, "%%", *p == '%' ? 2 : 0);
+        buf_put(b, p, *p == '%' ? 0 : 1);
+    }
+    put_text(b, pair->is_secret ? "" : pair->value);
+}
+
 bool
 launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf *text)
 {
@@ -25,9 +40,13 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         put_text(text, w->args.items[i]);
     }
     for (size_t i = 0; i < w->environment.count; i++) {
-        buf_put(text, w->environment.items[i].name, strlen(w->environment.items[i].name));
-        buf_put(text, "=", 1);
-        put_text(text, w->environment.items[i].value);
+        put_setting(text, &w->environment.items[i]);
+    }
+    /* Behind all that a start needs: the names of those that came from an env_file. */
+    for (size_t i = 0; i < w->environment.count; i++) {
+        if (w->environment.items[i].is_secret) {
+            put_text(text, w->environment.items[i].name);
+        }
     }
     *spec = (struct worker_spec){
         .name = w->name,
@@ -157,8 +176,10 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     texts_setf(env, "PRONG_URL=%s", url);
     texts_setf(env, "PRONG_WORKER=%s", start->spec->name);
     texts_setf(env, "PRONG_REPLICA=%u", (unsigned)start->replica);
-    texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
-    texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    if (start->kind == HUB_OUT_START) {
+        texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
+        texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    }
 }
 
 bool
@@ -185,6 +206,119 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
     texts_free(&env);
     texts_free(&dir);
     return ok;
+}
+
+/* ---- the environment, to look at ---------------------------------------------------------------
+ */
+
+static int
+compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether a text of a row of NULs ended by `end` is this name, alone or in front of a =. */
+static bool
+has_name(const char *text, const char *end, const char *name, size_t len)
+{
+    for (; text < end; text += strlen(text) + 1) {
+        if (strncmp(text, name, len) == 0 && (text[len] == '=' || text[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where a setting comes from, by who would have set it last. */
+static const char *
+origin(const struct launch *launch, const char *name, size_t len)
+{
+    static const char own[] = "PRONG_URL\0PRONG_WORKER\0PRONG_REPLICA";
+    static const char unbuffered[] = "PYTHONUNBUFFERED"; /* unless the worker sets it */
+    const char *settings = launch->text, *end = launch->text + launch->text_bytes;
+    for (uint32_t i = 0; i <= launch->argc; i++) {
+        settings += strlen(settings) + 1;
+    }
+    const char *secrets = settings;
+    for (uint32_t i = 0; i < launch->envc; i++) {
+        secrets += strlen(secrets) + 1;
+    }
+    if (has_name(own, own + sizeof own, name, len)) {
+        return "prong";
+    }
+    if (has_name(secrets, end, name, len)) {
+        return "env_file";
+    }
+    if (has_name(settings, secrets, name, len)) {
+        return "worker";
+    }
+    return has_name(unbuffered, unbuffered + sizeof unbuffered, name, len) ? "prong" : "hub";
+}
+
+static void
+write_value(struct buf *out, const char *value)
+{
+    const struct span bytes = {(const uint8_t *)value, strlen(value)};
+    if (mp_is_utf8(bytes)) {
+        write_str(out, bytes);
+    } else {
+        write_bin(out, bytes);
+    }
+}
+
+/* The value without passwords in URLs and the like. */
+static void
+write_masked(struct buf *out, const char *value)
+{
+    const size_t size = mask_text(value, (char[1]){0}, 1) + 1;
+    char *masked = malloc(size);
+    if (masked == NULL) {
+        out->failed = true;
+        return;
+    }
+    mask_text(value, masked, size);
+    write_value(out, masked);
+    free(masked);
+}
+
+static void
+write_setting(struct buf *out, char *setting, const struct hub_effect *e)
+{
+    const size_t len = strcspn(setting, "=");
+    const char *from = origin(&e->spec->launch, setting, len);
+    const char *value = setting[len] == '=' ? setting + len + 1 : "";
+    setting[len] = '\0';
+    write_map(out, 3);
+    write_text(out, "name");
+    write_value(out, setting);
+    write_text(out, "value");
+    if (e->reveal) {
+        write_value(out, value);
+    } else if (strcmp(from, "env_file") == 0 || mask_is_secret(setting)) {
+        write_text(out, MASK_SHOWN);
+    } else {
+        write_masked(out, value);
+    }
+    write_text(out, "from");
+    write_text(out, from);
+}
+
+void
+launch_list_environment(const struct hub_effect *e, const char *url, struct buf *out)
+{
+    struct texts env = {0};
+    const char *text = e->spec->launch.text;
+    for (uint32_t i = 0; i <= e->spec->launch.argc; i++) {
+        text += strlen(text) + 1;
+    }
+    set_environment(&env, e, url, text);
+    out->failed = out->failed || env.failed;
+    qsort(env.items, env.count, sizeof *env.items, compare_texts);
+    write_array(out, (uint32_t)env.count);
+    for (size_t i = 0; i < env.count; i++) {
+        write_setting(out, env.items[i], e);
+    }
+    texts_free(&env);
 }
 
 /* As much of a path as fits in `room` bytes with the NUL, from its end, where its name stands; fit

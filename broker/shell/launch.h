@@ -19,6 +19,13 @@ bool launch_spec(const struct config_worker *worker, struct worker_spec *spec, s
 bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
                    char *text);
 
+/* What a start would set now, of the replica and worker of a HUB_OUT_ENV, without what is new for
+ * each process: a list of {name, value, from}, in the order of the names. `from` is hub (inherited
+ * by it), worker (of its configuration), env_file, or prong. Unless the effect says `reveal`,
+ * secrets are masked: those of an env_file, and what proto/mask.h takes for one. `out` has failed
+ * when memory was out. */
+void launch_list_environment(const struct hub_effect *env, const char *url, struct buf *out);
+
 /* Where a start failed, for people: "exec '/srv/detector'", "working folder '/data'". The program
  * or folder is that of `spec`, which may be NULL; one that is too long for what the core keeps of a
  * reason loses its beginning. */

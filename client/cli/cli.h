@@ -79,6 +79,7 @@ int verb_dlq_retry(struct cli *cli);
 int verb_dlq_show(struct cli *cli);
 int verb_down(struct cli *cli);
 int verb_emit(struct cli *cli);
+int verb_env(struct cli *cli);
 int verb_events(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_logs(struct cli *cli);

@@ -28,6 +28,11 @@ static const struct option_row logs_options[] = {
      .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
     {.name = NULL},
 };
+static const struct option_row env_options[] = {
+    {.name = "--reveal", .kind = OPTION_FLAG, .offset = OPTION_FIELD(reveal),
+     .help = "secrets as they are, not as ***"},
+    {.name = NULL},
+};
 #define EACH_ROWS \
     {.name = "--each", .kind = OPTION_FLAG, .offset = OPTION_FIELD(each), \
      .help = "print each item of a method that yields as it comes, one line of JSON each"}, \
@@ -141,6 +146,14 @@ static const struct verb verbs[] = {
      .summary = "the last lines that workers wrote",
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
+    {.name = "env", .run = verb_env, .argc_min = 1, .argc_max = 1, .options = env_options,
+     .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] [--reveal]",
+     .summary = "the environment that a process of a worker would get now",
+     .help = "A list of name, value and from: hub (what the hub was started with), worker (of its "
+     "configuration), env_file or prong. -o raw prints NAME=value. Only root and the user of the hub may "
+     "ask. Values of an env_file, passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and "
+     "the like are shown as ***. PRONG_TOKEN and PRONG_INCARNATION, which are new for each process, are "
+     "left out."},
     {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
      .options = call_options_rows, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N|/*].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | - | --map FILE",

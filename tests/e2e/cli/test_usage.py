@@ -6,7 +6,7 @@ import subprocess
 
 import hub
 
-VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "call", "emit", "events",
+VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "env", "call", "emit", "events",
          "cancel", "describe", "wait", "dlq list", "dlq show", "dlq retry", "dlq drop", "run", "remove",
          "config check", "config init", "config manual", "version",
          "help"]

@@ -54,7 +54,7 @@ struct world {
     bool crowd;        /* inputs come together: the turn ends when the test says world_turn() */
     bool ready, stopping, ended;
     size_t closes, effects, strangers; /* strangers: processes that are not ours and got a signal */
-    struct hub_effect logs;            /* the last HUB_OUT_LOGS; its pointers are stale */
+    struct hub_effect logs;            /* the last HUB_OUT_LOGS or _ENV; its pointers are stale */
     char logs_worker[WORLD_NAME];
     char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
     char text[WORLD_TEXT];   /* of world_text() */
