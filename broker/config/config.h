@@ -172,8 +172,21 @@ int config_find(const struct config_env *env, char **out);
 /* "file:line:column: text", cut to `size_bytes` with the NUL. */
 void config_diag_format(const struct config_diag *diag, char *out, size_t size_bytes);
 
-/* The manual as Markdown, and a file with every option as a comment. -1 when writing failed. */
+/* The manual as Markdown, the same as a man page of section 5, and a file with every option as a
+ * comment. -1 when writing failed. */
 int config_print_manual(FILE *out);
+int config_print_man(FILE *out, const char *version);
 int config_print_default(FILE *out);
+
+/* What a configuration comes to: every option with its value. As YAML it reads back as the same
+ * configuration, but for what is masked; as JSON a value is written as in the file, and an INT or
+ * BOOL as number or truth value. Secrets are masked (see proto/mask.h, and is_secret of a pair,
+ * which in YAML stands in a comment because env_file brings it again). `worker` is the name of the
+ * only one to show, without the hub; NULL for all. -1 when writing failed. */
+struct config_show {
+    const char *worker;
+    bool as_json;
+};
+int config_show(FILE *out, const struct config *config, const struct config_show *how);
 
 #endif
