@@ -72,6 +72,7 @@ int verb_cancel(struct cli *cli);
 int verb_config_check(struct cli *cli);
 int verb_config_init(struct cli *cli);
 int verb_config_manual(struct cli *cli);
+int verb_config_show(struct cli *cli);
 int verb_describe(struct cli *cli);
 int verb_dlq_drop(struct cli *cli);
 int verb_dlq_list(struct cli *cli);

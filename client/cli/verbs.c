@@ -33,6 +33,21 @@ static const struct option_row env_options[] = {
      .help = "secrets as they are, not as ***"},
     {.name = NULL},
 };
+static const struct option_row config_init_options[] = {
+    {.name = "--force", .kind = OPTION_FLAG, .offset = OPTION_FIELD(force),
+     .help = "also when the file is there already"},
+    {.name = NULL},
+};
+static const struct option_row config_show_options[] = {
+    {.name = "--worker", .kind = OPTION_TEXT, .offset = OPTION_FIELD(worker), .value = "WORKER",
+     .help = "this one alone"},
+    {.name = NULL},
+};
+static const struct option_row config_manual_options[] = {
+    {.name = "--man", .kind = OPTION_FLAG, .offset = OPTION_FIELD(man),
+     .help = "as a man page, for man -l"},
+    {.name = NULL},
+};
 #define EACH_ROWS \
     {.name = "--each", .kind = OPTION_FLAG, .offset = OPTION_FIELD(each), \
      .help = "print each item of a method that yields as it comes, one line of JSON each"}, \
@@ -227,10 +242,18 @@ static const struct verb verbs[] = {
     {.name = "config check", .run = verb_config_check, .argc_max = 1, .timeout_ms = SECONDS(5),
      .arguments = "[FILE]", .summary = "say what is wrong with a configuration",
      .help = "Exit code 0 or 6. Default: the file that prong up would take."},
-    {.name = "config init", .run = verb_config_init, .timeout_ms = SECONDS(5), .arguments = "",
-     .summary = "print a configuration with every option as a comment"},
-    {.name = "config manual", .run = verb_config_manual, .timeout_ms = SECONDS(5), .arguments = "",
-     .summary = "print the manual of the configuration as Markdown"},
+    {.name = "config show", .run = verb_config_show, .argc_max = 1, .options = config_show_options,
+     .timeout_ms = SECONDS(5), .arguments = "[FILE] [--worker WORKER]",
+     .summary = "what a configuration comes to, with every default and all that it includes",
+     .help = "YAML that reads back as the same configuration, or JSON with -o json. Values of an env_file, "
+     "passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and the like are shown as ***."},
+    {.name = "config init", .run = verb_config_init, .argc_max = 1, .options = config_init_options,
+     .timeout_ms = SECONDS(5), .arguments = "[FILE] [--force]",
+     .summary = "write a configuration with every option as a comment",
+     .help = "Default: prong.yaml here; - is stdout. A file that is there already is left alone."},
+    {.name = "config manual", .run = verb_config_manual, .options = config_manual_options,
+     .timeout_ms = SECONDS(5), .arguments = "[--man]",
+     .summary = "print the manual of the configuration, as Markdown or as a man page"},
     {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
     {.name = "help", .run = verb_help, .argc_max = 2, .arguments = "[VERB]",
      .summary = "tell more of a verb"},
