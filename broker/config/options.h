@@ -1,6 +1,6 @@
 /* The table of options as data: what the reader, the printers and the tests walk over.
  *
- * Constant; nothing here allocates. Private to broker/config and its tests. */
+ * Constant; nothing here allocates. Private to broker/config, broker/import and their tests. */
 #ifndef PRONG_CONFIG_OPTIONS_H
 #define PRONG_CONFIG_OPTIONS_H
 

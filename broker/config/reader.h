@@ -167,7 +167,7 @@ enum { CONFIG_QUOTE_BYTES_MAX = 72 };
 void config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);
 /* The same, cut at the front: of a path the end says more. */
 void config_quote_end(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);
-/* A question mark for each control character. */
+/* A question mark for each control character. Used by broker/import, too. */
 void config_make_harmless(char *text);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "broker/import/import.h"
 #include "proto/closest.h"
 
 struct config *
@@ -59,4 +60,16 @@ look_show(const char *file, const struct config_show *how)
                                                              : EX_IOERR;
     config_free(config);
     return code;
+}
+
+int
+look_import(const char *file, const char *kind)
+{
+    const enum import_kind found = kind != NULL ? import_kind_find(kind) : IMPORT_GUESS;
+    if (kind != NULL && found == IMPORT_GUESS) {
+        (void)fprintf(stderr, "--kind is supervisor, circus or procfile\n");
+        return EX_USAGE;
+    }
+    const int rc = import_file(file, found, stdout, stderr);
+    return rc == 0 ? EX_OK : ferror(stdout) ? EX_IOERR : EX_CONFIG;
 }

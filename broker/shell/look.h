@@ -11,5 +11,8 @@ struct config *look_read(const char *file);
 int look_check(const char *file);
 /* What it comes to, on stdout. EX_OK, EX_CONFIG, EX_NOUSER when it has no such worker, EX_IOERR. */
 int look_show(const char *file, const struct config_show *how);
+/* What a file of another process manager comes to, on stdout. `kind` is a word of --kind, or NULL
+ * to guess. EX_OK, EX_USAGE, EX_CONFIG when nothing came of it, EX_IOERR. */
+int look_import(const char *file, const char *kind);
 
 #endif

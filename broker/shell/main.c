@@ -12,7 +12,7 @@
 #include <sysexits.h>
 
 struct arguments {
-    const char *runtime_dir, *config, *check, *show;
+    const char *runtime_dir, *config, *check, *show, *import, *kind;
     struct config_show how;
     bool no_config;
 };
@@ -22,6 +22,8 @@ static const char usage[] =
     "       prong-broker --check FILE             say what is wrong with a configuration\n"
     "       prong-broker --show FILE [--worker NAME] [--json]\n"
     "                                             what a configuration comes to\n"
+    "       prong-broker --import FILE [--kind supervisor|circus|procfile]\n"
+    "                                             what another manager's file comes to\n"
     "       prong-broker --print-default-config   every option, as a commented file\n"
     "       prong-broker --print-config-manual    every option, as Markdown\n"
     "       prong-broker --print-config-man       every option, as a man page\n"
@@ -70,6 +72,8 @@ read_arguments(int argc, char *argv[], struct arguments *a)
         {"show", required_argument, NULL, 's'},
         {"worker", required_argument, NULL, 'w'},
         {"json", no_argument, NULL, 'j'},
+        {"import", required_argument, NULL, 'i'},
+        {"kind", required_argument, NULL, 'K'},
         {"print-default-config", no_argument, NULL, 'd'},
         {"print-config-manual", no_argument, NULL, 'm'},
         {"print-config-man", no_argument, NULL, 'M'},
@@ -99,6 +103,12 @@ read_arguments(int argc, char *argv[], struct arguments *a)
             break;
         case 'j':
             a->how.as_json = true;
+            break;
+        case 'i':
+            a->import = optarg;
+            break;
+        case 'K':
+            a->kind = optarg;
             break;
         case 'd':
             return print(config_print_default(stdout));
@@ -138,6 +148,9 @@ main(int argc, char *argv[])
     }
     if (a.show != NULL) {
         return look_show(a.show, &a.how);
+    }
+    if (a.import != NULL) {
+        return look_import(a.import, a.kind);
     }
     if (a.runtime_dir == NULL || optind < argc) {
         (void)fputs(usage, stderr);

@@ -70,6 +70,7 @@ const struct verb *verb_table(size_t *count);
 int verb_call(struct cli *cli);
 int verb_cancel(struct cli *cli);
 int verb_config_check(struct cli *cli);
+int verb_config_import(struct cli *cli);
 int verb_config_init(struct cli *cli);
 int verb_config_manual(struct cli *cli);
 int verb_config_show(struct cli *cli);

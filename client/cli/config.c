@@ -128,6 +128,20 @@ verb_config_show(struct cli *cli)
     return run_broker(cli, argv);
 }
 
+int
+verb_config_import(struct cli *cli)
+{
+    char broker[PATH_MAX];
+    const int code = find_broker(cli, broker);
+    const char *const argv[] = {broker,
+                                "--import",
+                                cli->argv[0],
+                                cli->options.kind != NULL ? "--kind" : NULL,
+                                cli->options.kind,
+                                NULL};
+    return code != CLI_OK ? code : run_broker(cli, argv);
+}
+
 static int
 print_by_broker(const struct cli *cli, const char *option)
 {

@@ -29,6 +29,7 @@ struct options {
     bool reveal;                 /* env */
     bool force;                  /* config init */
     bool man;                    /* config manual */
+    const char *kind;            /* config import */
     const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */

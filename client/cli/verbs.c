@@ -43,6 +43,11 @@ static const struct option_row config_show_options[] = {
      .help = "this one alone"},
     {.name = NULL},
 };
+static const struct option_row config_import_options[] = {
+    {.name = "--kind", .kind = OPTION_TEXT, .offset = OPTION_FIELD(kind), .value = "KIND",
+     .allowed = "supervisor circus procfile", .help = "what the file is; default: as it looks"},
+    {.name = NULL},
+};
 static const struct option_row config_manual_options[] = {
     {.name = "--man", .kind = OPTION_FLAG, .offset = OPTION_FIELD(man),
      .help = "as a man page, for man -l"},
@@ -254,6 +259,12 @@ static const struct verb verbs[] = {
     {.name = "config manual", .run = verb_config_manual, .options = config_manual_options,
      .timeout_ms = SECONDS(5), .arguments = "[--man]",
      .summary = "print the manual of the configuration, as Markdown or as a man page"},
+    {.name = "config import", .run = verb_config_import, .argc_min = 1, .argc_max = 1,
+     .options = config_import_options, .timeout_ms = SECONDS(5), .arguments = "FILE [--kind KIND]",
+     .summary = "print the configuration that a file of supervisor, circus or foreman comes to",
+     .help = "What could not be carried over is told on stderr, a line each: FILE:LINE: [SECTION] KEY: why; "
+     "what to do instead. Relative paths go on from the folder of FILE, so the result belongs there. Exit "
+     "code 6 when nothing comes of it."},
     {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
     {.name = "help", .run = verb_help, .argc_max = 2, .arguments = "[VERB]",
      .summary = "tell more of a verb"},

@@ -19,8 +19,9 @@ ALLOWED = {
                "proto/tbl", "proto/link"],
     "broker/core": ["proto", "proto/tbl", "broker/core"],
     "broker/config": ["proto", "proto/tbl", "broker/config"],
+    "broker/import": ["proto", "proto/tbl", "broker/config", "broker/import"],
     "broker/shell": ["proto", "proto/tbl", "proto/link", "broker/core", "broker/config",
-                     "broker/shell", "broker/spawn/records.h"],
+                     "broker/import", "broker/shell", "broker/spawn/records.h"],
     # The spawner forks, so it knows nothing that could ever start a thread.
     "broker/spawn": ["broker/spawn"],
     "client/include": ["client/include"],

@@ -73,6 +73,20 @@ class Files(hub.Case):
         self.assertIn("there is no worker 'c'", self.fails(5, "config", "show", "--worker", "c").err)
         self.fails(6, "config", "show", "none.yaml")
 
+    def test_import_gives_a_valid_file_and_tells_what_is_lost(self):
+        self.write("old/s.conf", "[program:Web]\ncommand=run '%(here)s/a b' %(ENV_PORT)s\nstartsecs=5\n")
+        result = self.ok("config", "import", "old/s.conf")
+        self.assertIn(f'command: ["run", "{self.dir}/old/a b", "${{PORT}}"]', result.out)
+        self.assertRegex(result.err, r"^old/s\.conf:3: \[program:Web\] startsecs: .*\n$")
+        self.write("prong.yaml", result.out)
+        self.ok("config", "check", env={"PORT": "80"})
+        self.assertIn("'PORT' is not set", self.fails(6, "config", "check").err)
+        self.assertIn("say --kind", self.fails(6, "config", "import", "prong.yaml").err)
+        self.assertIn("one of", self.fails(2, "config", "import", "old/s.conf", "--kind", "systemd").err)
+        self.assertIn("NAME: COMMAND", self.fails(6, "config", "import", "old/s.conf", "--kind",
+                                                  "procfile").err)
+        self.assertIn("No such file", self.fails(6, "config", "import", "none").err)
+
     def test_the_manual_page_is_one(self):
         page = self.ok("config", "manual", "--man").out
         self.assertIn(".SH NAME\nprong.yaml", page)

@@ -8,7 +8,7 @@ import hub
 
 VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "env", "call", "emit", "events",
          "cancel", "describe", "wait", "dlq list", "dlq show", "dlq retry", "dlq drop", "run", "remove",
-         "config check", "config show", "config init", "config manual", "version",
+         "config check", "config show", "config init", "config manual", "config import", "version",
          "help"]
 
 
@@ -41,7 +41,7 @@ class Help(hub.Case):
         self.assertIn("usage: prong", result.err)
 
     def test_help_of_config_lists_its_verbs(self):
-        self.assertEqual(self.ok("help", "config").out.count("config "), 4)
+        self.assertEqual(self.ok("help", "config").out.count("config "), 5)
         self.assertEqual(self.ok("help", "dlq").out.count("dlq "), 4)
 
     def test_version(self):
