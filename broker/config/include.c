@@ -11,13 +11,26 @@
 
 enum { SHOWN_BYTES_MAX = CONFIG_PLACE_BYTES_MAX - 30 };
 
+/* Some editors put a byte order mark in front of UTF-8. libyaml, which is told the encoding, would
+ * take it for a character of the first line, whose indent is then another one. */
+static void
+set_source(struct config_reader *reader, const struct config_source *source)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    reader->source = *source;
+    if (source->size_bytes >= 3 && memcmp(source->data, mark, 3) == 0) {
+        reader->source.data = (const char *)source->data + 3;
+        reader->source.size_bytes -= 3;
+    }
+}
+
 int
 config_include_begin(struct config_reader *reader, const struct config_source *source,
                      const struct config_file *file)
 {
     const char *slash = source->name != NULL ? strrchr(source->name, '/') : NULL;
     const char *base = slash != NULL ? slash + 1 : source->name != NULL ? source->name : "";
-    reader->source = source;
+    set_source(reader, source);
     reader->name = source->name;
     reader->files = calloc(CONFIG_FILES_MAX, sizeof *reader->files);
     if (reader->files == NULL) {
@@ -49,8 +62,8 @@ config_include_deinit(struct config_reader *reader)
     free(reader->files);
     reader->files = NULL;
     reader->file_count = 0;
-    free((void *)(uintptr_t)reader->part.data);
-    reader->part.data = NULL;
+    free(reader->data);
+    reader->data = NULL;
 }
 
 void
@@ -217,10 +230,9 @@ is_around(const struct config_reader *reader, uint32_t index, const struct confi
 static int
 refuse_again(struct config_reader *reader, const struct config_origin *file, uint32_t earlier)
 {
-    char shown[CONFIG_PATH_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
+    char quoted[CONFIG_QUOTED_PATH_BYTES_MAX];
     char place[CONFIG_PLACE_BYTES_MAX];
-    config_shown_path(reader, file->path, shown, sizeof shown);
-    config_quote_end(shown, quoted);
+    config_quote_path(reader, file->path, quoted);
     if (is_around(reader, earlier, file)) {
         return config_fail(reader, file->at, "%s would be included in itself", quoted);
     }
@@ -248,13 +260,12 @@ config_include_next(struct config_reader *reader)
     struct config_origin *origin = &reader->files[index];
     struct config_file file = {0};
     struct config_diag why = {0};
-    char shown[CONFIG_PATH_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
+    char quoted[CONFIG_QUOTED_PATH_BYTES_MAX];
     if (index == 0) {
         return 0;
     }
     if (reader->env->read_file(reader->env->context, origin->path, &file, &why) != 0) {
-        config_shown_path(reader, origin->path, shown, sizeof shown);
-        config_quote_end(shown, quoted);
+        config_quote_path(reader, origin->path, quoted);
         return why.error == ENOMEM
                    ? config_fail_nomem(reader)
                    : config_fail(reader, origin->at, "cannot include %s: %s", quoted, why.text);
@@ -262,12 +273,12 @@ config_include_next(struct config_reader *reader)
     origin->was_read = true;
     origin->device = file.device;
     origin->inode = file.inode;
-    free((void *)(uintptr_t)reader->part.data);
-    reader->part = (struct config_source){.name = origin->path,
-                                          .directory = origin->directory,
-                                          .data = file.data,
-                                          .size_bytes = file.size_bytes};
-    reader->source = &reader->part;
+    free(reader->data);
+    reader->data = file.data;
+    set_source(reader, &(struct config_source){.name = origin->path,
+                                               .directory = origin->directory,
+                                               .data = file.data,
+                                               .size_bytes = file.size_bytes});
     reader->current = index;
     reader->last = index;
     return check_again(reader, index) == 0 ? 1 : -1;

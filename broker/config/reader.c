@@ -307,7 +307,7 @@ read_event(struct config_reader *reader, const yaml_event_t *event)
 static int
 check_directives(struct config_reader *reader)
 {
-    const char *at = reader->source->data, *end = at + reader->source->size_bytes;
+    const char *at = reader->source.data, *end = at + reader->source.size_bytes;
     size_t count = 0;
     while ((at = memmem(at, (size_t)(end - at), "%TAG", 4)) != NULL) {
         at += 4;
@@ -334,7 +334,7 @@ read_source(struct config_reader *reader)
     memset(reader->sections, 0, sizeof reader->sections);
     /* Said outright, because libyaml would otherwise also take UTF-16. */
     yaml_parser_set_encoding(&reader->yaml, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader->yaml, reader->source->data, reader->source->size_bytes);
+    yaml_parser_set_input_string(&reader->yaml, reader->source.data, reader->source.size_bytes);
     int rc = 0;
     bool at_end = false;
     while (rc == 0 && !at_end) {

@@ -68,13 +68,13 @@ struct config_level {
 enum { CONFIG_LEVELS_MAX = 4 };
 
 struct config_reader {
-    const struct config_source *source; /* of the file that is read now */
+    struct config_source source; /* of the file that is read now, without its byte order mark */
     const struct config_env *env;
     struct config_origin *files; /* CONFIG_FILES_MAX of them, made at the beginning */
     uint32_t file_count, current;
-    uint32_t last;             /* the next file to include comes behind this one */
-    const char *name;          /* of the first file, as the caller calls it */
-    struct config_source part; /* source of an included file, whose data is owned */
+    uint32_t last;    /* the next file to include comes behind this one */
+    const char *name; /* of the first file, as the caller calls it */
+    char *data;       /* of an included file that is read now; owned */
     struct config_diag *diag;
     yaml_parser_t yaml;
     bool has_document;
@@ -165,8 +165,10 @@ enum { CONFIG_QUOTE_BYTES_MAX = 72 };
 /* 'text' in quotes, cut where it is long, without control characters and without secrets (see
  * proto/mask.h): fit for a terminal and for a bug report. */
 void config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);
-/* The same, cut at the front: of a path the end says more. */
-void config_quote_end(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);
+/* A path in quotes, as config_shown_path has it, cut at the front: its end says more. */
+enum { CONFIG_QUOTED_PATH_BYTES_MAX = 260 };
+void config_quote_path(const struct config_reader *reader, const char *path,
+                       char out[CONFIG_QUOTED_PATH_BYTES_MAX]);
 /* A question mark for each control character. Used by broker/import, too. */
 void config_make_harmless(char *text);
 

@@ -77,15 +77,19 @@ config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX])
 }
 
 void
-config_quote_end(const char *text, char out[CONFIG_QUOTE_BYTES_MAX])
+config_quote_path(const struct config_reader *reader, const char *path,
+                  char out[CONFIG_QUOTED_PATH_BYTES_MAX])
 {
-    const size_t len = strlen(text);
-    const char *end = len < QUOTED_BYTES_MAX ? text : text + len - QUOTED_BYTES_MAX + 1;
+    enum { SHOWN_BYTES_MAX = CONFIG_QUOTED_PATH_BYTES_MAX - 6 };
+    char shown[CONFIG_PATH_BYTES_MAX];
+    config_shown_path(reader, path, shown, sizeof shown);
+    const size_t len = strlen(shown);
+    const char *end = len < SHOWN_BYTES_MAX ? shown : shown + len - SHOWN_BYTES_MAX + 1;
     while (((unsigned char)*end & 0xc0) == 0x80) {
         end++;
     }
-    snprintf(out, CONFIG_QUOTE_BYTES_MAX, "'%s%s'", end > text ? "..." : "", end);
-    config_make_harmless(out);
+    snprintf(out, CONFIG_QUOTED_PATH_BYTES_MAX, "'%s%.*s'", end > shown ? "..." : "",
+             SHOWN_BYTES_MAX, end);
 }
 
 void
@@ -182,7 +186,7 @@ find_hint(const struct config_reader *reader)
     const yaml_parser_t *yaml = &reader->yaml;
     const char *context = yaml->context != NULL ? yaml->context : "";
     size_t len = 0, indent = 0;
-    const char *line = find_line(reader->source, yaml->problem_mark.line, &len);
+    const char *line = find_line(&reader->source, yaml->problem_mark.line, &len);
     while (indent < len && (line[indent] == ' ' || line[indent] == '\t')) {
         indent++;
     }
@@ -205,7 +209,7 @@ find_hint(const struct config_reader *reader)
 static struct config_mark
 mark_of_offset(const struct config_reader *reader, size_t offset)
 {
-    const struct config_source *source = reader->source;
+    const struct config_source *source = &reader->source;
     const unsigned char *data = source->data;
     struct config_mark mark = {1, 1, reader->current};
     for (size_t i = 0; i < offset && i < source->size_bytes; i++) {

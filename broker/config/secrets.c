@@ -96,15 +96,14 @@ config_envfile_apply(struct config_reader *reader, struct config_draft *draft)
     for (size_t i = 0; i < list->count; i++) {
         const bool may_miss = list->items[i][0] == '-';
         const char *path = list->items[i] + may_miss;
-        char shown[CONFIG_PATH_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
+        char quoted[CONFIG_QUOTED_PATH_BYTES_MAX];
         struct config_file file = {0};
         struct config_diag why = {0};
         if (env->read_file(env->context, path, &file, &why) != 0) {
             if (may_miss && why.error == ENOENT) {
                 continue;
             }
-            config_shown_path(reader, path, shown, sizeof shown);
-            config_quote_end(shown, quoted);
+            config_quote_path(reader, path, quoted);
             return why.error == ENOMEM
                        ? config_fail_nomem(reader)
                        : config_fail(reader, at, "'env_file' cannot be read, %s: %s", quoted,
