@@ -5,6 +5,8 @@
 #include "broker/config/reader.h"
 #include "proto/closest.h"
 
+enum { DRAFTS_FIRST = 4 };
+
 /* "unknown key 'x' in Y; did you mean 'z'? Allowed: ..." with the keys of `table`, or the sections.
  */
 static int
@@ -117,13 +119,18 @@ config_key_worker(struct config_reader *reader, struct config_level *level,
     if (check_worker_name(reader, event) != 0) {
         return -1;
     }
-    if (reader->drafts == NULL) {
-        reader->drafts = calloc(CONFIG_WORKERS_MAX, sizeof *reader->drafts);
-        if (reader->drafts == NULL) {
+    /* Nothing points into the list here: the worker before this one is closed. */
+    if (reader->draft_count == reader->draft_cap) {
+        const size_t cap = reader->draft_cap > 0 ? 2 * reader->draft_cap : DRAFTS_FIRST;
+        struct config_draft *grown = realloc(reader->drafts, cap * sizeof *grown);
+        if (grown == NULL) {
             return config_fail_nomem(reader);
         }
+        reader->drafts = grown;
+        reader->draft_cap = cap;
     }
     struct config_draft *draft = &reader->drafts[reader->draft_count];
+    *draft = (struct config_draft){0};
     draft->worker.name = config_text_new(config_event_text(event), event->data.scalar.length);
     if (draft->worker.name == NULL) {
         return config_fail_nomem(reader);

@@ -84,8 +84,8 @@ struct config_reader {
     struct config_hub hub;
     struct config_mark hub_given[CONFIG_OPTIONS_MAX];
     struct config_draft defaults;
-    struct config_draft *drafts; /* CONFIG_WORKERS_MAX of them, made with the first */
-    size_t draft_count;
+    struct config_draft *drafts; /* the workers so far; it moves when one more is read */
+    size_t draft_count, draft_cap;
     size_t total_bytes;
 };
 
