@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/config/config.h"
+#include "broker/config/files.h"
 #include "proto/closest.h"
 
 static const char *
@@ -81,4 +82,6 @@ const struct config_env config_env_process = {.get = process_get,
                                               .has_group = process_has_group,
                                               .has_user = process_has_user,
                                               .find_near = process_find_near,
-                                              .cpu_count = process_cpu_count};
+                                              .cpu_count = process_cpu_count,
+                                              .read_file = config_files_read,
+                                              .find_files = config_files_find};

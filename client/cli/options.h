@@ -26,6 +26,11 @@ struct options {
     bool check;                  /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
+    bool reveal;                 /* env */
+    bool force;                  /* config init */
+    bool man;                    /* config manual */
+    const char *kind;            /* config import */
+    const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */
     const char *json;            /* emit */
