@@ -176,6 +176,9 @@ carry_out(struct sim *s, const struct hub_effect *e)
         sim_wrong(s, "the hub closes a local connection");
     case HUB_OUT_EVENT:
     case HUB_OUT_LOGS:
+    case HUB_OUT_ADOPT:
+    case HUB_OUT_STACK:
+    case HUB_OUT_RELOAD:
     case HUB_OUT_READY:
     case HUB_OUT_STOPPING:
     case HUB_OUT_END:
