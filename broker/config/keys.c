@@ -5,46 +5,36 @@
 #include "broker/config/reader.h"
 #include "proto/closest.h"
 
-/* Many options of one family are named once, unless it is the family that was meant. */
-#define FAMILY "rlimit_"
+enum { LISTED_MAX = 24 }; /* a longer list is not read in a message */
 
-/* Whether `key` is left out of a list of what is allowed, and `shown` instead of it otherwise. */
-static bool
-is_left_out(const char *word, const char *key, bool *has_family, const char **shown)
+/* What is allowed: the keys of `table`, or the sections; of a long table where to find them. */
+static void
+list_keys(const struct config_table *table, struct closest *near, char *out, size_t out_bytes)
 {
-    const bool is_family = strncmp(key, FAMILY, strlen(FAMILY)) == 0;
-    *shown = key;
-    if (strncmp(word, FAMILY, strlen(FAMILY)) == 0) {
-        return !is_family;
+    const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
+        closest_offer(near, key);
+        if (count <= LISTED_MAX && used < out_bytes) {
+            used += (size_t)snprintf(out + used, out_bytes - used, "%s%s",
+                                     i > 0 ? ", " : " Allowed: ", key);
+        }
     }
-    if (is_family) {
-        *shown = FAMILY "*";
-        const bool was_shown = *has_family;
-        *has_family = true;
-        return was_shown;
+    if (count > LISTED_MAX && near->best == NULL) {
+        snprintf(out, out_bytes, " All there are: prong config manual");
     }
-    return false;
 }
 
-/* "unknown key 'x' in Y; did you mean 'z'? Allowed: ..." with the keys of `table`, or the sections.
- */
+/* "unknown key 'x' in Y; did you mean 'z'?", and what is allowed. */
 static int
 fail_unknown(struct config_reader *reader, const yaml_event_t *event,
              const struct config_table *table, const char *label)
 {
-    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2] = "", hint[120] = ".";
-    size_t used = 0;
-    bool has_family = false;
+    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2], hint[120] = ".";
     struct closest near = {.word = config_event_text(event), .loose = true};
-    const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
-    for (size_t i = 0; i < count && used < sizeof allowed; i++) {
-        const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
-        closest_offer(&near, key);
-        if (!is_left_out(near.word, key, &has_family, &key)) {
-            used += (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s",
-                                     used > 0 ? ", " : "", key);
-        }
-    }
+    list_keys(table, &near, allowed, sizeof allowed);
     if (near.best != NULL) {
         snprintf(hint, sizeof hint, "; did you mean '%s'?", near.best);
     } else if (strcmp(near.word, "<<") == 0) {
@@ -52,8 +42,8 @@ fail_unknown(struct config_reader *reader, const yaml_event_t *event,
                  "; maps are not merged, put what workers share under 'defaults'.");
     }
     config_quote(near.word, quoted);
-    return config_fail(reader, config_mark_of(event), "unknown key %s in %s%s Allowed: %s", quoted,
-                       label, hint, allowed);
+    return config_fail(reader, config_mark_of(event), "unknown key %s in %s%s%s", quoted, label,
+                       hint, allowed);
 }
 
 static int

@@ -67,9 +67,8 @@ launch_texts_deinit(struct launch_texts *texts)
     *texts = (struct launch_texts){0};
 }
 
-/* Fill `text` and the numbers of `launch` that tell what stands in it. */
-static void
-put_launch(struct buf *text, const struct config_worker *w, struct launch *launch)
+static struct launch
+put_launch(struct buf *text, const struct config_worker *w)
 {
     put_text(text, w->working_dir != NULL ? w->working_dir : "");
     for (size_t i = 0; i < w->command.count; i++) {
@@ -85,27 +84,25 @@ put_launch(struct buf *text, const struct config_worker *w, struct launch *launc
         buf_put(text, "=", 1);
         put_text(text, w->environment.items[i].value);
     }
-    launch->argc = (uint32_t)(w->command.count + w->args.count);
-    launch->envc = own + (uint32_t)w->environment.count;
-    launch->limitc = confine_limits(w, &account, text);
-    launch->text = (const char *)text->data;
-    launch->text_bytes = text->w;
+    const uint32_t limitc = confine_limits(w, &account, text);
+    return (struct launch){.argc = (uint32_t)(w->command.count + w->args.count),
+                           .envc = own + (uint32_t)w->environment.count,
+                           .text = (const char *)text->data,
+                           .text_bytes = text->w,
+                           .limitc = limitc};
 }
 
 bool
 launch_spec(const struct config_worker *w, struct worker_spec *spec, struct launch_texts *texts)
 {
-    struct buf *text = &texts->text;
     struct spec_other *others = make_others(w);
     texts->others = others;
     if (others == NULL) {
         return false;
     }
-    struct launch launch = {0};
-    put_launch(text, w, &launch);
     *spec = (struct worker_spec){
         .name = w->name,
-        .launch = launch,
+        .launch = put_launch(&texts->text, w),
         .replicas = (uint32_t)w->replicas,
         .autostart = w->autostart,
         .ready = ready_of(w->ready),
@@ -134,7 +131,7 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct laun
         .heartbeat_ms = w->heartbeat_ms,
         .replace_stuck = w->replace_stuck,
     };
-    return !text->failed;
+    return !texts->text.failed;
 }
 
 /* ---- one process ------------------------------------------------------------------------------
