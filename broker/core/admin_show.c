@@ -11,7 +11,7 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     replica_name(r, name);
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
-    write_map(b, 11);
+    write_map(b, 14);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -34,6 +34,12 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_text(b, lease_ns > 0 ? r->holder->who : "");
     write_text(b, "lease_ms");
     write_uint(b, lease_ns > 0 ? (uint64_t)(lease_ns / NS_PER_MS) : 0);
+    write_text(b, "cpu_ms");
+    write_uint(b, (uint64_t)r->cpu_ms);
+    write_text(b, "rss_bytes");
+    write_uint(b, r->rss_bytes);
+    write_text(b, "threads");
+    write_uint(b, r->threads);
 }
 
 static void
@@ -79,8 +85,8 @@ write_hub(const struct hub *hub, struct buf *b)
     write_uint(b, hub->ring.next - 1);
 }
 
-void
-admin_status(struct request *q)
+static void
+give_status(const struct request *q)
 {
     struct hub *hub = q->hub;
     struct buf *b = &hub->scratch;
@@ -97,6 +103,24 @@ admin_status(struct request *q)
         write_worker(hub, b, w);
     }
     admin_give_scratch(q);
+}
+
+/* What processes use is sampled first, so that all of it is from now. */
+void
+admin_status(struct request *q)
+{
+    if (!usage_ask(q->hub, q->call->number)) {
+        give_status(q);
+    }
+}
+
+void
+admin_usage_came(struct hub *hub, uint64_t number)
+{
+    struct call *call = number == 0 ? NULL : call_by_number(hub, number);
+    if (call != NULL) {
+        give_status(&(struct request){.hub = hub, .call = call});
+    }
 }
 
 static const struct {

@@ -119,6 +119,7 @@ hub_free(struct hub *hub)
     ring_deinit(&hub->ring);
     deadline_deinit(&hub->deadlines);
     buf_deinit(&hub->scratch);
+    free(hub->usages);
     free(hub->effects);
     free(hub->token);
     free(hub);
@@ -256,6 +257,9 @@ take(struct hub *hub, const struct hub_input *in)
         return;
     case HUB_IN_LOGS:
         admin_logs_came(hub, in);
+        return;
+    case HUB_IN_USAGE:
+        usage_take(hub, in);
         return;
     case HUB_IN_STOP:
         stop(hub);

@@ -290,6 +290,10 @@ struct replica {
     struct slot *poll, *control; /* parked, or NULL */
     uint64_t poll_capacity;
     uint64_t calls_done;
+    /* What its process has used, as it was sampled last (usage.c); zero until then. */
+    int64_t cpu_ms;
+    uint64_t rss_bytes;
+    uint32_t threads;
     int64_t idle_since_ns;
     uint64_t acks[ACKS_MAX]; /* calls whose results it may forget */
     uint32_t ack_count;
@@ -317,6 +321,7 @@ struct worker {
     uint32_t method_count;
     struct buf described; /* the methods map of ATTACH as it came */
     uint64_t calls_total, errors_total;
+    int64_t cpu_ms; /* of all processes that its replicas had, as far as it was sampled */
 };
 
 /* ---- the hub ----------------------------------------------------------------------------------
@@ -362,7 +367,9 @@ struct hub {
     const char *asker; /* who asks for what is being changed, NULL for nobody */
     int64_t limit_told_ns[LIMIT_COUNT];
     bool configured, was_ready, stopping, ended, events_new, failed;
-    struct buf scratch; /* for what is built and copied within one step */
+    struct buf scratch;       /* for what is built and copied within one step */
+    struct hub_usage *usages; /* what HUB_OUT_USAGE asks for */
+    size_t usage_cap;
     struct hub_effect *effects;
     size_t effect_count, effect_cap;
     struct node sent;  /* tickets whose bytes are in an effect: freed when the next step begins */
@@ -630,6 +637,17 @@ void worker_end_check(struct hub *hub);
 /* Replicas above what is wanted are forgotten once they have stopped. */
 void worker_prune(struct hub *hub, struct worker *worker);
 
+/* usage.c: what the processes of replicas use */
+/* Have all that run sampled; usage_take stores it in the replicas. `call`: the number of the call
+ * that waits for it, 0 when the core itself wants to know. Whether there is anything to sample: if
+ * not nothing is asked, and nothing will come. */
+bool usage_ask(struct hub *hub, uint64_t call);
+/* The answer. A replica that has another process meanwhile is left alone, and so is one whose
+ * process is gone. */
+void usage_take(struct hub *hub, const struct hub_input *in);
+/* The replica has no process any more, or another one. */
+void usage_forget(struct replica *replica);
+
 /* life.c */
 enum life_input {
 #define LIFE_INPUT(name, text) LIFE_IN_##name,
@@ -652,5 +670,6 @@ void life_end_calls(struct hub *hub, struct replica *replica, const char *why, b
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
 void admin_logs_came(struct hub *hub, const struct hub_input *in);
+void admin_usage_came(struct hub *hub, uint64_t call);
 
 #endif
