@@ -11,7 +11,7 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     replica_name(r, name);
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
-    write_map(b, 14);
+    write_map(b, 15);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -30,6 +30,8 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_uint(b, r->calls_done);
     write_text(b, "reason");
     write_text(b, r->last_reason);
+    write_text(b, "last_error");
+    write_text(b, r->last_error);
     write_text(b, "leased_by");
     write_text(b, lease_ns > 0 ? r->holder->who : "");
     write_text(b, "lease_ms");
@@ -42,10 +44,12 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_uint(b, r->threads);
 }
 
+enum { WORKER_KEYS = 5, HUB_KEYS = 9 };
+
+/* WORKER_KEYS keys of a map. */
 static void
 write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
 {
-    write_map(b, 5);
     write_text(b, "autostart");
     write_bool(b, w->spec->autostart);
     write_text(b, "queued");
@@ -61,10 +65,10 @@ write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
     }
 }
 
+/* HUB_KEYS keys of a map. */
 static void
 write_hub(const struct hub *hub, struct buf *b)
 {
-    write_map(b, 9);
     write_text(b, "name");
     write_text(b, hub->name);
     write_text(b, "version");
@@ -93,6 +97,7 @@ give_status(const struct request *q)
     buf_reset(b, SIZE_MAX);
     write_map(b, 2);
     write_text(b, "hub");
+    write_map(b, HUB_KEYS);
     write_hub(hub, b);
     write_text(b, "workers");
     write_map(b, (uint32_t)table_count(&hub->workers));
@@ -100,26 +105,66 @@ give_status(const struct request *q)
     {
         const struct worker *w = CONTAINER(n, struct worker, link);
         write_text(b, w->spec->name);
+        write_map(b, WORKER_KEYS);
         write_worker(hub, b, w);
     }
     admin_give_scratch(q);
+}
+
+/* Of all workers, or of one alone. */
+static void
+give_metrics(const struct request *q, const struct worker *only)
+{
+    struct hub *hub = q->hub;
+    struct buf *b = &hub->scratch;
+    buf_reset(b, SIZE_MAX);
+    write_map(b, 3);
+    write_text(b, "hub");
+    write_map(b, HUB_KEYS + METRICS_HUB_KEYS);
+    write_hub(hub, b);
+    metrics_write_hub(b, hub);
+    write_text(b, "bounds_us");
+    metrics_write_bounds(b);
+    write_text(b, "workers");
+    write_map(b, only != NULL ? 1 : (uint32_t)table_count(&hub->workers));
+    LIST_EACH(n, &hub->worker_list)
+    {
+        const struct worker *w = CONTAINER(n, struct worker, link);
+        if (only == NULL || only == w) {
+            write_text(b, w->spec->name);
+            write_map(b, WORKER_KEYS + METRICS_WORKER_KEYS);
+            write_worker(hub, b, w);
+            metrics_write_worker(b, w);
+        }
+    }
+    if (b->w > hub->options.message_bytes / 2) {
+        admin_fail(q, WIRE_ERR_RESOURCE_EXHAUSTED,
+                   "the metrics of all workers are too much for one message: name a worker");
+    } else {
+        admin_give_scratch(q);
+    }
 }
 
 /* What processes use is sampled first, so that all of it is from now. */
 void
 admin_status(struct request *q)
 {
-    if (!usage_ask(q->hub, q->call->number)) {
+    if (q->sampled || !usage_ask(q->hub, q->call->number)) {
         give_status(q);
     }
 }
 
 void
-admin_usage_came(struct hub *hub, uint64_t number)
+admin_metrics(struct request *q)
 {
-    struct call *call = number == 0 ? NULL : call_by_number(hub, number);
-    if (call != NULL) {
-        give_status(&(struct request){.hub = hub, .call = call});
+    int64_t only;
+    const bool named = q->value[PARAM_metrics_worker].len > 0;
+    struct worker *w = named ? admin_worker(q, PARAM_metrics_worker, &only) : NULL;
+    if (named && w == NULL) {
+        return;
+    }
+    if (q->sampled || !usage_ask(q->hub, q->call->number)) {
+        give_metrics(q, w);
     }
 }
 

@@ -359,6 +359,7 @@ again(struct hub *hub, struct replica *r)
 {
     set_deadline(hub, r, backoff_ms(hub, r));
     r->restarts++;
+    metrics_restart(r);
     return LIFE_BACKOFF;
 }
 
@@ -442,6 +443,10 @@ ended(struct hub *hub, struct replica *r, enum verdict verdict)
     (void)set_process(hub, r, 0); /* taking it away cannot fail */
     const bool told = r->life == LIFE_STOPPING || r->life == LIFE_DRAINING;
     const bool restart = r->wanted && told;
+    r->worker->restarts[RESTART_asked] += restart;
+    if ((verdict == VERDICT_DEATH || verdict == VERDICT_NEVER) && !told) {
+        memcpy(r->last_error, r->last_reason, sizeof r->last_error);
+    }
     r->asked[0] = told ? r->asked[0] : '\0';
     r->life = restart && !r->overdue && verdict != VERDICT_NEVER ? LIFE_STARTING
                                                                  : follow(hub, r, verdict);

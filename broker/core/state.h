@@ -10,6 +10,7 @@
 #include "broker/core/events.h"
 #include "broker/core/hub.h"
 #include "broker/core/list.h"
+#include "broker/core/metrics.h"
 #include "broker/core/siphash.h"
 #include "broker/core/table.h"
 #include "proto/record.h"
@@ -212,11 +213,13 @@ struct call {
     uint8_t policy, policy_max; /* what holds for it; what its caller allows */
     uint8_t runs;               /* how often it was given out */
     uint8_t priority, map;
+    uint16_t tally;        /* of its worker: where it is counted */
     uint32_t lease_ms;     /* it asks for a replica, not for a method, when not 0; */
     int32_t lease_only;    /* for this one, or -1 for any */
     uint32_t part;         /* its number in its whole */
     uint32_t place;        /* as the how manieth of its replica it was given out, */
     int64_t given_ns;      /* and when */
+    int64_t queued_ns;     /* when it began to wait */
     struct call *whole;    /* of which it is a part, or NULL */
     struct many *many;     /* NULL when it is one call */
     struct items *items;   /* NULL until there is something for them */
@@ -253,6 +256,7 @@ enum life {
 struct method {
     char name[WIRE_NAME_BYTES_MAX + 1];
     uint8_t policy; /* enum call_policy */
+    uint16_t tally; /* where its calls are counted */
     int64_t run_ns; /* how long it takes, rather too long than too short; 0: not known yet */
 };
 
@@ -277,6 +281,7 @@ struct replica {
     int32_t last_status;
     bool has_last;
     char last_reason[96];
+    char last_error[96]; /* the newest reason that was a fault; it stays when it is ready again */
     /* the link */
     uint64_t attach, session, work, taken;
     uint64_t capacity;
@@ -321,6 +326,8 @@ struct worker {
     uint32_t method_count;
     struct buf described; /* the methods map of ATTACH as it came */
     uint64_t calls_total, errors_total;
+    struct tallies tallies;
+    uint64_t restarts[RESTART_REASONS];
     int64_t cpu_ms; /* of all processes that its replicas had, as far as it was sampled */
 };
 
@@ -366,6 +373,9 @@ struct hub {
     uint64_t last_letter;
     const char *asker; /* who asks for what is being changed, NULL for nobody */
     int64_t limit_told_ns[LIMIT_COUNT];
+    uint64_t refused[LIMIT_COUNT], refused_no_worker; /* calls, since the broker began; so are */
+    uint64_t own_calls;                               /* those of the hub's own methods, */
+    uint64_t opened_total, events_lost; /* connections, and events that readers came too late for */
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch;       /* for what is built and copied within one step */
     struct hub_usage *usages; /* what HUB_OUT_USAGE asks for */
@@ -469,6 +479,7 @@ void call_cancel(struct hub *hub, struct slot *slot, const struct record *r);
 /* Tell that a limit was reached, and by whom. */
 void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
                const struct client *client);
+const char *hub_limit_name(enum hub_limit limit);
 
 /* items.c: outcomes in pieces */
 bool items_wait(const struct call *call); /* there are some to be fetched before the outcome */
@@ -670,6 +681,7 @@ void life_end_calls(struct hub *hub, struct replica *replica, const char *why, b
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
 void admin_logs_came(struct hub *hub, const struct hub_input *in);
+/* What a call of status or metrics waited for was sampled: it goes on. 0 for none. */
 void admin_usage_came(struct hub *hub, uint64_t call);
 
 #endif

@@ -146,7 +146,7 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
     list_init(&w->manys);
     list_init(&w->leases);
     w->spec = spec_copy(spec);
-    if (w->spec == NULL ||
+    if (w->spec == NULL || !tallies_init(&w->tallies) ||
         !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||
         !worker_resize(hub, w, spec->replicas)) {
         worker_free(hub, w);
@@ -168,6 +168,7 @@ worker_free(struct hub *hub, struct worker *w)
     list_remove(&w->crowd);
     spec_free(w->spec);
     buf_deinit(&w->described);
+    tallies_deinit(&w->tallies);
     free(w->replicas);
     free(w->methods);
     free(w);
