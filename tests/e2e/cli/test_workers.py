@@ -40,9 +40,9 @@ class Workers(hub.Case):
     def test_status_as_a_table(self):
         text = self.ok("status", "-o", "table").out
         self.assertEqual(text.split("\n", maxsplit=1)[0].split(),
-                         "WORKER STATE PID UPTIME RESTARTS CALLS QUEUED REASON".split())
-        self.assertRegex(text, r"(?m)^alpha/0 +ready +\d+ +\d+m?s +0 +0 +0$")
-        self.assertRegex(text, r"(?m)^beta/1 +stopped +- +- +0 +0$")
+                         "WORKER STATE PID UPTIME CPU MEMORY RESTARTS CALLS QUEUED REASON".split())
+        self.assertRegex(text, r"(?m)^alpha/0 +ready +\d+ +\d+m?s +\d+\.\d% +\d+\.\d[MG] +0 +0 +0$")
+        self.assertRegex(text, r"(?m)^beta/1 +stopped +- +- +- +- +0 +0$")
         self.assertNotIn("\x1b", text)
         self.assertIn("\x1b[32mready\x1b[0m", self.on_terminal("status")[1])
         self.assertNotIn("\x1b", self.on_terminal("status", env={"NO_COLOR": "1"})[1])
