@@ -82,6 +82,7 @@ int verb_emit(struct cli *cli);
 int verb_events(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_logs(struct cli *cli);
+int verb_metrics(struct cli *cli);
 int verb_remove(struct cli *cli);
 int verb_restart(struct cli *cli);
 int verb_run(struct cli *cli);

@@ -123,7 +123,9 @@ static const struct verb verbs[] = {
      .options = status_options, .timeout_ms = SECONDS(5), .no_hub = CLI_NOT_RUNNING,
      .arguments = "[WORKER[/N]...] [--check]",
      .summary = "what runs: workers, their replicas and how they are",
-     .help = "Exit code 3 when no hub runs."},
+     .help = "Exit code 3 when no hub runs. In the table CPU is the share of one processor on the "
+     "average since the process began, and REASON why the process before it ended, if that was a "
+     "fault; JSON has all that the hub tells."},
     {.name = "start", .run = verb_start, .argc_min = 1, .argc_max = INT_MAX,
      .options = change_options, .timeout_ms = SECONDS(60), .arguments = "WORKER[/N]...",
      .summary = "start workers and wait until they are ready; one that runs is left alone"},
@@ -141,6 +143,11 @@ static const struct verb verbs[] = {
      .summary = "the last lines that workers wrote",
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
+    {.name = "metrics", .run = verb_metrics, .argc_max = 1, .timeout_ms = SECONDS(5),
+     .arguments = "[WORKER]", .summary = "counters and gauges as Prometheus reads them",
+     .help = "Of the hub and all workers, or of one worker. With -o json it is what the hub says "
+     "(the method hub.metrics). A new broker counts from 0. To have them scraped, write them to a "
+     "file of node_exporter's textfile collector from a timer, or serve them by any web server."},
     {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
      .options = call_options_rows, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N|/*].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | - | --map FILE",
