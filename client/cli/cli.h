@@ -90,6 +90,7 @@ int verb_scale(struct cli *cli);
 int verb_start(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_stop(struct cli *cli);
+int verb_top(struct cli *cli);
 int verb_up(struct cli *cli);
 int verb_version(struct cli *cli);
 int verb_wait(struct cli *cli);

@@ -107,6 +107,25 @@ static const struct option_row run_options[] = {
     {.name = NULL},
 };
 
+static const struct option_row top_options[] = {
+    {.name = "--delay", .letter = 'd', .kind = OPTION_DURATION, .offset = OPTION_FIELD(delay_ms),
+     .value = "TIME", .min = 100, .max = 3600000, .help = "between two pictures, from 100ms to 1h; default: 1s"},
+    {.name = "--sort", .kind = OPTION_TEXT, .offset = OPTION_FIELD(sort), .value = "COLUMN",
+     .allowed = "worker state pid cpu memory calls p50 p99 queue run restarts error",
+     .help = "worker (default), state, pid, cpu, memory, calls, p50, p99, queue, run, restarts, error"},
+    {.name = "--filter", .kind = OPTION_TEXT, .offset = OPTION_FIELD(filter), .value = "TEXT",
+     .help = "only workers with this in their name"},
+    {.name = "--expand", .kind = OPTION_FLAG, .offset = OPTION_FIELD(expand),
+     .help = "show the replicas of all workers"},
+    {.name = "--batch", .letter = 'b', .kind = OPTION_FLAG, .offset = OPTION_FIELD(batch),
+     .help = "write pictures as text, one after another, and read no keys"},
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
+     .value = "N", .min = 1, .max = INT64_MAX, .help = "with --batch: end after so many"},
+    {.name = "--once", .kind = OPTION_FLAG, .offset = OPTION_FIELD(once),
+     .help = "the same as --batch --count 1"},
+    {.name = NULL},
+};
+
 static const struct verb verbs[] = {
     {.name = "up", .run = verb_up, .options = up_options, .timeout_ms = SECONDS(60),
      .arguments = "[--config FILE] [--name HUB] [--foreground]",
@@ -143,6 +162,12 @@ static const struct verb verbs[] = {
      .summary = "the last lines that workers wrote",
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
+    {.name = "top", .run = verb_top, .options = top_options,
+     .arguments = "[-d TIME] [--sort COLUMN] [--batch [-n N] | --once]",
+     .summary = "what workers do now: a live view of the whole screen",
+     .help = "Rates, shares of a processor and how long calls take are those between two looks at "
+     "the hub, so the first picture that has them comes after the delay. The key h tells what keys "
+     "do. When the hub goes away it is told and sought until it is back."},
     {.name = "metrics", .run = verb_metrics, .argc_max = 1, .timeout_ms = SECONDS(5),
      .arguments = "[WORKER]", .summary = "counters and gauges as Prometheus reads them",
      .help = "Of the hub and all workers, or of one worker. With -o json it is what the hub says "
