@@ -168,6 +168,59 @@ admin_metrics(struct request *q)
     }
 }
 
+/* ---- clients --------------------------------------------------------------------------------- */
+
+/* Those that are only remembered, so that a repeat of theirs is known, have no share of anything.
+ */
+static bool
+has_share(const struct client *c)
+{
+    return c->present > 0 || c->call_count > 0 || c->background_count > 0 || c->leases > 0;
+}
+
+static void
+write_client(struct buf *b, const struct client *c)
+{
+    write_map(b, 8);
+    write_text(b, "who");
+    write_text(b, c->who);
+    write_text(b, "connections");
+    write_uint(b, c->present);
+    write_text(b, "unfinished");
+    write_uint(b, c->unfinished);
+    write_text(b, "calls");
+    write_uint(b, c->call_count);
+    write_text(b, "background");
+    write_uint(b, c->background_count);
+    write_text(b, "payload_bytes");
+    write_uint(b, c->payload_bytes);
+    write_text(b, "leases");
+    write_uint(b, c->leases);
+    write_text(b, "replica");
+    write_bool(b, c->is_replica);
+}
+
+void
+admin_clients(struct request *q)
+{
+    struct buf *b = &q->hub->scratch;
+    uint32_t count = 0;
+    for (const struct table_entry *e = q->hub->clients.head; e != NULL; e = e->hh.next) {
+        count += has_share(CONTAINER(e, struct client, entry));
+    }
+    buf_reset(b, SIZE_MAX);
+    write_array(b, count);
+    for (const struct table_entry *e = q->hub->clients.head; e != NULL; e = e->hh.next) {
+        const struct client *c = CONTAINER(e, struct client, entry);
+        if (has_share(c)) {
+            write_client(b, c);
+        }
+    }
+    admin_give_scratch(q);
+}
+
+/* ---- descriptions and logs ------------------------------------------------------------------- */
+
 static const struct {
     const char *name;
     const char *help;

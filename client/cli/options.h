@@ -23,7 +23,7 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check;                  /* status */
+    bool check, clients;         /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     const char *from, *until;    /* events, wait */

@@ -262,7 +262,7 @@ end_action(struct top *t)
     const bool done = prong_reply_code(t->acting) == PRONG_OK;
     (void)snprintf(t->view.message, sizeof t->view.message, "%s %.80s: %.100s",
                    top_action_name(t->action), t->target,
-                   done ? "the hub does it" : prong_reply_message(t->acting));
+                   done ? "the hub has taken it" : prong_reply_message(t->acting));
     prong_reply_free(t->acting);
     t->acting = NULL;
     t->ask_at_ms = 0; /* what it did is to be seen at once */

@@ -16,6 +16,8 @@ static const struct option_row up_options[] = {
 static const struct option_row status_options[] = {
     {.name = "--check", .kind = OPTION_FLAG, .offset = OPTION_FIELD(check),
      .help = "exit 0 only if every worker that starts by itself (or the ones named) is ready, else 3"},
+    {.name = "--clients", .kind = OPTION_FLAG, .offset = OPTION_FIELD(clients),
+     .help = "instead: who is connected or has calls in the hub, and what share each has"},
     {.name = NULL},
 };
 static const struct option_row change_options[] = {
@@ -140,7 +142,7 @@ static const struct verb verbs[] = {
      "signal."},
     {.name = "status", .aliases = "ps list ls", .run = verb_status, .argc_max = INT_MAX,
      .options = status_options, .timeout_ms = SECONDS(5), .no_hub = CLI_NOT_RUNNING,
-     .arguments = "[WORKER[/N]...] [--check]",
+     .arguments = "[WORKER[/N]...] [--check] | --clients",
      .summary = "what runs: workers, their replicas and how they are",
      .help = "Exit code 3 when no hub runs. In the table CPU is the share of one processor on the "
      "average since the process began, and REASON why the process before it ended, if that was a "

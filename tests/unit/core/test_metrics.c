@@ -241,3 +241,27 @@ Test(metrics, too_much_for_one_message_is_refused)
     expect_says(&w, ask_metrics(&w, "{}"), "ERROR 1 8 0 'the metrics of all workers are too much");
     end(&w);
 }
+
+/* Who left and has nothing here any more is only remembered. */
+Test(metrics, clients_are_told_with_their_share)
+{
+    struct world w;
+    story_begin(&w, 1);
+    (void)story_call(&w, 1, 1, "'echo','echo',60000,null,{}");
+    (void)story_call(&w, 1, 2, "'echo','echo',60000,null,{}");
+    (void)story_call(&w, 2, 1, "'echo','nope',60000,null,{}");
+    world_open(&w, ADMIN);
+    uint64_t r = world_say(&w, ADMIN, "[2,null,1,0,'hub','clients',0,null,{}]");
+    expect_says(&w, r, "'connections': 1, 'unfinished': 2, 'calls': 2, 'background': 0, ");
+    expect_says(&w, r, "'connections': 1, 'unfinished': 0, 'calls': 1, ");
+    story_done(&w, "echo/0", given(&w), "1");
+    story_done(&w, "echo/0", given(&w), "1");
+    world_close(&w, ONE);
+    world_close(&w, TWO);
+    world_pass_ms(&w, WIRE_KEEP_MS + 60000);
+    r = world_say(&w, ADMIN, "[2,null,2,0,'hub','clients',0,null,{}]");
+    cr_assert(hub_counts(w.hub).clients == 3, "they are remembered");
+    const char *text = world_text(&w, r);
+    cr_assert(strstr(text, "'connections': 0") == NULL, "%s", text);
+    end(&w);
+}
