@@ -37,6 +37,7 @@ struct top {
     enum top_action action;
     char target[TOP_NAME_BYTES]; /* of what is acting */
     int64_t ask_at_ms, retry_at_ms;
+    int64_t until_ms; /* --timeout: the program ends then */
     char trouble[300];
 };
 
@@ -132,7 +133,8 @@ run_batch(struct top *t)
     const int64_t frames = cli->options.once ? 1 : cli->options.count;
     int code = hub_connect(cli);
     for (int64_t done = 0; code == CLI_OK; done++) {
-        const int64_t next_ms = unit_now_ms() + delay_ms(cli);
+        const int64_t then_ms = unit_now_ms() + delay_ms(cli);
+        const int64_t next_ms = then_ms < t->until_ms ? then_ms : t->until_ms;
         enum hub_woke woke = HUB_WOKE;
         code = batch_once(t);
         if (code != CLI_OK || (frames > 0 && done >= frames)) {
@@ -144,7 +146,9 @@ run_batch(struct top *t)
         if (woke == HUB_UNREAD) {
             break;
         }
-        code = woke == HUB_LATE ? CLI_OK : hub_woke_code(cli, woke, "metrics");
+        code = woke != HUB_LATE               ? hub_woke_code(cli, woke, "metrics")
+               : unit_now_ms() >= t->until_ms ? CLI_TIMEOUT
+                                              : CLI_OK;
     }
     return code;
 }
@@ -282,7 +286,8 @@ wait_for_more(struct top *t, int *code)
         {.fd = cli->signal_fd, .events = POLLIN},
         {.fd = STDIN_FILENO, .events = POLLIN}};
     /* An answer wakes by itself, and the clock of the library by its descriptor. */
-    const int wait_ms = waits_for_answer ? -1 : unit_left_ms(until_ms, INT_MAX);
+    const int64_t next_ms = waits_for_answer || until_ms > t->until_ms ? t->until_ms : until_ms;
+    const int wait_ms = next_ms == CLI_NEVER_MS ? -1 : unit_left_ms(next_ms, INT_MAX);
     const int n = poll(polls, sizeof polls / sizeof polls[0], wait_ms);
     if (n < 0 && errno != EINTR) {
         *code = output_error(cli, PRONG_INTERNAL, "waiting", strerror(errno));
@@ -294,6 +299,10 @@ wait_for_more(struct top *t, int *code)
     }
     if (n > 0 && (polls[2].revents & (POLLHUP | POLLERR)) != 0) {
         *code = CLI_FAILED; /* the terminal is gone, and nobody is there to be told */
+        return false;
+    }
+    if (unit_now_ms() >= t->until_ms) {
+        *code = CLI_TIMEOUT;
         return false;
     }
     if (cli->client != NULL && prong_dispatch(cli->client, 0) == PRONG_UNAVAILABLE) {
@@ -373,7 +382,7 @@ run_on_terminal(struct top *t)
 int
 verb_top(struct cli *cli)
 {
-    struct top t = {.cli = cli};
+    struct top t = {.cli = cli, .until_ms = cli->deadline_ms};
     const bool batch = cli->options.batch || cli->options.once;
     if (cli->options.count > 0 && !batch) {
         return output_usage(cli, "--count is for --batch");

@@ -117,6 +117,7 @@ workers:
         self.assertNotRegex("\n".join(t.screen(colors=True)), "\x1b\\[[0-9;]*3[0-7]m")
         t.keys("q")
         self.assertEqual(t.code(), 0)
+        self.assertEqual(self.top("--timeout", "300ms").code(), 124)
 
     def test_a_hub_that_goes_away_and_comes_back(self):
         t = self.top()
@@ -141,6 +142,7 @@ workers:
         self.assertNotIn("\x1b", text)
         self.assertEqual(self.names(self.ok("top", "--once", "-d", "100ms", "--filter", "gam").out.split("\n")),
                          ["gamma"])
+        self.fails(124, "top", "--batch", "-d", "100ms", "--timeout", "250ms")
         self.assertIn("needs a terminal", self.fails(2, "top").err)
         self.assertIn("--batch", self.fails(2, "top", "-n", "3").err)
         self.assertIn("restarts", self.fails(2, "top", "--once", "--sort", "shape").err)
