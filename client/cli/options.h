@@ -23,7 +23,7 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check;                  /* status */
+    bool check, clients;         /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     bool reveal;                 /* env */
@@ -32,7 +32,7 @@ struct options {
     const char *kind;            /* config import */
     const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
-    int64_t count;               /* events, wait */
+    int64_t count;               /* events, wait, top */
     const char *json;            /* emit */
     const char *goal, *event;    /* wait */
     const char *call;            /* wait: the handle of a call in the background */
@@ -47,6 +47,9 @@ struct options {
     const char *restart, *ready; /* run */
     int64_t replicas;            /* run */
     struct texts environment;    /* run */
+    bool batch, once, expand;    /* top */
+    int64_t delay_ms;            /* top */
+    const char *sort, *filter;   /* top */
 };
 
 enum option_kind {
