@@ -126,6 +126,9 @@ prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
     if (stop_ns < *deadline_ns) {
         *deadline_ns = stop_ns;
     }
+    if (spawner->keeper_ns < *deadline_ns) {
+        *deadline_ns = spawner->keeper_ns;
+    }
     polls[POLL_KEEPER] = (struct pollfd){.fd = spawner->setup->keeper_fd, .events = POLLIN};
     polls[POLL_SIGNALS] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
     polls[POLL_BROKER] = (struct pollfd){.fd = spawner->link.fd,
@@ -184,6 +187,9 @@ check_deadlines(struct spawner *spawner)
         check_stop(spawner, now_ns);
     } else if (now_ns >= spawner->end_deadline_ns) {
         spawner_finish(spawner, spawner->exit_code);
+    }
+    if (now_ns >= spawner->keeper_ns) {
+        requests_tell_keeper(spawner);
     }
     if (now_ns >= spawner->orphans_ns) {
         workers_check_orphans(spawner);
@@ -283,6 +289,7 @@ spawner_run(const struct spawner_setup *setup)
         .signal_fd = -1,
         .null_fd = -1,
         .orphans_ns = CLOCK_NEVER_NS,
+        .keeper_ns = CLOCK_NEVER_NS,
     };
     stop_init(&spawner.stop);
     prctl(PR_SET_NAME, "prongd/spawner"); /* for people who look at a list of processes */
@@ -298,6 +305,7 @@ spawner_run(const struct spawner_setup *setup)
     }
     int exit_code = EX_OSERR;
     if (!family_init(&spawner.family)) {
+        logger_write(setup->logger, LOGGER_ERROR, "cannot start: no memory");
         return exit_code;
     }
     if (broker_link_init(&spawner.link) && acquire(&spawner)) {
