@@ -288,7 +288,7 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.status = r->status;
     in.process.error = strerror(r->error);
     in.process.step = step;
-    in.process.never = launch_never((enum spawn_step)r->step);
+    in.process.never = launch_never((enum spawn_step)r->step, r->error);
     in.process.name = r->name;
     broker_feed(b, &in);
 }

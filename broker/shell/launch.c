@@ -2,6 +2,7 @@
 #include "broker/shell/launch.h"
 #include "proto/mp.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,7 +234,13 @@ launch_explain(const struct spawn_record *failed, const struct worker_spec *spec
 }
 
 bool
-launch_never(enum spawn_step step)
+launch_never(enum spawn_step step, int error)
 {
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR};
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        if (error == passing[i]) {
+            return false;
+        }
+    }
     return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
 }

@@ -25,8 +25,10 @@ enum { LAUNCH_STEP_BYTES = 96 };
 void launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
                     char out[LAUNCH_STEP_BYTES]);
 
-/* Whether a start that failed at this step would fail again: what cannot be executed will not
- * become executable by itself, as with 126 and 127 of a shell. */
-bool launch_never(enum spawn_step step);
+/* Whether a start that failed at this step with this errno would fail again: what cannot be
+ * executed will not become executable by itself, as with 126 and 127 of a shell. A system that is
+ * short of something, or a program that is being written at this moment, is no reason to give up.
+ */
+bool launch_never(enum spawn_step step, int error);
 
 #endif

@@ -251,7 +251,9 @@ Test(launch, only_what_cannot_be_executed_is_never_tried_again)
     for (int step = SPAWN_STEP_NONE; step < SPAWN_STEP_COUNT; step++) {
         const bool never =
             step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
-        cr_assert(launch_never((enum spawn_step)step) == never, "%s",
+        cr_assert(launch_never((enum spawn_step)step, ENOENT) == never, "%s",
                   spawn_step_text((enum spawn_step)step));
+        cr_assert(!launch_never((enum spawn_step)step, ENOMEM), "memory may come back");
+        cr_assert(!launch_never((enum spawn_step)step, ETXTBSY), "it is being written just now");
     }
 }

@@ -1,0 +1,602 @@
+"""Every call of keeper, spawner and their children before exec fails in turn.
+
+The library tests/support/faults.c, preloaded into prongd, lets the n-th call of one function in one of these
+three roles fail. A scenario (below) brings a whole hub, with a real broker and a real worker, through its life;
+it is run once without a fault to count the calls, then once for every n and every error of the table. What may
+come of it:
+
+    served   nobody noticed: all calls were answered, the hub ended with 0
+    told     no worker came of it, and `status` says why; the hub ended with 0
+    retries  the system gives nothing any more and the broker is tried again and again, as the log says: memory
+             may come back; SIGTERM still ends the hub with 0
+    exit N   prongd ended by itself with a documented code, and a line of the level ERROR says why
+
+and always: nothing hangs, no process, socket or descriptor is left, no process dies of a signal.
+
+usage: faults.py [--full] [--jobs N] [--only FUNCTION[,...]] [--role ROLE] [--scenario NAME] [--verbose]
+
+Without --full a few cases of each function, chosen so that every function fails in every role once."""
+import argparse
+import collections
+import concurrent.futures
+import errno
+import itertools
+import mmap
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "hub"))
+import kit  # noqa: E402
+
+PRONGD = os.path.join(kit.BIN, "prongd")
+LIBRARY = os.path.join(kit.TEST_BIN, "spawn_faults.so")
+WORKER = os.path.join(kit.TEST_BIN, "spawn_family_worker")
+SECONDS = 12                     # for a whole case; without a fault it takes a third of one
+ROLES = ("keeper", "spawner", "child")
+ERROR, SHORT, EMPTY = 0, 1, 2    # enum mode of the library
+FOREVER = 0xFFFFFFFF
+EVERY = 12                       # so many first calls of a function fail one by one, then each 1.6 times later
+
+# The errors of each function; "short" moves half of the bytes, "empty" none. "E+" fails from the n-th call on
+# for ever, "E*" three times.
+ERRORS = {
+    "access": "EACCES",
+    "calloc": "ENOMEM ENOMEM+",
+    "chdir": "EACCES ENOENT",
+    "close": "EIO EINTR",
+    "close_range": "EMFILE ENOMEM",
+    "closedir": "EIO",
+    "dup2": "EMFILE EINTR",
+    "dup3": "EMFILE EBUSY",
+    "execve": "ENOMEM EAGAIN ETXTBSY EACCES ENOENT E2BIG EIO",
+    "fcntl": "EMFILE EINVAL",
+    "flock": "ENOLCK EINTR",
+    "fork": "EAGAIN ENOMEM EAGAIN*",
+    "fstat": "EIO ENOMEM",
+    "fstatat": "EIO EACCES",
+    "ftruncate": "EIO EINTR",
+    "getcwd": "ENOENT ENOMEM",
+    "getrlimit": "EINVAL",
+    "getsid": "EPERM ESRCH",
+    "kill": "EPERM ESRCH",
+    "malloc": "ENOMEM ENOMEM+",
+    "mkdir": "EACCES ENOSPC EROFS",
+    "open": "EMFILE ENFILE EACCES ENOENT EMFILE+",
+    "openat": "EMFILE ENOSPC EACCES ELOOP",
+    "opendir": "EMFILE ENOENT",
+    "pipe2": "EMFILE ENFILE EMFILE*",
+    "poll": "EINTR EAGAIN ENOMEM EINTR*",
+    "prctl": "EINVAL EPERM",
+    "pread": "EIO short empty",
+    "pwrite": "ENOSPC EIO short",
+    "read": "EINTR EIO EAGAIN short empty EINTR*",
+    "readdir": "EIO",
+    "readlink": "ENOENT EACCES",
+    "recv": "EINTR EAGAIN ENOMEM ECONNRESET EINTR*",
+    "recvmsg": "EINTR EAGAIN ENOMEM ECONNRESET EINTR*",
+    "send": "EINTR EAGAIN ENOBUFS EPIPE",
+    "sendmsg": "EINTR EAGAIN ENOBUFS ENOMEM ETOOMANYREFS EPIPE EAGAIN*",
+    "sendto": "EINTR EAGAIN ENOBUFS ECONNREFUSED",
+    "setrlimit": "EPERM",
+    "setsid": "EPERM",
+    "setsockopt": "ENOBUFS",
+    "sigaction": "EINVAL",
+    "signal": "EINVAL",
+    "signalfd": "EMFILE ENOMEM",
+    "sigprocmask": "EINVAL",
+    "sigtimedwait": "EAGAIN EINTR",
+    "socket": "EMFILE ENOBUFS",
+    "socketpair": "EMFILE ENFILE",
+    "stat": "EACCES ENOENT",
+    "unlinkat": "EACCES EROFS",
+    "waitid": "EINTR",           # ECHILD cannot be while there are children: SIGCHLD is at its default
+    "waitpid": "EINTR",
+    "write": "EINTR EAGAIN ENOSPC EIO short",
+}
+# Functions of libc that prongd uses and that are not made to fail, with the reason.
+CANNOT_FAIL = {
+    "clock_gettime": "with these clocks and a valid pointer it cannot fail",
+    "getpid getppid geteuid umask": "always successful",
+    "_exit free": "return nothing",
+    "getenv unsetenv": "memory only; the names are fixed",
+    "gmtime_r sigaddset sigemptyset strerror strsignal strdup strtol strtoull": "memory only (strdup: see malloc)",
+    "fprintf fwrite puts snprintf vsnprintf __isoc99_sscanf": "into memory; to a stream only for --help, --version "
+                                                              "and usage errors, before anything is held",
+    "memcmp memcpy memmove memset strchr strcspn strlen strncmp strnlen strrchr strspn": "memory only",
+    "__cmsg_nxthdr __ctype_b_loc __errno_location": "memory only",
+    "__cxa_finalize __libc_start_main __gmon_start__ __stack_chk_fail _ITM_deregisterTMCloneTable "
+    "_ITM_registerTMCloneTable": "of the program's start and end",
+}
+# The documented codes that a failing call may bring about. 64 and 78 are for what the user wrote.
+EXIT_CODES = {69, 70, 71, 73, 77}
+
+PAGE = struct.Struct("=8I")      # as far as the test writes: phase to error
+FUNCTIONS_MAX, NAME_BYTES, COUNTS_AT = 64, 16, 40
+NAMES_AT = COUNTS_AT + 4 * FUNCTIONS_MAX * len(ROLES)
+PAGE_BYTES = NAMES_AT + FUNCTIONS_MAX * NAME_BYTES
+
+CONFIG = f"""
+hub:
+  stop_timeout: 3s
+workers:
+  one:
+    command: [{WORKER}]
+    working_dir: .
+    restart_delay: 10ms
+    max_restart_delay: 50ms
+    max_restarts: 20
+    stop_timeout: 1s
+"""
+DEAF = """
+  deaf: {command: [sh, -c, "trap '' TERM; setsid sleep 60 & while :; do sleep 60; done"], ready: started}
+"""
+
+Wish = collections.namedtuple("Wish", "role function first times mode error text")
+Outcome = collections.namedtuple("Outcome", "what phase problem log")
+
+
+class Ended(Exception):
+    """prongd has ended by itself."""
+
+
+class Told(Exception):
+    """The worker was given up, with a reason."""
+
+
+class Case:
+    """One hub in a folder of its own, with at most one fault."""
+
+    def __init__(self, scenario, wish=None, baseline=None):
+        self.scenario, self.wish, self.baseline = scenario, wish, baseline
+        self.dir = tempfile.mkdtemp(prefix="prf")
+        self.run_dir = os.path.join(self.dir, "run")
+        self.url = f"ipc://{self.run_dir}/hub.sock"
+        self.end = time.monotonic() + SECONDS
+        self.process = None
+        self.shared_fds = None
+        with open(os.path.join(self.dir, "page"), "w+b") as file:
+            file.truncate(PAGE_BYTES)
+            self.page = mmap.mmap(file.fileno(), PAGE_BYTES)
+        self.counting = True
+        self.write_page(0)
+
+    def write_page(self, phase):
+        wish = self.wish
+        number = 0 if wish is None else FUNCTION_NUMBERS[wish.function]
+        fault = (0, 0, 0, 0, 0, 0) if wish is None else (ROLES.index(wish.role), number, wish.first, wish.times,
+                                                         wish.mode, wish.error)
+        self.page[:PAGE.size] = PAGE.pack(phase, self.counting, *fault)
+
+    def phase(self, name):
+        self.write_page(self.scenario.phases.index(name))
+        self.now = name
+
+    @property
+    def hits(self):
+        return struct.unpack_from("=2I", self.page, PAGE.size)
+
+    def counts(self):
+        """{(role, function): calls}"""
+        found = {}
+        for role, name in itertools.product(ROLES, FUNCTION_NUMBERS):
+            at = COUNTS_AT + 4 * (ROLES.index(role) * FUNCTIONS_MAX + FUNCTION_NUMBERS[name])
+            found[role, name] = struct.unpack_from("=I", self.page, at)[0]
+        return found
+
+    # ---- what scenarios do --------------------------------------------------------------------------
+
+    def start(self, more="", wait=True):
+        with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(CONFIG + more)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(os.path.join(self.dir, "notify"))
+        with open(os.path.join(self.dir, "log"), "wb") as log:
+            self.process = subprocess.Popen(
+                [PRONGD, "--config", "prong.yaml", "--runtime-dir", "run"], cwd=self.dir, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=log,
+                env={"PATH": os.environ["PATH"], "PRONG_TEST_TAG": self.dir, "LD_PRELOAD": LIBRARY, "LC_ALL": "C",
+                     "PRONG_FAULTS": os.path.join(self.dir, "page"),
+                     "NOTIFY_SOCKET": os.path.join(self.dir, "notify")})
+        if wait:
+            self.serve()
+
+    def until(self, condition, what):
+        while True:
+            has_ended = self.process.poll() is not None    # asked first: what it said last has come by then
+            found = condition()
+            if found:
+                return found
+            if has_ended:
+                raise Ended
+            if time.monotonic() > self.end:
+                raise AssertionError(f"waited for in vain in {self.now}: {what}")
+            time.sleep(0.002)    # the pace of looking; what is waited for is the condition
+
+    def ask(self, worker, method, /, *args, **named):
+        """The value of a call, however often the broker goes away meanwhile."""
+        def once():
+            try:
+                with kit.Client(self.url, seconds=5) as client:
+                    return [client.call(worker, method, *args, ttl_ms=3000, **named)]
+            except kit.Failure as failure:
+                self.look_for_given_up()
+                self.last_failure = failure
+            except (OSError, kit.Closed):
+                pass
+            return None
+        return self.until(once, f"{worker}.{method}")[0]
+
+    def look_for_given_up(self):
+        with kit.Client(self.url, seconds=5) as client:
+            replica = client.admin("status")["workers"]["one"]["replicas"][0]
+        if replica["state"] == "failed":
+            raise Told(replica["reason"])
+
+    def wait_news(self, text):
+        """What the service manager has to be told, unless it cannot be reached."""
+        if self.wish and self.wish.role == "keeper" and self.wish.function in ("socket", "sendto"):
+            return
+        def came():
+            try:
+                return text in self.notify.recv(4096, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+        self.until(came, text)
+
+    def serve(self, other_than=None):
+        """The pid of the worker, which has to be another one now."""
+        return self.until(lambda: (pid := self.ask("one", "pid")) != other_than and pid, "another worker")
+
+    def broker(self):
+        def found():
+            for spawner in kit.children(self.process.pid):
+                for child in kit.children(spawner):
+                    if kit.comm(child) == "prong-broker":
+                        return child
+            return None
+        return self.until(lambda: self.quietly(found), "a broker")
+
+    @staticmethod
+    def quietly(function):
+        try:
+            return function()
+        except OSError:
+            return None
+
+    def descriptors(self):
+        spawner = kit.children(self.process.pid)[0]
+        return [fd.replace(self.dir, "") for fd in kit.fds(self.process.pid) + kit.fds(spawner)]
+
+    def check_descriptors(self):
+        """No more of them than without a fault."""
+        def more():
+            return list((collections.Counter(self.descriptors()) - collections.Counter(self.baseline)).elements())
+        if self.baseline is None:
+            self.shared_fds = self.descriptors()
+        else:
+            try:
+                self.until(lambda: not more(), "descriptors")
+            except AssertionError as error:
+                raise AssertionError(f"descriptors left open: {more()}") from error
+
+    # ---- its end ------------------------------------------------------------------------------------
+
+    def wait_end(self):
+        try:
+            return self.process.wait(max(0.1, self.end - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"prongd does not end ({self.now})") from error
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def judge_exit(self, code, log):
+        """What is wrong with prongd having ended by itself with this code; None if nothing."""
+        if code < 0:
+            return f"prongd died of signal {-code}"
+        allowed = EXIT_CODES | ({75} if self.wish.function == "flock" else set()) | self.scenario.codes
+        if code not in allowed:
+            return f"exit code {code}"
+        lines = [line for line in log.splitlines() if " ERROR " in line or line.startswith("prongd: ")]
+        # What cannot be said because the saying fails is excused.
+        if not lines and self.wish.function not in ("write", "poll", "fcntl", "open", "close_range"):
+            return f"exit code {code} and no word why"
+        return None
+
+    def left(self):
+        """What is left behind: processes, then files of the runtime directory that do not belong there."""
+        alive = kit.wait_gone(kit.tagged("PRONG_TEST_TAG=" + self.dir), 3)
+        if alive:
+            return f"processes are left: {[(pid, kit.tagged('PRONG_TEST_TAG=' + self.dir).get(pid)) for pid in alive]}"
+        there = set(os.listdir(self.run_dir)) if os.path.isdir(self.run_dir) else set()
+        files = there - {"lock", "secret", "token", "log"}
+        is_excused = self.wish and self.wish.function in ("unlinkat", "fstatat")
+        if files and not is_excused:
+            return f"files are left: {sorted(files)}"
+        return None
+
+    def stop_without_broker(self):
+        self.end = time.monotonic() + SECONDS
+        self.process.terminate()
+        try:
+            code = self.wait_end()
+        except AssertionError as error:
+            return str(error)
+        return None if code == 0 else f"SIGTERM ended it with {code}"
+
+    def run(self):
+        what, problem = "served", None
+        try:
+            code = self.scenario.run(self)
+            if code not in self.scenario.end_codes:
+                what, problem = f"exit {code}", self.judge_exit(code, self.log())
+        except Told as told:
+            what = "told"
+            if not re.search(r"could not start: .+: .+|exited with \d+|killed by", str(told)):
+                problem = f"a worker was given up without a reason: {told}"
+            self.process.terminate()
+            if self.wait_end() != 0:
+                problem = "told, but the stop failed"
+        except Ended:
+            code = self.process.wait()
+            what, problem = f"exit {code}", self.judge_exit(code, self.log())
+        except (AssertionError, OSError, kit.Closed) as error:
+            what, problem = "failed", f"{type(error).__name__}: {error}"
+            if self.wish and self.wish.times == FOREVER and "cannot start the broker" in self.log():
+                what, problem = "retries", self.stop_without_broker()
+        try:
+            problem = problem or self.left()
+            log = self.log()
+            if not problem and re.search(r"signal (4|6|7|8|11) ", log):
+                problem = "a process crashed"
+        finally:
+            for pid in kit.tagged("PRONG_TEST_TAG=" + self.dir):
+                with_no_error(os.kill, pid, signal.SIGKILL)
+            if self.process:
+                if self.process.poll() is None:
+                    self.process.kill()
+                self.process.wait()
+            self.notify.close()
+            shutil.rmtree(self.dir, ignore_errors=True)
+        hits, phase = self.hits
+        return Outcome(what if hits or not self.wish else "not hit", self.scenario.phases[phase], problem, log)
+
+
+def with_no_error(function, *arguments):
+    try:
+        function(*arguments)
+    except OSError:
+        pass
+
+
+# ---- scenarios ----------------------------------------------------------------------------------------------
+
+
+Scenario = collections.namedtuple("Scenario", "name phases run end_codes codes roles")
+
+
+def live(case):
+    """From start to stop, with a death of everything that may die on the way."""
+    case.phase("start")
+    case.start()
+    case.wait_news(b"READY=1")
+    worker = case.serve()
+    case.phase("death")
+    case.ask("one", "offspring", 2)
+    os.kill(worker, signal.SIGKILL)
+    worker = case.serve(worker)
+    case.phase("restart")
+    case.ask("hub", "restart", worker="one")
+    worker = case.serve(worker)
+    case.phase("broker")
+    broker = case.broker()
+    os.kill(broker, signal.SIGKILL)
+    case.until(lambda: case.broker() != broker, "the next broker")
+    case.serve()
+    case.process.send_signal(signal.SIGHUP)
+    case.serve()
+    case.check_descriptors()
+    case.phase("stop")
+    case.process.terminate()
+    case.wait_news(b"STOPPING=1")
+    return case.wait_end()
+
+
+def force(case):
+    """Three times SIGTERM to a hub with a deaf worker and daemons."""
+    case.counting = False
+    case.phase("start")
+    case.start(DEAF)
+    case.ask("one", "offspring", 3)
+    case.counting = True
+    case.phase("force")
+    is_told = case.wish is None or case.wish.function not in ("write", "poll")   # else a line may be missing
+    try:
+        for line in ("stopping in order", "stopping in a hurry", "killing everything"):
+            case.process.terminate()
+            case.until(lambda line=line: line in case.log() or not is_told, line)
+    except Ended:
+        pass                     # a deaf worker may have been killed by its stop_timeout meanwhile
+    return case.wait_end()
+
+
+def lose_keeper(case):
+    """The keeper is killed: the spawner ends everything."""
+    case.counting = False
+    case.phase("start")
+    case.start(DEAF)
+    case.ask("one", "offspring", 3)
+    case.counting = True
+    case.phase("keeper killed")
+    case.process.kill()
+    return case.wait_end()
+
+
+def lose_spawner(case):
+    """The spawner is killed: the keeper ends everything."""
+    case.counting = False
+    case.phase("start")
+    case.start(DEAF)
+    case.ask("one", "offspring", 3)
+    case.counting = True
+    case.phase("spawner killed")
+    os.kill(kit.children(case.process.pid)[0], signal.SIGKILL)
+    return case.wait_end()
+
+
+SCENARIOS = [
+    Scenario("life", ("start", "death", "restart", "broker", "stop"), live, {0}, set(), ROLES),
+    Scenario("force", ("start", "force"), force, {0}, set(), ("keeper", "spawner")),
+    Scenario("keeper", ("start", "keeper killed"), lose_keeper, {-signal.SIGKILL}, set(), ("spawner",)),
+    Scenario("spawner", ("start", "spawner killed"), lose_spawner, {70}, set(), ("keeper",)),
+]
+FUNCTION_NUMBERS = {}
+
+
+def read_names():
+    """The order of the functions is the library's."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(PAGE_BYTES)
+        subprocess.run([PRONGD, "--version"], env={"LD_PRELOAD": LIBRARY, "PRONG_FAULTS": file.name}, check=True,
+                       stdout=subprocess.DEVNULL)
+        page = file.read()
+    for i in range(FUNCTIONS_MAX):
+        name = page[NAMES_AT + i * NAME_BYTES:][:NAME_BYTES].split(b"\0")[0].decode()
+        if name:
+            FUNCTION_NUMBERS[name] = i
+
+
+def check_completeness():
+    """Every function that prongd takes from libc is made to fail, or stands among those that cannot."""
+    out = subprocess.run(["nm", "-D", "--undefined-only", PRONGD], stdout=subprocess.PIPE, check=True, text=True).stdout
+    used = {line.split()[-1].split("@")[0] for line in out.splitlines()}
+    excused = {name for names in CANNOT_FAIL for name in names.split()}
+    unknown = sorted(used - set(FUNCTION_NUMBERS) - excused)
+    missing = sorted(set(FUNCTION_NUMBERS) ^ set(ERRORS))
+    problems = [f"{name} is used by prongd, but neither made to fail nor excused" for name in unknown]
+    problems += [f"{name} stands only in one of faults.c and ERRORS" for name in missing]
+    print(f"{len(used)} functions of libc are used by prongd: {len(used & set(FUNCTION_NUMBERS))} are made to fail, "
+          f"{len(used & excused)} cannot")
+    return problems
+
+
+def indexes(count):
+    n = 1
+    while n <= count:
+        yield n
+        n = n + 1 if n < EVERY else int(n * 1.6)
+
+
+def wishes(role, function, count):
+    for word in ERRORS[function].split():
+        times = {"+": FOREVER, "*": 3}.get(word[-1], 1)
+        name = word.rstrip("+*")
+        mode = {"short": SHORT, "empty": EMPTY}.get(name, ERROR)
+        for n in indexes(count):
+            yield Wish(role, function, n, times, mode, getattr(errno, name, 0), word)
+
+
+def sample(found):
+    """Each function in each role: its first, middle and last call, with errors in turn."""
+    groups = collections.defaultdict(list)
+    for scenario, wish in found:
+        groups[scenario.name, wish.role, wish.function].append((scenario, wish))
+    for group in groups.values():
+        yield from {0: group[0], 1: group[len(group) * 2 // 3]}.values()
+
+
+def chosen(baselines, arguments):
+    only = arguments.only.split(",") if arguments.only else list(ERRORS)
+    for scenario in SCENARIOS:
+        if arguments.scenario not in (None, scenario.name):
+            continue
+        counts = baselines[scenario.name].counts()
+        for role in scenario.roles:
+            if arguments.role in (None, role):
+                for function in only:
+                    for wish in wishes(role, function, counts[role, function]):
+                        yield scenario, wish
+
+
+def print_table(results, baselines):
+    rows = collections.defaultdict(lambda: [0, collections.Counter()])
+    for (scenario, wish), outcome in results:
+        if outcome.what != "not hit":
+            row = rows[wish.function, wish.role, outcome.phase]
+            row[0] += 1
+            row[1]["FAILED" if outcome.problem else outcome.what] += 1
+    print(f"\n{'call':<13} {'process':<8} {'while':<15} {'cases':>5}  outcome")
+    for (function, role, phase), (count, outcomes) in sorted(rows.items()):
+        print(f"{function:<13} {role:<8} {phase:<15} {count:>5}  "
+              + ", ".join(f"{n} {what}" for what, n in sorted(outcomes.items())))
+    print("\nnever called, so nothing can fail there:")
+    for role in ROLES:
+        unused = [f for f in ERRORS if all(baselines[s.name].counts()[role, f] == 0 for s in SCENARIOS
+                                           if s.name in baselines)]
+        print(f"  {role}: {' '.join(unused)}")
+    print("cannot fail:")
+    for names, why in CANNOT_FAIL.items():
+        print(f"  {names}: {why}")
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n\n")[0])
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    for name in ("only", "role", "scenario"):
+        parser.add_argument("--" + name)
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    read_names()
+    problems = check_completeness()
+    baselines = {}
+    for scenario in SCENARIOS:
+        case = baselines[scenario.name] = Case(scenario)
+        outcome = case.run()
+        if outcome.problem or outcome.what != "served":
+            sys.exit(f"scenario {scenario.name} without a fault: {outcome}")
+    every = list(chosen(baselines, arguments))
+    picked = every if arguments.full else list(sample(every))
+    lock, results = threading.Lock(), []
+
+    def one(pair):
+        case = Case(*pair, baselines[pair[0].name].shared_fds)
+        began_case = time.monotonic()
+        outcome = case.run()
+        with lock:
+            results.append((pair, outcome))
+            if outcome.problem or arguments.verbose:
+                scenario, wish = pair
+                print(f"{scenario.name}: {wish.role} {wish.function} {wish.text} at call {wish.first} "
+                      f"({outcome.phase}): {outcome.what}: {outcome.problem or 'ok'} "
+                      f"{time.monotonic() - began_case:.2f} s", flush=True)
+                if outcome.problem:
+                    print("".join(f"    | {line}\n" for line in outcome.log.splitlines()[-25:]), flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for _ in pool.map(one, picked):
+            pass
+    if arguments.full or arguments.verbose:
+        print_table(results, baselines)
+    failed = sum(1 for _, outcome in results if outcome.problem)
+    hit = collections.Counter(outcome.what for _, outcome in results)
+    print(f"{len(results)} cases of {len(every)}, {time.monotonic() - began:.0f} s: "
+          + ", ".join(f"{n} {what}" for what, n in sorted(hit.items())) + f"; {failed} failed")
+    for problem in problems:
+        print(problem)
+    return 1 if failed or problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
