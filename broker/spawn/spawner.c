@@ -314,9 +314,10 @@ spawner_run(const struct spawner_setup *setup)
     } else {
         logger_write(setup->logger, LOGGER_ERROR, "cannot start: no memory or descriptors");
     }
-    sweep(&spawner);
+    /* Our descriptors go first: at the limit of them the sweep could not read /proc. */
     broker_link_deinit(&spawner.link);
     family_deinit(&spawner.family);
     release(&spawner);
+    sweep(&spawner);
     return exit_code;
 }
