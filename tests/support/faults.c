@@ -31,15 +31,15 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* All functions, in the order of their counts. */
-#define FUNCTIONS(X)                                                                               \
-    X(access)                                                                                      \
-    X(calloc) X(chdir) X(close) X(close_range) X(closedir) X(dup2) X(dup3) X(execve) X(fcntl)      \
-        X(flock) X(fork) X(fstat) X(fstatat) X(ftruncate) X(getcwd) X(getrlimit) X(getsid) X(kill) \
-            X(malloc) X(mkdir) X(open) X(openat) X(opendir) X(pipe2) X(poll) X(prctl) X(pread)     \
-                X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(recvmsg) X(send) X(sendmsg)     \
-                    X(sendto) X(setrlimit) X(setsid) X(setsockopt) X(sigaction) X(signal)          \
-                        X(signalfd) X(sigprocmask) X(sigtimedwait) X(socket) X(socketpair) X(stat) \
-                            X(unlinkat) X(waitid) X(waitpid) X(write)
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(access) X(calloc) X(chdir) X(close) X(close_range) X(closedir) X(dup2) X(dup3) X(execve) \
+    X(fcntl) X(flock) X(fork) X(fstat) X(fstatat) X(ftruncate) X(getcwd) X(getrlimit) X(getsid) \
+    X(kill) X(malloc) X(mkdir) X(open) X(openat) X(opendir) X(pipe2) X(poll) X(prctl) X(pread) \
+    X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(recvmsg) X(send) X(sendmsg) X(sendto) \
+    X(setrlimit) X(setsid) X(setsockopt) X(sigaction) X(signal) X(signalfd) X(sigprocmask) \
+    X(sigtimedwait) X(socket) X(socketpair) X(stat) X(unlinkat) X(waitid) X(waitpid) X(write)
+/* clang-format on */
 
 #define NUMBER(name) F_##name,
 enum function { FUNCTIONS(NUMBER) FUNCTION_COUNT };

@@ -5,6 +5,7 @@
 #include <prong/worker.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +78,8 @@ static const prong_method methods[] = {
 int
 main(void)
 {
+    (void)puts("up"); /* the hub has a log file of each that says something */
+    (void)fflush(stdout);
     prong_worker *worker = prong_worker_new(methods, sizeof methods / sizeof methods[0]);
     const int code = prong_worker_run(worker);
     prong_worker_free(worker);
