@@ -153,7 +153,9 @@ main(int argc, char *argv[])
     const bool is_blocked = keeper_block_signals(&signals);
     const int error = errno;
     if (!tidy_descriptors()) {
-        return EX_OSERR; /* there is not even a stderr to say it on */
+        /* Mostly there is not even a stderr to say it on. */
+        fprintf(stderr, "prongd: cannot open /dev/null for descriptors 0 to 2, or close others\n");
+        return EX_OSERR;
     }
     if (!is_blocked) {
         fprintf(stderr, "prongd: cannot block signals: %s\n", strerror(error));

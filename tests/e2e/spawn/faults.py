@@ -159,7 +159,7 @@ class Case:
     def __init__(self, scenario, wish=None, baseline=None):
         self.scenario, self.wish, self.baseline = scenario, wish, baseline
         self.dir = tempfile.mkdtemp(prefix="prf")
-        self.run_dir = os.path.join(self.dir, "run")
+        self.run_dir = os.path.join(self.dir, "run", "hub")
         self.url = f"ipc://{self.run_dir}/hub.sock"
         self.end = time.monotonic() + SECONDS
         self.process = None
@@ -169,6 +169,8 @@ class Case:
             self.page = mmap.mmap(file.fileno(), PAGE_BYTES)
         self.counting = True
         self.write_page(0)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(os.path.join(self.dir, "notify"))
 
     def write_page(self, phase):
         wish = self.wish
@@ -195,20 +197,21 @@ class Case:
 
     # ---- what scenarios do --------------------------------------------------------------------------
 
-    def start(self, more="", wait=True):
+    def prongd(self, faulty=True, **more):
+        env = {"PATH": os.environ["PATH"], "PRONG_TEST_TAG": self.dir, "LC_ALL": "C",
+               "NOTIFY_SOCKET": os.path.join(self.dir, "notify")}
+        if faulty:
+            env.update(LD_PRELOAD=LIBRARY, PRONG_FAULTS=os.path.join(self.dir, "page"))
+        with open(os.path.join(self.dir, "log"), "ab") as log:
+            return subprocess.Popen(
+                [PRONGD, "--config", "prong.yaml", "--runtime-dir", "run", "--name", "hub"], cwd=self.dir,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=env, **more)
+
+    def start(self, more="", **options):
         with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
             file.write(CONFIG + more)
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(os.path.join(self.dir, "notify"))
-        with open(os.path.join(self.dir, "log"), "wb") as log:
-            self.process = subprocess.Popen(
-                [PRONGD, "--config", "prong.yaml", "--runtime-dir", "run"], cwd=self.dir, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=log,
-                env={"PATH": os.environ["PATH"], "PRONG_TEST_TAG": self.dir, "LD_PRELOAD": LIBRARY, "LC_ALL": "C",
-                     "PRONG_FAULTS": os.path.join(self.dir, "page"),
-                     "NOTIFY_SOCKET": os.path.join(self.dir, "notify")})
-        if wait:
-            self.serve()
+        self.process = self.prongd(**options)
+        self.serve()
 
     def until(self, condition, what):
         while True:
@@ -310,17 +313,19 @@ class Case:
             return f"exit code {code}"
         lines = [line for line in log.splitlines() if " ERROR " in line or line.startswith("prongd: ")]
         # What cannot be said because the saying fails is excused.
-        if not lines and self.wish.function not in ("write", "poll", "fcntl", "open", "close_range"):
+        if not lines and self.wish.function not in ("write", "poll"):
             return f"exit code {code} and no word why"
         return None
 
-    def left(self):
+    def left(self, has_ended):
         """What is left behind: processes, then files of the runtime directory that do not belong there."""
         alive = kit.wait_gone(kit.tagged("PRONG_TEST_TAG=" + self.dir), 3)
         if alive:
             return f"processes are left: {[(pid, kit.tagged('PRONG_TEST_TAG=' + self.dir).get(pid)) for pid in alive]}"
         there = set(os.listdir(self.run_dir)) if os.path.isdir(self.run_dir) else set()
         files = there - {"lock", "secret", "token", "log"}
+        if has_ended and self.scenario.name == "again":
+            files -= {"hub.sock"}    # that of the dead hub, for the next one to remove
         is_excused = self.wish and self.wish.function in ("unlinkat", "fstatat")
         if files and not is_excused:
             return f"files are left: {sorted(files)}"
@@ -356,7 +361,7 @@ class Case:
             if self.wish and self.wish.times == FOREVER and "cannot start the broker" in self.log():
                 what, problem = "retries", self.stop_without_broker()
         try:
-            problem = problem or self.left()
+            problem = problem or self.left(what.startswith("exit"))
             log = self.log()
             if not problem and re.search(r"signal (4|6|7|8|11) ", log):
                 problem = "a process crashed"
@@ -455,11 +460,43 @@ def lose_spawner(case):
     return case.wait_end()
 
 
+def come_again(case):
+    """A hub with a closed stdin, in the folder that a dead one has left."""
+    case.phase("start again")
+    os.makedirs(case.run_dir, 0o700)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(os.path.join(case.run_dir, "hub.sock"))
+    case.start(preexec_fn=lambda: os.close(0))
+    case.counting = False
+    case.phase("start again")
+    case.process.terminate()
+    return case.wait_end()
+
+
+def come_second(case):
+    """A second hub in the same folder gives way, and the first one notices nothing."""
+    case.phase("start second")
+    case.start(faulty=False)
+    second = case.prongd()
+    try:
+        code = second.wait(SECONDS)
+    finally:
+        second.kill()
+        second.wait()
+    case.serve()
+    case.process.terminate()
+    if case.wait_end() != 0:
+        raise AssertionError("the first hub has suffered")
+    return code
+
+
 SCENARIOS = [
     Scenario("life", ("start", "death", "restart", "broker", "stop"), live, {0}, set(), ROLES),
     Scenario("force", ("start", "force"), force, {0}, set(), ("keeper", "spawner")),
     Scenario("keeper", ("start", "keeper killed"), lose_keeper, {-signal.SIGKILL}, set(), ("spawner",)),
     Scenario("spawner", ("start", "spawner killed"), lose_spawner, {70}, set(), ("keeper",)),
+    Scenario("again", ("start again",), come_again, {0}, set(), ("keeper",)),
+    Scenario("second", ("start second",), come_second, {75}, set(), ("keeper",)),
 ]
 FUNCTION_NUMBERS = {}
 
@@ -517,14 +554,13 @@ def sample(found):
 
 
 def chosen(baselines, arguments):
-    only = arguments.only.split(",") if arguments.only else list(ERRORS)
     for scenario in SCENARIOS:
         if arguments.scenario not in (None, scenario.name):
             continue
         counts = baselines[scenario.name].counts()
         for role in scenario.roles:
             if arguments.role in (None, role):
-                for function in only:
+                for function in arguments.only.split(","):
                     for wish in wishes(role, function, counts[role, function]):
                         yield scenario, wish
 
@@ -555,9 +591,13 @@ def main():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    for name in ("only", "role", "scenario"):
-        parser.add_argument("--" + name)
+    parser.add_argument("--only", default=",".join(ERRORS))
+    parser.add_argument("--role", choices=ROLES)
+    parser.add_argument("--scenario", choices=[scenario.name for scenario in SCENARIOS])
     arguments = parser.parse_args()
+    unknown = set(arguments.only.split(",")) - set(ERRORS)
+    if unknown:
+        parser.error(f"--only: {', '.join(sorted(unknown))} is none of {' '.join(ERRORS)}")
     began = time.monotonic()
     read_names()
     problems = check_completeness()
