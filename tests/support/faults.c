@@ -48,7 +48,7 @@ enum role { ROLE_KEEPER, ROLE_SPAWNER, ROLE_CHILD, ROLE_COUNT };
 enum mode { MODE_ERROR, MODE_SHORT, MODE_EMPTY }; /* short: half of the bytes; empty: 0 at once */
 enum { FUNCTIONS_MAX = 64, NAME_BYTES_MAX = 16 };
 
-/* The file, in host order; tests/e2e/spawn/faults.py knows it as well. */
+/* The file, in host order; tests/e2e/spawn/fault_case.py knows it as well. */
 struct page {
     uint32_t phase;       /* of the scenario, as the test says it */
     uint32_t is_counting; /* calls before that count for nothing */
