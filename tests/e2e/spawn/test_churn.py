@@ -15,7 +15,7 @@ SEED = int(os.environ.get("PRONG_CHURN_SEED", "1"))
 FAMILY = os.path.join(kit.TEST_BIN, "spawn_family_worker")
 WORKERS, DEAF, CROWD = 20, 4, 50
 OPTIONS = "restart_delay: 0ms, max_restart_delay: 1ms, max_restarts: 1000"
-# One that speaks nothing and is deaf to SIGTERM, as are its two children, of which one has left the session.
+# One that speaks nothing and is deaf to SIGTERM, as are those that it leaves: a daemon with a child, and a child.
 SHELL = "trap '' TERM; echo up; (setsid sh -c 'sleep 1000 & wait' &) & while :; do sleep 1000; done"
 CONFIG = "".join(f"w{n}: {{command: [{FAMILY}], {OPTIONS}}}\n" for n in range(WORKERS - DEAF)) + "".join(
     f'w{n}: {{command: [sh, -c, "{SHELL}"], ready: started, stop_timeout: 50ms, {OPTIONS}}}\n'
@@ -98,13 +98,13 @@ class Churn(kit.Case):
         now = self.ready(hub, client)
         logs = os.path.join(hub.run_dir, "log")
         kit.until(lambda: os.path.isdir(logs) and len(os.listdir(logs)) == WORKERS, "a log file of each")
+        living = 3 + WORKERS + 3 * DEAF                  # the hub's own, and those of the deaf
+        kit.until(lambda: len(kit.tagged(self.tag)) == living, "the families of the deaf")
         before = self.counted(hub)
-        living = len(kit.tagged(self.tag))
-        self.assertGreaterEqual(living, 3 + WORKERS + DEAF)
         done, counts, families = 0, collections.Counter(), 0
         while done < CYCLES:
             self.offspring(client)
-            families += 2 * (WORKERS - DEAF) + 2 * DEAF
+            families += 2 * (WORKERS - DEAF) + 3 * DEAF
             if done // WORKERS % 5 == 4:
                 client = self.lose_broker(hub, client)
                 self.assertEqual({name: pid for name, (pid, _) in self.ready(hub, client).items()},
