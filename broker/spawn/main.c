@@ -75,15 +75,10 @@ clean_environment(void)
     }
 }
 
+/* Choose the runtime directory and win its lock. 0, or the exit code of prongd, which was told. */
 static int
-run(const struct options *options, const struct logger *logger, sigset_t signals)
+take_rundir(const struct options *options, const struct logger *logger, struct rundir *rundir)
 {
-    struct rlimit files;
-    if (!raise_file_limit(&files)) {
-        logger_write(logger, LOGGER_ERROR, "cannot start: limit of open files: %s",
-                     strerror(errno));
-        return EX_OSERR;
-    }
     const struct rundir_sources sources = {
         .option = options->runtime_dir,
         .name = options->name,
@@ -93,6 +88,23 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         .run = "/run",
         .uid = geteuid(),
     };
+    struct rundir_fault fault;
+    if (!rundir_open(&sources, rundir, &fault)) {
+        logger_write(logger, LOGGER_ERROR, "%s", fault.text);
+        return fault.exit_code;
+    }
+    return 0;
+}
+
+static int
+run(const struct options *options, const struct logger *logger, sigset_t signals)
+{
+    struct rlimit files;
+    if (!raise_file_limit(&files)) {
+        logger_write(logger, LOGGER_ERROR, "cannot start: limit of open files: %s",
+                     strerror(errno));
+        return EX_OSERR;
+    }
     char broker_found[PATH_MAX];
     const char *broker = options->broker;
     if (!broker) {
@@ -106,10 +118,9 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         broker = broker_found;
     }
     struct rundir rundir;
-    struct rundir_fault fault;
-    if (!rundir_open(&sources, &rundir, &fault)) {
-        logger_write(logger, LOGGER_ERROR, "%s", fault.text);
-        return fault.exit_code;
+    const int fault = take_rundir(options, logger, &rundir);
+    if (fault != 0) {
+        return fault;
     }
     /* exec wants pointers to char that it does not write to. */
     union {
