@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
@@ -20,6 +21,8 @@
 
 /* The places of struct spawner.polls; the births of workers follow. */
 enum { POLL_KEEPER, POLL_SIGNALS, POLL_BROKER, POLL_BROKER_BIRTH, POLL_WORKERS };
+
+enum { POLL_AGAIN_MS = 20, POLL_FAILURES_MAX = 50 };
 
 void
 spawner_finish(struct spawner *spawner, int exit_code)
@@ -199,6 +202,27 @@ check_deadlines(struct spawner *spawner)
     }
 }
 
+/* Wait for what the list says. Without memory for that every descriptor is asked a little later, as
+ * none of them blocks; that this goes on for POLL_FAILURES_MAX turns ends the hub. */
+static bool
+wait_for_any(struct spawner *spawner, nfds_t count, int timeout_ms)
+{
+    struct pollfd *polls = spawner->polls;
+    if (poll(polls, count, timeout_ms) >= 0) {
+        spawner->poll_failures = 0;
+        return true;
+    }
+    if (errno != EINTR && errno != EAGAIN && ++spawner->poll_failures > POLL_FAILURES_MAX) {
+        logger_write(spawner->logger, LOGGER_ERROR, "poll failed: %s", strerror(errno));
+        return false;
+    }
+    for (nfds_t i = 0; i < count; i++) {
+        polls[i].revents = POLLIN;
+    }
+    poll(NULL, 0, errno == EINTR ? 0 : POLL_AGAIN_MS);
+    return true;
+}
+
 static void
 loop(struct spawner *spawner)
 {
@@ -209,8 +233,7 @@ loop(struct spawner *spawner)
         const nfds_t count = prepare_polls(spawner, &deadline_ns);
         struct pollfd *polls = spawner->polls;
         const int timeout_ms = has_dead ? 0 : clock_poll_timeout_ms(deadline_ns);
-        if (poll(polls, count, timeout_ms) < 0 && errno != EINTR && errno != EAGAIN) {
-            logger_write(spawner->logger, LOGGER_ERROR, "poll failed (errno %d)", errno);
+        if (!wait_for_any(spawner, count, timeout_ms)) {
             spawner_finish(spawner, EX_OSERR);
             return;
         }

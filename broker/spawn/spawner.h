@@ -61,6 +61,7 @@ struct spawner {
     int null_fd; /* /dev/null, stdin of all children */
     char *text;  /* SPAWN_TEXT_BYTES_MAX, of the record being read */
     struct pollfd *polls;
+    unsigned poll_failures; /* in a row */
     struct stop stop;
     struct tidings ready, stopping;
     int64_t keeper_ns; /* when to tell the keeper again; CLOCK_NEVER_NS if it knows all */

@@ -59,7 +59,7 @@ ERRORS = {
     "openat": "EMFILE ENOSPC EACCES ELOOP",
     "opendir": "EMFILE ENOENT",
     "pipe2": "EMFILE ENFILE EMFILE*",
-    "poll": "EINTR EAGAIN ENOMEM EINTR*",
+    "poll": "EINTR EAGAIN ENOMEM EINVAL EINTR* ENOMEM* EINVAL+",
     "prctl": "EINVAL EPERM",
     "pread": "EIO short empty",
     "pwrite": "ENOSPC EIO short",
