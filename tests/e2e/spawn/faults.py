@@ -7,9 +7,9 @@ come of it:
 
     served   nobody noticed: all calls were answered, the hub ended with 0
     told     no worker came of it, and `status` says why; the hub ended with 0
-    retries  the system gives nothing any more and the broker is tried again and again, as the log says: memory
-             may come back; SIGTERM still ends the hub with 0
-    exit N   prongd ended by itself with a documented code, and a line of the level ERROR says why
+    crippled a call fails for ever, as the log says, so the hub cannot do its work, and tries again and again: what
+             is missing may come back; SIGTERM, three of them at the worst, still ends it
+    exit N   prongd ended by itself with a documented code, and a line of the level ERROR or WARN says why
 
 and always: nothing hangs, no process, socket or descriptor is left, no process dies of a signal.
 
@@ -38,41 +38,41 @@ ERRORS = {
     "calloc": "ENOMEM ENOMEM+",
     "chdir": "EACCES ENOENT",
     "close": "EIO EINTR",
-    "close_range": "EMFILE ENOMEM",
+    "close_range": "EMFILE ENOMEM EMFILE+",
     "closedir": "EIO",
-    "dup2": "EMFILE EINTR",
+    "dup2": "EMFILE EINTR EMFILE+",
     "dup3": "EMFILE EBUSY",
-    "execve": "ENOMEM EAGAIN ETXTBSY EACCES ENOENT E2BIG EIO",
+    "execve": "ENOMEM EAGAIN ETXTBSY EACCES ENOENT E2BIG EIO ENOMEM+",
     "fcntl": "EMFILE EINVAL",
     "flock": "ENOLCK EINTR",
-    "fork": "EAGAIN ENOMEM EAGAIN*",
+    "fork": "EAGAIN ENOMEM EAGAIN* EAGAIN+",
     "fstat": "EIO ENOMEM",
     "fstatat": "EIO EACCES",
     "ftruncate": "EIO EINTR",
     "getcwd": "ENOENT ENOMEM",
     "getrlimit": "EINVAL",
     "getsid": "EPERM ESRCH",
-    "kill": "EPERM ESRCH",
+    "kill": "EPERM ESRCH EPERM*",
     "malloc": "ENOMEM ENOMEM+",
     "mkdir": "EACCES ENOSPC EROFS",
     "open": "EMFILE ENFILE EACCES ENOENT EMFILE*",
     "openat": "EMFILE ENOSPC EACCES ELOOP",
     "opendir": "EMFILE ENOENT",
-    "pipe2": "EMFILE ENFILE EMFILE*",
+    "pipe2": "EMFILE ENFILE EMFILE* EMFILE+",
     "poll": "EINTR EAGAIN ENOMEM EINVAL EINTR* ENOMEM* EINVAL+",
-    "prctl": "EINVAL EPERM",
+    "prctl": "EINVAL EPERM EPERM+",
     "pread": "EIO short empty",
     "pwrite": "ENOSPC EIO short",
     "read": "EINTR EIO EAGAIN short empty EINTR*",
     "readdir": "EIO",
     "readlink": "ENOENT EACCES",
-    "recv": "EINTR EAGAIN ENOMEM ECONNRESET EINTR*",
-    "recvmsg": "EINTR EAGAIN ENOMEM ECONNRESET EINTR*",
-    "send": "EINTR EAGAIN ENOBUFS EPIPE",
-    "sendmsg": "EINTR EAGAIN ENOBUFS ENOMEM ETOOMANYREFS EPIPE EAGAIN*",
-    "sendto": "EINTR EAGAIN ENOBUFS ECONNREFUSED",
+    "recv": "EINTR EAGAIN ENOMEM ECONNRESET EINTR* ENOMEM+",
+    "recvmsg": "EINTR EAGAIN ENOMEM ECONNRESET EINTR* ENOMEM+",
+    "send": "EINTR EAGAIN ENOBUFS EPIPE ENOBUFS+",
+    "sendmsg": "EINTR EAGAIN ENOBUFS ENOMEM ETOOMANYREFS EPIPE EAGAIN* ENOBUFS+",
+    "sendto": "EINTR EAGAIN ENOBUFS ECONNREFUSED EAGAIN+",
     "setrlimit": "EPERM",
-    "setsid": "EPERM",
+    "setsid": "EPERM EPERM+",
     "setsockopt": "ENOBUFS",
     "sigaction": "EINVAL",
     "signal": "EINVAL",
@@ -80,12 +80,12 @@ ERRORS = {
     "sigprocmask": "EINVAL",
     "sigtimedwait": "EAGAIN EINTR",
     "socket": "EMFILE ENOBUFS",
-    "socketpair": "EMFILE ENFILE",
+    "socketpair": "EMFILE ENFILE EMFILE+",
     "stat": "EACCES ENOENT",
     "unlinkat": "EACCES EROFS",
     "waitid": "EINTR",           # ECHILD cannot be while there are children: SIGCHLD is at its default
     "waitpid": "EINTR",
-    "write": "EINTR EAGAIN ENOSPC EIO short",
+    "write": "EINTR EAGAIN ENOSPC EIO short ENOSPC+",
 }
 # Functions of libc that prongd uses and that are not made to fail, with the reason.
 CANNOT_FAIL = {
@@ -129,7 +129,7 @@ def wishes(role, function, count):
         times = {"+": FOREVER, "*": 3}.get(word[-1], 1)
         name = word.rstrip("+*")
         mode = {"short": SHORT, "empty": EMPTY}.get(name, ERROR)
-        for n in indexes(count):
+        for n in indexes(count if times != FOREVER else min(count, 6)):
             yield Wish(role, function, n, times, mode, getattr(errno, name, 0), word)
 
 
