@@ -228,9 +228,10 @@ class Case:
 
     def left(self, has_ended):
         """What is left behind: processes, then files of the runtime directory that do not belong there."""
-        alive = kit.wait_gone(kit.tagged("PRONG_TEST_TAG=" + self.dir), 3)
+        found = kit.tagged("PRONG_TEST_TAG=" + self.dir)
+        alive = kit.wait_gone(found, 3)
         if alive:
-            return f"processes are left: {[(pid, kit.tagged('PRONG_TEST_TAG=' + self.dir).get(pid)) for pid in alive]}"
+            return f"processes are left: {[(pid, found[pid]) for pid in alive]}"
         there = set(os.listdir(self.run_dir)) if os.path.isdir(self.run_dir) else set()
         files = there - {"lock", "secret", "token", "log"}
         if has_ended and self.scenario.name == "again":

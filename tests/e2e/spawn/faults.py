@@ -1,9 +1,9 @@
 """Every call of keeper, spawner and their children before exec fails in turn.
 
 The library tests/support/faults.c, preloaded into prongd, lets the n-th call of one function in one of these
-three roles fail. A scenario (fault_case.py) brings a whole hub, with a real broker and a real worker, through its life;
-it is run once without a fault to count the calls, then once for every n and every error of the table. What may
-come of it:
+three roles fail. A scenario (fault_case.py) brings a whole hub, with a real broker and a real worker, through its
+life; it is run once without a fault to count the calls, then once for every n and every error of the table. What
+may come of it:
 
     served   nobody noticed: all calls were answered, the hub ended with 0
     told     no worker came of it, and `status` says why; the hub ended with 0
@@ -105,7 +105,8 @@ CANNOT_FAIL = {
 
 def check_completeness():
     """Every function that prongd takes from libc is made to fail, or stands among those that cannot."""
-    out = subprocess.run(["nm", "-D", "--undefined-only", PRONGD], stdout=subprocess.PIPE, check=True, text=True).stdout
+    out = subprocess.run(["nm", "-D", "--undefined-only", PRONGD], stdout=subprocess.PIPE, check=True,
+                         text=True).stdout
     used = {line.split()[-1].split("@")[0] for line in out.splitlines()}
     excused = {name for names in CANNOT_FAIL for name in names.split()}
     unknown = sorted(used - set(FUNCTION_NUMBERS) - excused)
@@ -134,12 +135,15 @@ def wishes(role, function, count):
 
 
 def sample(found):
-    """Of each function in each role of a scenario the first case, and one further on: another call and error."""
+    """Of each function in each role of a scenario the first case; in a whole life also one further on, with another
+    call and error."""
     groups = collections.defaultdict(list)
     for scenario, wish in found:
         groups[scenario.name, wish.role, wish.function].append((scenario, wish))
-    for group in groups.values():
-        yield from {0: group[0], 1: group[len(group) * 2 // 3]}.values()
+    for (scenario, _, _), group in groups.items():
+        yield group[0]
+        if scenario == "life" and len(group) > 1:
+            yield group[max(1, len(group) * 2 // 3)]
 
 
 def chosen(baselines, arguments):

@@ -36,7 +36,8 @@ WAYS = {
     "missing": (["./missing"], NEVER, "could not start: exec './missing': No such file or directory"),
     "plain": (["./plain"], NEVER, "could not start: exec './plain': Permission denied"),
     "folder": (["./folder"], NEVER, "could not start: exec './folder': Permission denied"),
-    "nofolder": (["sh", "-c", "exit 0"], NEVER, "could not start: working folder './nowhere': No such file or directory"),
+    "nofolder": (["sh", "-c", "exit 0"], NEVER,
+                 "could not start: working folder './nowhere': No such file or directory"),
 }
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM}   # from outside, for as long as it comes back
 
