@@ -350,6 +350,10 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_RELOAD:
         log_write(&b->log, LOG_WARN,
                   "reloading the configuration is not possible yet: SIGHUP is ignored");
+        send_simple(b, SPAWN_RELOADED, 0);
+        return;
+    case SPAWN_PING:
+        send_simple(b, SPAWN_PONG, 0);
         return;
     case SPAWN_START:
     case SPAWN_SIGNAL:
@@ -358,6 +362,8 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_END:
     case SPAWN_FORGET:
     case SPAWN_STOP_TIMEOUT:
+    case SPAWN_PONG:
+    case SPAWN_RELOADED:
         break;
     }
     log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends",

@@ -3,6 +3,7 @@
 #include "broker/spawn/keeper.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,11 +23,13 @@
 
 enum {
     NOTIFY_AGAIN_MS = 100,
-    KILL_GRACE_MS = 2000, /* for the spawner's own sweep after the third SIGTERM */
+    WATCHDOG_US_MIN = 1000, /* between two questions, however short the watchdog's time is */
+    KILL_GRACE_MS = 2000,   /* for the spawner's own sweep after the third SIGTERM */
     STOP_LEVEL_MAX = 3,
 };
 
-/* What the service manager is told, in this order, each at most once. */
+/* What the service manager is told, in this order, each at most once; but a reload, which is told
+ * as it begins, makes NEWS_READY due again for its end. */
 enum news { NEWS_READY = 1, NEWS_STOPPING = 2 };
 
 struct keeper {
@@ -39,6 +42,8 @@ struct keeper {
     int64_t kill_ns; /* when the spawner itself is killed; CLOCK_NEVER_NS before the third */
     unsigned news_due, news_told; /* bits of enum news */
     int64_t notify_ns;            /* when to try again; CLOCK_NEVER_NS if nothing is due */
+    int64_t ping_ns;              /* when to ask for the next sign of life; CLOCK_NEVER_NS */
+    bool is_reloading;            /* RELOADING=1 was told */
     int exit_code;
 };
 
@@ -101,6 +106,53 @@ announce(struct keeper *keeper, enum news news)
     send_all_news(keeper);
 }
 
+/* A reload that a service manager is told of has a beginning and an end. Before the first READY=1
+ * it would be taken for that, and while the hub stops it is of no interest. */
+static void
+reload(struct keeper *keeper)
+{
+    char text[64];
+    const bool is_told = keeper->news_told == NEWS_READY;
+    if (!control_send(keeper->spawner_fd, CONTROL_RELOAD, 0) || !is_told) {
+        return; /* the spawner is gone, or nobody waits for news of it */
+    }
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_now_ns() / NS_PER_US);
+    if (notify_send(keeper->setup->notify_address, text) == NOTIFY_SENT) {
+        keeper->is_reloading = true;
+    }
+}
+
+static void
+note_reloaded(struct keeper *keeper)
+{
+    if (keeper->is_reloading) {
+        keeper->is_reloading = false;
+        keeper->news_told &= ~(unsigned)NEWS_READY;
+        send_all_news(keeper);
+    }
+}
+
+/* Half the watchdog's time, as sd_watchdog_enabled(3) proposes. */
+static void
+plan_ping(struct keeper *keeper)
+{
+    const int64_t half_us = keeper->setup->watchdog_us / 2;
+    if (keeper->setup->watchdog_us > 0 && keeper->setup->notify_address) {
+        keeper->ping_ns =
+            clock_now_ns() + (half_us > WATCHDOG_US_MIN ? half_us : WATCHDOG_US_MIN) * NS_PER_US;
+    }
+}
+
+/* The watchdog is fed for an answer of the broker's loop and for nothing else: keeper and spawner
+ * turning says nothing of the hub. One that cannot be sent is made good by the next. */
+static void
+feed_watchdog(const struct keeper *keeper)
+{
+    if (keeper->setup->notify_address) {
+        notify_send(keeper->setup->notify_address, "WATCHDOG=1");
+    }
+}
+
 static void
 stop(struct keeper *keeper, int signal_number)
 {
@@ -159,7 +211,7 @@ handle_signal(struct keeper *keeper, int number)
         stop(keeper, number);
         break;
     case SIGHUP:
-        control_send(keeper->spawner_fd, CONTROL_RELOAD, 0); /* if it fails the spawner is gone */
+        reload(keeper);
         break;
     default:
         logger_write(keeper->setup->logger, LOGGER_INFO, "%s ignored", strsignal(number));
@@ -187,6 +239,10 @@ read_spawner(struct keeper *keeper)
             announce(keeper, NEWS_READY);
         } else if (record.op == CONTROL_STOPPING) {
             announce(keeper, NEWS_STOPPING);
+        } else if (record.op == CONTROL_PONG) {
+            feed_watchdog(keeper);
+        } else if (record.op == CONTROL_RELOADED) {
+            note_reloaded(keeper);
         }
     }
     if (result == CONTROL_CLOSED) {
@@ -202,6 +258,10 @@ check_deadlines(struct keeper *keeper)
     if (now_ns >= keeper->notify_ns) {
         send_all_news(keeper);
     }
+    if (now_ns >= keeper->ping_ns) {
+        control_send(keeper->spawner_fd, CONTROL_PING, 0); /* or it is gone, or does not read */
+        plan_ping(keeper);
+    }
     if (now_ns >= keeper->kill_ns && keeper->spawner_pid > 0) {
         keeper->kill_ns = CLOCK_NEVER_NS;
         kill(keeper->spawner_pid, SIGKILL); /* not reaped, so it is still that process */
@@ -214,8 +274,9 @@ loop(struct keeper *keeper)
     while (keeper->spawner_pid > 0) {
         struct pollfd polls[] = {{.fd = keeper->signal_fd, .events = POLLIN},
                                  {.fd = keeper->spawner_fd, .events = POLLIN}};
-        const int64_t deadline_ns =
+        int64_t deadline_ns =
             keeper->kill_ns < keeper->notify_ns ? keeper->kill_ns : keeper->notify_ns;
+        deadline_ns = keeper->ping_ns < deadline_ns ? keeper->ping_ns : deadline_ns;
         /* Whatever poll says, both descriptors are asked, and neither blocks. */
         poll(polls, 2, clock_poll_timeout_ms(deadline_ns));
         if (keeper->spawner_fd >= 0) {
@@ -270,6 +331,7 @@ keeper_run(const struct keeper_setup *setup)
         .pid = getpid(),
         .kill_ns = CLOCK_NEVER_NS,
         .notify_ns = CLOCK_NEVER_NS,
+        .ping_ns = CLOCK_NEVER_NS,
         .exit_code = EX_OSERR,
     };
     int pair[2];
@@ -294,6 +356,7 @@ keeper_run(const struct keeper_setup *setup)
         logger_write(setup->logger, LOGGER_ERROR, "cannot fork: %s", strerror(errno));
         keeper.spawner_pid = 0;
     }
+    plan_ping(&keeper);
     loop(&keeper);
     clean_up(&keeper);
     return keeper.exit_code;

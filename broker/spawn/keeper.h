@@ -7,6 +7,7 @@
 #define PRONG_BROKER_SPAWN_KEEPER_H
 
 #include <signal.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
 #include "broker/spawn/log.h"
@@ -19,6 +20,7 @@ struct keeper_setup {
     char *const *broker_argv;
     char *const *environment;
     const char *notify_address; /* $NOTIFY_SOCKET or NULL */
+    int64_t watchdog_us;        /* see notify_watchdog_us; 0: none */
     struct rlimit files;        /* RLIMIT_NOFILE as it was when prongd started */
     sigset_t signals;           /* blocked since the start of prongd */
 };

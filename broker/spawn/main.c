@@ -11,6 +11,7 @@
 
 #include "broker/spawn/keeper.h"
 #include "broker/spawn/log.h"
+#include "broker/spawn/notify.h"
 #include "broker/spawn/options.h"
 #include "broker/spawn/rundir.h"
 
@@ -117,6 +118,8 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
     }
     char *notify = getenv("NOTIFY_SOCKET");
     char *notify_address = notify && notify[0] != '\0' ? strdup(notify) : NULL;
+    const int64_t watchdog_us =
+        notify_watchdog_us(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid());
     clean_environment();
     const struct keeper_setup setup = {
         .logger = logger,
@@ -124,6 +127,7 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         .broker_argv = argv.list,
         .environment = environ,
         .notify_address = notify_address,
+        .watchdog_us = watchdog_us,
         .files = raise_file_limit(),
         .signals = signals,
     };

@@ -13,4 +13,7 @@ void requests_read(struct spawner *spawner);
  * decides anew, and what a former one ordered must not happen behind its back. */
 void requests_read_last(struct spawner *spawner);
 
+/* A reload that the keeper asked for is over; nothing if it asked for none. */
+void requests_reloaded(struct spawner *spawner);
+
 #endif

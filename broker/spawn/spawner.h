@@ -42,6 +42,7 @@ struct broker {
     struct child_fault fault;
     uint64_t epoch;
     bool has_spoken;    /* this one has sent a record */
+    bool is_pinged;     /* it has not answered the last SPAWN_PING yet */
     int64_t restart_ns; /* when to start the next one; CLOCK_NEVER_NS while one runs */
     struct ladder ladder;
 };
@@ -58,7 +59,8 @@ struct spawner {
     struct pollfd *polls;
     struct stop stop;
     bool is_ready_told, is_stopping_told;
-    bool is_ending; /* SPAWN_END came: the broker may exit until end_deadline_ns */
+    bool is_reloading; /* the keeper waits for CONTROL_RELOADED */
+    bool is_ending;    /* SPAWN_END came: the broker may exit until end_deadline_ns */
     int64_t end_deadline_ns;
     int64_t orphans_ns; /* when to look at orphans again; CLOCK_NEVER_NS if all are judged */
     uint64_t junk_count;
