@@ -45,7 +45,7 @@ static const struct {
     {CLI_OK, "done"},
     {CLI_FAILED, "the method failed, or something else did"},
     {CLI_USAGE, "the command line is wrong"},
-    {CLI_NOT_RUNNING, "status, wait: not running"},
+    {CLI_NOT_RUNNING, "status, wait, signal, stack: not running"},
     {CLI_DENIED, "not allowed"},
     {CLI_NO_SUCH, "no such worker, method or topic"},
     {CLI_CONFIG, "the configuration is wrong"},

@@ -26,6 +26,7 @@ struct options {
     bool check;                  /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
+    bool group;                  /* signal */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */
     const char *json;            /* emit */

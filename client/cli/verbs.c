@@ -23,6 +23,11 @@ static const struct option_row change_options[] = {
      .help = "return when the hub has taken it, not when it is so"},
     {.name = NULL},
 };
+static const struct option_row signal_options[] = {
+    {.name = "--group", .kind = OPTION_FLAG, .offset = OPTION_FIELD(group),
+     .help = "to the process group: what the worker started, too, unless that made a group of its own"},
+    {.name = NULL},
+};
 static const struct option_row logs_options[] = {
     {.name = "--lines", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(lines),
      .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
@@ -136,6 +141,14 @@ static const struct verb verbs[] = {
     {.name = "scale", .run = verb_scale, .argc_min = 2, .argc_max = 2, .options = change_options,
      .timeout_ms = SECONDS(60), .arguments = "WORKER REPLICAS",
      .summary = "change how many replicas a worker has"},
+    {.name = "signal", .aliases = "kill", .run = verb_signal, .argc_min = 2, .argc_max = 2,
+     .options = signal_options, .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] SIGNAL [--group]",
+     .summary = "send a signal to the processes of a worker",
+     .help = "SIGNAL is a name with or without SIG, or a number: HUP, SIGHUP, 1. Prints who got it; "
+     "exit code 3 when no process runs.\n"
+     "This ends no worker as prong stop does: a process that ends by a signal has died, which counts "
+     "as any other death, and is started again as its restart says. One that was stopped by STOP "
+     "serves nobody until CONT, and still has calls."},
     {.name = "logs", .aliases = "tail", .run = verb_logs, .argc_min = 1, .argc_max = INT_MAX, .options = logs_options,
      .timeout_ms = SECONDS(5), .arguments = "[-n N] WORKER[/N]...",
      .summary = "the last lines that workers wrote",

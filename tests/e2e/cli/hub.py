@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BIN = os.environ.get("PRONG_BIN_DIR", "")
@@ -215,6 +216,13 @@ class Case(unittest.TestCase):
         child = self.start("call", worker + ".block", "fifo=" + path, *more)
         self.ok("wait", "--event", "test.blocking", "--from", str(before), "-q")
         return child, fd
+
+    def logged(self, worker, line):
+        """Look at a worker's output again and again until it has this line."""
+        end = time.monotonic() + DEADLINE
+        while line not in self.ok("logs", "-o", "raw", worker).out.splitlines():
+            self.assertLess(time.monotonic(), end, f"{worker} did not say '{line}'")
+            select.select([], [], [], 0.01)
 
     def first_line(self, *children):
         """The one that says something on stderr, or ends, first."""

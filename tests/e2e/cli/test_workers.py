@@ -108,6 +108,43 @@ class Workers(hub.Case):
         self.fails(1, "scale", "alpha", "1000")
         self.fails(5, "scale", "omega", "1")
 
+    # ---- signal -------------------------------------------------------------------------------------
+
+    def test_signal(self):
+        self.fails(3, "signal", "beta", "HUP")       # nothing of it runs
+        self.fails(3, "signal", "beta/1", "KILL", "-j")
+        self.ok("start", "beta")
+        pids = self.pids("beta")
+        found = self.ok("signal", "beta", "WINCH").json()
+        self.assertEqual(found, [{"replica": f"beta/{n}", "pid": pid} for n, pid in enumerate(pids)])
+        text = self.ok("kill", "beta/1", "sigcont", "--group", "-o", "table").out
+        self.assertRegex(text, rf"^WORKER +PID\nbeta/1 +{pids[1]}\n$")
+        self.assertIn("did you mean WINCH?", self.fails(1, "signal", "beta", "WINHC").err)
+        self.assertIn("a number from 1 to 64", self.fails(1, "signal", "beta", "65").err)
+        self.fails(5, "signal", "omega", "HUP")
+        self.fails(5, "signal", "beta/9", "HUP")
+        self.fails(2, "signal", "beta")
+        self.assertEqual(self.pids("beta"), pids)
+        # One that ends by it has died, and is started again.
+        before = self.ok("emit", "test.before", "-j").json()["number"]
+        self.ok("signal", "beta/0", "9")
+        event = self.ok("wait", "--event", "hub.worker.exited", "--from", str(before)).json()["payload"]
+        self.assertEqual((event["replica"], event["pid"], event["who"]), ("beta/0", pids[0], ""))
+        told = self.ok("events", "hub.admin", "--from", str(before), "-n", "1").json()["payload"]
+        self.assertEqual((told["method"], told["worker"], told["signal"]), ("signal", "beta/0", "9"))
+
+    def test_signal_to_the_group(self):
+        """A shell catches it, and its child does not."""
+        self.ok("run", "--name", "shell", "--ready", "started", "--", "sh", "-c",
+                "trap 'echo got it' USR1; sleep 1000 & echo begun; "
+                "while kill -0 $! 2>&-; do wait $!; done; echo child gone; exec sleep 1000")
+        self.logged("shell", "begun")
+        self.ok("signal", "shell", "USR1")
+        self.logged("shell", "got it")
+        self.assertNotIn("child gone", self.ok("logs", "shell").out)
+        self.ok("signal", "shell", "USR1", "--group")
+        self.logged("shell", "child gone")
+
     # ---- logs and describe --------------------------------------------------------------------------
 
     def test_logs(self):
