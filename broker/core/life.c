@@ -142,15 +142,28 @@ life_has_hope(const struct replica *r)
     return r->wanted && r->life != LIFE_FAILED && r->life != LIFE_STUCK && r->life != LIFE_STOPPED;
 }
 
+uint32_t
+life_exit_code(const struct replica *r)
+{
+    const uint32_t signal = (uint32_t)r->last_status & 0x7f;
+    return signal != 0 ? 128 + signal : (uint32_t)r->last_status >> 8 & 0xff;
+}
+
 /* What the outside is told of a replica, as an event of the hub. */
 static void
 tell(struct hub *hub, const struct replica *r, enum hub_event event)
 {
     char name[WIRE_NAME_BYTES_MAX + 16];
     struct buf *b = &hub->scratch;
+    /* What could not be started has not ended. */
+    const bool is_end = event == HUB_EVENT_worker_exited && r->has_last;
     replica_name(r, name);
     buf_reset(b, SIZE_MAX);
-    write_map(b, 7);
+    write_map(b, 7U + is_end);
+    if (is_end) {
+        write_text(b, "exit_code");
+        write_uint(b, life_exit_code(r));
+    }
     write_text(b, "who");
     write_text(b, r->asked);
     write_text(b, "worker");
@@ -566,7 +579,7 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
     }
     /* What cannot be executed will not be executable by itself: as 126 and 127 of a shell. */
     r->last_status = in->process.never ? 127 << 8 : 0;
-    r->has_last = true;
+    r->has_last = false;
     (void)snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: %s",
                    in->process.step, in->process.error);
     struct worker *w = r->worker;

@@ -275,7 +275,7 @@ struct replica {
     int64_t *deaths;
     uint32_t death_count, death_row;
     int32_t last_status;
-    bool has_last;
+    bool has_last; /* a process has ended, with last_status */
     char last_reason[96];
     /* the link */
     uint64_t attach, session, work, taken;
@@ -638,6 +638,8 @@ enum life_input {
     LIFE_IN_COUNT,
 };
 void life_step(struct hub *hub, struct replica *replica, enum life_input input);
+/* Of the last process that ended, as a shell gives it: its exit code, or 128 and the signal. */
+uint32_t life_exit_code(const struct replica *r);
 const char *life_text(enum life life);
 bool life_serves(enum life life); /* attached and taking calls */
 bool life_has_hope(const struct replica *replica);

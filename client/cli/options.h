@@ -31,6 +31,7 @@ struct options {
     int64_t count;               /* events, wait */
     const char *json;            /* emit */
     const char *goal, *event;    /* wait */
+    bool any, exit_status;       /* wait */
     const char *call;            /* wait: the handle of a call in the background */
     bool each;                   /* call, wait, dlq retry */
     bool progress;               /* the same */

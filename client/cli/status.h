@@ -13,6 +13,8 @@ struct status_replica {
     char state[16], reason[128];
     uint64_t index;
     uint64_t pid, uptime_ms, incarnation, restarts, calls, running;
+    bool has_exit_code; /* a process of it has ended */
+    uint64_t exit_code; /* of the last one; 128 and the signal */
 };
 
 struct status_worker {
@@ -62,6 +64,7 @@ enum status_goal {
     STATUS_FRESH,   /* the same, and none is the process it was before */
     STATUS_STOPPED, /* no replica has a process or is to get one */
     STATUS_EXITED,  /* one replica has no process, or another one than before */
+    STATUS_FAILED,  /* one replica has failed */
 };
 
 enum status_verdict {
@@ -87,11 +90,17 @@ bool status_is_lost(const struct status_worker *worker, const struct status_repl
 struct status_watch {
     prong_subscription *events;
     struct status status; /* the newest */
+    /* Gets each event; may be NULL. Set after status_watch_begin. */
+    void (*take)(void *context, const prong_event *event);
+    void *context;
 };
 
 /* Subscribe, then ask. */
 int status_watch_begin(struct cli *cli, struct status_watch *watch);
 void status_watch_end(struct status_watch *watch);
+/* Wait until something happened to a worker, and ask for the status again. *is_late: the deadline
+ * of the verb has passed instead, and the code is CLI_OK all the same. */
+int status_watch_change(struct cli *cli, struct status_watch *watch, bool *is_late);
 /* Wait until the wish is decided or the deadline of the verb has passed: then *verdict is
  * STATUS_GOES_ON, and the code CLI_OK all the same. */
 int status_watch_until(struct cli *cli, struct status_watch *watch, const struct status_wish *wish,

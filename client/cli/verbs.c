@@ -86,10 +86,16 @@ static const struct option_row wait_options[] = {
      .help = "wait for a call in the background instead, and print its outcome"},
     EACH_ROWS,
     {.name = "--for", .kind = OPTION_TEXT, .offset = OPTION_FIELD(goal), .value = "WHAT",
-     .allowed = "ready exited stopped",
-     .help = "ready (default): all replicas are; stopped: none runs or will; exited: one ended"},
+     .allowed = "ready exited stopped failed event",
+     .help = "ready (default): all replicas are; stopped: none runs or will; exited: one ended; "
+     "failed: one has, and is not started again; event: one came of the TOPICs, and is printed"},
+    {.name = "--any", .kind = OPTION_FLAG, .offset = OPTION_FIELD(any),
+     .help = "of several workers one is enough"},
+    {.name = "--exit-status", .kind = OPTION_FLAG, .offset = OPTION_FIELD(exit_status),
+     .help = "with --for exited: end with the exit code of the process, 128 and the signal if it was "
+     "killed; of several the first that is not 0"},
     {.name = "--event", .kind = OPTION_TEXT, .offset = OPTION_FIELD(event), .value = "FILTER",
-     .help = "wait for an event instead, and print it"},
+     .help = "the same as --for event FILTER"},
     {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
      .value = "N", .min = 1, .max = INT64_MAX, .help = "wait for so many events; default: 1"},
     {.name = "--from", .kind = OPTION_TEXT, .offset = OPTION_FIELD(from), .value = "WHERE",
@@ -195,12 +201,16 @@ static const struct verb verbs[] = {
      .timeout_ms = SECONDS(5), .arguments = "[WORKER]",
      .summary = "the methods that can be called, of one worker or of all and the hub",
      .help = "A worker tells its methods when it attaches for the first time."},
-    {.name = "wait", .run = verb_wait, .argc_max = 1, .options = wait_options,
-     .timeout_ms = SECONDS(60), .no_hub = CLI_NOT_RUNNING,
-     .arguments = "WORKER[/N] [--for ready|exited|stopped] | --event FILTER [--count N] | --call HANDLE",
-     .summary = "wait for a worker to be ready or to end, for an event, or for a call",
-     .help = "Exit code 3 at once when no hub runs, or when it will not come to that by itself: a "
-     "worker that has failed does not get ready.\n"
+    {.name = "wait", .run = verb_wait, .argc_max = INT_MAX, .options = wait_options,
+     .timeout_ms = SECONDS(60),
+     .arguments = "WORKER[/N]... [--for ready|exited|stopped|failed] [--any] | --for event TOPIC... "
+     "[--count N] | --call HANDLE",
+     .summary = "wait for workers to be ready or to end, for an event, or for a call",
+     .help = "Exit code 3 at once when it will not come to that by itself: a worker that has failed "
+     "does not get ready, one that is stopped does not fail. 7 when no hub runs.\n"
+     "--for exited prints for each process that ended: replica, pid, reason, exit_code. It is done at "
+     "once with one that does not run; what it died of last is told then.\n"
+     "A TOPIC may have * for a word and > for all that follows, as for prong events.\n"
      "With --call the outcome is printed and the exit code is that of prong call; 5 when the hub "
      "does not know the call (any more). What a method yields is given once: who waits again gets "
      "the value alone. After a timeout or SIGINT the call goes on."},

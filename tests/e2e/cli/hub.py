@@ -224,6 +224,19 @@ class Case(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{worker} did not say '{line}'")
             select.select([], [], [], 0.01)
 
+    def until_settled(self, child):
+        """Until it only waits: it sleeps and has not woken up for a while. A guess that makes it likely
+        that what follows is seen as news; a test may not fail when it is wrong."""
+        end, before, since = time.monotonic() + DEADLINE, None, 0
+        while time.monotonic() < end and child.poll() is None:
+            with open(f"/proc/{child.pid}/status", encoding="utf-8") as file:
+                text = file.read()
+            if "\nState:\tS" not in text or text != before:
+                before, since = text, time.monotonic()
+            elif time.monotonic() - since > 0.1 * SLOW:
+                return
+            select.select([], [], [], 0.01)
+
     def first_line(self, *children):
         """The one that says something on stderr, or ends, first."""
         fds = {child.stderr.fileno(): child for child in children}

@@ -312,7 +312,8 @@ Test(admin, status_tells_the_hub_its_workers_and_their_replicas)
         "'workers': {'echo': {'autostart': true, 'queued': 1, 'calls': 1, 'errors': 1, "
         "'replicas': ",
         "[{'replica': 'echo/0', 'state': 'busy', 'pid': 1000, 'uptime_ms': 1500, 'incarnation': 1, "
-        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'leased_by': '', "
+        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'exit_code': null, 'leased_by': "
+        "'', "
         "'lease_ms': 0}]"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
@@ -376,6 +377,30 @@ Test(admin, describe_of_the_hub_names_every_method_and_argument)
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
     }
+    world_deinit(&w);
+}
+
+Test(admin, status_tells_how_the_last_process_ended)
+{
+    static const struct {
+        int status;
+        const char *part;
+    } rows[] = {{3 << 8, "'exit_code': 3,"}, {11, "'exit_code': 139,"}, {0, "'exit_code': 0,"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        begin(&w);
+        world_serve(&w, "echo/0");
+        world_exited(&w, "echo/0", rows[i].status);
+        const uint64_t r = ask(&w, ROOT, "status", "{}");
+        cr_assert(world_says(&w, r, rows[i].part), "%s", world_text(&w, r));
+        world_deinit(&w);
+    }
+    /* What could not be started has not ended. */
+    struct world w;
+    begin(&w);
+    world_start_failed(&w, "echo/0", true);
+    const uint64_t r = ask(&w, ROOT, "status", "{}");
+    cr_assert(world_says(&w, r, "'exit_code': null,"), "%s", world_text(&w, r));
     world_deinit(&w);
 }
 
