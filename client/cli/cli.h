@@ -87,6 +87,7 @@ int verb_restart(struct cli *cli);
 int verb_run(struct cli *cli);
 int verb_scale(struct cli *cli);
 int verb_signal(struct cli *cli);
+int verb_stack(struct cli *cli);
 int verb_start(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_stop(struct cli *cli);

@@ -155,6 +155,14 @@ static const struct verb verbs[] = {
      "This ends no worker as prong stop does: a process that ends by a signal has died, which counts "
      "as any other death, and is started again as its restart says. One that was stopped by STOP "
      "serves nobody until CONT, and still has calls."},
+    {.name = "stack", .run = verb_stack, .argc_min = 1, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(30), .arguments = "WORKER[/N]...",
+     .summary = "where the processes of workers are: their threads and stacks",
+     .help = "Has to run on the machine of the hub, as the user of the workers or as root. Each thread "
+     "with its state and where it waits in the kernel; then the stack as the first of these tells it "
+     "that is installed and works: py-spy (Python), eu-stack, gdb, else what the kernel shows. A tool "
+     "that hangs is ended. The process stands still for as long as it is looked at. -o raw is the text "
+     "of the tool alone. Exit code 3 when no process runs."},
     {.name = "logs", .aliases = "tail", .run = verb_logs, .argc_min = 1, .argc_max = INT_MAX, .options = logs_options,
      .timeout_ms = SECONDS(5), .arguments = "[-n N] WORKER[/N]...",
      .summary = "the last lines that workers wrote",

@@ -146,9 +146,10 @@ class Case(unittest.TestCase):
         """The words of a command; where: with the test's runtime directory."""
         return [os.path.join(BIN, "prong"), *(["--runtime-dir", self.run_dir] if where else []), *words]
 
-    def start(self, *words, stdin=subprocess.DEVNULL, **more):
+    def start(self, *words, stdin=subprocess.DEVNULL, env_more=None, **more):
         child = subprocess.Popen(self.command(*words), stdin=stdin, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, cwd=self.dir, env=self.env, text=True, **more)
+                                 stderr=subprocess.PIPE, cwd=self.dir, env={**self.env, **(env_more or {})},
+                                 text=True, **more)
         self.children.append(child)
         return child
 
