@@ -132,6 +132,7 @@ capture_call(struct cli *cli, int (*run)(struct cli *cli, void *context, FILE *o
     const pid_t pid = fork();
     if (pid == 0) {
         (void)setpgid(0, 0);
+        (void)dup2(ends[1], STDERR_FILENO); /* what fails is told in the same place */
         FILE *file = fdopen(ends[1], "w");
         const int code = file != NULL ? run(cli, context, file) : CLI_FAILED;
         /* Not exit(): what is registered for that belongs to the parent. */

@@ -27,8 +27,9 @@ struct capture_limits {
  * when memory or descriptors are out; then `out` is empty. */
 bool capture_run(struct cli *cli, const char *path, const char *const argv[],
                  const struct capture_limits *limits, struct capture *out);
-/* The same with a function in a child of ours, for what can hang in the kernel; it writes to `out`.
- * What it returns from 0 to 127 is the code. The connection to a hub is not for the child. */
+/* The same with a function in a child of ours, for what can hang in the kernel; it writes to `out`,
+ * and what it says on stderr goes there, too. What it returns from 0 to 127 is the code. The
+ * connection to a hub is not for the child. */
 bool capture_call(struct cli *cli, int (*run)(struct cli *cli, void *context, FILE *out),
                   void *context, const struct capture_limits *limits, struct capture *out);
 /* Accepts an empty one, and leaves it empty. */

@@ -77,6 +77,7 @@ int verb_dlq_drop(struct cli *cli);
 int verb_dlq_list(struct cli *cli);
 int verb_dlq_retry(struct cli *cli);
 int verb_dlq_show(struct cli *cli);
+int verb_doctor(struct cli *cli);
 int verb_down(struct cli *cli);
 int verb_emit(struct cli *cli);
 int verb_events(struct cli *cli);

@@ -23,10 +23,11 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check;                  /* status */
+    bool check;                  /* status, doctor */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     bool group;                  /* signal */
+    const char *bundle;          /* doctor */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */
     const char *json;            /* emit */

@@ -23,6 +23,14 @@ static const struct option_row change_options[] = {
      .help = "return when the hub has taken it, not when it is so"},
     {.name = NULL},
 };
+static const struct option_row doctor_options[] = {
+    {.name = "--output", .letter = 'o', .kind = OPTION_TEXT, .offset = OPTION_FIELD(bundle),
+     .value = "PATH", .help = "the bundle: a file that ends with .tar.gz, .tgz or .tar, else a new "
+     "folder; default: prong-doctor-TIME.tar.gz here"},
+    {.name = "--check", .kind = OPTION_FLAG, .offset = OPTION_FIELD(check),
+     .help = "only the checks: write no bundle"},
+    {.name = NULL},
+};
 static const struct option_row signal_options[] = {
     {.name = "--group", .kind = OPTION_FLAG, .offset = OPTION_FIELD(group),
      .help = "to the process group: what the worker started, too, unless that made a group of its own"},
@@ -222,6 +230,16 @@ static const struct verb verbs[] = {
      "With --call the outcome is printed and the exit code is that of prong call; 5 when the hub "
      "does not know the call (any more). What a method yields is given once: who waits again gets "
      "the value alone. After a timeout or SIGINT the call goes on."},
+    {.name = "doctor", .run = verb_doctor, .options = doctor_options,
+     .arguments = "[-o FILE.tar.gz|FOLDER] [--check]",
+     .summary = "check the hub and this machine, and write a bundle for a bug report",
+     .help = "Prints PASS, WARN or FAIL for each check with what to do; exit code 1 when one is FAIL. "
+     "JSON with -j.\n"
+     "The bundle has versions, the configuration, status, events, logs, limits and processes of the "
+     "hub. Passwords in URLs, and values whose names look like those of secrets, are masked; of "
+     "environments there are names only. Look at it all the same before it leaves the house. What "
+     "hangs is given up after some seconds, and checks.txt says which parts are not whole: it works "
+     "with a hub that is down or stands still, too."},
     {.name = "dlq list", .run = verb_dlq_list, .timeout_ms = SECONDS(5), .arguments = "",
      .summary = "the dead letters: calls that are refused because two replicas died with them"},
     {.name = "dlq show", .run = verb_dlq_show, .argc_min = 1, .argc_max = 1,

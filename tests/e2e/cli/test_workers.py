@@ -137,8 +137,8 @@ class Workers(hub.Case):
     def test_signal_to_the_group(self):
         """A shell catches it, and its child does not."""
         self.ok("run", "--name", "shell", "--ready", "started", "--", "sh", "-c",
-                "trap 'echo got it' USR1; sleep 1000 & echo begun; "
-                "while kill -0 $! 2>&-; do wait $!; done; echo child gone; exec sleep 1000")
+                "trap 'echo got it' USR1; tail -f /dev/null & echo begun; "
+                "while kill -0 $! 2>&-; do wait $!; done; echo child gone; exec tail -f /dev/null")
         self.logged("shell", "begun")
         self.ok("signal", "shell", "USR1")
         self.logged("shell", "got it")
