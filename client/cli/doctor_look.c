@@ -96,7 +96,8 @@ doctor_find(const struct doctor *d, const char *name)
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* The folder of the first *.log that the broker has open. */
+/* The folder of the first *.log that the broker has open; else where it would make one without
+ * hub: log_dir. */
 static void
 find_log_dir(struct doctor *d)
 {
@@ -117,6 +118,12 @@ find_log_dir(struct doctor *d)
     }
     if (dir != NULL) {
         (void)closedir(dir);
+    }
+    char list[PATH_MAX] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)d->keeper);
+    if (d->log_dir[0] == '\0' && d->keeper > 0 &&
+        procfile_variable(path, "LOGS_DIRECTORY", list, sizeof list) && list[0] == '/') {
+        (void)snprintf(d->log_dir, sizeof d->log_dir, "%.*s", (int)strcspn(list, ":"), list);
     }
     if (d->log_dir[0] == '\0' &&
         snprintf(d->log_dir, sizeof d->log_dir, "%s/log", d->dir) >= (int)sizeof d->log_dir) {

@@ -54,6 +54,14 @@ class Notify(kit.Case):
         self.wait_for(hub, "STOPPING=1")
         self.assertEqual(hub.wait_end(), 0)
 
+    def test_the_folder_of_logs_that_a_manager_gives_is_taken(self):
+        logs = os.path.join(self.dir, "kept")
+        os.mkdir(logs, 0o700)
+        hub = self.hub("plain: {command: [echo, said], ready: started}",
+                       env={"LOGS_DIRECTORY": logs + ":/elsewhere"})
+        kit.until(lambda: os.path.exists(logs + "/plain.0.log") and hub.status(), "the log")
+        self.assertFalse(os.path.exists(hub.run_dir + "/log"))
+
     def test_nobody_is_asked_without_a_watchdog(self):
         """WATCHDOG_PID names another process: it was meant for somebody above."""
         hub = self.hub(ready=False, env={**WATCHDOG, "WATCHDOG_PID": str(os.getpid())})

@@ -139,6 +139,33 @@ class Files(hub.Case):
                 elif os.path.dirname(path) in (hub.BIN, LIBDIR) and not name.endswith(".a"):
                     self.assertNotRegex(run("readelf", "-d", path), r"\((RPATH|RUNPATH)\)", path)
 
+    def verify(self, unit, *more):
+        """What systemd has to say against a unit; it ends with 0 for what it only ignores."""
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", *more, unit], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                              env={**os.environ, "XDG_RUNTIME_DIR": self.dir}, timeout=hub.DEADLINE)
+        return f"exit {done.returncode}\n{done.stdout}" if done.returncode or done.stdout else ""
+
+    def test_systemd_takes_the_units(self):
+        folder = PREFIX + "/lib/systemd"
+        with open(folder + "/system/prongd.service", encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(f"\nExecStart={PREFIX}/bin/prongd --config ", text)
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("there is no systemd-analyze: apt-get install systemd")
+        self.assertEqual(self.verify(folder + "/system/prongd.service"), "")
+        self.assertEqual(self.verify(folder + "/system/prongd@line1.service"), "")
+        self.assertEqual(self.verify(folder + "/user/prongd.service", "--user"), "")
+        # It does look.
+        wrong = os.path.join(self.dir, "prongd.service")
+        with open(wrong, "w", encoding="utf-8") as file:
+            file.write(text.replace("KillMode=mixed", "KillMode=mixd").replace("/bin/prongd", "/bin/prongx"))
+        found = self.verify(wrong)
+        self.assertIn("kill mode", found)
+        self.assertIn("prongx", found)
+        user = run("systemd-sysusers", "--dry-run", PREFIX + "/lib/sysusers.d/prong.conf")
+        self.assertNotIn("rror", user)
+
     def test_prong_pc_finds_its_prefix_from_any_depth(self):
         for libdir in ("lib", "lib64", "lib/x86_64-linux-gnu", "here/and/there"):
             build = os.path.join(self.dir, "build")
