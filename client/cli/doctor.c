@@ -24,15 +24,10 @@ enum {
     PROBLEMS_BYTES = 4096,
 };
 
-struct result {
-    const char *name;
-    struct doctor_finding finding;
-};
-
 struct session {
     struct doctor doctor;
     struct mask mask;
-    struct result results[CHECKS_MAX];
+    struct doctor_told results[CHECKS_MAX];
     size_t result_count;
     struct bundle bundle;
     char problems[PROBLEMS_BYTES]; /* which parts are not whole, one a line */
@@ -100,7 +95,7 @@ static int
 check(struct cli *cli, struct session *s, const struct doctor_check *c)
 {
     struct check_call call = {&s->doctor, c};
-    struct result *r = &s->results[s->result_count];
+    struct doctor_told *r = &s->results[s->result_count];
     struct capture capture;
     const struct capture_limits limits = limits_of(CHECK_MS);
     if ((c->needs_hub && !s->doctor.is_reachable) || (c->needs_dir && s->doctor.dir[0] == '\0') ||
@@ -110,7 +105,7 @@ check(struct cli *cli, struct session *s, const struct doctor_check *c)
     if (!capture_call(cli, run_check, &call, &limits, &capture)) {
         return output_no_memory(cli);
     }
-    *r = (struct result){.name = c->name};
+    *r = (struct doctor_told){.name = c->name};
     if (!capture.is_interrupted && !read_finding(&capture, &r->finding)) {
         doctor_found(&r->finding, DOCTOR_WARN, "%s",
                      capture.is_late ? "it could not be looked at in time"
@@ -261,33 +256,6 @@ learn_secrets(struct cli *cli, struct session *s)
     return ok ? code : output_no_memory(cli);
 }
 
-/* ---- telling -------------------------------------------------------------------------------- */
-
-static const struct {
-    const char *word;
-    enum table_color color;
-} words[DOCTOR_RESULT_COUNT] = {[DOCTOR_PASS] = {"PASS", TABLE_GOOD},
-                                [DOCTOR_WARN] = {"WARN", TABLE_WARN},
-                                [DOCTOR_FAIL] = {"FAIL", TABLE_BAD}};
-
-static void
-print_results(const struct session *s, FILE *out, bool has_color)
-{
-    static const char *const colors[] = {[TABLE_PLAIN] = "",
-                                         [TABLE_GOOD] = "\033[32m",
-                                         [TABLE_WARN] = "\033[33m",
-                                         [TABLE_BAD] = "\033[31m"};
-    for (size_t i = 0; i < s->result_count; i++) {
-        const struct result *r = &s->results[i];
-        const enum doctor_result its = r->finding.result;
-        (void)fprintf(out, "%s%s%s  %s: %s\n", has_color ? colors[words[its].color] : "",
-                      words[its].word, has_color ? "\033[0m" : "", r->name, r->finding.text);
-        if (r->finding.advice[0] != '\0' && its != DOCTOR_PASS) {
-            (void)fprintf(out, "      -> %s\n", r->finding.advice);
-        }
-    }
-}
-
 static int
 add_results(struct cli *cli, struct session *s)
 {
@@ -297,52 +265,12 @@ add_results(struct cli *cli, struct session *s)
     if (out == NULL) {
         return output_no_memory(cli);
     }
-    print_results(s, out, false);
+    doctor_print(s->results, s->result_count, out, false);
     (void)fprintf(out, "\nParts that are not whole:\n%s",
                   s->problem_count > 0 ? s->problems : "none\n");
     const bool ok = fclose(out) == 0;
     const int code = ok ? add_masked(cli, s, "checks.txt", text, len) : output_no_memory(cli);
     free(text);
-    return code;
-}
-
-static int
-print_json(const struct cli *cli, const struct session *s, const char *path)
-{
-    prong_writer *w = prong_writer_new();
-    prong_value object;
-    if (w == NULL) {
-        return output_no_memory(cli);
-    }
-    prong_writer_map(w, 3);
-    prong_writer_key(w, "checks");
-    prong_writer_array(w, (uint32_t)s->result_count);
-    for (size_t i = 0; i < s->result_count; i++) {
-        struct result r = s->results[i];
-        text_make_utf8(r.finding.text, strlen(r.finding.text));
-        text_make_utf8(r.finding.advice, strlen(r.finding.advice));
-        prong_writer_map(w, 4);
-        prong_writer_key(w, "check");
-        prong_writer_string(w, r.name);
-        prong_writer_key(w, "result");
-        prong_writer_string(w, words[r.finding.result].word);
-        prong_writer_key(w, "text");
-        prong_writer_string(w, r.finding.text);
-        prong_writer_key(w, "advice");
-        prong_writer_string(w, r.finding.result != DOCTOR_PASS ? r.finding.advice : "");
-    }
-    prong_writer_key(w, "bundle");
-    if (path[0] != '\0') {
-        prong_writer_string(w, path);
-    } else {
-        prong_writer_nil(w);
-    }
-    prong_writer_key(w, "not_whole");
-    prong_writer_string(w, s->problems);
-    const int code = prong_writer_finish(w, &object) == PRONG_OK
-                         ? output_value(cli, &object)
-                         : output_usage(cli, "%s", prong_writer_problem(w));
-    prong_writer_free(w);
     return code;
 }
 
@@ -386,9 +314,9 @@ report(const struct cli *cli, const struct session *s, const char *path)
     bool has_failed = false;
     int code = CLI_OK;
     if (form == OUTPUT_JSON || form == OUTPUT_JSONL) {
-        code = print_json(cli, s, path);
+        code = doctor_print_json(cli, s->results, s->result_count, path, s->problems);
     } else {
-        print_results(s, stdout, cli->out_has_color);
+        doctor_print(s->results, s->result_count, stdout, cli->out_has_color);
     }
     for (size_t i = 0; i < s->result_count; i++) {
         has_failed |= s->results[i].finding.result == DOCTOR_FAIL;

@@ -49,7 +49,8 @@ const struct doctor_part *doctor_hub_parts(size_t *count);
 
 /* Lines that are secrets: to be masked, never shown. */
 doctor_write doctor_write_secrets;
-/* The end of a file. */
+/* A file from a place on, up to a bound; and its end. What cannot be read says so in its place. */
+int doctor_write_file(const char *path, FILE *out, off_t from);
 int doctor_write_tail(const char *path, FILE *out);
 
 /* ---- checks ---- */
@@ -75,6 +76,19 @@ __attribute__((format(printf, 3, 4))) void
 doctor_found(struct doctor_finding *f, enum doctor_result result, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void doctor_advise(struct doctor_finding *f,
                                                          const char *format, ...);
+/* ---- telling ---- */
+
+struct doctor_told {
+    const char *name;
+    struct doctor_finding finding;
+};
+
+/* A line for each, and what to do about it. */
+void doctor_print(const struct doctor_told *told, size_t count, FILE *out, bool has_color);
+/* {checks, bundle, not_whole} on stdout; `path` "" for none. */
+int doctor_print_json(const struct cli *cli, const struct doctor_told *told, size_t count,
+                      const char *path, const char *problems);
+
 /* Connect within the time of one part. False with `why`. */
 bool doctor_connect(struct cli *cli, const struct doctor *doctor, char *why, size_t size);
 

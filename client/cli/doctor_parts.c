@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/cli/mask.h"
 #include "client/cli/procfile.h"
 #include "client/cli/program.h"
 #include "client/cli/unit.h"
@@ -22,8 +21,8 @@ enum { TAIL_BYTES = 128 * 1024, FILE_BYTES_MAX = 256 * 1024, LINE_BYTES = 4096 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static int
-copy_file(const char *path, FILE *out, off_t from)
+int
+doctor_write_file(const char *path, FILE *out, off_t from)
 {
     char piece[16 * 1024];
     size_t left = FILE_BYTES_MAX;
@@ -56,14 +55,14 @@ doctor_write_tail(const char *path, FILE *out)
     if (from > 0) {
         (void)fprintf(out, "(%" PRId64 " bytes before this are left out)\n", (int64_t)from);
     }
-    return copy_file(path, out, from);
+    return doctor_write_file(path, out, from);
 }
 
 static void
 put_file(FILE *out, const char *path)
 {
     (void)fprintf(out, "==== %s\n", path);
-    (void)copy_file(path, out, 0); /* one that is not there says so in its place */
+    (void)doctor_write_file(path, out, 0); /* one that is not there says so in its place */
     (void)fputc('\n', out);
 }
 
@@ -229,7 +228,7 @@ write_config(struct cli *cli, const struct doctor *d, FILE *out)
         return CLI_OK;
     }
     (void)fprintf(out, "# %s\n", d->config);
-    return copy_file(d->config, out, 0);
+    return doctor_write_file(d->config, out, 0);
 }
 
 static int
@@ -312,7 +311,7 @@ put_process(FILE *out, const struct doctor_process *p)
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)p->pid, files[i]);
         (void)fprintf(out, "---- %s\n", files[i]);
-        (void)copy_file(path, out, 0);
+        (void)doctor_write_file(path, out, 0);
         (void)fputc('\n', out);
     }
     (void)fprintf(out, "---- names of the environment\n");
@@ -332,97 +331,6 @@ write_processes(struct cli *cli, const struct doctor *d, FILE *out)
     }
     if (d->process_count == 0) {
         (void)fprintf(out, "(no process of the hub is to be seen)\n");
-    }
-    return CLI_OK;
-}
-
-/* ---- secrets -------------------------------------------------------------------------------- */
-
-/* Values of variables whose names look like secrets: logs may have them, too. */
-static void
-put_secrets(FILE *out, pid_t pid)
-{
-    char path[64], names[LINE_BYTES * 4] = "", value[LINE_BYTES];
-    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    FILE *list = fmemopen(names, sizeof names - 1, "w");
-    if (list == NULL) {
-        return;
-    }
-    (void)procfile_names(path, list);
-    (void)fclose(list);
-    char *rest = names;
-    for (char *name = strtok_r(names, "\n", &rest); name != NULL;
-         name = strtok_r(NULL, "\n", &rest)) {
-        if (mask_is_name(name, strlen(name)) &&
-            procfile_variable(path, name, value, sizeof value)) {
-            (void)fprintf(out, "%s\n", value);
-        }
-    }
-}
-
-/* What has the name of a secret in the configuration: a worker that has died had it, too. */
-static void
-put_config_secrets(FILE *out, const struct doctor *d)
-{
-    struct mask mask = {.count = 0};
-    char *text = NULL;
-    size_t len = 0;
-    FILE *copy = d->config[0] != '\0' ? open_memstream(&text, &len) : NULL;
-    if (copy != NULL) {
-        (void)copy_file(d->config, copy, 0);
-        if (fclose(copy) == 0 && mask_learn_from(&mask, text, len)) {
-            for (size_t i = 0; i < mask.count; i++) {
-                (void)fprintf(out, "%s\n", mask.secrets[i]);
-            }
-        }
-    }
-    mask_deinit(&mask);
-    free(text);
-}
-
-/* The file that the configuration names as that of the token. */
-static void
-put_token_file(FILE *out, const struct doctor *d)
-{
-    char line[LINE_BYTES], path[2 * PATH_MAX];
-    FILE *in = d->config[0] != '\0' ? fopen(d->config, "re") : NULL;
-    while (in != NULL && fgets(line, sizeof line, in) != NULL) {
-        const char *at = strstr(line, "token_file:");
-        if (at != NULL) {
-            at += strlen("token_file:");
-            at += strspn(at, " \t\"'");
-            const char *slash = strrchr(d->config, '/');
-            (void)snprintf(path, sizeof path, "%.*s%.*s",
-                           at[0] == '/' || slash == NULL ? 0 : (int)(slash - d->config + 1),
-                           d->config, (int)strcspn(at, " \t\"'\n#,}"), at);
-            (void)copy_file(path, out, 0);
-            (void)fputc('\n', out);
-        }
-    }
-    if (in != NULL) {
-        (void)fclose(in);
-    }
-}
-
-int
-doctor_write_secrets(struct cli *cli, const struct doctor *d, FILE *out)
-{
-    char path[PATH_MAX + 16];
-    (void)snprintf(path, sizeof path, "%s/token", d->dir);
-    if (d->dir[0] != '\0' && access(path, R_OK) == 0) {
-        (void)copy_file(path, out, 0);
-        (void)fputc('\n', out);
-    }
-    if (cli->options.token_file != NULL && access(cli->options.token_file, R_OK) == 0) {
-        (void)copy_file(cli->options.token_file, out, 0);
-        (void)fputc('\n', out);
-    }
-    put_token_file(out, d);
-    put_config_secrets(out, d);
-    put_secrets(out, getpid());
-    for (size_t i = 0; i < d->process_count; i++) {
-        put_secrets(out, d->processes[i].pid);
-        (void)fflush(out);
     }
     return CLI_OK;
 }
