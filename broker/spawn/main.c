@@ -154,6 +154,10 @@ main(int argc, char *argv[])
         options_print_help(stdout);
         return 0;
     }
+    if (options.man) {
+        options_print_man(stdout, PRONG_VERSION);
+        return 0;
+    }
     if (options.version) {
         puts("prongd " PRONG_VERSION);
         return 0;

@@ -28,6 +28,7 @@ struct options {
     int64_t lines;               /* logs */
     bool group;                  /* signal */
     const char *bundle;          /* doctor */
+    bool man;                    /* help */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */
     const char *json;            /* emit */

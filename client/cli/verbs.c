@@ -31,6 +31,11 @@ static const struct option_row doctor_options[] = {
      .help = "only the checks: write no bundle"},
     {.name = NULL},
 };
+static const struct option_row help_options[] = {
+    {.name = "--man", .kind = OPTION_FLAG, .offset = OPTION_FIELD(man),
+     .help = "print the manual page prong(1), for man -l -"},
+    {.name = NULL},
+};
 static const struct option_row signal_options[] = {
     {.name = "--group", .kind = OPTION_FLAG, .offset = OPTION_FIELD(group),
      .help = "to the process group: what the worker started, too, unless that made a group of its own"},
@@ -268,7 +273,8 @@ static const struct verb verbs[] = {
     {.name = "config manual", .run = verb_config_manual, .timeout_ms = SECONDS(5), .arguments = "",
      .summary = "print the manual of the configuration as Markdown"},
     {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
-    {.name = "help", .run = verb_help, .argc_max = 2, .arguments = "[VERB]",
+    {.name = "help", .run = verb_help, .argc_max = 2, .options = help_options,
+     .arguments = "[VERB] [--man]",
      .summary = "tell more of a verb"},
 };
 /* clang-format on */

@@ -166,6 +166,20 @@ class Files(hub.Case):
         user = run("systemd-sysusers", "--dry-run", PREFIX + "/lib/sysusers.d/prong.conf")
         self.assertNotIn("rror", user)
 
+    def test_manual_pages(self):
+        pages = {"prong.1": [".SS \"prong wait\"", ".B prong stack\n", ".BR prongd (8)"],
+                 "prongd.8": [".BI \"\\-\\-config\" \" FILE\"", ".B 78\n"]}
+        for name, parts in pages.items():
+            path = f"{PREFIX}/share/man/man{name[-1]}/{name}"
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            for part in parts:
+                self.assertIn(part, text)
+            if shutil.which("groff"):
+                done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", path], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+                self.assertEqual(done.stdout, "")
+
     def test_prong_pc_finds_its_prefix_from_any_depth(self):
         for libdir in ("lib", "lib64", "lib/x86_64-linux-gnu", "here/and/there"):
             build = os.path.join(self.dir, "build")
