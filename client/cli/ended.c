@@ -21,6 +21,7 @@ ended_init(const struct cli *cli, struct ended *ended, const struct status *befo
     ended->count = before->replica_count;
     for (size_t i = 0; i < ended->count; i++) {
         ended->ends[i].before = &before->replicas[i];
+        ended->ends[i].pid = before->replicas[i].pid;
     }
     return CLI_OK;
 }
@@ -32,7 +33,8 @@ ended_deinit(struct ended *ended)
     *ended = (struct ended){0};
 }
 
-/* Whether the payload of the event is about this process. */
+/* Whether the payload of the event is about this process. One that was being started had no number
+ * yet: the first end after that is its. */
 static bool
 is_about(const prong_value *payload, const struct status_replica *r)
 {
@@ -43,7 +45,7 @@ is_about(const prong_value *payload, const struct status_replica *r)
     return prong_value_find(payload, "replica", &value) && prong_value_text(&value, &name, &len) &&
            len == strlen(r->name) && memcmp(name, r->name, len) == 0 &&
            prong_value_find(payload, "pid", &value) && prong_value_uint(&value, &pid) &&
-           pid == r->pid && pid > 0;
+           (r->pid > 0 ? pid == r->pid : strcmp(r->state, "starting") == 0);
 }
 
 static void
@@ -53,6 +55,9 @@ read_end(const prong_value *payload, struct end *end)
     const char *text;
     size_t len;
     end->is_told = true;
+    if (prong_value_find(payload, "pid", &value)) {
+        (void)prong_value_uint(&value, &end->pid);
+    }
     if (prong_value_find(payload, "reason", &value) && prong_value_text(&value, &text, &len)) {
         (void)snprintf(end->reason, sizeof end->reason, "%.*s", (int)len, text);
     }
@@ -93,16 +98,16 @@ complete(struct end *end, const struct status *now)
     if (end->is_told || is == NULL) {
         return true; /* of a replica that is no longer there all is known that will ever be */
     }
-    if (is->pid > 0 && is->pid == end->before->pid) {
+    if (!status_has_ended(end->before, is)) {
         return false;
     }
     end->has_exit_code = is->has_exit_code;
     end->exit_code = is->exit_code;
     (void)snprintf(end->reason, sizeof end->reason, "%s",
-                   is->reason[0] != '\0'   ? is->reason
-                   : is->incarnation == 0  ? "it never ran"
-                   : end->before->pid == 0 ? "it does not run"
-                                           : "it ended");
+                   is->reason[0] != '\0'  ? is->reason
+                   : is->incarnation == 0 ? "it never ran"
+                   : end->pid == 0        ? "it does not run"
+                                          : "it ended");
     return true;
 }
 
@@ -118,7 +123,7 @@ print_object(const struct cli *cli, const struct end *end)
     prong_writer_key(w, "replica");
     prong_writer_string(w, end->before->name);
     prong_writer_key(w, "pid");
-    prong_writer_uint(w, end->before->pid);
+    prong_writer_uint(w, end->pid);
     prong_writer_key(w, "reason");
     prong_writer_string(w, end->reason);
     prong_writer_key(w, "exit_code");
@@ -140,8 +145,8 @@ print_end(const struct cli *cli, const struct end *end)
         return print_object(cli, end);
     }
     (void)printf("%s", end->before->name);
-    if (end->before->pid > 0) {
-        (void)printf(" (pid %" PRIu64 ")", end->before->pid);
+    if (end->pid > 0) {
+        (void)printf(" (pid %" PRIu64 ")", end->pid);
     }
     (void)fputs(": ", stdout);
     table_put_safe(stdout, end->reason, strlen(end->reason));

@@ -8,6 +8,7 @@
 struct end {
     const struct status_replica *before; /* borrowed from the status of then */
     bool is_told;                        /* by the event of its end */
+    uint64_t pid;                        /* 0 while it is not known, or of none */
     char reason[128];
     bool has_exit_code;
     uint64_t exit_code; /* 128 and the signal for one that was killed */

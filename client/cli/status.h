@@ -44,6 +44,8 @@ int status_no_such(const struct cli *cli, const struct status *status, const cha
 /* Whether the target ("detector" or "detector/1") means this replica. */
 bool status_is_meant(const char *target, const struct status_replica *replica);
 bool status_serves(const struct status_replica *replica);
+/* Whether the process that a replica had before is gone, or it had none. */
+bool status_has_ended(const struct status_replica *before, const struct status_replica *now);
 
 /* What is printed: the workers that `targets` name; all of them when there are none, only those
  * that start by themselves with `autostart`. */
@@ -63,7 +65,7 @@ enum status_goal {
     STATUS_READY,   /* every replica serves */
     STATUS_FRESH,   /* the same, and none is the process it was before */
     STATUS_STOPPED, /* no replica has a process or is to get one */
-    STATUS_EXITED,  /* one replica has no process, or another one than before */
+    STATUS_EXITED,  /* one replica has no process, or not the one of before */
     STATUS_FAILED,  /* one replica has failed */
 };
 

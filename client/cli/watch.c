@@ -63,6 +63,17 @@ judge_ready(const struct status_wish *wish, const struct status_worker *w,
     return status_is_lost(w, r, wish->one_life) ? STATUS_LOST : STATUS_GOES_ON;
 }
 
+bool
+status_has_ended(const struct status_replica *before, const struct status_replica *now)
+{
+    if (before->pid > 0) {
+        return now->pid != before->pid;
+    }
+    /* One that is being started has no number yet, but is a process to wait for. */
+    return !is_state(before, "starting") || now->incarnation != before->incarnation ||
+           (now->pid == 0 && !is_state(now, "starting"));
+}
+
 /* One replica alone. */
 static enum status_verdict
 judge_one(const struct status_wish *wish, const struct status_worker *w,
@@ -79,7 +90,7 @@ judge_one(const struct status_wish *wish, const struct status_worker *w,
                                                                : STATUS_GOES_ON;
     case STATUS_EXITED:
         was = find_replica(wish->before, r->name);
-        return r->pid == 0 || (was != NULL && was->pid != r->pid) ? STATUS_DONE : STATUS_GOES_ON;
+        return status_has_ended(was != NULL ? was : r, r) ? STATUS_DONE : STATUS_GOES_ON;
     case STATUS_FAILED:
         return is_state(r, "failed")                     ? STATUS_DONE
                : is_state(r, "stopped") && !is_new(w, r) ? STATUS_LOST

@@ -133,9 +133,7 @@ class Workers(hub.Case):
         self.assertEqual((event["replica"], event["pid"], event["who"]), ("beta/0", pids[0], ""))
         told = self.ok("events", "hub.admin", "--from", str(before), "-n", "1").json()["payload"]
         self.assertEqual((told["method"], told["worker"], told["signal"]), ("signal", "beta/0", "9"))
-
-    def test_signal_to_the_group(self):
-        """A shell catches it, and its child does not."""
+        # To the group: a shell catches it, and its child does not.
         self.ok("run", "--name", "shell", "--ready", "started", "--", "sh", "-c",
                 "trap 'echo got it' USR1; tail -f /dev/null & echo begun; "
                 "while kill -0 $! 2>&-; do wait $!; done; echo child gone; exec tail -f /dev/null")
@@ -189,7 +187,7 @@ class Workers(hub.Case):
         self.fails(124, "wait", "slow", "--timeout", "200ms")
         self.fails(124, "wait", "alpha", "--for", "exited", "--timeout", "200ms")
 
-    def test_wait_for_several(self):
+    def test_wait_for_several_and_for_a_failure(self):
         self.ok("wait", "alpha", "beta/0", "--for", "ready", "--any")
         self.fails(3, "wait", "alpha", "beta/0")     # beta is stopped, and stays so
         self.fails(5, "wait", "alpha", "omega", "--any")
@@ -200,8 +198,6 @@ class Workers(hub.Case):
         self.assertEqual(self.end(child).code, 0)
         self.fails(124, "wait", "slow", "beta", "--timeout", "200ms")
         self.ok("stop", "slow")
-
-    def test_wait_for_a_failure(self):
         self.fails(3, "wait", "bad", "--for", "failed")      # it does not run, so it cannot
         self.fails(124, "wait", "alpha", "--for", "failed", "--timeout", "200ms")
         child = self.start("wait", "bad", "alpha", "--for", "failed", "--any")
@@ -209,7 +205,7 @@ class Workers(hub.Case):
         self.assertEqual(self.end(child).code, 0)
         self.ok("wait", "bad", "--for", "failed")
 
-    def test_wait_for_an_exit_status(self):
+    def test_wait_for_an_exit_status_and_for_events(self):
         self.assertEqual(self.ok("wait", "beta/1", "--for", "exited").json(),
                          {"replica": "beta/1", "pid": 0, "reason": "it never ran", "exit_code": None})
         self.assertIn("has no exit status", self.fails(1, "wait", "beta/1", "--for", "exited",
@@ -230,8 +226,7 @@ class Workers(hub.Case):
         self.fails(137, "wait", "once", "--for", "exited", "--exit-status")
         self.assertEqual(self.replicas("bad")[0]["exit_code"], 3)
         self.assertIsNone(self.replicas("beta")[0]["exit_code"])
-
-    def test_wait_for_an_event_by_topic(self):
+        # Events by their topics.
         number = self.ok("emit", "test.a", "n:=1", "-j").json()["number"]
         self.ok("emit", "test.b.c", "n:=2")
         found = self.ok("wait", "--for", "event", "test.none", "test.*.c", "--from", str(number)).json()
