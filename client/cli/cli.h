@@ -69,6 +69,8 @@ const struct verb *verb_table(size_t *count);
 
 int verb_call(struct cli *cli);
 int verb_cancel(struct cli *cli);
+int verb_complete(struct cli *cli);
+int verb_completion(struct cli *cli);
 int verb_config_check(struct cli *cli);
 int verb_config_init(struct cli *cli);
 int verb_config_manual(struct cli *cli);

@@ -272,6 +272,16 @@ static const struct verb verbs[] = {
      .summary = "print a configuration with every option as a comment"},
     {.name = "config manual", .run = verb_config_manual, .timeout_ms = SECONDS(5), .arguments = "",
      .summary = "print the manual of the configuration as Markdown"},
+    {.name = "completion", .run = verb_completion, .argc_min = 1, .argc_max = 1,
+     .timeout_ms = SECONDS(5), .arguments = "bash|zsh|fish",
+     .summary = "print a script that completes command lines of prong in a shell",
+     .help = "Names of workers and methods come from the hub. It is installed with prong; else: "
+     "source <(prong completion bash), prong completion fish | source."},
+    {.name = "complete", .run = verb_complete, .argc_max = INT_MAX, .timeout_ms = SECONDS(5),
+     .stops_at_argument = true, .arguments = "[--] WORD...",
+     .summary = "print what the last word may become, for the scripts of prong completion",
+     .help = "The words of a command line without prong, the last one being written. A line for each "
+     "candidate, with a tab and what it is."},
     {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
     {.name = "help", .run = verb_help, .argc_max = 2, .options = help_options,
      .arguments = "[VERB] [--man]",

@@ -166,6 +166,12 @@ class Files(hub.Case):
         user = run("systemd-sysusers", "--dry-run", PREFIX + "/lib/sysusers.d/prong.conf")
         self.assertNotIn("rror", user)
 
+    def test_completions(self):
+        for shell, path in (("bash", "bash-completion/completions/prong"), ("zsh", "zsh/site-functions/_prong"),
+                            ("fish", "fish/vendor_completions.d/prong.fish")):
+            with open(f"{PREFIX}/share/{path}", encoding="utf-8") as file:
+                self.assertEqual(file.read(), self.ok("completion", shell, where=False).out)
+
     def test_manual_pages(self):
         pages = {"prong.1": [".SS \"prong wait\"", ".B prong stack\n", ".BR prongd (8)"],
                  "prongd.8": [".BI \"\\-\\-config\" \" FILE\"", ".B 78\n"]}
