@@ -93,6 +93,7 @@ mask_is_name(const char *name, size_t len)
 bool
 mask_learn(struct mask *mask, const char *secret, size_t len)
 {
+    len = strnlen(secret, len); /* what stands behind a NUL is not kept, and may not count */
     while (len > 0 && strchr(" \t\r\n", secret[len - 1]) != NULL) {
         len--;
     }

@@ -87,6 +87,7 @@ Test(mask, what_is_known_is_masked_wherever_it_stands)
     cr_assert(mask_learn(&mask, " 0123abcd\n", 10));
     cr_assert(mask_learn(&mask, "0123abcd-longer", 15));
     cr_assert(mask_learn(&mask, "abc\n", 4)); /* too short */
+    cr_assert(mask_learn(&mask, "abc\0defghi", 10));
     cr_expect_eq(mask.count, 2);
     expect(&mask, "worker said 0123abcd!\nx0123abcd-longerx abc", "worker said ***!\nx***x abc");
     expect(&mask, "name-0123abcd=1 http://h/0123abcd", "name-***=1 http://h/***");
