@@ -15,6 +15,7 @@
 
 #include "client/cli/procfile.h"
 #include "client/cli/program.h"
+#include "client/cli/threads.h"
 #include "client/cli/unit.h"
 
 enum { TAIL_BYTES = 128 * 1024, FILE_BYTES_MAX = 256 * 1024, LINE_BYTES = 4096 };
@@ -299,6 +300,25 @@ put_descriptors(FILE *out, pid_t pid)
 }
 
 static void
+put_threads(FILE *out, pid_t pid)
+{
+    struct threads threads;
+    (void)fprintf(out, "---- threads (number, name, state, where in the kernel, system call)\n");
+    if (!threads_read(pid, &threads)) {
+        (void)fprintf(out, "(%s)\n", strerror(errno));
+        return;
+    }
+    for (size_t i = 0; i < threads.count; i++) {
+        const struct thread_row *r = &threads.rows[i];
+        (void)fprintf(out, "%d %s %s %s %s\n", r->tid, r->name, threads_state_text(r->state),
+                      r->wchan[0] != '\0' ? r->wchan : "-",
+                      r->syscall[0] != '\0' ? r->syscall : "-");
+    }
+    (void)fputs(threads.kernel_stack, out);
+    threads_deinit(&threads);
+}
+
+static void
 put_process(FILE *out, const struct doctor_process *p)
 {
     static const char *const files[] = {"status", "limits", "cgroup", "wchan", "oom_score_adj"};
@@ -308,6 +328,7 @@ put_process(FILE *out, const struct doctor_process *p)
     (void)fprintf(out, "======== pid %d, child of %d: %s: %s\n", (int)p->pid, (int)p->parent,
                   p->name, words);
     put_descriptors(out, p->pid);
+    put_threads(out, p->pid);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)p->pid, files[i]);
         (void)fprintf(out, "---- %s\n", files[i]);

@@ -118,6 +118,7 @@ workers:
         found = self.bundle(os.path.join(self.dir, "sick.tar"))
         self.no_secrets(found)
         self.assertRegex(found["processes.txt"], rf"(?s)pid {broker},.*State:\tT \(stopped\)")
+        self.assertRegex(found["processes.txt"], rf"\n{broker} prong-broker stopped ")
         self.assertIn("yolo.onnx", found["config.yaml"])
         self.assertNotIn("hub/status.json", found)
 
