@@ -86,6 +86,10 @@ struct config {
     char *directory;
 };
 
+/* The keys of hub options that differ, with commas between, as much as fits; "" when none does. */
+void config_hub_differs(const struct config_hub *a, const struct config_hub *b, char *out,
+                        size_t out_bytes);
+
 /* What is wrong and where. `file` is the name that the caller gave (borrowed from that call);
  * `line` and `column` count from 1 and are 0 when the fault belongs to the file as a whole. `error`
  * is 0 when the content is at fault, otherwise an errno value (ENOENT, EACCES, ENOMEM, ...). */
@@ -97,15 +101,25 @@ struct config_diag {
 };
 
 /* Where ${VAR} comes from: `get` returns a borrowed text, valid until the configuration was read,
- * or NULL. A NULL `struct config_env *` means that no variable is set. `has_group` tells whether
- * the system has a group of users of this name; without it every name is taken. */
+ * or NULL. A NULL `struct config_env *` means that no variable is set. `has_group` and `has_user`
+ * tell whether the system has a group or user of this name, `has_user` also of this number;
+ * `find_near` writes the name that is closest to one that it has not, or "". `cpu_count` is how
+ * many CPUs the machine can have, 0 if that is not known. Without one of these everything is taken.
+ */
+enum { CONFIG_NEAR_BYTES_MAX = 65 };
+enum config_names { CONFIG_NAMES_USERS, CONFIG_NAMES_GROUPS };
+
 struct config_env {
     const char *(*get)(void *context, const char *name);
     void *context;
     bool (*has_group)(void *context, const char *name);
+    bool (*has_user)(void *context, const char *name);
+    void (*find_near)(void *context, enum config_names names, const char *name,
+                      char out[CONFIG_NEAR_BYTES_MAX]);
+    int (*cpu_count)(void *context);
 };
 
-/* The environment of this process, and the groups of its system. */
+/* The environment of this process, and what its system has. */
 extern const struct config_env config_env_process;
 
 /* Text to read instead of a file. `name` is only used in messages, `directory` is where relative

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "broker/config/depends.h"
+#include "broker/config/limit.h"
 #include "broker/config/topic.h"
 #include "broker/config/url.h"
 #include "broker/config/value.h"
@@ -15,6 +17,12 @@
 #define MIB(n)     ((int64_t)(n)*1024 * 1024)
 #define GIB(n)     ((int64_t)(n)*1024 * 1024 * 1024)
 
+/* What all options have that become a limit of the process (broker/spawn/limits.def). */
+#define LIMIT_FIELDS(key)                                                                          \
+    .min = 1, .max = 64, .check = config_limit_##key, .accepts = limits_accepts_##key
+#define LIMIT_TEXT(key)  LIMIT_FIELDS(key), .unset = "as the hub has it"
+#define CGROUP_TEXT(key) LIMIT_FIELDS(key), .unset = "none of its own"
+
 /* clang-format off */
 #define CONFIG_ENUM(key, set) static const char *const values_##key[] = {
 #define CONFIG_VALUE(set, name, text) [CONFIG_##set##_##name] = (text),
@@ -23,6 +31,9 @@
 
 static const struct config_option each_silence = {
     .key = "max_silence", .kind = CONFIG_KIND_DURATION, .min = 100, .max = HOURS(24)};
+
+static const struct config_option each_depends_on = {
+    .key = "depends_on", .kind = CONFIG_KIND_ENUM, .allowed = values_depends_on};
 
 static const struct config_option hub_options[] = {
 #define CONFIG_HUB_OPTION(kind_, key_, member_, ...)                                               \
@@ -104,13 +115,21 @@ config_option_describe(const struct config_option *option, char *out, size_t siz
         snprintf(out, size_bytes, "true or false");
         break;
     case CONFIG_KIND_STRING:
+        if (option->accepts != NULL) {
+            snprintf(out, size_bytes, "%s", option->accepts);
+            break;
+        }
         snprintf(out, size_bytes, "a text of %d to %d bytes", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_LIST:
-        snprintf(out, size_bytes, "a list of texts");
+        snprintf(out, size_bytes, "a list of %s",
+                 option->accepts != NULL ? option->accepts : "texts");
         break;
     case CONFIG_KIND_MAP:
-        snprintf(out, size_bytes, option->each != NULL ? "a map of durations" : "a map of texts");
+        snprintf(out, size_bytes, "a map of %s",
+                 option->each == NULL                         ? "texts"
+                 : option->each->kind == CONFIG_KIND_DURATION ? "durations"
+                                                              : "words");
         break;
     case CONFIG_KIND_PATH:
         snprintf(out, size_bytes, "a path");

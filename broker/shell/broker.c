@@ -1,5 +1,6 @@
 /* The broker: see broker.h. */
 #include "broker/shell/broker.h"
+#include "broker/shell/confine.h"
 #include "broker/shell/launch.h"
 #include "proto/wire.h"
 
@@ -157,18 +158,31 @@ open_hub(struct broker *b, const char *runtime_dir)
     return b->hub != NULL ? EX_OK : fail(b, EX_OSERR, "out of memory");
 }
 
+/* One that cannot attach would only be killed after its start_timeout, without a word why. */
+static void
+warn_of_user(struct broker *b, const struct config_worker *w)
+{
+    if (strcmp(w->ready, "attach") == 0 && !confine_reaches_hub(w, &b->config->hub)) {
+        log_write(&b->log, LOG_WARN,
+                  "worker '%s': its user '%s' may not use the hub's socket, so it cannot attach: "
+                  "give hub a group that this user is in",
+                  w->name, w->user);
+    }
+}
+
 static int
 tell_workers(struct broker *b)
 {
     for (size_t i = 0; i < b->config->worker_count; i++) {
         struct worker_spec spec;
-        struct buf text = {0};
-        const bool ok = launch_spec(&b->config->workers[i], &spec, &text);
+        struct launch_texts texts = {0};
+        const bool ok = launch_spec(&b->config->workers[i], &spec, &texts);
+        warn_of_user(b, &b->config->workers[i]);
         struct hub_input in = {.kind = HUB_IN_WORKER, .worker = {&spec}};
         if (ok) {
             broker_feed(b, &in);
         }
-        buf_deinit(&text);
+        launch_texts_deinit(&texts);
         if (!ok) {
             return fail(b, EX_OSERR, "out of memory");
         }
@@ -223,11 +237,44 @@ has_replica(void *context, const char *replica)
     return hub_replica_spec(b->hub, replica) != NULL;
 }
 
-int
-broker_open(struct broker *b, const char *runtime_dir, struct config *config)
+static void
+noticed(void *context, struct hub_input *in)
 {
-    *b = (struct broker){
-        .epoll_fd = -1, .log = log_start(), .config = config, .stop_by_ns = HUB_NEVER};
+    broker_feed(context, in);
+}
+
+static uint64_t
+process_of_pid(void *context, int32_t pid)
+{
+    const struct broker *b = context;
+    return hub_process_of_pid(b->hub, pid);
+}
+
+static bool
+open_notice(struct broker *b, const char *runtime_dir)
+{
+    const struct notice_options options = {
+        .epoll_fd = b->epoll_fd,
+        .path = b->notice_path,
+        .log = &b->log,
+        .tell = noticed,
+        .find = process_of_pid,
+        .context = b,
+    };
+    (void)snprintf(b->notice_path, sizeof b->notice_path, "%s/notify", runtime_dir);
+    b->notice = notice_new(&options);
+    return b->notice != NULL;
+}
+
+int
+broker_open(struct broker *b, const char *runtime_dir, struct config *config,
+            const char *config_path)
+{
+    *b = (struct broker){.epoll_fd = -1,
+                         .log = log_start(),
+                         .config = config,
+                         .config_path = config_path,
+                         .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
     b->log.level = (enum log_level)config->hub.log_level;
     choose_log_dir(b, runtime_dir);
@@ -255,6 +302,9 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config)
     if (code == EX_OK) {
         code = open_links(b, runtime_dir);
     }
+    if (code == EX_OK && !open_notice(b, runtime_dir)) {
+        code = EX_CANTCREAT;
+    }
     if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
         code =
             fail(b, EX_USAGE, "descriptor 3 is not the spawner: prong-broker is started by prongd");
@@ -270,7 +320,9 @@ static int
 timeout_ms(const struct broker *b)
 {
     const int64_t hub_ns = hub_deadline_ns(b->hub);
-    const int64_t at_ns = b->stop_by_ns < hub_ns ? b->stop_by_ns : hub_ns;
+    const int64_t notice_ns = notice_deadline_ns(b->notice);
+    const int64_t first_ns = notice_ns < hub_ns ? notice_ns : hub_ns;
+    const int64_t at_ns = b->stop_by_ns < first_ns ? b->stop_by_ns : first_ns;
     if (at_ns == HUB_NEVER) {
         return -1;
     }
@@ -313,6 +365,7 @@ broker_run(struct broker *b)
             source->ready(source, events[i].events);
         }
         keep_time(b);
+        notice_turn(b->notice, b->now_ns);
         struct hub_input turn = {.kind = HUB_IN_TURN};
         broker_feed(b, &turn);
         for (size_t i = 0; i < b->link_count; i++) {
@@ -337,6 +390,7 @@ broker_close(struct broker *b)
     }
     spawn_link_close(&b->spawner);
     output_free(b->output);
+    notice_free(b->notice);
     hub_free(b->hub);
     config_free(b->config);
     free(b->follows);

@@ -1,7 +1,9 @@
 /* From configuration to process: see launch.h. */
 #include "broker/shell/launch.h"
+#include "broker/shell/confine.h"
 #include "proto/mp.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +16,59 @@ put_text(struct buf *b, const char *text)
     buf_put(b, text, strlen(text) + 1);
 }
 
-bool
-launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf *text)
+static enum spec_ready
+ready_of(const char *ready)
+{
+    static const struct {
+        const char *word;
+        enum spec_ready ready;
+    } words[] = {
+        {"attach", SPEC_READY_ATTACH}, {"started", SPEC_READY_STARTED},
+        {"notify", SPEC_READY_NOTIFY}, {"tcp:", SPEC_READY_TCP},
+        {"log:", SPEC_READY_LOG},
+    };
+    size_t i = 0;
+    while (strncmp(ready, words[i].word, strlen(words[i].word)) != 0) {
+        i++; /* the reader has let nothing else pass */
+    }
+    return words[i].ready;
+}
+
+static const char *
+ready_at(const char *ready)
+{
+    const char *colon = strchr(ready, ':');
+    return colon != NULL ? colon + 1 : "";
+}
+
+/* depends_on, then restart_with; NULL when memory is out. */
+static struct spec_other *
+make_others(const struct config_worker *w)
+{
+    static const enum spec_when whens[] = {[CONFIG_WHEN_READY] = SPEC_WHEN_READY,
+                                           [CONFIG_WHEN_STARTED] = SPEC_WHEN_STARTED,
+                                           [CONFIG_WHEN_COMPLETED] = SPEC_WHEN_COMPLETED};
+    struct spec_other *list = calloc(w->depends_on.count + w->restart_with.count + 1, sizeof *list);
+    for (size_t i = 0; list != NULL && i < w->depends_on.count; i++) {
+        const struct config_pair *pair = &w->depends_on.items[i];
+        list[i] = (struct spec_other){pair->name, whens[pair->number]};
+    }
+    for (size_t i = 0; list != NULL && i < w->restart_with.count; i++) {
+        list[w->depends_on.count + i] = (struct spec_other){.worker = w->restart_with.items[i]};
+    }
+    return list;
+}
+
+void
+launch_texts_deinit(struct launch_texts *texts)
+{
+    buf_deinit(&texts->text);
+    free(texts->others);
+    *texts = (struct launch_texts){0};
+}
+
+static struct launch
+put_launch(struct buf *text, const struct config_worker *w)
 {
     put_text(text, w->working_dir != NULL ? w->working_dir : "");
     for (size_t i = 0; i < w->command.count; i++) {
@@ -24,18 +77,40 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
     for (size_t i = 0; i < w->args.count; i++) {
         put_text(text, w->args.items[i]);
     }
+    struct account account;
+    const uint32_t own = confine_account(w, &account, text); /* the worker's may replace them */
     for (size_t i = 0; i < w->environment.count; i++) {
         buf_put(text, w->environment.items[i].name, strlen(w->environment.items[i].name));
         buf_put(text, "=", 1);
         put_text(text, w->environment.items[i].value);
     }
+    const uint32_t limitc = confine_limits(w, &account, text);
+    return (struct launch){.argc = (uint32_t)(w->command.count + w->args.count),
+                           .envc = own + (uint32_t)w->environment.count,
+                           .text = (const char *)text->data,
+                           .text_bytes = text->w,
+                           .limitc = limitc};
+}
+
+bool
+launch_spec(const struct config_worker *w, struct worker_spec *spec, struct launch_texts *texts)
+{
+    struct spec_other *others = make_others(w);
+    texts->others = others;
+    if (others == NULL) {
+        return false;
+    }
     *spec = (struct worker_spec){
         .name = w->name,
-        .launch = {(uint32_t)(w->command.count + w->args.count), (uint32_t)w->environment.count,
-                   (const char *)text->data, text->w},
+        .launch = put_launch(&texts->text, w),
         .replicas = (uint32_t)w->replicas,
         .autostart = w->autostart,
-        .ready = w->ready == CONFIG_READY_STARTED ? SPEC_READY_STARTED : SPEC_READY_ATTACH,
+        .ready = ready_of(w->ready),
+        .ready_at = ready_at(w->ready),
+        .depends = others,
+        .depend_count = (uint32_t)w->depends_on.count,
+        .restart_with = others + w->depends_on.count,
+        .restart_with_count = (uint32_t)w->restart_with.count,
         .restart = w->restart == CONFIG_RESTART_NO       ? SPEC_RESTART_NO
                    : w->restart == CONFIG_RESTART_ALWAYS ? SPEC_RESTART_ALWAYS
                                                          : SPEC_RESTART_ON_FAILURE,
@@ -48,8 +123,15 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         .stop_timeout_ms = w->stop_timeout_ms,
         .queue_max = (uint32_t)w->queue_size,
         .batch_max = (uint32_t)w->batch,
+        .calls_max = (uint64_t)w->calls_max,
+        .memory_bytes_max = (uint64_t)w->memory_bytes_max,
+        .age_ms_max = w->age_ms_max,
+        .stop_first = w->update_order == CONFIG_UPDATE_STOP_FIRST,
+        .busy_ms_max = w->busy_ms_max,
+        .heartbeat_ms = w->heartbeat_ms,
+        .replace_stuck = w->replace_stuck,
     };
-    return !text->failed;
+    return !texts->text.failed;
 }
 
 /* ---- one process ------------------------------------------------------------------------------
@@ -135,9 +217,10 @@ texts_setf(struct texts *t, const char *format, ...)
     texts_set(t, setting, (uint32_t)AS_IS);
 }
 
-static void
+/* Returns what stands behind the settings of the specification. */
+static const char *
 set_environment(struct texts *env, const struct hub_effect *start, const char *url,
-                const char *text)
+                const char *notify, const char *text)
 {
     for (char **e = environ; *e != NULL; e++) {
         /* What the spawner told this broker is not for workers. */
@@ -146,22 +229,28 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
         }
     }
     texts_set(env, "PYTHONUNBUFFERED=1", 0);
+    texts_set(env, "PYTHONFAULTHANDLER=1", 0); /* a process that hangs is asked where it is */
     for (uint32_t i = 0; i < start->spec->launch.envc; i++) {
         texts_set(env, text, start->replica);
         text += strlen(text) + 1;
+    }
+    texts_setf(env, "NOTIFY_SOCKET=%s", notify);
+    if (start->spec->heartbeat_ms > 0) {
+        texts_setf(env, "WATCHDOG_USEC=%lld", (long long)start->spec->heartbeat_ms * 1000);
     }
     texts_setf(env, "PRONG_URL=%s", url);
     texts_setf(env, "PRONG_WORKER=%s", start->spec->name);
     texts_setf(env, "PRONG_REPLICA=%u", (unsigned)start->replica);
     texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
     texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    return text;
 }
 
 bool
-launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
-              char *text)
+launch_record(const struct hub_effect *start, const char *url, const char *notify,
+              struct spawn_record *record, char *text)
 {
-    struct texts argv = {0}, env = {0}, dir = {0};
+    struct texts argv = {0}, env = {0}, dir = {0}, limits = {0};
     const char *p = start->spec->launch.text;
     texts_add(&dir, p, start->replica);
     p += strlen(p) + 1;
@@ -169,14 +258,22 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
         texts_add(&argv, p, start->replica);
         p += strlen(p) + 1;
     }
-    set_environment(&env, start, url, p);
+    p = set_environment(&env, start, url, notify, p);
+    for (uint32_t i = 0; i < start->spec->launch.limitc; i++) {
+        texts_add(&limits, p, start->replica);
+        p += strlen(p) + 1;
+    }
     *record = (struct spawn_record){
         .version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
     (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
                    (unsigned)start->replica);
-    const bool ok =
-        !argv.failed && !env.failed && !dir.failed &&
+    bool ok =
+        !argv.failed && !env.failed && !dir.failed && !limits.failed &&
         spawn_text_pack(record, text, SPAWN_TEXT_BYTES_MAX, dir.items[0], argv.items, env.items);
+    for (size_t i = 0; ok && i < limits.count; i++) {
+        ok = spawn_text_limit(record, text, SPAWN_TEXT_BYTES_MAX, limits.items[i]);
+    }
+    texts_free(&limits);
     texts_free(&argv);
     texts_free(&env);
     texts_free(&dir);
@@ -204,23 +301,65 @@ put_path(const char *path, char *out, size_t room)
     }
 }
 
+/* The value of a limit for people: of a user or group the name behind its number. NULL if it is not
+ * limited. */
+static const char *
+find_limit(const struct launch *launch, enum limit limit)
+{
+    const char *text = launch->text;
+    for (uint32_t i = 0; i < 1 + launch->argc + launch->envc; i++) {
+        text += strlen(text) + 1;
+    }
+    for (uint32_t i = 0; i < launch->limitc; i++, text += strlen(text) + 1) {
+        const size_t len = strcspn(text, "=");
+        if (strncmp(text, limits_key(limit), len) == 0 && limits_key(limit)[len] == '\0') {
+            const char *name = strchr(text + len, '/');
+            return name != NULL ? name + 1 : text + len + 1;
+        }
+    }
+    return NULL;
+}
+
+/* The step as people know it: nobody has configured the groups that a user brings along. */
+static enum spawn_step
+known_step(enum spawn_step step, const struct launch *launch)
+{
+    if (step != SPAWN_STEP_GROUPS) {
+        return step;
+    }
+    return find_limit(launch, LIMIT_USER) != NULL ? SPAWN_STEP_USER : SPAWN_STEP_GROUP;
+}
+
+/* What of its launch a failed step is about: the folder, the program, or the value of a limit; NULL
+ * for none. */
+static const char *
+find_subject(enum spawn_step step, const struct launch *launch)
+{
+    const enum limit limit = spawn_step_limit(step);
+    if (step == SPAWN_STEP_FOLDER) {
+        return launch->text;
+    }
+    if (step == SPAWN_STEP_EXEC) {
+        return launch->text + strlen(launch->text) + 1;
+    }
+    return limit != LIMIT_COUNT ? find_limit(launch, limit) : NULL;
+}
+
 void
 launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
                char out[LAUNCH_STEP_BYTES])
 {
-    const bool is_folder = failed->step == SPAWN_STEP_FOLDER;
-    const char *what =
-        is_folder ? "working folder" : spawn_step_text((enum spawn_step)failed->step);
+    enum spawn_step step = (enum spawn_step)failed->step;
+    step = spec != NULL ? known_step(step, &spec->launch) : step;
+    const char *what = step == SPAWN_STEP_FOLDER ? "working folder" : spawn_step_text(step);
     const char *slash = strchr(failed->name, '/');
+    const char *subject = spec != NULL && slash != NULL ? find_subject(step, &spec->launch) : NULL;
     /* The core keeps 95 characters of "could not start: STEP: ERROR". */
     const size_t around = strlen("could not start:  '': ") + strlen(strerror(failed->error));
     size_t n = (size_t)snprintf(out, LAUNCH_STEP_BYTES, "%s", what);
     struct texts texts = {0};
-    if (spec != NULL && slash != NULL && (is_folder || failed->step == SPAWN_STEP_EXEC) &&
-        LAUNCH_STEP_BYTES > around + n + sizeof "...") {
-        const char *text = spec->launch.text;
-        texts_add(&texts, is_folder ? text : text + strlen(text) + 1,
-                  (uint32_t)strtoul(slash + 1, NULL, 10));
+    if (subject != NULL && LAUNCH_STEP_BYTES > around + n + sizeof "...") {
+        texts_add(&texts, subject, (uint32_t)strtoul(slash + 1, NULL, 10));
     }
     if (texts.count > 0) {
         const size_t room = LAUNCH_STEP_BYTES - around - n;
@@ -233,7 +372,16 @@ launch_explain(const struct spawn_record *failed, const struct worker_spec *spec
 }
 
 bool
-launch_never(enum spawn_step step)
+launch_never(enum spawn_step step, int error)
 {
-    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
+    /* What the system is short of for now: processes of this user, memory, descriptors, cgroups; or
+     * a program that is being written at this moment. */
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        if (error == passing[i]) {
+            return false;
+        }
+    }
+    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC ||
+           spawn_step_limit(step) != LIMIT_COUNT;
 }

@@ -176,6 +176,9 @@ carry_out(struct sim *s, const struct hub_effect *e)
         sim_wrong(s, "the hub closes a local connection");
     case HUB_OUT_EVENT:
     case HUB_OUT_LOGS:
+    case HUB_OUT_ADOPT:
+    case HUB_OUT_STACK:
+    case HUB_OUT_RELOAD:
     case HUB_OUT_READY:
     case HUB_OUT_STOPPING:
     case HUB_OUT_END:
@@ -300,7 +303,7 @@ world_broker_starts(struct sim *s)
         struct worker_spec spec;
         spec_defaults(&spec);
         spec.name = names[i];
-        spec.launch = (struct launch){1, 0, "\0true", 6};
+        spec.launch = (struct launch){1, 0, "\0true", 6, 0};
         spec.replicas = s->replicas[i];
         spec.restarts_max = 1000;
         spec.restart_delay_ms = 10;

@@ -50,6 +50,12 @@ class Notify(kit.Case):
         text, _ = self.wait_for(hub, "RELOADING=1")
         self.assertRegex(text, r"^RELOADING=1\nMONOTONIC_USEC=\d+$")
         self.wait_for(hub, "READY=1")
+        with open(hub.config, "a", encoding="utf-8") as file:
+            file.write("nonsense: 1\n")
+        os.kill(hub.keeper, signal.SIGHUP)           # one that is refused is over, too
+        self.wait_for(hub, "RELOADING=1")
+        self.wait_for(hub, "READY=1")
+        hub.wait_log("the configuration was not read again: .*nonsense")
         hub.process.terminate()
         self.wait_for(hub, "STOPPING=1")
         self.assertEqual(hub.wait_end(), 0)

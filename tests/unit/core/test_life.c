@@ -232,6 +232,52 @@ always(struct worker_spec *spec)
     spec->restart = SPEC_RESTART_ALWAYS;
 }
 
+/* What each of the 256 exit codes and each signal means, said once more and in another way than in
+ * the code: the sets are spelled out. */
+static const char *
+expected(int status, int policy)
+{
+    static const char *const policies[] = {"no", "on-failure", "always"};
+    const char *const restart = policies[policy];
+    const bool by_signal = (status & 0x7f) != 0;
+    const int code = status >> 8 & 0xff;
+    const bool is_final = !by_signal && (code == 78 || code == 125 || code == 126 || code == 127);
+    if (!by_signal && code == 0) {
+        return strcmp(restart, "always") == 0 ? "backoff" : "stopped";
+    }
+    return is_final || strcmp(restart, "no") == 0 ? "failed" : "backoff";
+}
+
+static void
+expect_after_exit(void (*set)(struct worker_spec *), int status, int policy)
+{
+    struct world w;
+    world_begin(&w, set);
+    world_serve(&w, "echo/0");
+    world_exited(&w, "echo/0", status);
+    const char *want = expected(status, policy);
+    cr_assert_str_eq(world_state(&w, "echo/0"), want, "status %#x, policy %d: %s, not %s", status,
+                     policy, world_state(&w, "echo/0"), want);
+    world_deinit(&w);
+}
+
+static void never(struct worker_spec *spec);
+static void always(struct worker_spec *spec);
+
+Test(life, every_exit_code_and_every_signal_has_its_meaning_under_every_policy)
+{
+    void (*const policies[])(struct worker_spec *) = {never, NULL, always};
+    for (int policy = 0; policy < 3; policy++) {
+        for (int code = 0; code < 256; code++) {
+            expect_after_exit(policies[policy], code << 8, policy);
+        }
+        for (int signal = 1; signal <= 64; signal++) {
+            expect_after_exit(policies[policy], signal, policy);
+            expect_after_exit(policies[policy], signal | 0x80, policy); /* and left a core */
+        }
+    }
+}
+
 struct exits {
     int status;
     const char *never, *on_failure, *always;
@@ -404,6 +450,39 @@ Test(life, who_does_not_get_ready_in_time_is_killed_and_told)
     cr_assert(world_process(&w, "echo/0")->killed, "its group was not killed");
     world_exited(&w, "echo/0", KILLED);
     expect_state(&w, "echo/0", "backoff");
+    const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "killed by signal 9 after it did not get ready in time"), "%s",
+              world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(life, the_reason_of_a_death_tells_a_core_dump_and_a_kill_for_want_of_memory)
+{
+    struct world w;
+    enum { SEGV_DUMPED = 11 | 0x80 };
+    world_begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    world_exited(&w, "echo/0", SEGV_DUMPED);
+    uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "'killed by signal 11, core dumped'"), "%s", world_text(&w, r));
+    world_pass_ms(&w, 60000);
+    world_serve(&w, "echo/0");
+    world_starved(&w, "echo/0");
+    expect_state(&w, "echo/0", "backoff");
+    r = world_say(&w, CLIENT, "[2,null,2,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "'killed by the kernel: out of memory'"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* Its memory may have run out at the same time: the hub's own kill is the reason. */
+Test(life, who_was_killed_by_the_hub_did_not_die_of_hunger)
+{
+    struct world w;
+    world_begin(&w, NULL);
+    world_started(&w, "echo/0");
+    world_pass_ms(&w, 120000);
+    cr_assert(world_process(&w, "echo/0")->killed, "its group was not killed");
+    world_starved(&w, "echo/0");
     const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
     cr_assert(world_says(&w, r, "killed by signal 9 after it did not get ready in time"), "%s",
               world_text(&w, r));

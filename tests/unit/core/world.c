@@ -168,6 +168,16 @@ keep(struct world *w, const struct hub_effect *e)
         w->logs = *e;
         (void)snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
         return;
+    case HUB_OUT_ADOPT:
+        w->adopted = e->process;
+        w->adopted_pid = e->pid;
+        return;
+    case HUB_OUT_STACK:
+        w->stacks++;
+        return;
+    case HUB_OUT_RELOAD:
+        w->reload = e->call;
+        return;
     case HUB_OUT_READY:
         w->ready = true;
         return;
@@ -275,7 +285,7 @@ world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 0, "\0true", 6};
+    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
     if (set != NULL) {
         set(&spec);
     }
@@ -569,10 +579,20 @@ world_state(struct world *w, const char *name)
 struct process *
 world_process(struct world *w, const char *name)
 {
-    for (size_t i = w->process_count; i > 0; i--) {
-        if (strcmp(w->process[i - 1].name, name) == 0) {
-            return &w->process[i - 1];
+    const char *hash = strchr(name, '#');
+    const size_t len = hash != NULL ? (size_t)(hash - name) : strlen(name);
+    const unsigned long wanted = hash != NULL ? strtoul(hash + 1, NULL, 10) : 0;
+    unsigned long seen = 0;
+    struct process *found = NULL;
+    for (size_t i = 0; i < w->process_count && (wanted == 0 || seen < wanted); i++) {
+        struct process *p = &w->process[i];
+        if (strlen(p->name) == len && memcmp(p->name, name, len) == 0) {
+            seen++;
+            found = p;
         }
+    }
+    if (found != NULL && (wanted == 0 || seen == wanted)) {
+        return found;
     }
     disappoint(w, "there is no such process");
     return NULL;
@@ -596,8 +616,8 @@ world_started(struct world *w, const char *name)
     world_step(w, &in);
 }
 
-void
-world_exited(struct world *w, const char *name, int status)
+static void
+end_process(struct world *w, const char *name, int status, bool out_of_memory)
 {
     struct process *p = world_process(w, name);
     struct hub_input in = {.kind = HUB_IN_EXITED};
@@ -608,8 +628,22 @@ world_exited(struct world *w, const char *name, int status)
     in.process.id = p->id;
     in.process.pid = pid_of(w, p);
     in.process.status = status;
+    in.process.out_of_memory = out_of_memory;
     p->running = false;
     world_step(w, &in);
+}
+
+void
+world_exited(struct world *w, const char *name, int status)
+{
+    end_process(w, name, status, false);
+}
+
+void
+world_starved(struct world *w, const char *name)
+{
+    enum { KILLED = 9 };
+    end_process(w, name, KILLED, true);
 }
 
 void
