@@ -202,6 +202,20 @@ admin_logs(struct request *q)
 }
 
 void
+admin_env(struct request *q)
+{
+    int64_t only;
+    struct worker *w = admin_worker(q, PARAM_env_worker, &only);
+    struct hub_effect *e = w == NULL ? NULL : effect_add(q->hub, HUB_OUT_ENV);
+    if (e != NULL) {
+        e->call = q->call->number;
+        e->spec = w->spec;
+        e->replica = only < 0 ? 0 : (uint32_t)only;
+        e->reveal = admin_uint(q, PARAM_env_reveal, 0) > 0;
+    }
+}
+
+void
 admin_logs_came(struct hub *hub, const struct hub_input *in)
 {
     struct call *call = call_by_number(hub, in->logs.call);

@@ -56,7 +56,7 @@ enum hub_input_kind {
     HUB_IN_ALIVE,        /* it ran before this broker did */
     HUB_IN_NOTIFY,       /* a process has said something to its service manager, or is ready */
     HUB_IN_RELOAD,       /* answer to HUB_OUT_RELOAD, or without being asked: a configuration */
-    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS */
+    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS or HUB_OUT_ENV */
     HUB_IN_STOP,         /* stop everything in order; again: faster */
 };
 
@@ -103,7 +103,7 @@ struct hub_input {
             size_t count;
         } reload;
         struct {
-            uint64_t call;       /* number in HUB_OUT_LOGS */
+            uint64_t call;       /* number in HUB_OUT_LOGS or HUB_OUT_ENV */
             struct span payload; /* encoded result; empty when there is nothing */
         } logs;
     };
@@ -118,6 +118,7 @@ enum hub_effect_kind {
     HUB_OUT_STACK,    /* process, pid, spec, replica: put into the log what it is doing */
     HUB_OUT_RELOAD,   /* call: read the configuration again */
     HUB_OUT_LOGS,     /* call, worker, replica (-1: all), lines */
+    HUB_OUT_ENV,      /* call, spec, replica, reveal */
     HUB_OUT_EVENT,    /* an event under hub. was stored: topic, body; for the log */
     HUB_OUT_READY,    /* every worker that starts by itself is ready, for the first time */
     HUB_OUT_STOPPING, /* a stop of the whole hub has begun */
@@ -141,6 +142,7 @@ struct hub_effect {
     uint64_t call;
     int64_t only; /* LOGS: replica, or -1 */
     uint32_t lines;
+    bool reveal; /* ENV: with secrets */
     struct span topic;
 };
 

@@ -135,6 +135,19 @@ give_logs(struct broker *b, const struct hub_effect *e)
     }
 }
 
+static void
+give_env(struct broker *b, const struct hub_effect *e)
+{
+    struct follow *f = follow_add(b, HUB_IN_LOGS);
+    if (f != NULL) {
+        f->input.logs.call = e->call;
+        launch_list_environment(e, b->url, b->notice_path, &f->payload);
+        if (f->payload.failed) {
+            buf_deinit(&f->payload); /* no memory: the caller gets null, not half of it */
+        }
+    }
+}
+
 static int64_t
 stop_by_ns(const struct broker *b, int64_t since_ns)
 {
@@ -189,6 +202,9 @@ carry_out(struct broker *b, const struct hub_effect *e)
     }
     case HUB_OUT_LOGS:
         give_logs(b, e);
+        return;
+    case HUB_OUT_ENV:
+        give_env(b, e);
         return;
     case HUB_OUT_EVENT:
         log_event(&b->log, e->topic, e->body);

@@ -28,7 +28,11 @@ struct options {
     int64_t lines;               /* logs */
     bool group;                  /* signal */
     const char *bundle;          /* doctor */
-    bool man;                    /* help */
+    bool reveal;                 /* env */
+    bool force;                  /* config init */
+    bool man;                    /* config manual, help */
+    const char *kind;            /* config import */
+    const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */
     const char *json;            /* emit */

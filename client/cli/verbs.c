@@ -46,6 +46,31 @@ static const struct option_row logs_options[] = {
      .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
     {.name = NULL},
 };
+static const struct option_row env_options[] = {
+    {.name = "--reveal", .kind = OPTION_FLAG, .offset = OPTION_FIELD(reveal),
+     .help = "secrets as they are, not as ***"},
+    {.name = NULL},
+};
+static const struct option_row config_init_options[] = {
+    {.name = "--force", .kind = OPTION_FLAG, .offset = OPTION_FIELD(force),
+     .help = "also when the file is there already"},
+    {.name = NULL},
+};
+static const struct option_row config_show_options[] = {
+    {.name = "--worker", .kind = OPTION_TEXT, .offset = OPTION_FIELD(worker), .value = "WORKER",
+     .help = "this one alone"},
+    {.name = NULL},
+};
+static const struct option_row config_import_options[] = {
+    {.name = "--kind", .kind = OPTION_TEXT, .offset = OPTION_FIELD(kind), .value = "KIND",
+     .allowed = "supervisor circus procfile", .help = "what the file is; default: as it looks"},
+    {.name = NULL},
+};
+static const struct option_row config_manual_options[] = {
+    {.name = "--man", .kind = OPTION_FLAG, .offset = OPTION_FIELD(man),
+     .help = "as a man page, for man -l"},
+    {.name = NULL},
+};
 #define EACH_ROWS \
     {.name = "--each", .kind = OPTION_FLAG, .offset = OPTION_FIELD(each), \
      .help = "print each item of a method that yields as it comes, one line of JSON each"}, \
@@ -181,6 +206,14 @@ static const struct verb verbs[] = {
      .summary = "the last lines that workers wrote",
      .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
      "alone."},
+    {.name = "env", .run = verb_env, .argc_min = 1, .argc_max = 1, .options = env_options,
+     .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] [--reveal]",
+     .summary = "the environment that a process of a worker would get now",
+     .help = "A list of name, value and from: hub (what the hub was started with), worker (of its "
+     "configuration), env_file or prong. -o raw prints NAME=value. Only root and the user of the hub may "
+     "ask. Values of an env_file, passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and "
+     "the like are shown as ***. PRONG_TOKEN and PRONG_INCARNATION, which are new for each process, are "
+     "left out."},
     {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
      .options = call_options_rows, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N|/*].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | - | --map FILE",
@@ -261,17 +294,31 @@ static const struct verb verbs[] = {
      .summary = "add a worker to the running hub and wait until it is ready",
      .help = "It runs in the current folder, and the program is found as the shell here would find "
      "it; the environment is the hub's. In arguments and values of --env, %i stands for the number "
-     "of the replica. A worker that does not get ready is taken out again."},
+     "of the replica and %% for a percent sign. A worker that does not get ready is taken out again."},
     {.name = "remove", .aliases = "rm", .run = verb_remove, .argc_min = 1, .argc_max = INT_MAX,
      .timeout_ms = SECONDS(5), .arguments = "WORKER...",
      .summary = "take stopped workers that were added by run out of the hub"},
     {.name = "config check", .run = verb_config_check, .argc_max = 1, .timeout_ms = SECONDS(5),
      .arguments = "[FILE]", .summary = "say what is wrong with a configuration",
      .help = "Exit code 0 or 6. Default: the file that prong up would take."},
-    {.name = "config init", .run = verb_config_init, .timeout_ms = SECONDS(5), .arguments = "",
-     .summary = "print a configuration with every option as a comment"},
-    {.name = "config manual", .run = verb_config_manual, .timeout_ms = SECONDS(5), .arguments = "",
-     .summary = "print the manual of the configuration as Markdown"},
+    {.name = "config show", .run = verb_config_show, .argc_max = 1, .options = config_show_options,
+     .timeout_ms = SECONDS(5), .arguments = "[FILE] [--worker WORKER]",
+     .summary = "what a configuration comes to, with every default and all that it includes",
+     .help = "YAML that reads back as the same configuration, or JSON with -o json. Values of an env_file, "
+     "passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and the like are shown as ***."},
+    {.name = "config init", .run = verb_config_init, .argc_max = 1, .options = config_init_options,
+     .timeout_ms = SECONDS(5), .arguments = "[FILE] [--force]",
+     .summary = "write a configuration with every option as a comment",
+     .help = "Default: prong.yaml here; - is stdout. A file that is there already is left alone."},
+    {.name = "config manual", .run = verb_config_manual, .options = config_manual_options,
+     .timeout_ms = SECONDS(5), .arguments = "[--man]",
+     .summary = "print the manual of the configuration, as Markdown or as a man page"},
+    {.name = "config import", .run = verb_config_import, .argc_min = 1, .argc_max = 1,
+     .options = config_import_options, .timeout_ms = SECONDS(5), .arguments = "FILE [--kind KIND]",
+     .summary = "print the configuration that a file of supervisor, circus or foreman comes to",
+     .help = "What could not be carried over is told on stderr, a line each: FILE:LINE: [SECTION] KEY: why; "
+     "what to do instead. Relative paths go on from the folder of FILE, so the result belongs there. Exit "
+     "code 6 when nothing comes of it."},
     {.name = "completion", .run = verb_completion, .argc_min = 1, .argc_max = 1,
      .timeout_ms = SECONDS(5), .arguments = "bash|zsh|fish",
      .summary = "print a script that completes command lines of prong in a shell",

@@ -97,7 +97,7 @@ BUGS = [
      "    t->peer->ticket_count--;\n    *effect_add(hub, HUB_OUT_REPLY) = *e;\n    t->peer = NULL;"),
     ("requests_of_a_closed_connection_stay", PEER,
      "    LIST_EACH(n, &p->tickets)\n    {\n        ticket_free(hub, CONTAINER(n, struct ticket, link));\n    }\n", ""),
-    ("a_process_is_never_forgotten", END, "    (void)set_process(hub, r, 0);", ""),
+    ("a_process_is_never_forgotten", END, "    (void)life_set_process(hub, r, 0);", ""),
     ("payloads_are_counted_for_ever", CALL,
      "    }\n    hub->payload_bytes -= call->charged;", "    }"),
     ("a_client_is_never_forgotten", CLIENT, "    forget_later(hub, c, keep_ms);", "    (void)keep_ms;"),

@@ -165,6 +165,7 @@ keep(struct world *w, const struct hub_effect *e)
         keep_signal(w, e);
         return;
     case HUB_OUT_LOGS:
+    case HUB_OUT_ENV:
         w->logs = *e;
         (void)snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
         return;

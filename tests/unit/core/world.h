@@ -57,7 +57,7 @@ struct world {
     uint64_t adopted, reload;          /* process and call of the last effects of these kinds */
     int32_t adopted_pid;
     size_t stacks;
-    struct hub_effect logs; /* the last HUB_OUT_LOGS; its pointers are stale */
+    struct hub_effect logs; /* the last HUB_OUT_LOGS or _ENV; its pointers are stale */
     char logs_worker[WORLD_NAME];
     char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
     char text[WORLD_TEXT];   /* of world_text() */
