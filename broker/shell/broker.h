@@ -58,8 +58,9 @@ void broker_feed(struct broker *b, struct hub_input *in);
 void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);
 extern const struct link_handler broker_link_handler;
 
-/* reload.c: read the configuration again, for a call of the core (0: for nobody). */
-void broker_reload(struct broker *b, uint64_t call);
+/* reload.c: read the configuration again, for a call of the core (0: for nobody).
+ * False when it was refused and nothing has changed; else hub.reload tells the end of it. */
+bool broker_reload(struct broker *b, uint64_t call);
 
 /* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the
  * token for network clients. Both in files of mode 0600. false with a text for people. */

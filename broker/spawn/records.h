@@ -48,6 +48,8 @@ enum spawn_op {
     SPAWN_FORGET,   /* id: its end was noted for good and need not be told to a later broker */
     SPAWN_STOP_TIMEOUT, /* status: hub.stop_timeout in milliseconds. Neither keeper nor spawner
                            reads the configuration, and a stop has to end though the broker hangs */
+    SPAWN_PONG,         /* the answer to a SPAWN_PING: the broker's loop turns */
+    SPAWN_RELOADED,     /* the answer to a SPAWN_RELOAD, once it is carried out or refused */
     /* spawner to broker; all carry `epoch`, those with an id carry `name`, too */
     SPAWN_STARTED = 32, /* id, pid, time_ns; with the read end of the worker's output (one fd) */
     SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START. With step
@@ -63,6 +65,7 @@ enum spawn_op {
                            without the broker.) Told to a later broker than the one that was asked
                            first, time_ns is that of the first time: the budget is one */
     SPAWN_RELOAD,       /* the keeper got SIGHUP */
+    SPAWN_PING,         /* only when a service manager asked for a watchdog; one at a time */
 };
 
 /* Where a child failed before it ran its program; the text stands in spawn_step_text(). */
