@@ -47,12 +47,7 @@ is_meant(const struct replica *r, int64_t only)
 static void
 send(struct request *q, const struct replica *r, int number, bool group)
 {
-    struct hub_effect *e = effect_add(q->hub, HUB_OUT_SIGNAL);
-    if (e != NULL) {
-        e->process = r->process;
-        e->signal = number;
-        e->group = group;
-    }
+    life_signal(q->hub, r, number, group);
 }
 
 /* To each, and the answer names them: [{replica, pid}, ...]. */

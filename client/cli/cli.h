@@ -67,6 +67,7 @@ struct verb {
 /* The table; *count rows. */
 const struct verb *verb_table(size_t *count);
 
+int verb_attach(struct cli *cli);
 int verb_call(struct cli *cli);
 int verb_cancel(struct cli *cli);
 int verb_complete(struct cli *cli);
@@ -89,6 +90,7 @@ int verb_events(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_logs(struct cli *cli);
 int verb_metrics(struct cli *cli);
+int verb_reload(struct cli *cli);
 int verb_remove(struct cli *cli);
 int verb_restart(struct cli *cli);
 int verb_run(struct cli *cli);

@@ -208,6 +208,21 @@ static const struct verb verbs[] = {
     {.name = "scale", .run = verb_scale, .argc_min = 2, .argc_max = 2, .options = change_options,
      .timeout_ms = SECONDS(60), .arguments = "WORKER REPLICAS",
      .summary = "change how many replicas a worker has"},
+    {.name = "reload", .run = verb_reload, .timeout_ms = SECONDS(600), .arguments = "",
+     .summary = "read the configuration of the hub again and change only what differs",
+     .help = "New workers start, those that are gone end, numbers change at once. A worker whose command, "
+     "environment or the like differs gets new processes, one replica after the other, each started before "
+     "the old one ends (update_order). If one does not get ready the worker goes back to what it was: exit "
+     "code 1. A configuration that is wrong changes nothing: exit code 6. Options of the hub itself hold "
+     "when it is started again, log_level at once. SIGHUP to prongd does the same."},
+    {.name = "attach", .run = verb_attach, .argc_min = 2, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(5), .stops_at_argument = true,
+     .arguments = "WORKER[/N] COMMAND [ARGUMENT...]",
+     .summary = "run a command in the place of a stopped replica, under a debugger for instance",
+     .help = "prong stop detector/0, then prong attach detector/0 gdb --args ./detector: what attaches from "
+     "there gets the calls of the replica, and neither max_busy, heartbeat nor start_timeout hold. When the "
+     "command has ended the replica is stopped; prong start gives it back to the hub. Not across a restart "
+     "of the broker."},
     {.name = "signal", .aliases = "kill", .run = verb_signal, .argc_min = 2, .argc_max = 2,
      .options = signal_options, .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] SIGNAL [--group]",
      .summary = "send a signal to the processes of a worker",
