@@ -47,6 +47,7 @@ has_uint(const prong_value *map, const char *key)
 static void
 read_replica(const prong_value *map, struct status_replica *r)
 {
+    prong_value value;
     const char *slash;
     read_text(map, "replica", r->name, sizeof r->name);
     read_text(map, "state", r->state, sizeof r->state);
@@ -62,6 +63,9 @@ read_replica(const prong_value *map, struct status_replica *r)
     r->running = read_uint(map, "running");
     r->cpu_ms = read_uint(map, "cpu_ms");
     r->rss_bytes = read_uint(map, "rss_bytes");
+    if (prong_value_find(map, "waits", &value)) {
+        (void)prong_value_bool(&value, &r->waits);
+    }
     r->has_exit_code = has_uint(map, "exit_code");
     r->exit_code = read_uint(map, "exit_code");
 }

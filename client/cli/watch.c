@@ -27,7 +27,7 @@ bool
 status_is_lost(const struct status_worker *w, const struct status_replica *r, bool one_life)
 {
     return is_state(r, "failed") || is_state(r, "stuck") ||
-           (is_state(r, "stopped") && !is_new(w, r)) ||
+           (is_state(r, "stopped") && !is_new(w, r) && !r->waits) ||
            (one_life && (is_state(r, "backoff") || r->restarts > 0));
 }
 
@@ -45,7 +45,9 @@ find_replica(const struct status *status, const char *name)
 static bool
 has_ended(const struct status_wish *wish, const struct status_replica *r)
 {
-    return wish->may_end && is_state(r, "stopped") && r->incarnation > 0;
+    /* Where all of a hub are waited for, one that did its work and ended with 0 is no fault. */
+    const bool is_done = wish->choice.autostart && r->has_exit_code && r->exit_code == 0;
+    return (wish->may_end || is_done) && is_state(r, "stopped") && r->incarnation > 0;
 }
 
 static enum status_verdict
