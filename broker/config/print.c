@@ -30,7 +30,9 @@ config_type_name(const struct config_option *option)
                : option->accepts != NULL ? "list"
                                          : "list of texts";
     case CONFIG_KIND_MAP:
-        return option->each != NULL ? "map of durations" : "map of texts";
+        return option->each == NULL                         ? "map of texts"
+               : option->each->kind == CONFIG_KIND_DURATION ? "map of durations"
+                                                            : "map of words";
     case CONFIG_KIND_PATH:
         return "path";
     case CONFIG_KIND_SIGNAL:

@@ -41,6 +41,17 @@ struct hub_options {
     size_t silence_count;
 };
 
+/* What one process has used so far, itself and not its children. The core asks with `process` and
+ * `pid`, the shell fills in the rest. */
+struct hub_usage {
+    uint64_t process;
+    int32_t pid;
+    bool known; /* false: there is no such process any more, and nothing of the rest */
+    uint32_t threads;
+    int64_t cpu_ms;     /* on processors, in user and in system mode */
+    uint64_t rss_bytes; /* of memory that it has now */
+};
+
 enum hub_input_kind {
     HUB_IN_TIME,         /* nothing but the time */
     HUB_IN_TURN,         /* what came together was told: give out work and events */
@@ -57,6 +68,7 @@ enum hub_input_kind {
     HUB_IN_NOTIFY,       /* a process has said something to its service manager, or is ready */
     HUB_IN_RELOAD,       /* answer to HUB_OUT_RELOAD, or without being asked: a configuration */
     HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS or HUB_OUT_ENV */
+    HUB_IN_USAGE,        /* answer to HUB_OUT_USAGE */
     HUB_IN_STOP,         /* stop everything in order; again: faster */
 };
 
@@ -106,6 +118,11 @@ struct hub_input {
             uint64_t call;       /* number in HUB_OUT_LOGS or HUB_OUT_ENV */
             struct span payload; /* encoded result; empty when there is nothing */
         } logs;
+        struct {
+            uint64_t call; /* number in HUB_OUT_USAGE */
+            const struct hub_usage *list;
+            size_t count;
+        } usage;
     };
 };
 
@@ -119,6 +136,7 @@ enum hub_effect_kind {
     HUB_OUT_RELOAD,   /* call: read the configuration again */
     HUB_OUT_LOGS,     /* call, worker, replica (-1: all), lines */
     HUB_OUT_ENV,      /* call, spec, replica, reveal */
+    HUB_OUT_USAGE,    /* call (0: nobody waits, the core itself asks), usage, usage_count */
     HUB_OUT_EVENT,    /* an event under hub. was stored: topic, body; for the log */
     HUB_OUT_READY,    /* every worker that starts by itself is ready, for the first time */
     HUB_OUT_STOPPING, /* a stop of the whole hub has begun */
@@ -142,7 +160,9 @@ struct hub_effect {
     uint64_t call;
     int64_t only; /* LOGS: replica, or -1 */
     uint32_t lines;
-    bool reveal; /* ENV: with secrets */
+    bool reveal;                   /* ENV: with secrets */
+    const struct hub_usage *usage; /* USAGE: the processes that are meant */
+    size_t usage_count;
     struct span topic;
 };
 

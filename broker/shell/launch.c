@@ -328,10 +328,12 @@ has_name(const char *text, const char *end, const char *name, size_t len)
 
 /* Where a setting comes from, by who would have set it last. */
 static const char *
-origin(const struct launch *launch, const char *name, size_t len)
+origin(const struct worker_spec *spec, const char *name, size_t len)
 {
-    static const char own[] =
-        "PRONG_URL\0PRONG_WORKER\0PRONG_REPLICA\0NOTIFY_SOCKET\0WATCHDOG_USEC";
+    const struct launch *launch = &spec->launch;
+    static const char own[] = "PRONG_URL\0PRONG_WORKER\0PRONG_REPLICA\0NOTIFY_SOCKET";
+    /* Only with a heartbeat; else it is that of the hub's own service manager. */
+    static const char watchdog[] = "WATCHDOG_USEC";
     /* Unless the worker sets them. */
     static const char python[] = "PYTHONUNBUFFERED\0PYTHONFAULTHANDLER";
     const char *settings = launch->text, *end = launch->text + launch->text_bytes;
@@ -342,7 +344,8 @@ origin(const struct launch *launch, const char *name, size_t len)
     for (uint32_t i = 0; i < launch->envc; i++) {
         secrets += strlen(secrets) + 1;
     }
-    if (has_name(own, own + sizeof own, name, len)) {
+    if (has_name(own, own + sizeof own, name, len) ||
+        (spec->heartbeat_ms > 0 && has_name(watchdog, watchdog + sizeof watchdog, name, len))) {
         return "prong";
     }
     const char *behind = secrets;
@@ -388,7 +391,7 @@ static void
 write_setting(struct buf *out, char *setting, const struct hub_effect *e)
 {
     const size_t len = strcspn(setting, "=");
-    const char *from = origin(&e->spec->launch, setting, len);
+    const char *from = origin(e->spec, setting, len);
     const char *value = setting[len] == '=' ? setting + len + 1 : "";
     setting[len] = '\0';
     write_map(out, 3);

@@ -24,6 +24,7 @@ struct options {
     const char *config; /* up */
     bool foreground;
     bool check;                  /* status, doctor */
+    bool clients;                /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     bool group;                  /* signal */
@@ -34,7 +35,7 @@ struct options {
     const char *kind;            /* config import */
     const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
-    int64_t count;               /* events, wait */
+    int64_t count;               /* events, wait, top */
     const char *json;            /* emit */
     const char *goal, *event;    /* wait */
     bool any, exit_status;       /* wait */
@@ -50,6 +51,9 @@ struct options {
     const char *restart, *ready; /* run */
     int64_t replicas;            /* run */
     struct texts environment;    /* run */
+    bool batch, once, expand;    /* top */
+    int64_t delay_ms;            /* top */
+    const char *sort, *filter;   /* top */
 };
 
 enum option_kind {

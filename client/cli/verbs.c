@@ -16,6 +16,8 @@ static const struct option_row up_options[] = {
 static const struct option_row status_options[] = {
     {.name = "--check", .kind = OPTION_FLAG, .offset = OPTION_FIELD(check),
      .help = "exit 0 only if every worker that starts by itself (or the ones named) is ready, else 3"},
+    {.name = "--clients", .kind = OPTION_FLAG, .offset = OPTION_FIELD(clients),
+     .help = "instead: who is connected or has calls in the hub, and what share each has"},
     {.name = NULL},
 };
 static const struct option_row change_options[] = {
@@ -156,6 +158,25 @@ static const struct option_row run_options[] = {
     {.name = NULL},
 };
 
+static const struct option_row top_options[] = {
+    {.name = "--delay", .letter = 'd', .kind = OPTION_DURATION, .offset = OPTION_FIELD(delay_ms),
+     .value = "TIME", .min = 100, .max = 3600000, .help = "between two pictures, from 100ms to 1h; default: 1s"},
+    {.name = "--sort", .kind = OPTION_TEXT, .offset = OPTION_FIELD(sort), .value = "COLUMN",
+     .allowed = "worker state pid cpu memory calls p50 p99 queue run restarts error",
+     .help = "worker (default), state, pid, cpu, memory, calls, p50, p99, queue, run, restarts, error"},
+    {.name = "--filter", .kind = OPTION_TEXT, .offset = OPTION_FIELD(filter), .value = "TEXT",
+     .help = "only workers with this in their name"},
+    {.name = "--expand", .kind = OPTION_FLAG, .offset = OPTION_FIELD(expand),
+     .help = "show the replicas of all workers"},
+    {.name = "--batch", .letter = 'b', .kind = OPTION_FLAG, .offset = OPTION_FIELD(batch),
+     .help = "write pictures as text, one after another, and read no keys"},
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
+     .value = "N", .min = 1, .max = INT64_MAX, .help = "with --batch: end after so many"},
+    {.name = "--once", .kind = OPTION_FLAG, .offset = OPTION_FIELD(once),
+     .help = "the same as --batch --count 1"},
+    {.name = NULL},
+};
+
 static const struct verb verbs[] = {
     {.name = "up", .run = verb_up, .options = up_options, .timeout_ms = SECONDS(60),
      .arguments = "[--config FILE] [--name HUB] [--foreground]",
@@ -170,9 +191,11 @@ static const struct verb verbs[] = {
      "signal."},
     {.name = "status", .aliases = "ps list ls", .run = verb_status, .argc_max = INT_MAX,
      .options = status_options, .timeout_ms = SECONDS(5), .no_hub = CLI_NOT_RUNNING,
-     .arguments = "[WORKER[/N]...] [--check]",
+     .arguments = "[WORKER[/N]...] [--check] | --clients",
      .summary = "what runs: workers, their replicas and how they are",
-     .help = "Exit code 3 when no hub runs."},
+     .help = "Exit code 3 when no hub runs. In the table CPU is the share of one processor on the "
+     "average since the process began, and REASON why the process before it ended, if that was a "
+     "fault; JSON has all that the hub tells."},
     {.name = "start", .run = verb_start, .argc_min = 1, .argc_max = INT_MAX,
      .options = change_options, .timeout_ms = SECONDS(60), .arguments = "WORKER[/N]...",
      .summary = "start workers and wait until they are ready; one that runs is left alone"},
@@ -214,6 +237,17 @@ static const struct verb verbs[] = {
      "ask. Values of an env_file, passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and "
      "the like are shown as ***. PRONG_TOKEN and PRONG_INCARNATION, which are new for each process, are "
      "left out."},
+    {.name = "top", .run = verb_top, .options = top_options,
+     .arguments = "[-d TIME] [--sort COLUMN] [--batch [-n N] | --once]",
+     .summary = "what workers do now: a live view of the whole screen",
+     .help = "Rates, shares of a processor and how long calls take are those between two looks at "
+     "the hub, so the first picture that has them comes after the delay. The key h tells what keys "
+     "do. When the hub goes away it is told and sought until it is back."},
+    {.name = "metrics", .run = verb_metrics, .argc_max = 1, .timeout_ms = SECONDS(5),
+     .arguments = "[WORKER]", .summary = "counters and gauges as Prometheus reads them",
+     .help = "Of the hub and all workers, or of one worker. With -o json it is what the hub says "
+     "(the method hub.metrics). A new broker counts from 0. To have them scraped, write them to a "
+     "file of node_exporter's textfile collector from a timer, or serve them by any web server."},
     {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
      .options = call_options_rows, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N|/*].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | - | --map FILE",
