@@ -24,8 +24,8 @@
 
 enum {
     NOTIFY_AGAIN_MS = 100,
-    WATCHDOG_US_MIN = 1000, /* between two questions, however short the watchdog's time is */
     TELL_AGAIN_MS = 20,     /* the system had no memory for a record to the spawner */
+    WATCHDOG_US_MIN = 1000, /* between two questions, however short the watchdog's time is */
     KILL_GRACE_MS = 2000,   /* for the spawner's own sweep after the third SIGTERM */
     STOP_LEVEL_MAX = 3,
 };
@@ -118,7 +118,7 @@ tell_reloading(struct keeper *keeper)
 {
     char text[64];
     if (keeper->news_told != NEWS_READY) {
-        return; /* nobody waits for news of it */
+        return;
     }
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_now_ns() / NS_PER_US);
     if (notify_send(keeper->setup->notify_address, text) == NOTIFY_SENT) {
@@ -134,6 +134,29 @@ note_reloaded(struct keeper *keeper)
         keeper->news_told &= ~(unsigned)NEWS_READY;
         send_all_news(keeper);
     }
+}
+
+/* Tell the spawner what it does not know yet. It may fail for want of memory: then again a little
+ * later, until it is told or gone. */
+static void
+tell_spawner(struct keeper *keeper)
+{
+    bool is_told = true;
+    if (keeper->told_level < keeper->stop_level) {
+        const enum control_op op =
+            keeper->stop_level == STOP_LEVEL_MAX ? CONTROL_KILL : CONTROL_STOP;
+        is_told = control_send(keeper->spawner_fd, op, keeper->stop_level);
+        keeper->told_level = is_told ? keeper->stop_level : keeper->told_level;
+    }
+    if (keeper->is_reload_due) {
+        keeper->is_reload_due = !control_send(keeper->spawner_fd, CONTROL_RELOAD, 0);
+        is_told = is_told && !keeper->is_reload_due;
+        if (!keeper->is_reload_due) {
+            tell_reloading(keeper);
+        }
+    }
+    keeper->tell_ns =
+        is_told ? CLOCK_NEVER_NS : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
 }
 
 /* Half the watchdog's time, as sd_watchdog_enabled(3) proposes. */
@@ -155,26 +178,6 @@ feed_watchdog(const struct keeper *keeper)
     if (keeper->setup->notify_address) {
         notify_send(keeper->setup->notify_address, "WATCHDOG=1");
     }
-}
-
-/* Tell the spawner what it does not know yet. It may fail for want of memory: then again a little
- * later, until it is told or gone. */
-static void
-tell_spawner(struct keeper *keeper)
-{
-    bool is_told = true;
-    if (keeper->told_level < keeper->stop_level) {
-        const enum control_op op =
-            keeper->stop_level == STOP_LEVEL_MAX ? CONTROL_KILL : CONTROL_STOP;
-        is_told = control_send(keeper->spawner_fd, op, keeper->stop_level);
-        keeper->told_level = is_told ? keeper->stop_level : keeper->told_level;
-    }
-    if (keeper->is_reload_due) {
-        keeper->is_reload_due = !control_send(keeper->spawner_fd, CONTROL_RELOAD, 0);
-        is_told = is_told && !keeper->is_reload_due;
-    }
-    keeper->tell_ns =
-        is_told ? CLOCK_NEVER_NS : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
 }
 
 static void
@@ -234,7 +237,6 @@ handle_signal(struct keeper *keeper, int number)
         break;
     case SIGHUP:
         keeper->is_reload_due = true;
-        tell_reloading(keeper);
         tell_spawner(keeper);
         break;
     default:
@@ -282,12 +284,12 @@ check_deadlines(struct keeper *keeper)
     if (now_ns >= keeper->notify_ns) {
         send_all_news(keeper);
     }
+    if (now_ns >= keeper->tell_ns) {
+        tell_spawner(keeper);
+    }
     if (now_ns >= keeper->ping_ns) {
         control_send(keeper->spawner_fd, CONTROL_PING, 0); /* or it is gone, or does not read */
         plan_ping(keeper);
-    }
-    if (now_ns >= keeper->tell_ns) {
-        tell_spawner(keeper);
     }
     if (now_ns >= keeper->kill_ns && keeper->spawner_pid > 0) {
         keeper->kill_ns = CLOCK_NEVER_NS;
@@ -298,10 +300,13 @@ check_deadlines(struct keeper *keeper)
 static int64_t
 next_deadline_ns(const struct keeper *keeper)
 {
-    const int64_t told_ns =
-        keeper->notify_ns < keeper->tell_ns ? keeper->notify_ns : keeper->tell_ns;
-    const int64_t asked_ns = keeper->ping_ns < told_ns ? keeper->ping_ns : told_ns;
-    return keeper->kill_ns < asked_ns ? keeper->kill_ns : asked_ns;
+    const int64_t deadlines[] = {keeper->kill_ns, keeper->notify_ns, keeper->tell_ns,
+                                 keeper->ping_ns};
+    int64_t first_ns = deadlines[0];
+    for (size_t i = 1; i < sizeof deadlines / sizeof deadlines[0]; i++) {
+        first_ns = deadlines[i] < first_ns ? deadlines[i] : first_ns;
+    }
+    return first_ns;
 }
 
 static void
@@ -365,8 +370,8 @@ keeper_run(const struct keeper_setup *setup)
         .pid = getpid(),
         .kill_ns = CLOCK_NEVER_NS,
         .notify_ns = CLOCK_NEVER_NS,
-        .ping_ns = CLOCK_NEVER_NS,
         .tell_ns = CLOCK_NEVER_NS,
+        .ping_ns = CLOCK_NEVER_NS,
         .exit_code = EX_OSERR,
     };
     int pair[2];

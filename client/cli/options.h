@@ -23,8 +23,7 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check;                  /* status, doctor */
-    bool clients;                /* status */
+    bool check, clients;         /* status; check: doctor, too */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     bool group;                  /* signal */

@@ -60,10 +60,10 @@ read_replica(const prong_value *map, struct status_replica *r)
     r->restarts = read_uint(map, "restarts");
     r->calls = read_uint(map, "calls");
     r->running = read_uint(map, "running");
-    r->has_exit_code = has_uint(map, "exit_code");
-    r->exit_code = read_uint(map, "exit_code");
     r->cpu_ms = read_uint(map, "cpu_ms");
     r->rss_bytes = read_uint(map, "rss_bytes");
+    r->has_exit_code = has_uint(map, "exit_code");
+    r->exit_code = read_uint(map, "exit_code");
 }
 
 /* Two walks: the first counts, so that there is one piece of memory for all. */
