@@ -21,7 +21,7 @@ static const char description[] =
     "keeps them running, and leaves nothing behind when it ends.";
 static const char signals[] =
     "SIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"
-    "SIGHUP is ignored: a changed configuration counts with the next start.";
+    "SIGHUP reads the configuration again and changes only what differs.";
 static const struct {
     int code;
     const char *meaning;

@@ -13,12 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cli/capture.h"
 #include "client/cli/procfile.h"
 #include "client/cli/program.h"
 #include "client/cli/threads.h"
 #include "client/cli/unit.h"
 
-enum { TAIL_BYTES = 128 * 1024, FILE_BYTES_MAX = 256 * 1024, LINE_BYTES = 4096 };
+enum { PROGRAM_MS = 5000, TAIL_BYTES = 128 * 1024, FILE_BYTES_MAX = 256 * 1024, LINE_BYTES = 4096 };
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
@@ -245,12 +246,43 @@ write_hub_log(struct cli *cli, const struct doctor *d, FILE *out)
     return doctor_write_tail(path, out);
 }
 
+/* What a program says. It is ended before this part is, with all that it started. */
+static int
+put_program(struct cli *cli, FILE *out, const char *path, const char *const argv[])
+{
+    const struct capture_limits limits = {unit_now_ms() + PROGRAM_MS, FILE_BYTES_MAX};
+    struct capture said;
+    if (!capture_run(cli, path, argv, &limits, &said)) {
+        return CLI_FAILED;
+    }
+    (void)fwrite(said.text, 1, said.len, out);
+    if (said.error != 0 || said.is_late) {
+        (void)fprintf(out, "(%s: %s)\n", path,
+                      said.is_late ? "it did not end in time" : strerror(said.error));
+    }
+    const int code = said.code == 0 && !said.is_late ? CLI_OK : CLI_FAILED;
+    capture_deinit(&said);
+    return code;
+}
+
+/* What the configuration comes to, with its defaults and all that it includes. */
+static int
+write_whole(struct cli *cli, const struct doctor *d, FILE *out)
+{
+    char path[PATH_MAX];
+    if (d->config[0] == '\0' || !program_find("prong-broker", path)) {
+        (void)fprintf(out, "# there is no configuration, or no prong-broker\n");
+        return CLI_OK;
+    }
+    const char *const argv[] = {path, "--show", d->config, NULL};
+    return put_program(cli, out, path, argv);
+}
+
 /* What the journal has of the unit that the keeper runs in. */
 static int
 write_journal(struct cli *cli, const struct doctor *d, FILE *out)
 {
     char path[PATH_MAX], cgroup[64], line[LINE_BYTES] = "";
-    (void)cli;
     (void)snprintf(cgroup, sizeof cgroup, "/proc/%d/cgroup", (int)d->keeper);
     FILE *in = d->keeper > 0 ? fopen(cgroup, "re") : NULL;
     const char *unit = NULL;
@@ -268,10 +300,7 @@ write_journal(struct cli *cli, const struct doctor *d, FILE *out)
         return CLI_OK;
     }
     const char *const argv[] = {"journalctl", "--no-pager", "-n", "1000", "--unit", unit, NULL};
-    pid_t pid;
-    (void)fflush(out);
-    const int error = program_start(path, argv, fileno(out), &pid);
-    return error == 0 && program_wait(pid) == 0 ? CLI_OK : CLI_FAILED;
+    return put_program(cli, out, path, argv);
 }
 
 /* ---- processes ------------------------------------------------------------------------------ */
@@ -365,6 +394,7 @@ doctor_parts(size_t *count)
         {.name = "about.txt", .write = write_about},
         {.name = "system.txt", .write = write_system},
         {.name = "config.yaml", .write = write_config, .needs_dir = true},
+        {.name = "config-whole.yaml", .write = write_whole, .needs_dir = true},
         {.name = "folders.txt", .write = write_folders, .needs_dir = true},
         {.name = "sockets.txt", .write = write_sockets, .needs_dir = true},
         {.name = "processes.txt", .write = write_processes, .needs_dir = true},

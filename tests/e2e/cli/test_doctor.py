@@ -89,6 +89,8 @@ workers:
         self.assertEqual(sorted(json.loads(found["hub/status.json"])["workers"]), ["alpha", "bad", "teller"])
         self.assertIn("yolo.onnx", found["config.yaml"])
         self.assertIn('"rtsp://u:***@cam/1"', found["config.yaml"])
+        self.assertRegex(found["config-whole.yaml"], r"restart: .?no")
+        self.assertIn("yolo.onnx", found["config-whole.yaml"])
         self.assertIn("hub.worker.failed hub {", found["hub/events.txt"])
         self.assertRegex(found["hub/events.txt"], r"Z some\.topic \S* \n")
         self.assertNotIn("a payload of somebody", found["hub/events.txt"])
