@@ -142,6 +142,17 @@ life_has_hope(const struct replica *r)
     return r->wanted && r->life != LIFE_FAILED && r->life != LIFE_STUCK && r->life != LIFE_STOPPED;
 }
 
+/* The lines that the process which has ended wrote last. */
+static void
+write_last_words(const struct hub *hub, struct buf *b)
+{
+    if (hub->last_words.len > 0) {
+        write_raw(b, hub->last_words);
+    } else {
+        write_array(b, 0);
+    }
+}
+
 /* What the outside is told of a replica, as an event of the hub. */
 static void
 tell(struct hub *hub, const struct replica *r, enum hub_event event)
@@ -149,8 +160,9 @@ tell(struct hub *hub, const struct replica *r, enum hub_event event)
     char name[WIRE_NAME_BYTES_MAX + 16];
     struct buf *b = &hub->scratch;
     replica_name(r, name);
+    const bool has_log = event == HUB_EVENT_worker_exited;
     buf_reset(b, SIZE_MAX);
-    write_map(b, 7);
+    write_map(b, 7U + has_log);
     write_text(b, "who");
     write_text(b, r->asked);
     write_text(b, "worker");
@@ -165,6 +177,10 @@ tell(struct hub *hub, const struct replica *r, enum hub_event event)
     write_uint(b, r->restarts);
     write_text(b, "reason");
     write_text(b, r->last_reason);
+    if (has_log) {
+        write_text(b, "log");
+        write_last_words(hub, b);
+    }
     hub_event(hub, event, buf_span(b));
 }
 
@@ -395,7 +411,8 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
     char name[WIRE_NAME_BYTES_MAX + 16];
     replica_name(r, name);
     const int signal = died ? r->last_status & 0x7f : 0;
-    write_map(&details, 1u + died + (signal != 0));
+    const bool has_log = died && hub->last_words.len > 0;
+    write_map(&details, 1u + died + (signal != 0) + has_log);
     write_text(&details, "replica");
     write_text(&details, name);
     if (died) {
@@ -405,6 +422,10 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
     if (signal != 0) {
         write_text(&details, "signal");
         write_uint(&details, (uint64_t)signal);
+    }
+    if (has_log) {
+        write_text(&details, "log");
+        write_last_words(hub, &details);
     }
     LIST_EACH(n, &r->running)
     {
@@ -586,7 +607,9 @@ life_exited(struct hub *hub, const struct hub_input *in)
     r->has_last = true;
     write_reason(r, in->process.status);
     struct worker *w = r->worker;
+    hub->last_words = in->process.log;
     life_step(hub, r, LIFE_IN_EXITED);
+    hub->last_words = (struct span){0};
     route_soon(hub, w);
     worker_prune(hub, w);
 }

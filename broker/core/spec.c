@@ -1,8 +1,33 @@
 /* Worker specifications: see spec.h. */
 #include "broker/core/spec.h"
 
+#include "proto/name.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const level_words[SPEC_LEVEL_COUNT] = {[SPEC_LEVEL_ERROR] = "error",
+                                                          [SPEC_LEVEL_WARN] = "warn",
+                                                          [SPEC_LEVEL_INFO] = "info",
+                                                          [SPEC_LEVEL_DEBUG] = "debug"};
+
+const char *
+spec_level_word(enum spec_level level)
+{
+    return level_words[level];
+}
+
+bool
+spec_level_read(struct span word, enum spec_level *level)
+{
+    for (unsigned i = 0; i < SPEC_LEVEL_COUNT; i++) {
+        if (span_is(word, level_words[i])) {
+            *level = (enum spec_level)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 void
 spec_defaults(struct worker_spec *spec)
@@ -21,6 +46,7 @@ spec_defaults(struct worker_spec *spec)
         .stop_timeout_ms = 5000,
         .queue_max = 1024,
         .batch_max = 64,
+        .output = {.level = SPEC_LEVEL_DEBUG, .file_bytes_max = 10 << 20, .backups = 3},
     };
 }
 

@@ -359,7 +359,8 @@ struct hub {
     struct node letters; /* dead ones, the oldest first */
     uint32_t letter_count;
     uint64_t last_letter;
-    const char *asker; /* who asks for what is being changed, NULL for nobody */
+    const char *asker;      /* who asks for what is being changed, NULL for nobody */
+    struct span last_words; /* of the process whose end is being taken; for the step */
     int64_t limit_told_ns[LIMIT_COUNT];
     bool configured, was_ready, stopping, ended, events_new, failed;
     struct buf scratch; /* for what is built and copied within one step */
@@ -652,5 +653,6 @@ void life_end_calls(struct hub *hub, struct replica *replica, const char *why, b
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
 void admin_logs_came(struct hub *hub, const struct hub_input *in);
+void admin_sent(struct hub *hub, const struct hub_input *in);
 
 #endif

@@ -47,6 +47,19 @@ hub_replica_spec(struct hub *hub, const char *replica)
     return r == NULL ? NULL : r->worker->spec;
 }
 
+bool
+hub_running(struct hub *hub, uint64_t process, char out[HUB_CALL_BYTES])
+{
+    const struct replica *r = replica_of_process(hub, process);
+    if (r == NULL || r->running_count != 1) {
+        return false;
+    }
+    const struct call *call = CONTAINER(r->running.next, struct call, running);
+    (void)snprintf(out, HUB_CALL_BYTES, "%.*s#%llu", (int)call->method_len, call->method,
+                   (unsigned long long)call->number);
+    return true;
+}
+
 void
 replica_name(const struct replica *r, char out[WIRE_NAME_BYTES_MAX + 16])
 {

@@ -4,6 +4,7 @@
 
 #include "broker/config/config.h"
 #include "broker/core/hub.h"
+#include "broker/shell/input.h"
 #include "broker/shell/log.h"
 #include "broker/shell/output.h"
 #include "broker/shell/spawn_link.h"
@@ -26,6 +27,7 @@ struct broker {
     size_t link_count;
     struct spawn_link spawner;
     struct output *output;
+    struct input *input;
     char url[256]; /* of the local socket */
     char log_dir[4200];
     struct follow *follows;
@@ -49,6 +51,11 @@ void broker_close(struct broker *b);
 void broker_feed(struct broker *b, struct hub_input *in);
 void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);
 extern const struct link_handler broker_link_handler;
+/* What output.h and input.h tell; the context is the broker. */
+bool broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTES]);
+void broker_feed_line(void *context, const struct output_line *line);
+void broker_feed_answer(void *context, uint64_t call, struct span payload);
+void broker_feed_input_ended(void *context, uint64_t process);
 
 /* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the
  * token for network clients. Both in files of mode 0600. false with a text for people. */

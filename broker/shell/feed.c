@@ -3,7 +3,9 @@
  * Connections of all links share one space of numbers: the link's place in the upper bits. */
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
+#include "proto/mp.h"
 #include "proto/name.h"
+#include "proto/write.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -94,10 +96,49 @@ send_signal(struct broker *b, const struct hub_effect *e)
 static void
 give_logs(struct broker *b, const struct hub_effect *e)
 {
-    struct follow *f = follow_add(b, HUB_IN_LOGS);
+    const struct follow_question question = {.call = e->call,
+                                             .names = e->body,
+                                             .lines = e->lines,
+                                             .level = (enum log_level)e->level,
+                                             .follows = e->logs.follows,
+                                             .since_us = e->logs.since_us,
+                                             .after = e->logs.after,
+                                             .wait_ms = (int64_t)e->logs.wait_ms};
+    struct buf answer = {0};
+    const char *refused = NULL;
+    const enum follow_outcome outcome =
+        output_ask(b->output, &question, b->now_ns, &answer, &refused);
+    struct follow *f = outcome == FOLLOW_WAITS || answer.failed ? NULL : follow_add(b, HUB_IN_LOGS);
+    if (f == NULL) {
+        buf_deinit(&answer); /* one without memory: the call ends with its deadline */
+        return;
+    }
+    f->input.logs.call = e->call;
+    f->input.logs.refused = refused;
+    f->payload = answer;
+}
+
+static void
+set_level(struct broker *b, const struct hub_effect *e)
+{
+    if (e->spec == NULL) {
+        b->log.level = (enum log_level)e->level;
+    } else {
+        output_set_level(b->output, e->spec->name, (enum log_level)e->level);
+    }
+}
+
+static void
+send_input(struct broker *b, const struct hub_effect *e)
+{
+    static const enum hub_sent what[] = {
+        [INPUT_TAKEN] = HUB_SENT, [INPUT_FULL] = HUB_SENT_FULL, [INPUT_CLOSED] = HUB_SENT_CLOSED};
+    const enum input_outcome outcome = input_send(b->input, e->process, e->body, e->ends);
+    struct follow *f = follow_add(b, HUB_IN_SENT);
     if (f != NULL) {
-        f->input.logs.call = e->call;
-        output_last(b->output, e->spec->name, e->only, e->lines, &f->payload);
+        f->input.sent.call = e->call;
+        f->input.sent.what = what[outcome];
+        f->input.sent.held_bytes = input_held(b->input, e->process);
     }
 }
 
@@ -142,6 +183,12 @@ carry_out(struct broker *b, const struct hub_effect *e)
         return;
     case HUB_OUT_LOGS:
         give_logs(b, e);
+        return;
+    case HUB_OUT_LOG_LEVEL:
+        set_level(b, e);
+        return;
+    case HUB_OUT_SEND:
+        send_input(b, e);
         return;
     case HUB_OUT_EVENT:
         log_event(&b->log, e->topic, e->body);
@@ -244,6 +291,64 @@ closed(void *context, struct link_server *s, uint64_t peer)
 const struct link_handler broker_link_handler = {
     .opened = opened, .message = message, .oversized = oversized, .closed = closed};
 
+/* ---- what workers write and read --------------------------------------------------------------
+ */
+
+bool
+broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTES])
+{
+    const struct broker *b = context;
+    return hub_running(b->hub, process, out);
+}
+
+/* As an event, where its worker is one whose lines are. */
+void
+broker_feed_line(void *context, const struct output_line *line)
+{
+    struct broker *b = context;
+    const struct span text = {(const uint8_t *)line->text, line->len};
+    struct buf payload = {0};
+    if (!line->is_event) {
+        return;
+    }
+    write_map(&payload, 3);
+    write_text(&payload, "replica");
+    write_text(&payload, line->replica);
+    write_text(&payload, "level");
+    write_text(&payload, spec_level_word((enum spec_level)line->level));
+    write_text(&payload, "line");
+    if (mp_is_utf8(text)) {
+        write_str(&payload, text);
+    } else {
+        write_bin(&payload, text);
+    }
+    if (!payload.failed) {
+        struct hub_input in = {.kind = HUB_IN_LINE};
+        in.line.replica = line->replica;
+        in.line.payload = buf_span(&payload);
+        broker_feed(b, &in);
+    }
+    buf_deinit(&payload);
+}
+
+void
+broker_feed_answer(void *context, uint64_t call, struct span payload)
+{
+    struct hub_input in = {.kind = HUB_IN_LOGS};
+    in.logs.call = call;
+    in.logs.payload = payload;
+    broker_feed(context, &in);
+}
+
+void
+broker_feed_input_ended(void *context, uint64_t process)
+{
+    struct broker *b = context;
+    const struct spawn_record r = {
+        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_INPUT_END, .id = process};
+    spawn_link_send(&b->spawner, &r, NULL);
+}
+
 /* ---- the spawner ------------------------------------------------------------------------------
  */
 
@@ -262,23 +367,21 @@ take_output(struct broker *b, const struct spawn_record *r, int fd)
         return;
     }
     *slash = '\0';
-    struct output_target target = {.worker = worker,
-                                   .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
-                                   .pid = r->pid,
-                                   .file_bytes_max = 10 << 20,
-                                   .backups = 3,
-                                   .is_old = r->op != SPAWN_STARTED};
-    for (size_t i = 0; i < b->config->worker_count; i++) {
-        if (strcmp(b->config->workers[i].name, worker) == 0) {
-            target.file_bytes_max = (size_t)b->config->workers[i].log_bytes_max;
-            target.backups = (uint32_t)b->config->workers[i].log_backups;
-        }
-    }
+    struct worker_spec defaults;
+    const struct worker_spec *spec = hub_replica_spec(b->hub, r->name);
+    spec_defaults(&defaults); /* of a worker that is no more */
+    const struct output_target target = {.worker = worker,
+                                         .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
+                                         .pid = r->pid,
+                                         .how = spec != NULL ? spec->output : defaults.output,
+                                         .is_old = r->op != SPAWN_STARTED};
     output_add(b->output, r->id, fd, &target);
 }
 
+/* `log`: the last words of one that has ended. */
 static void
-feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind)
+feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind,
+             struct span log)
 {
     struct hub_input in = {.kind = kind};
     char step[LAUNCH_STEP_BYTES];
@@ -290,7 +393,22 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.step = step;
     in.process.never = launch_never((enum spawn_step)r->step);
     in.process.name = r->name;
+    in.process.log = log;
     broker_feed(b, &in);
+}
+
+static void
+note_exit(struct broker *b, const struct spawn_record *r)
+{
+    const struct spawn_record forget = {
+        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
+    struct buf words = {0};
+    output_end(b->output, r->id);
+    input_end(b->input, r->id);
+    output_last_words(b->output, r->name, r->id, &words);
+    feed_process(b, r, HUB_IN_EXITED, words.failed ? (struct span){0} : buf_span(&words));
+    buf_deinit(&words);
+    spawn_link_send(&b->spawner, &forget, NULL);
 }
 
 /* The status counts up, and a new broker is told all of it at once. The stop may have begun with an
@@ -311,32 +429,30 @@ ask_to_stop(struct broker *b, const struct spawn_record *r)
 void
 broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
 {
+    const struct span nothing = {0};
     if (r->op == SPAWN_STARTED || r->op == SPAWN_ALIVE || r->op == SPAWN_EXITED) {
         take_output(b, r, fd);
+    } else if (r->op == SPAWN_INPUT && fd >= 0) {
+        input_add(b->input, r->id, fd);
     } else if (fd >= 0) {
         (void)close(fd);
     }
     switch ((enum spawn_op)r->op) {
     case SPAWN_STARTED:
-        feed_process(b, r, HUB_IN_STARTED);
+        feed_process(b, r, HUB_IN_STARTED, nothing);
         return;
     case SPAWN_ALIVE:
-        feed_process(b, r, HUB_IN_ALIVE);
+        feed_process(b, r, HUB_IN_ALIVE, nothing);
         return;
     case SPAWN_FAILED:
         if (r->step != SPAWN_STEP_SIGNAL) {
             output_end(b->output, r->id);
-            feed_process(b, r, HUB_IN_START_FAILED);
+            feed_process(b, r, HUB_IN_START_FAILED, nothing);
         }
         return;
-    case SPAWN_EXITED: {
-        const struct spawn_record forget = {
-            .version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
-        output_end(b->output, r->id);
-        feed_process(b, r, HUB_IN_EXITED);
-        spawn_link_send(&b->spawner, &forget, NULL);
+    case SPAWN_EXITED:
+        note_exit(b, r);
         return;
-    }
     case SPAWN_ALIVE_END: {
         struct hub_input in = {.kind = HUB_IN_CONFIGURED};
         b->configured = true;
@@ -351,6 +467,13 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         log_write(&b->log, LOG_WARN,
                   "reloading the configuration is not possible yet: SIGHUP is ignored");
         return;
+    case SPAWN_REOPEN:
+        output_reopen(b->output);
+        log_write(&b->log, LOG_INFO, "the log files of the workers are opened anew");
+        return;
+    case SPAWN_INPUT: /* its descriptor was taken above */
+        return;
+    case SPAWN_INPUT_END:
     case SPAWN_START:
     case SPAWN_SIGNAL:
     case SPAWN_READY:

@@ -2,6 +2,7 @@
 #include "broker/shell/launch.h"
 #include "proto/mp.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,18 @@ put_text(struct buf *b, const char *text)
 {
     buf_put(b, text, strlen(text) + 1);
 }
+
+/* The words of the configuration stand in the order of what they mean. */
+static_assert((int)CONFIG_LOG_TO_FILE == SPEC_LOG_FILE &&
+                  (int)CONFIG_LOG_TO_JOURNAL == SPEC_LOG_JOURNAL &&
+                  (int)CONFIG_LOG_TO_INHERIT == SPEC_LOG_INHERIT &&
+                  (int)CONFIG_LOG_TO_NONE == SPEC_LOG_NONE,
+              "where lines go");
+static_assert((int)CONFIG_LOG_ERROR == SPEC_LEVEL_ERROR &&
+                  (int)CONFIG_LOG_WARN == SPEC_LEVEL_WARN &&
+                  (int)CONFIG_LOG_INFO == SPEC_LEVEL_INFO &&
+                  (int)CONFIG_LOG_DEBUG == SPEC_LEVEL_DEBUG,
+              "levels");
 
 bool
 launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf *text)
@@ -48,6 +61,12 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         .stop_timeout_ms = w->stop_timeout_ms,
         .queue_max = (uint32_t)w->queue_size,
         .batch_max = (uint32_t)w->batch,
+        .output = {.log = (enum spec_log)w->log_to,
+                   .level = (enum spec_level)w->log_level,
+                   .file_bytes_max = (size_t)w->log_bytes_max,
+                   .backups = (uint32_t)w->log_backups,
+                   .is_events = w->output == CONFIG_OUTPUT_EVENTS,
+                   .takes_input = w->takes_stdin == CONFIG_STDIN_PIPE},
     };
     return !text->failed;
 }
@@ -170,8 +189,11 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
         p += strlen(p) + 1;
     }
     set_environment(&env, start, url, p);
-    *record = (struct spawn_record){
-        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
+    *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION,
+                                    .op = SPAWN_START,
+                                    .id = start->process,
+                                    .status = start->spec->output.takes_input ? SPAWN_INPUT_PIPE
+                                                                              : SPAWN_INPUT_NULL};
     (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
                    (unsigned)start->replica);
     const bool ok =

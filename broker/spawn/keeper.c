@@ -161,6 +161,9 @@ handle_signal(struct keeper *keeper, int number)
     case SIGHUP:
         control_send(keeper->spawner_fd, CONTROL_RELOAD, 0); /* if it fails the spawner is gone */
         break;
+    case SIGUSR1:
+        control_send(keeper->spawner_fd, CONTROL_REOPEN, 0);
+        break;
     default:
         logger_write(keeper->setup->logger, LOGGER_INFO, "%s ignored", strsignal(number));
         break;

@@ -205,6 +205,7 @@ options_print_help(FILE *out)
     }
     fputs("\nSIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"
           "SIGHUP is ignored: a changed configuration counts with the next start.\n"
+          "SIGUSR1 opens the log files of the workers anew, by their names.\n"
           "Exit codes: 0 stopped as asked, 64 usage, 69 the broker keeps crashing, 70 internal\n"
           "error, 71 system error, 73 cannot create, 75 another hub runs here, 77 permission,\n"
           "78 configuration.\n",

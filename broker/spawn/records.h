@@ -36,7 +36,8 @@ enum {
 
 enum spawn_op {
     /* broker to spawner */
-    SPAWN_START = 1, /* id, argc, envc, name; text: working folder, argv..., environment... */
+    SPAWN_START = 1, /* id, argc, envc, name; status: enum spawn_input; text: working folder,
+                        argv..., environment... */
     SPAWN_SIGNAL,    /* id, signal, whole_group: 1 the process group, 0 the process alone */
     SPAWN_READY,     /* every autostart worker is ready: the keeper tells the service manager */
     SPAWN_STOPPING, /* a stop has begun (sd_notify STOPPING=1); status: 0, or that of the SPAWN_STOP
@@ -45,6 +46,7 @@ enum spawn_op {
     SPAWN_FORGET,   /* id: its end was noted for good and need not be told to a later broker */
     SPAWN_STOP_TIMEOUT, /* status: hub.stop_timeout in milliseconds. Neither keeper nor spawner
                            reads the configuration, and a stop has to end though the broker hangs */
+    SPAWN_INPUT_END,    /* id: nothing more is for its stdin, whose end it is to see */
     /* spawner to broker; all carry `epoch`, those with an id carry `name`, too */
     SPAWN_STARTED = 32, /* id, pid, time_ns; with the read end of the worker's output (one fd) */
     SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START. With step
@@ -59,6 +61,15 @@ enum spawn_op {
                            without the broker.) Told to a later broker than the one that was asked
                            first, time_ns is that of the first time: the budget is one */
     SPAWN_RELOAD,       /* the keeper got SIGHUP */
+    SPAWN_INPUT,        /* id; with the write end of the worker's stdin. Follows SPAWN_STARTED and
+                           SPAWN_ALIVE of a worker that has one which was not ended */
+    SPAWN_REOPEN,       /* the keeper got SIGUSR1: log files are to be opened anew */
+};
+
+/* What a worker has as its stdin. */
+enum spawn_input {
+    SPAWN_INPUT_NULL, /* /dev/null */
+    SPAWN_INPUT_PIPE, /* a pipe, see SPAWN_INPUT */
 };
 
 /* Where a child failed before it ran its program; the text stands in spawn_step_text(). */

@@ -80,6 +80,9 @@ read_keeper(struct spawner *spawner)
         case CONTROL_RELOAD:
             tell_broker(spawner, SPAWN_RELOAD, 0);
             break;
+        case CONTROL_REOPEN:
+            tell_broker(spawner, SPAWN_REOPEN, 0);
+            break;
         default:
             break; /* one program is both ends: no other op exists */
         }

@@ -55,7 +55,9 @@ struct world {
     bool ready, stopping, ended;
     size_t closes, effects, strangers; /* strangers: processes that are not ours and got a signal */
     struct hub_effect logs;            /* the last HUB_OUT_LOGS; its pointers are stale */
-    char logs_worker[WORLD_NAME];
+    char logs_worker[WORLD_NAME];      /* the first name that it has */
+    struct hub_effect level, sent;     /* the last HUB_OUT_LOG_LEVEL and HUB_OUT_SEND, likewise */
+    char sent_bytes[WORLD_NAME];
     char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
     char text[WORLD_TEXT];   /* of world_text() */
     char state[32];          /* of world_state() */

@@ -25,9 +25,16 @@ struct rig {
     bool is_gone;      /* there is no such replica */
     bool is_old;       /* what is added began before this broker */
     uint64_t since_us; /* of the hub; for the next rig_open */
+    int64_t now_ns;
     int epoll_fd;
     char dir[DIR_FILE_BYTES_MAX];
     struct output *output;
+    uint64_t epoch;
+    struct spec_output how; /* of what is added, but for the size and number of its files */
+    const char *call;       /* that runs, or NULL */
+    char lines[1000];       /* that were told as they came: "echo/0 2 text|" */
+    uint64_t answered;      /* the call that was answered last, with */
+    struct buf answer;
 };
 
 static bool
@@ -38,14 +45,51 @@ has_replica(void *context, const char *replica)
     return !r->is_gone;
 }
 
+static bool
+running(void *context, uint64_t process, char out[HUB_CALL_BYTES])
+{
+    const struct rig *r = context;
+    (void)snprintf(out, HUB_CALL_BYTES, "%s", r->call != NULL ? r->call : "");
+    return r->call != NULL && process > 0;
+}
+
+static void
+line(void *context, const struct output_line *l)
+{
+    struct rig *r = context;
+    const size_t n = strlen(r->lines);
+    (void)snprintf(r->lines + n, sizeof r->lines - n, "%s %d %.*s%s|", l->replica, (int)l->level,
+                   (int)(l->len < 40 ? l->len : 40), l->text, l->is_event ? "!" : "");
+}
+
+static void
+answer(void *context, uint64_t call, struct span payload)
+{
+    struct rig *r = context;
+    r->answered = call;
+    buf_reset(&r->answer, 0);
+    buf_put(&r->answer, payload.data, payload.len);
+}
+
 static void
 rig_open(struct rig *r, const struct log *log)
 {
     r->is_gone = r->is_old = false;
+    r->epoch++;
+    r->how.level = SPEC_LEVEL_DEBUG;
+    r->lines[0] = '\0';
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     (void)dir_file(r->dir, "log");
-    r->output =
-        output_new(&(struct output_options){r->epoll_fd, r->dir, log, r->since_us, has_replica, r});
+    r->output = output_new(&(struct output_options){.epoll_fd = r->epoll_fd,
+                                                    .dir = r->dir,
+                                                    .log = log,
+                                                    .since_us = r->since_us,
+                                                    .epoch = r->epoch,
+                                                    .has_replica = has_replica,
+                                                    .running = running,
+                                                    .line = line,
+                                                    .answer = answer,
+                                                    .context = r});
     cr_assert_not_null(r->output, "no memory");
 }
 
@@ -53,7 +97,18 @@ static void
 rig_close(struct rig *r)
 {
     output_free(r->output);
+    buf_deinit(&r->answer);
     (void)close(r->epoll_fd);
+}
+
+static void
+give(struct rig *r, const char *worker, uint32_t replica, int32_t process, int fd, size_t bytes,
+     uint32_t backups)
+{
+    struct output_target target = {worker, replica, process, r->how, r->is_old};
+    target.how.file_bytes_max = bytes;
+    target.how.backups = backups;
+    output_add(r->output, (uint64_t)process, fd, &target);
 }
 
 /* The end that a process of this number writes into; its pid is the same. */
@@ -62,8 +117,7 @@ add(struct rig *r, const char *worker, uint32_t replica, int32_t process, size_t
 {
     int ends[2];
     cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe");
-    output_add(r->output, (uint64_t)process, ends[0],
-               &(struct output_target){worker, replica, process, file_bytes_max, 2, r->is_old});
+    give(r, worker, replica, process, ends[0], file_bytes_max, 2);
     return ends[1];
 }
 
@@ -77,7 +131,7 @@ put(struct rig *r, int fd, const char *bytes, size_t len)
             struct source *source = events[i].data.ptr;
             source->ready(source, events[i].events);
         }
-        output_turn(r->output);
+        output_turn(r->output, r->now_ns, false);
     }
 }
 
@@ -94,10 +148,10 @@ end(struct rig *r, int32_t process, int fd)
         (void)close(fd);
     }
     output_end(r->output, (uint64_t)process);
-    output_turn(r->output);
+    output_turn(r->output, r->now_ns, false);
 }
 
-/* The lines of a file without their times: "echo/0[7] hello\n". */
+/* The lines of a file without their times: "INFO echo/0[7#7] hello\n". */
 static const char *
 lines_of(const char *name)
 {
@@ -116,6 +170,26 @@ lines_of(const char *name)
     return out;
 }
 
+static enum follow_outcome
+ask(struct rig *r, const struct follow_question *question, struct buf *out)
+{
+    const char *refused = NULL;
+    const enum follow_outcome outcome = output_ask(r->output, question, r->now_ns, out, &refused);
+    cr_assert((outcome == FOLLOW_REFUSED) == (refused != NULL), "%s", refused);
+    return outcome;
+}
+
+/* A list of the last lines of a worker, or of one replica when `only` >= 0. */
+static void
+output_last(struct rig *r, const char *worker, int64_t only, uint32_t count, struct buf *out)
+{
+    char name[100];
+    (void)snprintf(name, sizeof name, only < 0 ? "%s" : "%s/%d", worker, (int)only);
+    const struct follow_question question = {
+        .names = {(const uint8_t *)name, strlen(name) + 1}, .lines = count, .level = LOG_DEBUG};
+    cr_assert(ask(r, &question, out) == FOLLOW_ANSWERED, "no answer");
+}
+
 /* The last lines as "echo/0 7 hello|..."; bytes in <>. */
 static const char *
 last(struct rig *r, const char *worker, int64_t only, uint32_t count)
@@ -124,7 +198,7 @@ last(struct rig *r, const char *worker, int64_t only, uint32_t count)
     struct buf b = {0};
     struct mp_item item, name = {0};
     size_t n = 0;
-    output_last(r->output, worker, only, count, &b);
+    output_last(r, worker, only, count, &b);
     struct span s = buf_span(&b);
     cr_assert(mp_next(&s, &item) && item.kind == MP_ARRAY, "no list");
     out[0] = '\0';
@@ -156,10 +230,12 @@ Test(output, whole_lines_go_into_the_file_with_time_and_identity, .init = dir_en
     rig_open(&r, &quiet);
     const int fd = add(&r, "echo", 3, 77, PLENTY);
     say(&r, fd, "hello\n\nwor");
-    cr_assert_str_eq(lines_of("log/echo.3.log"), "echo/3[77] hello\necho/3[77] \n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.3.log"), "INFO echo/3[77#77] hello\nINFO echo/3[77#77] \n",
+                     "%s", text);
     say(&r, fd, "ld\n");
     cr_assert_str_eq(lines_of("log/echo.3.log"),
-                     "echo/3[77] hello\necho/3[77] \necho/3[77] world\n", "%s", text);
+                     "INFO echo/3[77#77] hello\nINFO echo/3[77#77] \nINFO echo/3[77#77] world\n",
+                     "%s", text);
     struct stat st;
     cr_assert(stat("log/echo.3.log", &st) == 0 && (st.st_mode & 07777) == 0600, "mode");
     cr_assert(stat("log", &st) == 0 && (st.st_mode & 07777) == 0700, "mode of the folder");
@@ -175,7 +251,7 @@ Test(output, a_last_line_without_an_end_is_a_line, .init = dir_enter, .fini = di
     say(&r, fd, "last words");
     cr_assert_str_eq(lines_of("log/echo.0.log"), "", "too early");
     end(&r, 7, fd);
-    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] last words\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "INFO echo/0[7#7] last words\n", "%s", text);
     rig_close(&r);
 }
 
@@ -204,7 +280,7 @@ Test(output, a_line_that_is_too_long_comes_in_pieces, .init = dir_enter, .fini =
     const char *lines = lines_of("log/echo.0.log");
     size_t bytes = 0, count = 0;
     for (const char *p = lines; *p != '\0'; p += strcspn(p, "\n") + 1) {
-        const size_t len = strcspn(p, "\n") - strlen("echo/0[7] ");
+        const size_t len = strcspn(p, "\n") - strlen("INFO echo/0[7#7] ");
         cr_assert(len <= 8192, "a piece of %zu bytes", len);
         bytes += len;
         count++;
@@ -261,9 +337,9 @@ Test(output, a_descriptor_that_cannot_be_waited_for_is_closed, .init = dir_enter
     struct rig r = {0};
     rig_open(&r, &quiet);
     const int fd = open("plain file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    output_add(r.output, 7, fd, &(struct output_target){"echo", 0, 7, PLENTY, 1, false});
+    give(&r, "echo", 0, 7, fd, PLENTY, 1);
     cr_assert(fcntl(fd, F_GETFD) == -1, "it is open");
-    output_add(r.output, 8, 1000, &(struct output_target){"echo", 0, 8, PLENTY, 1, false});
+    give(&r, "echo", 0, 8, 1000, PLENTY, 1);
     rig_close(&r);
     output_free(NULL);
 }
@@ -276,7 +352,7 @@ Test(output, the_end_of_the_hub_keeps_what_was_half_a_line, .init = dir_enter, .
     say(&r, fd, "half a li");
     rig_close(&r);
     (void)close(fd);
-    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] half a li\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "INFO echo/0[7#7] half a li\n", "%s", text);
 }
 
 /* The linker puts it in the place of write(2). */
@@ -306,7 +382,7 @@ Test(output, lines_that_come_together_are_written_together, .init = dir_enter, .
     cr_assert(writes == 2, "%zu writes, one of them into the pipe", writes);
     (void)capture_file(text, "log/echo.0.log");
     size_t count = 0;
-    for (const char *p = text; (p = strstr(p, "echo/0[7] y\n")) != NULL; p++) {
+    for (const char *p = text; (p = strstr(p, "INFO echo/0[7#7] y\n")) != NULL; p++) {
         count++;
     }
     cr_assert(count == sizeof lines / 2, "%zu lines", count);
@@ -355,7 +431,7 @@ Test(output, without_backups_a_full_file_begins_anew, .init = dir_enter, .fini =
     int ends[2];
     rig_open(&r, &quiet);
     cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe");
-    output_add(r.output, 7, ends[0], &(struct output_target){"echo", 0, 7, 100, 0, false});
+    give(&r, "echo", 0, 7, ends[0], 100, 0);
     for (int i = 0; i < 20; i++) {
         say(&r, ends[1], "some line\n");
     }
@@ -381,8 +457,10 @@ Test(output, a_later_broker_goes_on_with_the_file, .init = dir_enter, .fini = di
         end(&r, 7 + i, fd);
         rig_close(&r);
     }
-    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[8] 12345678901234567890\n", "%s", text);
-    cr_assert_str_eq(lines_of("log/echo.0.log.1"), "echo/0[7] 12345678901234567890\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "INFO echo/0[8#8] 12345678901234567890\n", "%s",
+                     text);
+    cr_assert_str_eq(lines_of("log/echo.0.log.1"), "INFO echo/0[7#7] 12345678901234567890\n", "%s",
+                     text);
 }
 
 Test(output, lines_that_cannot_be_written_are_counted_and_told, .init = dir_enter,
@@ -399,7 +477,9 @@ Test(output, lines_that_cannot_be_written_are_counted_and_told, .init = dir_ente
     cr_assert(unlink("log") == 0, "unlink");
     say(&r, fd, "four\n");
     capture_end(saved);
-    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] four\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log"),
+                     "WARN echo/0[0#0] (prong: 3 lines were lost here)\nINFO echo/0[7#7] four\n",
+                     "%s", text);
     (void)capture_file(text, "stderr");
     static const char *const told[] = {"echo.0.log: Not a directory\n",
                                        "echo/0: its log cannot be written, lines are dropped\n",
@@ -430,7 +510,10 @@ Test(output, a_line_that_fits_only_in_part_leaves_nothing_behind, .init = dir_en
     limit.rlim_cur = before;
     cr_assert(setrlimit(RLIMIT_FSIZE, &limit) == 0, "limit");
     say(&r, fd, "third\n");
-    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] first\necho/0[7] third\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log"),
+                     "INFO echo/0[7#7] first\nWARN echo/0[0#0] (prong: 1 line was lost here)\n"
+                     "INFO echo/0[7#7] third\n",
+                     "%s", text);
     end(&r, 7, fd);
     rig_close(&r);
 }
@@ -518,7 +601,7 @@ static struct buf
 all_of(struct rig *r, const char *worker)
 {
     struct buf b = {0};
-    output_last(r->output, worker, -1, 5000, &b);
+    output_last(r, worker, -1, 5000, &b);
     return b;
 }
 
@@ -576,16 +659,16 @@ Test(output, lines_of_an_earlier_hub_are_left_in_the_file, .init = dir_enter, .f
     struct rig r = {0};
     cr_assert(mkdir("log", 0700) == 0, "mkdir");
     dir_write("log/echo.0.log",
-              "2026-01-31T12:00:00.000001Z echo/0[5] of an earlier hub\n"
-              "2026-01-31T12:00:00.000003Z echo/0[6] first\n"
+              "2026-01-31T12:00:00.000001Z INFO echo/0[5#5] of an earlier hub\n"
+              "2026-01-31T12:00:00.000003Z INFO echo/0[6#6] first\n"
               "what is this?\n"
-              "2026-01-31T12:00:00.000004Z echo/1[6] of another\n"
+              "2026-01-31T12:00:00.000004Z INFO echo/1[6#6] of another\n"
               "2026-01-31T12:00:00.000004Z echo/0[6 no pid\n"
               "2026-01-31T12:00:00.000004Z echo/0[6]\n"
-              "2026-01-31T12:00:00.000004Z echo/0[6] \n"
-              "2026-01-31T12:00:00.000004Z echo/0[99999999999] much\n"
+              "2026-01-31T12:00:00.000004Z INFO echo/0[6#6] \n"
+              "2026-01-31T12:00:00.000004Z INFO echo/0[99999999999#99999999999] much\n"
               "\n"
-              "2026-01-31T12:00:00.000005Z echo/0[6] half a l",
+              "2026-01-31T12:00:00.000005Z INFO echo/0[6#6] half a l",
               0600);
     r.since_us = UINT64_C(1769860800000002);
     rig_open(&r, &quiet);
@@ -613,11 +696,11 @@ Test(output, at_most_64_kib_are_read_again_and_whole_lines_of_them, .init = dir_
     rig_open(&r, &quiet);
     r.is_old = true;
     ends[1] = add(&r, "echo", 0, 7, PLENTY);
-    /* 1038 bytes a line in the file: 63 of them, and the end of another one. */
+    /* 1045 bytes a line in the file: 62 of them, and the end of another one. */
     struct buf b = all_of(&r, "echo");
     struct mp_item item;
     struct span s = buf_span(&b);
-    cr_assert(mp_next(&s, &item) && item.count == 63, "%u lines", item.count);
+    cr_assert(mp_next(&s, &item) && item.count == 62, "%u lines", item.count);
     buf_deinit(&b);
     cr_assert(strncmp(last(&r, "echo", -1, 1), "echo/0 7 0990", 13) == 0, "%.20s",
               last(&r, "echo", -1, 1));
@@ -684,7 +767,8 @@ Test(output, who_has_ended_keeps_no_descriptor, .init = dir_enter, .fini = dir_l
     end(&r, 8, other);
     cr_assert(procs_fd_count(getpid(), NULL) == before, "%d descriptors, there were %d",
               procs_fd_count(getpid(), NULL), before);
-    cr_assert_str_eq(lines_of("log/echo.0.log"), "echo/0[7] one\necho/0[8] two\n", "%s", text);
+    cr_assert_str_eq(lines_of("log/echo.0.log"), "INFO echo/0[7#7] one\nINFO echo/0[8#8] two\n",
+                     "%s", text);
     cr_assert_str_eq(last(&r, "echo", -1, 9), "echo/0 7 one|echo/0 8 two|", "memory");
     rig_close(&r);
 }
@@ -727,7 +811,7 @@ Test(output, a_sweep_in_the_middle_of_a_turn_leaves_pipes_alone, .init = dir_ent
     output_sweep(r.output);
     struct source *source = event.data.ptr;
     source->ready(source, event.events);
-    output_turn(r.output);
+    output_turn(r.output, 0, false);
     (void)close(fd);
     rig_close(&r);
 }
@@ -752,7 +836,7 @@ Test(output, at_most_1000_lines_and_128_kib_of_a_replica_are_kept, .init = dir_e
     }
     struct buf b = {0};
     struct mp_item item;
-    output_last(r.output, "echo", -1, 5000, &b);
+    output_last(&r, "echo", -1, 5000, &b);
     struct span s = buf_span(&b);
     cr_assert(mp_next(&s, &item) && item.count == 128 * 1024 / 2000, "%u lines", item.count);
     buf_deinit(&b);
