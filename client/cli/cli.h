@@ -86,6 +86,7 @@ int verb_remove(struct cli *cli);
 int verb_restart(struct cli *cli);
 int verb_run(struct cli *cli);
 int verb_scale(struct cli *cli);
+int verb_send(struct cli *cli);
 int verb_start(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_stop(struct cli *cli);

@@ -26,6 +26,11 @@ struct options {
     bool check;                  /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
+    bool follow;                 /* logs */
+    const char *since;           /* logs */
+    const char *level;           /* logs */
+    const char *set_level;       /* logs */
+    bool end;                    /* send */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait */
     const char *json;            /* emit */
