@@ -68,6 +68,8 @@ start(struct broker *b, const struct hub_effect *e)
 {
     struct spawn_record r;
     char *text = malloc(SPAWN_TEXT_BYTES_MAX);
+    log_write(&b->log, LOG_DEBUG, "starting %s/%u as process %llu", e->spec->name,
+              (unsigned)e->replica, (unsigned long long)e->process);
     if (text != NULL && launch_record(e, b->url, &r, text)) {
         spawn_link_send(&b->spawner, &r, text);
     } else {
@@ -85,6 +87,8 @@ start(struct broker *b, const struct hub_effect *e)
 static void
 send_signal(struct broker *b, const struct hub_effect *e)
 {
+    log_write(&b->log, LOG_DEBUG, "signal %d for process %llu%s", e->signal,
+              (unsigned long long)e->process, e->group ? " and its group" : "");
     const struct spawn_record r = {.version = SPAWN_RECORDS_VERSION,
                                    .op = SPAWN_SIGNAL,
                                    .id = e->process,
@@ -254,6 +258,8 @@ opened(void *context, struct link_server *s, uint64_t peer, const struct link_cr
     in.opened.uid = cred->uid;
     in.opened.pid = cred->pid;
     in.opened.start_ticks = cred->start_ticks;
+    log_write(&b->log, LOG_DEBUG, "connection %llu of pid %d, uid %u", (unsigned long long)in.peer,
+              in.opened.local ? (int)cred->pid : 0, in.opened.local ? (unsigned)cred->uid : 0U);
     broker_feed(b, &in);
 }
 
@@ -285,6 +291,7 @@ closed(void *context, struct link_server *s, uint64_t peer)
 {
     struct broker *b = context;
     struct hub_input in = {.kind = HUB_IN_CLOSED, .peer = peer_of(b, s, peer)};
+    log_write(&b->log, LOG_DEBUG, "connection %llu is closed", (unsigned long long)in.peer);
     broker_feed(b, &in);
 }
 

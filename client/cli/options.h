@@ -47,6 +47,8 @@ struct options {
     const char *restart, *ready; /* run */
     int64_t replicas;            /* run */
     struct texts environment;    /* run */
+    const char *run_output;      /* run */
+    const char *run_stdin;       /* run */
 };
 
 enum option_kind {

@@ -109,6 +109,10 @@ static const struct asked asked[] = {
      "ERROR 1 3 0 'restart must be no, on-failure or always"},
     {"run", "['new',['true'],'/',{},1,'no','soon']",
      "ERROR 1 3 0 'ready must be attach or started"},
+    {"run", "{'name':'new','command':['true'],'working_dir':'/','output':'x'}",
+     "ERROR 1 3 0 'output must be log or events"},
+    {"run", "{'name':'new','command':['true'],'working_dir':'/','stdin':'x'}",
+     "ERROR 1 3 0 'stdin must be none or pipe"},
     {"run", "['echo',['true'],'/']", "ERROR 1 6 0 'there is a worker of this name already"},
 };
 
