@@ -51,6 +51,16 @@ void broker_close(struct broker *b);
 void broker_feed(struct broker *b, struct hub_input *in);
 void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);
 extern const struct link_handler broker_link_handler;
+/* Something to tell the core once its present effects are done with; NULL when memory is out, which
+ * ends the broker: what it was told to do would be lost. */
+struct follow *broker_follow(struct broker *b, enum hub_input_kind kind);
+
+/* feed_lines.c: what workers write and read. */
+void broker_give_logs(struct broker *b, const struct hub_effect *e);
+void broker_set_level(struct broker *b, const struct hub_effect *e);
+void broker_send_input(struct broker *b, const struct hub_effect *e);
+/* The output of a process; `fd` is moved, -1 when it has none. */
+void broker_take_output(struct broker *b, const struct spawn_record *record, int fd);
 /* What output.h and input.h tell; the context is the broker. */
 bool broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTES]);
 void broker_feed_line(void *context, const struct output_line *line);

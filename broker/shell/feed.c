@@ -3,9 +3,7 @@
  * Connections of all links share one space of numbers: the link's place in the upper bits. */
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
-#include "proto/mp.h"
 #include "proto/name.h"
-#include "proto/write.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,10 +31,8 @@ link_of(const struct broker *b, uint64_t peer)
 /* ---- effects ----------------------------------------------------------------------------------
  */
 
-/* Something to tell the core once its present effects are done with; NULL when memory is out, which
- * ends the broker: what it was told to do would be lost. */
-static struct follow *
-follow_add(struct broker *b, enum hub_input_kind kind)
+struct follow *
+broker_follow(struct broker *b, enum hub_input_kind kind)
 {
     if (b->follow_count == b->follow_cap) {
         const size_t cap = b->follow_cap > 0 ? b->follow_cap * 2 : BROKER_FOLLOWS_MAX;
@@ -73,7 +69,7 @@ start(struct broker *b, const struct hub_effect *e)
     if (text != NULL && launch_record(e, b->url, &r, text)) {
         spawn_link_send(&b->spawner, &r, text);
     } else {
-        struct follow *f = follow_add(b, HUB_IN_START_FAILED);
+        struct follow *f = broker_follow(b, HUB_IN_START_FAILED);
         if (f != NULL) {
             f->input.process.id = e->process;
             f->input.process.step = spawn_step_text(SPAWN_STEP_RECORD);
@@ -95,55 +91,6 @@ send_signal(struct broker *b, const struct hub_effect *e)
                                    .signal = e->signal,
                                    .whole_group = e->group};
     spawn_link_send(&b->spawner, &r, NULL);
-}
-
-static void
-give_logs(struct broker *b, const struct hub_effect *e)
-{
-    const struct follow_question question = {.call = e->call,
-                                             .names = e->body,
-                                             .lines = e->lines,
-                                             .level = (enum log_level)e->level,
-                                             .follows = e->logs.follows,
-                                             .since_us = e->logs.since_us,
-                                             .after = e->logs.after,
-                                             .wait_ms = (int64_t)e->logs.wait_ms};
-    struct buf answer = {0};
-    const char *refused = NULL;
-    const enum follow_outcome outcome =
-        output_ask(b->output, &question, b->now_ns, &answer, &refused);
-    struct follow *f = outcome == FOLLOW_WAITS || answer.failed ? NULL : follow_add(b, HUB_IN_LOGS);
-    if (f == NULL) {
-        buf_deinit(&answer); /* one without memory: the call ends with its deadline */
-        return;
-    }
-    f->input.logs.call = e->call;
-    f->input.logs.refused = refused;
-    f->payload = answer;
-}
-
-static void
-set_level(struct broker *b, const struct hub_effect *e)
-{
-    if (e->spec == NULL) {
-        b->log.level = (enum log_level)e->level;
-    } else {
-        output_set_level(b->output, e->spec->name, (enum log_level)e->level);
-    }
-}
-
-static void
-send_input(struct broker *b, const struct hub_effect *e)
-{
-    static const enum hub_sent what[] = {
-        [INPUT_TAKEN] = HUB_SENT, [INPUT_FULL] = HUB_SENT_FULL, [INPUT_CLOSED] = HUB_SENT_CLOSED};
-    const enum input_outcome outcome = input_send(b->input, e->process, e->body, e->ends);
-    struct follow *f = follow_add(b, HUB_IN_SENT);
-    if (f != NULL) {
-        f->input.sent.call = e->call;
-        f->input.sent.what = what[outcome];
-        f->input.sent.held_bytes = input_held(b->input, e->process);
-    }
 }
 
 static int64_t
@@ -186,13 +133,13 @@ carry_out(struct broker *b, const struct hub_effect *e)
         send_signal(b, e);
         return;
     case HUB_OUT_LOGS:
-        give_logs(b, e);
+        broker_give_logs(b, e);
         return;
     case HUB_OUT_LOG_LEVEL:
-        set_level(b, e);
+        broker_set_level(b, e);
         return;
     case HUB_OUT_SEND:
-        send_input(b, e);
+        broker_send_input(b, e);
         return;
     case HUB_OUT_EVENT:
         log_event(&b->log, e->topic, e->body);
@@ -298,92 +245,8 @@ closed(void *context, struct link_server *s, uint64_t peer)
 const struct link_handler broker_link_handler = {
     .opened = opened, .message = message, .oversized = oversized, .closed = closed};
 
-/* ---- what workers write and read --------------------------------------------------------------
- */
-
-bool
-broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTES])
-{
-    const struct broker *b = context;
-    return hub_running(b->hub, process, out);
-}
-
-/* As an event, where its worker is one whose lines are. */
-void
-broker_feed_line(void *context, const struct output_line *line)
-{
-    struct broker *b = context;
-    const struct span text = {(const uint8_t *)line->text, line->len};
-    struct buf payload = {0};
-    if (!line->is_event) {
-        return;
-    }
-    write_map(&payload, 3);
-    write_text(&payload, "replica");
-    write_text(&payload, line->replica);
-    write_text(&payload, "level");
-    write_text(&payload, spec_level_word((enum spec_level)line->level));
-    write_text(&payload, "line");
-    if (mp_is_utf8(text)) {
-        write_str(&payload, text);
-    } else {
-        write_bin(&payload, text);
-    }
-    if (!payload.failed) {
-        struct hub_input in = {.kind = HUB_IN_LINE};
-        in.line.replica = line->replica;
-        in.line.payload = buf_span(&payload);
-        broker_feed(b, &in);
-    }
-    buf_deinit(&payload);
-}
-
-void
-broker_feed_answer(void *context, uint64_t call, struct span payload)
-{
-    struct hub_input in = {.kind = HUB_IN_LOGS};
-    in.logs.call = call;
-    in.logs.payload = payload;
-    broker_feed(context, &in);
-}
-
-void
-broker_feed_input_ended(void *context, uint64_t process)
-{
-    struct broker *b = context;
-    const struct spawn_record r = {
-        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_INPUT_END, .id = process};
-    spawn_link_send(&b->spawner, &r, NULL);
-}
-
 /* ---- the spawner ------------------------------------------------------------------------------
  */
-
-static void
-take_output(struct broker *b, const struct spawn_record *r, int fd)
-{
-    char worker[SPAWN_NAME_BYTES_MAX];
-    if (fd < 0) {
-        return;
-    }
-    memcpy(worker, r->name, sizeof worker);
-    worker[sizeof worker - 1] = '\0';
-    char *slash = strchr(worker, '/');
-    if (slash == NULL) {
-        (void)close(fd);
-        return;
-    }
-    *slash = '\0';
-    struct worker_spec defaults;
-    const struct worker_spec *spec = hub_replica_spec(b->hub, r->name);
-    spec_defaults(&defaults); /* of a worker that is no more */
-    const struct output_target target = {.worker = worker,
-                                         .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
-                                         .pid = r->pid,
-                                         .how = spec != NULL ? spec->output : defaults.output,
-                                         .is_old = r->op != SPAWN_STARTED};
-    output_add(b->output, r->id, fd, &target);
-}
 
 /* `log`: the last words of one that has ended. */
 static void
@@ -438,7 +301,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
 {
     const struct span nothing = {0};
     if (r->op == SPAWN_STARTED || r->op == SPAWN_ALIVE || r->op == SPAWN_EXITED) {
-        take_output(b, r, fd);
+        broker_take_output(b, r, fd);
     } else if (r->op == SPAWN_INPUT && fd >= 0) {
         input_add(b->input, r->id, fd);
     } else if (fd >= 0) {
