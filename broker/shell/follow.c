@@ -5,174 +5,17 @@
 #include "proto/name.h"
 #include "proto/write.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACE_BYTES_MAX = (FOLLOW_NAMES_MAX + 2) * 21, NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000 };
 
 struct follow_waiting {
     struct follow_waiting *next;
     int64_t deadline_ns;
     struct follow_question question; /* `names` is owned, `after` is not used */
-    struct follow_place place;
+    struct place place;
 };
-
-/* ---- who is asked about -----------------------------------------------------------------------
- */
-
-/* One name of a question. */
-struct name {
-    struct span worker;
-    int64_t replica; /* -1: all of them */
-};
-
-struct names {
-    struct name list[FOLLOW_NAMES_MAX];
-    uint32_t count; /* 0: everybody */
-};
-
-static void
-read_names(struct span text, struct names *names)
-{
-    names->count = 0;
-    while (text.len > 0 && names->count < FOLLOW_NAMES_MAX) {
-        const uint8_t *end = memchr(text.data, '\0', text.len);
-        const size_t len = end != NULL ? (size_t)(end - text.data) : text.len;
-        struct target t;
-        if (name_target((struct span){text.data, len}, &t)) {
-            names->list[names->count++] = (struct name){t.worker, t.one ? (int64_t)t.index : -1};
-        }
-        const size_t used = end != NULL ? len + 1 : len;
-        text.data += used;
-        text.len -= used;
-    }
-}
-
-static bool
-is_of(const struct stream *s, const struct name *name)
-{
-    return span_is(name->worker, s->crowd->worker) &&
-           (name->replica < 0 || s->file.replica == (uint64_t)name->replica);
-}
-
-static bool
-is_wanted(const struct stream *s, const struct names *names)
-{
-    bool is = names->count == 0;
-    for (uint32_t i = 0; i < names->count && !is; i++) {
-        is = is_of(s, &names->list[i]);
-    }
-    return is;
-}
-
-/* The number that counts for the nth name, 0 for a line of an earlier broker. */
-static uint64_t
-number_of(const struct line *l, const struct names *names, uint32_t n)
-{
-    return l->number.all < STREAM_FIRST_LINE ? 0
-           : names->count == 0               ? l->number.all
-           : names->list[n].replica < 0      ? l->number.worker
-                                             : l->number.replica;
-}
-
-/* First and last number so far of the nth name. */
-struct range {
-    uint64_t first, last;
-};
-
-/* `otherwise` when nobody of that name has written. */
-static struct range
-range_of(const struct streams *all, const struct names *names, uint32_t n, uint64_t otherwise)
-{
-    char worker[sizeof all->crowds->worker];
-    if (names->count == 0) {
-        return (struct range){STREAM_FIRST_LINE, all->last_line};
-    }
-    const struct name *name = &names->list[n];
-    (void)snprintf(worker, sizeof worker, "%.*s", (int)name->worker.len,
-                   (const char *)name->worker.data);
-    if (name->replica < 0) {
-        const struct crowd *c = crowd_find(all, worker);
-        return c == NULL ? (struct range){otherwise, otherwise} : (struct range){c->first, c->last};
-    }
-    const struct stream *s = stream_find(all, worker, (uint32_t)name->replica);
-    return s == NULL ? (struct range){otherwise, otherwise}
-                     : (struct range){s->first_number, s->last_number};
-}
-
-static uint32_t
-number_count(const struct names *names)
-{
-    return names->count == 0 ? 1 : names->count;
-}
-
-/* ---- places -----------------------------------------------------------------------------------
- */
-
-/* Behind all that was ever written. */
-static void
-place_at_end(const struct follows *f, const struct names *names, struct follow_place *p)
-{
-    p->epoch = f->epoch;
-    p->time_us = f->streams->last_time_us;
-    p->count = number_count(names);
-    for (uint32_t i = 0; i < p->count; i++) {
-        p->numbers[i] = range_of(f->streams, names, i, f->streams->last_line).last;
-    }
-}
-
-/* "EPOCH.TIME.NUMBER..." */
-static void
-write_place(struct buf *out, const struct follow_place *p)
-{
-    char text[PLACE_BYTES_MAX];
-    int n = snprintf(text, sizeof text, "%" PRIu64 ".%" PRIu64, p->epoch, p->time_us);
-    for (uint32_t i = 0; i < p->count; i++) {
-        n += snprintf(text + n, sizeof text - (size_t)n, ".%" PRIu64, p->numbers[i]);
-    }
-    write_text(out, text);
-}
-
-static bool
-read_place(struct span text, uint32_t count, struct follow_place *p)
-{
-    uint64_t values[FOLLOW_NAMES_MAX + 2];
-    uint32_t n = 0;
-    for (size_t at = 0; at <= text.len; at++) {
-        uint64_t value = 0;
-        const size_t begin = at;
-        for (; at < text.len && text.data[at] >= '0' && text.data[at] <= '9'; at++) {
-            value = value * 10 + text.data[at] - '0'; /* what is too large comes to another place */
-        }
-        if (at == begin || at - begin > 20 || (at < text.len && text.data[at] != '.') ||
-            n == FOLLOW_NAMES_MAX + 2) {
-            return false;
-        }
-        values[n++] = value;
-    }
-    if (n != count + 2) {
-        return false;
-    }
-    *p = (struct follow_place){.epoch = values[0], .time_us = values[1], .count = count};
-    memcpy(p->numbers, values + 2, count * sizeof values[0]);
-    return true;
-}
-
-/* A place that an earlier broker gave: what that one wrote is found by its time, and of this one
- * all is new. And nothing is ahead of what there is, whoever says so. */
-static void
-place_here(const struct follows *f, const struct names *names, struct follow_place *p)
-{
-    for (uint32_t i = 0; i < p->count; i++) {
-        const bool is_same = p->epoch == f->epoch;
-        const struct range r =
-            range_of(f->streams, names, i, is_same ? p->numbers[i] : STREAM_FIRST_LINE);
-        const bool is_ours = is_same && p->numbers[i] >= r.first;
-        p->numbers[i] = !is_ours ? r.first : p->numbers[i] < r.last ? p->numbers[i] : r.last;
-    }
-}
 
 /* ---- which lines ------------------------------------------------------------------------------
  */
@@ -221,11 +64,11 @@ sort(struct found *found)
 
 /* The newest lines that are there. */
 static void
-find_newest(const struct follows *f, const struct follow_question *q, const struct names *names,
-            struct found *found)
+find_newest(const struct follows *f, const struct follow_question *q,
+            const struct place_names *names, struct found *found)
 {
     for (struct stream *s = f->streams->list; s != NULL; s = s->next) {
-        if (!is_wanted(s, names)) {
+        if (!place_names_has(s, names)) {
             continue;
         }
         stream_take_old(f->streams, s);
@@ -248,15 +91,15 @@ find_newest(const struct follows *f, const struct follow_question *q, const stru
 }
 
 static bool
-is_behind(const struct line *l, const struct names *names, const struct stream *s,
-          const struct follow_place *p, bool is_foreign)
+is_behind(const struct line *l, const struct place_names *names, const struct stream *s,
+          const struct place *p, bool is_foreign)
 {
     if (l->number.all < STREAM_FIRST_LINE) {
         return is_foreign && l->time_us > p->time_us;
     }
     for (uint32_t i = 0; i < p->count; i++) {
-        if ((names->count == 0 || is_of(s, &names->list[i])) &&
-            number_of(l, names, i) > p->numbers[i]) {
+        if ((names->count == 0 || place_name_is_of(s, &names->list[i])) &&
+            place_number(l, names, i) > p->numbers[i]) {
             return true;
         }
     }
@@ -265,11 +108,11 @@ is_behind(const struct line *l, const struct names *names, const struct stream *
 
 /* All behind a place, of whatever level, in their order. */
 static void
-find_behind(const struct follows *f, const struct names *names, const struct follow_place *p,
+find_behind(const struct follows *f, const struct place_names *names, const struct place *p,
             bool is_foreign, struct found *found)
 {
     for (struct stream *s = f->streams->list; s != NULL; s = s->next) {
-        if (!is_wanted(s, names)) {
+        if (!place_names_has(s, names)) {
             continue;
         }
         if (is_foreign) {
@@ -301,8 +144,8 @@ fitting(const struct found *found)
 /* Go on behind the first `n` of what was found; returns how many lines between were in memory no
  * more. */
 static uint64_t
-advance(const struct follows *f, const struct names *names, const struct found *found, size_t n,
-        struct follow_place *p)
+advance(const struct follows *f, const struct place_names *names, const struct found *found,
+        size_t n, struct place *p)
 {
     const bool is_all = n == found->count;
     uint64_t lost = 0;
@@ -310,13 +153,14 @@ advance(const struct follows *f, const struct names *names, const struct found *
         uint64_t to = p->numbers[k], here = 0;
         for (size_t i = 0; i < n; i++) {
             const struct line *l = found->list[i];
-            const uint64_t number = number_of(l, names, k);
-            if ((names->count == 0 || is_of(l->of, &names->list[k])) && number > p->numbers[k]) {
+            const uint64_t number = place_number(l, names, k);
+            if ((names->count == 0 || place_name_is_of(l->of, &names->list[k])) &&
+                number > p->numbers[k]) {
                 to = number > to ? number : to;
                 here++;
             }
         }
-        to = is_all ? range_of(f->streams, names, k, to).last : to;
+        to = is_all ? place_range(f->streams, names, k, to).last : to;
         lost += to - p->numbers[k] - here;
         p->numbers[k] = to;
     }
@@ -379,13 +223,13 @@ write_lines(struct buf *out, const struct found *found, size_t n, enum log_level
 
 static void
 write_answer(struct buf *out, const struct found *found, size_t n, enum log_level level,
-             const struct follow_place *p, uint64_t lost)
+             const struct place *p, uint64_t lost)
 {
     write_map(out, 4);
     write_text(out, "lines");
     write_lines(out, found, n, level);
     write_text(out, "after");
-    write_place(out, p);
+    place_write(out, p);
     write_text(out, "lost");
     write_uint(out, lost);
     write_text(out, "older");
@@ -394,14 +238,14 @@ write_answer(struct buf *out, const struct found *found, size_t n, enum log_leve
 
 /* What is behind the place, if there is anything to tell; the place goes on in any case. */
 static bool
-answer_behind(const struct follows *f, const struct follow_question *q, struct follow_place *p,
+answer_behind(const struct follows *f, const struct follow_question *q, struct place *p,
               bool even_nothing, struct buf *out)
 {
-    struct names names;
+    struct place_names names;
     struct found found = {0};
-    read_names(q->names, &names);
+    place_names_read(q->names, &names);
     const bool is_foreign = p->epoch != f->epoch;
-    place_here(f, &names, p);
+    place_enter(f->streams, f->epoch, &names, p);
     find_behind(f, &names, p, is_foreign, &found);
     const size_t n = fitting(&found);
     const uint64_t lost = advance(f, &names, &found, n, p);
@@ -417,13 +261,13 @@ answer_behind(const struct follows *f, const struct follow_question *q, struct f
 static void
 answer_newest(const struct follows *f, const struct follow_question *q, struct buf *out)
 {
-    struct names names;
+    struct place_names names;
     struct found found = {0};
-    struct follow_place place;
-    read_names(q->names, &names);
+    struct place place;
+    place_names_read(q->names, &names);
     find_newest(f, q, &names, &found);
     if (q->follows) {
-        place_at_end(f, &names, &place);
+        place_end(f->streams, f->epoch, &names, &place);
         write_answer(out, &found, found.count, LOG_DEBUG, &place, 0);
     } else {
         write_lines(out, &found, found.count, LOG_DEBUG);
@@ -454,7 +298,7 @@ end_waiting(struct follows *f, struct follow_waiting **at, struct buf *answer)
 
 /* In memory of its own; false when that is out. */
 static bool
-keep_waiting(struct follows *f, const struct follow_question *q, const struct follow_place *place,
+keep_waiting(struct follows *f, const struct follow_question *q, const struct place *place,
              int64_t now_ns)
 {
     struct follow_waiting *w = malloc(sizeof *w + q->names.len);
@@ -481,14 +325,14 @@ enum follow_outcome
 follow_ask(struct follows *f, const struct follow_question *q, int64_t now_ns, struct buf *out,
            const char **refused)
 {
-    struct follow_place place;
-    struct names names;
+    struct place place;
+    struct place_names names;
     if (q->after.len == 0) {
         answer_newest(f, q, out);
         return FOLLOW_ANSWERED;
     }
-    read_names(q->names, &names);
-    if (!read_place(q->after, number_count(&names), &place)) {
+    place_names_read(q->names, &names);
+    if (!place_read(q->after, place_count(&names), &place)) {
         *refused = "after is not that of an answer about the same workers";
         return FOLLOW_REFUSED;
     }

@@ -8,11 +8,11 @@
 #define PRONG_SHELL_FOLLOW_H
 
 #include "broker/core/hub.h"
+#include "broker/shell/place.h"
 #include "broker/shell/stream.h"
 #include "proto/buf.h"
 
 enum {
-    FOLLOW_NAMES_MAX = 64,
     FOLLOW_WAITING_MAX = 256, /* the one that waits longest is answered when there are more */
     FOLLOW_LINES_MAX = 1000,  /* of an answer; the rest comes with the next one */
     FOLLOW_BYTES_MAX = 1 << 20,
@@ -29,13 +29,6 @@ struct follow_question {
     uint64_t since_us;
     struct span after;
     int64_t wait_ms;
-};
-
-/* The nth of the numbers is that of the nth name; of all lines when there are no names. */
-struct follow_place {
-    uint64_t epoch, time_us;
-    uint64_t numbers[FOLLOW_NAMES_MAX];
-    uint32_t count;
 };
 
 struct follow_waiting;

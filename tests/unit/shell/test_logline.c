@@ -3,6 +3,7 @@
 #include "proto/name.h"
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 Test(logline, a_prefix_of_sd_daemon_is_taken_off_and_anything_else_is_text)
@@ -44,8 +45,8 @@ Test(logline, what_is_written_is_read_back)
         for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
             char line[LOGLINE_HEADING_BYTES + 40];
             struct logline read;
-            size_t n = logline_write(&heads[i], line);
-            strcpy(line + n, texts[k]);
+            const size_t n = logline_write(&heads[i], line);
+            (void)snprintf(line + n, sizeof line - n, "%s", texts[k]);
             cr_assert(logline_read(span_text(line), heads[i].who, &read), "%s", line);
             cr_expect(read.time_us == heads[i].time_us && read.level == heads[i].level &&
                           read.pid == heads[i].pid && read.incarnation == heads[i].incarnation,
