@@ -86,6 +86,10 @@ struct config {
     char *directory;
 };
 
+/* The keys of hub options that differ, with commas between, as much as fits; "" when none does. */
+void config_hub_differs(const struct config_hub *a, const struct config_hub *b, char *out,
+                        size_t out_bytes);
+
 /* What is wrong and where. `file` is the name that the caller gave (borrowed from that call);
  * `line` and `column` count from 1 and are 0 when the fault belongs to the file as a whole. `error`
  * is 0 when the content is at fault, otherwise an errno value (ENOENT, EACCES, ENOMEM, ...). */

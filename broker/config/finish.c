@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/config/depends.h"
 #include "broker/config/reader.h"
 #include "broker/config/url.h"
 
@@ -184,6 +185,9 @@ config_reader_finish(struct config_reader *reader, struct config **out)
             check_joined(reader, &reader->drafts[i]) != 0) {
             return -1;
         }
+    }
+    if (config_check_depends(reader) != 0) {
+        return -1;
     }
     const char *directory = reader->source->directory;
     struct config *config = calloc(1, sizeof *config);

@@ -242,7 +242,9 @@ config_object_default(const struct config_option *option, void *object)
     case CONFIG_KIND_SIGNAL:
         /* A default that does not parse would be a fault of the table; a test reads each of them.
          */
-        if (config_value_parse(option, text, &value, why)) {
+        if (text == NULL) {
+            config_object_set_number(option, object, 0); /* no such limit */
+        } else if (config_value_parse(option, text, &value, why)) {
             config_object_set_number(option, object, value);
         }
         return 0;
@@ -292,5 +294,64 @@ config_object_clear_all(const struct config_table *table, void *object)
 {
     for (size_t i = 0; i < table->count; i++) {
         config_object_clear(&table->options[i], object);
+    }
+}
+
+static bool
+is_same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool
+config_object_is_same(const struct config_option *option, const void *a, const void *b)
+{
+    const struct config_list *x = member_const(option, a), *y = member_const(option, b);
+    const struct config_map *m = member_const(option, a), *n = member_const(option, b);
+    char *text[2] = {NULL, NULL};
+    bool same = true;
+    switch (option->kind) {
+    case CONFIG_KIND_STRING:
+    case CONFIG_KIND_PATH:
+        memcpy(&text[0], member_const(option, a), sizeof text[0]);
+        memcpy(&text[1], member_const(option, b), sizeof text[1]);
+        return is_same_text(text[0], text[1]);
+    case CONFIG_KIND_LIST:
+        same = x->count == y->count;
+        for (size_t i = 0; same && i < x->count; i++) {
+            same = strcmp(x->items[i], y->items[i]) == 0;
+        }
+        return same;
+    case CONFIG_KIND_MAP:
+        same = m->count == n->count;
+        for (size_t i = 0; same && i < m->count; i++) {
+            same = strcmp(m->items[i].name, n->items[i].name) == 0 &&
+                   strcmp(m->items[i].value, n->items[i].value) == 0;
+        }
+        return same;
+    case CONFIG_KIND_INT:
+    case CONFIG_KIND_BOOL:
+    case CONFIG_KIND_ENUM:
+    case CONFIG_KIND_DURATION:
+    case CONFIG_KIND_SIZE:
+    case CONFIG_KIND_SIGNAL:
+        break;
+    }
+    return config_object_number(option, a) == config_object_number(option, b);
+}
+
+void
+config_hub_differs(const struct config_hub *a, const struct config_hub *b, char *out,
+                   size_t out_bytes)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < config_hub_table.count; i++) {
+        const struct config_option *option = &config_hub_table.options[i];
+        if (!config_object_is_same(option, a, b) &&
+            used + strlen(option->key) + sizeof ", " < out_bytes) {
+            used += (size_t)snprintf(out + used, out_bytes - used, "%s%s", used > 0 ? ", " : "",
+                                     option->key);
+        }
     }
 }

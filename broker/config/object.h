@@ -25,6 +25,8 @@ int config_map_add(struct config_map *map, struct config_pair pair);
 /* Borrowed, or NULL. */
 const struct config_pair *config_map_find(const struct config_map *map, const char *name);
 
+/* Whether both have the same value of this option. */
+bool config_object_is_same(const struct config_option *option, const void *a, const void *b);
 /* Bytes that a copy of the option's texts takes. */
 size_t config_object_size(const struct config_option *option, const void *object);
 /* Copy one option. A MAP gains what it lacks and keeps what it has; all else must be empty in `to`.

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "broker/config/depends.h"
 #include "broker/config/topic.h"
 #include "broker/config/url.h"
 #include "broker/config/value.h"
@@ -23,6 +24,9 @@
 
 static const struct config_option each_silence = {
     .key = "max_silence", .kind = CONFIG_KIND_DURATION, .min = 100, .max = HOURS(24)};
+
+static const struct config_option each_depends_on = {
+    .key = "depends_on", .kind = CONFIG_KIND_ENUM, .allowed = values_depends_on};
 
 static const struct config_option hub_options[] = {
 #define CONFIG_HUB_OPTION(kind_, key_, member_, ...)                                               \
@@ -110,7 +114,10 @@ config_option_describe(const struct config_option *option, char *out, size_t siz
         snprintf(out, size_bytes, "a list of texts");
         break;
     case CONFIG_KIND_MAP:
-        snprintf(out, size_bytes, option->each != NULL ? "a map of durations" : "a map of texts");
+        snprintf(out, size_bytes, "a map of %s",
+                 option->each == NULL                         ? "texts"
+                 : option->each->kind == CONFIG_KIND_DURATION ? "durations"
+                                                              : "words");
         break;
     case CONFIG_KIND_PATH:
         snprintf(out, size_bytes, "a path");

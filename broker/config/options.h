@@ -50,7 +50,7 @@ struct config_section {
     const char *key, *help;
 };
 
-enum { CONFIG_OPTIONS_MAX = 32 }; /* of one table; static_assert in options.c */
+enum { CONFIG_OPTIONS_MAX = 96 }; /* of one table; static_assert in options.c */
 
 extern const struct config_table config_hub_table, config_worker_table;
 extern const struct config_section config_sections[CONFIG_SECTION_COUNT];

@@ -235,8 +235,9 @@ tell(struct request *q, const char *method)
 {
     struct buf *b = &q->hub->scratch;
     const enum admin_param named[] = {
-        PARAM_start_worker,  PARAM_stop_worker, PARAM_restart_worker,   PARAM_scale_worker,
-        PARAM_remove_worker, PARAM_run_name,    PARAM_log_level_worker, PARAM_send_replica};
+        PARAM_start_worker,     PARAM_stop_worker,   PARAM_restart_worker,
+        PARAM_scale_worker,     PARAM_remove_worker, PARAM_run_name,
+        PARAM_log_level_worker, PARAM_send_replica,  PARAM_attach_worker};
     struct span worker = {0};
     for (size_t i = 0; i < sizeof named / sizeof named[0] && worker.len == 0; i++) {
         worker = admin_text(q, named[i]);

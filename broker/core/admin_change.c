@@ -1,6 +1,7 @@
 /* What can be changed through the hub's own methods. */
 #include "broker/core/admin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { LEASE_MS = 30000 };
@@ -182,6 +183,7 @@ admin_run(struct request *q)
     (void)mp_next(&list, &head);
     spec_defaults(&spec);
     spec.autostart = false; /* it is not what the configuration asks for */
+    spec.added = true;
     const char *wrong = read_words(q, &spec);
     if (wrong == NULL && (!name_is_worker(name) || span_is(name, "hub"))) {
         wrong = "name must be 1 to 64 of a-z 0-9 _ -, and not hub";
@@ -206,6 +208,61 @@ admin_run(struct request *q)
 }
 
 void
+admin_reload(struct request *q)
+{
+    struct hub_effect *e = effect_add(q->hub, HUB_OUT_RELOAD);
+    if (e != NULL) {
+        e->call = q->call->number;
+    }
+}
+
+/* What a process needs to say that it is this replica. */
+static void
+write_identity(struct buf *b, const struct replica *r)
+{
+    char token[64], name[WIRE_NAME_BYTES_MAX + 16];
+    (void)snprintf(token, sizeof token, "%llu.%s", (unsigned long long)r->process, r->token);
+    replica_name(r, name);
+    buf_reset(b, SIZE_MAX);
+    write_map(b, 3);
+    write_text(b, "replica");
+    write_text(b, name);
+    write_text(b, "incarnation");
+    write_uint(b, r->process);
+    write_text(b, "token");
+    write_text(b, token);
+}
+
+void
+admin_attach(struct request *q)
+{
+    int64_t only;
+    const uint64_t pid = admin_uint(q, PARAM_attach_pid, 0);
+    struct worker *w = admin_worker(q, PARAM_attach_worker, &only);
+    if (w == NULL) {
+        return;
+    }
+    struct replica *r = w->replicas[only < 0 ? 0 : only];
+    if (pid == 0 || pid > INT32_MAX) {
+        admin_fail(q, WIRE_ERR_INVALID_ARGUMENT, "pid must be that of a process");
+    } else if (q->hub->stopping) {
+        admin_fail(q, WIRE_ERR_UNAVAILABLE, "the hub is stopping");
+    } else if (r->process != 0 || r->index >= w->spec->replicas) {
+        admin_fail(q, WIRE_ERR_FAILED_PRECONDITION,
+                   "the replica has a process already: stop it first");
+    } else {
+        life_step(q->hub, r, LIFE_IN_ADOPTED);
+        struct hub_effect *e = effect_add(q->hub, HUB_OUT_ADOPT);
+        if (e != NULL) {
+            e->process = r->process;
+            e->pid = (int32_t)pid;
+        }
+        write_identity(&q->hub->scratch, r);
+        admin_give_scratch(q);
+    }
+}
+
+void
 admin_remove(struct request *q)
 {
     int64_t only;
@@ -218,17 +275,15 @@ admin_remove(struct request *q)
                    "remove takes the name of a worker, not of a replica");
         return;
     }
-    for (uint32_t i = 0; i < w->replica_count; i++) {
-        if (w->replicas[i]->process != 0 || w->replicas[i]->wanted || w->queued > 0) {
-            admin_fail(q, WIRE_ERR_FAILED_PRECONDITION, "stop the worker first");
-            return;
-        }
-    }
     if (!list_is_empty(&w->manys)) {
         admin_fail(q, WIRE_ERR_FAILED_PRECONDITION, "calls of it are still being answered");
         return;
     }
-    if (w->spec->autostart) {
+    if (!worker_is_empty(w)) {
+        admin_fail(q, WIRE_ERR_FAILED_PRECONDITION, "stop the worker first");
+        return;
+    }
+    if (!w->spec->added) {
         admin_fail(q, WIRE_ERR_FAILED_PRECONDITION, "the worker belongs to the configuration");
         return;
     }

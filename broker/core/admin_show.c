@@ -9,7 +9,7 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     replica_name(r, name);
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
-    write_map(b, 11);
+    write_map(b, 12);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -28,16 +28,43 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_uint(b, r->calls_done);
     write_text(b, "reason");
     write_text(b, r->last_reason);
+    write_text(b, "status");
+    write_text(b, r->said);
     write_text(b, "leased_by");
     write_text(b, lease_ns > 0 ? r->holder->who : "");
     write_text(b, "lease_ms");
     write_uint(b, lease_ns > 0 ? (uint64_t)(lease_ns / NS_PER_MS) : 0);
 }
 
+/* Processes beside those that have the places. */
+static void
+write_others(const struct hub *hub, struct buf *b, const struct worker *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->replica_count; i++) {
+        count += w->replicas[i]->heir != NULL;
+    }
+    LIST_EACH(n, &w->leaving)
+    {
+        count++;
+    }
+    write_text(b, "others");
+    write_array(b, count);
+    for (uint32_t i = 0; i < w->replica_count; i++) {
+        if (w->replicas[i]->heir != NULL) {
+            write_replica(hub, b, w->replicas[i]->heir);
+        }
+    }
+    LIST_EACH(n, &w->leaving)
+    {
+        write_replica(hub, b, CONTAINER(n, struct replica, leaving));
+    }
+}
+
 static void
 write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
 {
-    write_map(b, 5);
+    write_map(b, 6);
     write_text(b, "autostart");
     write_bool(b, w->spec->autostart);
     write_text(b, "queued");
@@ -51,6 +78,7 @@ write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
     for (uint32_t i = 0; i < w->replica_count; i++) {
         write_replica(hub, b, w->replicas[i]);
     }
+    write_others(hub, b, w);
 }
 
 static void

@@ -141,6 +141,9 @@ check_replica(const struct replica *r)
     HOLDS(r->poll == NULL || (r->poll->replica == r && r->poll->state == SLOT_PARKED));
     HOLDS(r->control == NULL || (r->control->replica == r && r->control->state == SLOT_PARKED));
     HOLDS(r->taken <= r->work);
+    HOLDS(r->heir == NULL || (r->heir->role == ROLE_HEIR && r->role == ROLE_PLACE));
+    HOLDS(r->role != ROLE_LEAVING || !r->wanted);
+    HOLDS(!r->waits || (r->wanted && r->life == LIFE_STOPPED && r->process == 0));
     HOLDS(r->life != LIFE_BUSY || r->running_count > 0);
     HOLDS(r->process != 0 || (r->running_count == 0 && r->session == 0));
     HOLDS(r->process != 0 || r->life == LIFE_STOPPED || r->life == LIFE_BACKOFF ||
@@ -181,9 +184,18 @@ check_workers(const struct hub *hub)
         for (uint32_t i = 0; i < w->replica_count; i++) {
             const struct replica *r = w->replicas[i];
             check_replica(r);
-            queued += check_queue(&r->queue);
+            if (r->heir != NULL) {
+                check_replica(r->heir);
+                HOLDS(r->heir->queue->count == 0);
+            }
+            queued += check_queue(r->queue);
             room |= r->holder == NULL && r->poll != NULL && r->poll_capacity > 0 &&
                     life_serves(r->life);
+        }
+        for (const struct node *k = w->leaving.next; k != &w->leaving; k = k->next) {
+            const struct replica *r = CONTAINER(k, struct replica, leaving);
+            check_replica(r);
+            HOLDS(r->role == ROLE_LEAVING && r->queue->count == 0);
         }
         HOLDS(queued == w->queued);
         /* Nobody waits while somebody is free, once the turn is over. */

@@ -114,6 +114,7 @@ hub_free(struct hub *hub)
     }
     effects_begin(hub);
     poison_deinit(hub);
+    reload_deinit(hub);
     tickets_deinit(hub);
     calls_deinit(hub);
     ring_deinit(&hub->ring);
@@ -137,6 +138,12 @@ expire(struct hub *hub, struct deadline *d)
         return;
     case DEADLINE_REPLICA:
         life_step(hub, CONTAINER(d, struct replica, deadline), LIFE_IN_TIMEOUT);
+        return;
+    case DEADLINE_RENEWAL:
+        renew_expired(hub, CONTAINER(d, struct replica, renewal));
+        return;
+    case DEADLINE_VIGIL:
+        hang_expired(hub, CONTAINER(d, struct replica, vigil));
         return;
     case DEADLINE_CLIENT:
         client_expired(hub, CONTAINER(d, struct client, deadline));
@@ -176,7 +183,15 @@ configured(struct hub *hub)
     {
         struct worker *w = CONTAINER(n, struct worker, link);
         for (uint32_t i = 0; i < w->replica_count && w->spec->autostart; i++) {
+            /* Who stands on one that comes later finds that it will be there. */
+            w->replicas[i]->waits = !w->replicas[i]->wanted;
             w->replicas[i]->wanted = true;
+        }
+    }
+    LIST_EACH(n, &hub->worker_list)
+    {
+        struct worker *w = CONTAINER(n, struct worker, link);
+        for (uint32_t i = 0; i < w->replica_count && w->spec->autostart; i++) {
             life_step(hub, w->replicas[i], LIFE_IN_START);
         }
     }
@@ -221,6 +236,12 @@ take(struct hub *hub, const struct hub_input *in)
     case HUB_IN_TIME:
         return;
     case HUB_IN_TURN:
+        if (hub->gone > 0) {
+            reload_reap(hub);
+        }
+        if (hub->reload.runs) {
+            reload_check(hub);
+        }
         route_turn(hub);
         if (hub->events_new) {
             fetch_pump(hub);
@@ -253,6 +274,12 @@ take(struct hub *hub, const struct hub_input *in)
         return;
     case HUB_IN_ALIVE:
         life_alive(hub, in);
+        return;
+    case HUB_IN_NOTIFY:
+        life_notified(hub, in);
+        return;
+    case HUB_IN_RELOAD:
+        reload_take(hub, in);
         return;
     case HUB_IN_LOGS:
         admin_logs_came(hub, in);

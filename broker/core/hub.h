@@ -54,6 +54,8 @@ enum hub_input_kind {
     HUB_IN_START_FAILED, /* it could not be made, or could not exec */
     HUB_IN_EXITED,       /* it ended */
     HUB_IN_ALIVE,        /* it ran before this broker did */
+    HUB_IN_NOTIFY,       /* a process has said something to its service manager, or is ready */
+    HUB_IN_RELOAD,       /* answer to HUB_OUT_RELOAD, or without being asked: a configuration */
     HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS */
     HUB_IN_LINE,         /* a line that a worker wrote is an event */
     HUB_IN_SENT,         /* answer to HUB_OUT_SEND */
@@ -101,6 +103,18 @@ struct hub_input {
             struct span log; /* EXITED: what it wrote last, an encoded list of texts, or empty */
         } process;
         struct {
+            uint64_t process;
+            bool ready, sign;   /* it is ready as its worker's `ready` says; it lives */
+            int64_t extend_ms;  /* > 0: it wants so long from now, for its start or stop */
+            const char *status; /* a text for people, or NULL */
+        } notify;
+        struct {
+            uint64_t call;     /* number in HUB_OUT_RELOAD, 0: nobody waits for the outcome */
+            const char *wrong; /* not NULL: it cannot be used, and this is why */
+            const struct worker_spec *specs; /* every worker; borrowed for the step */
+            size_t count;
+        } reload;
+        struct {
             uint64_t call;       /* number in HUB_OUT_LOGS */
             struct span payload; /* encoded result; empty when there is nothing */
             const char *refused; /* not NULL: what is wrong with the question */
@@ -118,12 +132,15 @@ struct hub_input {
 };
 
 enum hub_effect_kind {
-    HUB_OUT_REPLY,  /* peer, request, body, cuts */
-    HUB_OUT_CLOSE,  /* peer */
-    HUB_OUT_START,  /* process, spec, replica, token */
-    HUB_OUT_SIGNAL, /* process, signal, group */
-    HUB_OUT_LOGS,   /* call, body (the names of workers and replicas, each with a NUL; empty: all),
-                       lines, logs */
+    HUB_OUT_REPLY,     /* peer, request, body, cuts */
+    HUB_OUT_CLOSE,     /* peer */
+    HUB_OUT_START,     /* process, spec, replica, token */
+    HUB_OUT_SIGNAL,    /* process, signal, group, external */
+    HUB_OUT_ADOPT,     /* process, pid: watch this one, which is not a child of the spawner */
+    HUB_OUT_STACK,     /* process, pid, spec, replica: put into the log what it is doing */
+    HUB_OUT_RELOAD,    /* call: read the configuration again */
+    HUB_OUT_LOGS,      /* call, body (the names of workers and replicas, each with a NUL; empty:
+                          all), lines, logs */
     HUB_OUT_LOG_LEVEL, /* spec (NULL: the hub itself), level */
     HUB_OUT_SEND,      /* call, process, body, ends (of its stdin) */
     HUB_OUT_EVENT,     /* an event under hub. was stored: topic, body; for the log */
@@ -143,8 +160,9 @@ struct hub_effect {
     uint32_t replica;
     uint32_t incarnation;
     char token[64];
+    int32_t pid; /* ADOPT, STACK */
     int signal;
-    bool group;
+    bool group, external;
     uint64_t call;
     uint32_t lines;
     enum spec_level level;
@@ -180,6 +198,11 @@ void hub_check(const struct hub *hub);
 /* What a replica ("detector/0") is made from, valid until the next step; NULL when there is no such
  * replica, or none any more. */
 const struct worker_spec *hub_replica_spec(struct hub *hub, const char *replica);
+/* The same of a process. */
+const struct worker_spec *hub_process_spec(struct hub *hub, uint64_t process);
+
+/* The process of a replica by its pid, 0 when none has it. */
+uint64_t hub_process_of_pid(const struct hub *hub, int32_t pid);
 
 /* The call that a process serves, when it serves exactly one: "detect#99", its method and the
  * number that it has in WORK. false when it serves none, or several. */

@@ -57,7 +57,8 @@ choose(const struct worker *w, int32_t only)
     struct replica *best = NULL;
     for (uint32_t i = 0; i < w->replica_count; i++) {
         struct replica *r = w->replicas[i];
-        if (r->holder == NULL && life_serves(r->life) && (only < 0 || r->index == (uint32_t)only) &&
+        if (r->holder == NULL && r->heir == NULL && life_serves(r->life) &&
+            (only < 0 || r->index == (uint32_t)only) &&
             (best == NULL || r->running_count < best->running_count)) {
             best = r;
         }
@@ -166,6 +167,8 @@ lease_end(struct hub *hub, struct replica *r, const char *why)
         route_sweep(hub, r->worker); /* its keys come back */
     }
     route_soon(hub, r->worker);
+    renew_check(hub, r); /* it may have been put off */
+    renew_roll(hub, r->worker);
 }
 
 void

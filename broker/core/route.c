@@ -68,7 +68,7 @@ route_has_hope(const struct hub *hub, const struct worker *w, int64_t only)
 static void
 give(struct hub *hub, struct replica *r, struct call *call)
 {
-    r->served_own = call->line->queue == &r->queue;
+    r->served_own = call->line->queue == r->queue;
     queue_serve(call);
     r->worker->queued--;
     call->state = CALL_GIVEN;
@@ -77,6 +77,9 @@ give(struct hub *hub, struct replica *r, struct call *call)
     call->runs++;
     list_append(&r->running, &call->running);
     call->place = ++r->running_count;
+    if (r->running_count == 1) {
+        hang_given(hub, r);
+    }
     call->given_ns = hub->now_ns;
     life_step(hub, r, LIFE_IN_GIVEN);
 }
@@ -87,7 +90,7 @@ give(struct hub *hub, struct replica *r, struct call *call)
 static struct call *
 next_for(const struct replica *r)
 {
-    struct call *own = queue_first(&r->queue);
+    struct call *own = queue_first(r->queue);
     struct call *shared = r->holder == NULL ? queue_first(&r->worker->queue) : NULL;
     if (own == NULL || shared == NULL) {
         return own != NULL ? own : shared;
@@ -155,7 +158,7 @@ give_out(struct hub *hub, struct worker *w)
 {
     for (uint32_t i = 0; i < w->replica_count && w->queued > 0; i++) {
         struct replica *r = w->replicas[i];
-        if (route_has_room(r) && r->queue.count > 0) {
+        if (route_has_room(r) && r->queue->count > 0) {
             fill_replica(hub, r, UINT64_MAX);
         }
     }
@@ -269,7 +272,7 @@ static struct queue *
 queue_for(const struct hub *hub, const struct call *call)
 {
     struct replica *own = route_own(hub, call);
-    return own != NULL ? &own->queue : &call->worker->queue;
+    return own != NULL ? own->queue : &call->worker->queue;
 }
 
 static void
@@ -318,7 +321,7 @@ is_too_late(const struct hub *hub, const struct worker *w, const struct call *ca
     }
     const int64_t left_ns = call->deadline.at_ns - hub->now_ns;
     const struct replica *own = route_own(hub, call);
-    const struct queue *q = own != NULL ? &own->queue : &w->queue;
+    const struct queue *q = own != NULL ? own->queue : &w->queue;
     return q->count > 0 && time_of(w, own, q->count) > left_ns &&
            time_of(w, own, queue_ahead(q, call->client, call->priority)) > left_ns;
 }
@@ -482,7 +485,7 @@ route_sweep(struct hub *hub, struct worker *w)
     queue_each(&w->queue, sweep_call, &s);
     for (uint32_t i = 0; i < w->replica_count; i++) {
         s.replica = w->replicas[i];
-        queue_each(&w->replicas[i]->queue, sweep_call, &s);
+        queue_each(w->replicas[i]->queue, sweep_call, &s);
     }
     w->poisoned = false;
     LIST_EACH(n, &w->leases)

@@ -13,8 +13,8 @@
 static struct replica *
 of_session(struct hub *hub, struct slot *slot, const struct field *name, uint64_t session)
 {
-    struct replica *r = replica_find(hub, &name->target);
-    if (r == NULL || r->session == 0 || r->session != session) {
+    struct replica *r = replica_of_session(hub, &name->target, session);
+    if (r == NULL || r->session != session) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
         return NULL;
     }
@@ -191,7 +191,9 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
     if (r->running_count == 0) {
         life_step(hub, r, LIFE_IN_IDLE);
     }
-    life_step(hub, r, LIFE_IN_ATTACHED);
+    if (r->spec->ready == SPEC_READY_ATTACH || r->life != LIFE_STARTING || r->external) {
+        life_step(hub, r, LIFE_IN_READY);
+    }
     route_sweep(hub, r->worker);
     route_soon(hub, r->worker); /* what never arrived here can go to another at once */
     write_welcome(hub, slot_begin(slot), r);
@@ -299,6 +301,8 @@ serve_poll(struct hub *hub, struct slot *slot, const struct record *rec)
         slot_end(hub, old);
     }
     r->taken = taken;
+    r->asked_ns = 0;
+    r->engaged = r->running_count > 0;
     slot->replica = r;
     r->poll = slot;
     r->poll_capacity = RECORD_FIELD(rec, POLL, CAPACITY)->item.uint;
@@ -436,9 +440,13 @@ forget_later(struct hub *hub, struct replica *r, struct span numbers)
 void
 serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
 {
-    struct replica *r = replica_find(hub, &RECORD_FIELD(rec, REPORT, REPLICA)->target);
-    const bool current =
-        r != NULL && r->session != 0 && r->session == RECORD_FIELD(rec, REPORT, SESSION)->item.uint;
+    const uint64_t session = RECORD_FIELD(rec, REPORT, SESSION)->item.uint;
+    struct replica *r =
+        replica_of_session(hub, &RECORD_FIELD(rec, REPORT, REPLICA)->target, session);
+    const bool current = r != NULL && r->session != 0 && r->session == session;
+    if (r == NULL) {
+        r = replica_find(hub, &RECORD_FIELD(rec, REPORT, REPLICA)->target);
+    }
     if (r == NULL || (!current && !slot->ticket->peer->admin)) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");
         return;
@@ -446,8 +454,12 @@ serve_report(struct hub *hub, struct slot *slot, const struct record *rec)
     struct buf forget = {0};
     uint32_t count = 0;
     struct call *full = report_items(hub, r, RECORD_FIELD(rec, REPORT, ITEMS), &forget, &count);
+    r->heard_ns = hub->now_ns;
     if (r->running_count == 0) {
         life_step(hub, r, LIFE_IN_IDLE);
+    }
+    if (r->spec->calls_max > 0) {
+        renew_check(hub, r);
     }
     if (!current) {
         slot_fail(hub, slot, WIRE_ERR_FAILED_PRECONDITION, "attach first");

@@ -36,6 +36,7 @@ spec_defaults(struct worker_spec *spec)
         .replicas = 1,
         .autostart = true,
         .ready = SPEC_READY_ATTACH,
+        .ready_at = "",
         .restart = SPEC_RESTART_ON_FAILURE,
         .start_timeout_ms = 120000,
         .restart_delay_ms = 100,
@@ -50,27 +51,136 @@ spec_defaults(struct worker_spec *spec)
     };
 }
 
+/* ---- copies: one allocation that holds the spec, its lists and its texts -----------------------
+ */
+
+static size_t
+texts_bytes(const struct spec_other *list, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += strlen(list[i].worker) + 1;
+    }
+    return bytes;
+}
+
+static const char *
+put_bytes(char **at, const char *bytes, size_t len)
+{
+    char *to = *at;
+    if (len > 0) {
+        memcpy(to, bytes, len);
+    }
+    *at += len;
+    return to;
+}
+
+static const char *
+put_text(char **at, const char *text)
+{
+    return put_bytes(at, text, strlen(text) + 1);
+}
+
+static const struct spec_other *
+put_others(struct spec_other *to, char **at, const struct spec_other *from, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = (struct spec_other){put_text(at, from[i].worker), from[i].when};
+    }
+    return to;
+}
+
 struct worker_spec *
 spec_copy(const struct worker_spec *spec)
 {
-    const size_t name_bytes = strlen(spec->name) + 1;
-    struct worker_spec *copy = malloc(sizeof *copy + name_bytes + spec->launch.text_bytes);
+    const size_t others = spec->depend_count + spec->restart_with_count;
+    const size_t texts = strlen(spec->name) + 1 + strlen(spec->ready_at) + 1 +
+                         spec->launch.text_bytes + texts_bytes(spec->depends, spec->depend_count) +
+                         texts_bytes(spec->restart_with, spec->restart_with_count);
+    struct worker_spec *copy = malloc(sizeof *copy + others * sizeof(struct spec_other) + texts);
     if (copy == NULL) {
         return NULL;
     }
-    char *text = (char *)(copy + 1);
+    struct spec_other *list = (struct spec_other *)(copy + 1);
+    char *at = (char *)(list + others);
     *copy = *spec;
-    memcpy(text, spec->name, name_bytes);
-    copy->name = text;
-    if (spec->launch.text_bytes > 0) {
-        memcpy(text + name_bytes, spec->launch.text, spec->launch.text_bytes);
-    }
-    copy->launch.text = text + name_bytes;
+    copy->refs = 1;
+    copy->name = put_text(&at, spec->name);
+    copy->ready_at = put_text(&at, spec->ready_at);
+    copy->launch.text = put_bytes(&at, spec->launch.text, spec->launch.text_bytes);
+    copy->depends = put_others(list, &at, spec->depends, spec->depend_count);
+    copy->restart_with =
+        put_others(list + spec->depend_count, &at, spec->restart_with, spec->restart_with_count);
     return copy;
 }
 
-void
-spec_free(struct worker_spec *spec)
+struct worker_spec *
+spec_ref(struct worker_spec *spec)
 {
-    free(spec);
+    spec->refs++;
+    return spec;
+}
+
+void
+spec_unref(struct worker_spec *spec)
+{
+    if (spec != NULL && --spec->refs == 0) {
+        free(spec);
+    }
+}
+
+/* ---- what differs -----------------------------------------------------------------------------
+ */
+
+bool
+spec_is_same_process(const struct worker_spec *a, const struct worker_spec *b)
+{
+    return a->launch.argc == b->launch.argc && a->launch.envc == b->launch.envc &&
+           a->launch.text_bytes == b->launch.text_bytes &&
+           (a->launch.text_bytes == 0 ||
+            memcmp(a->launch.text, b->launch.text, a->launch.text_bytes) == 0) &&
+           a->ready == b->ready && strcmp(a->ready_at, b->ready_at) == 0 &&
+           a->heartbeat_ms == b->heartbeat_ms;
+}
+
+static bool
+are_same_others(const struct spec_other *a, const struct spec_other *b, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (a[i].when != b[i].when || strcmp(a[i].worker, b[i].worker) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Every member that is a number and says something of the worker. */
+static const struct {
+    size_t offset, size;
+} numbers[] = {
+#define NUMBER(member)                                                                             \
+    {                                                                                              \
+        offsetof(struct worker_spec, member), sizeof((struct worker_spec *)0)->member              \
+    }
+    NUMBER(replicas),           NUMBER(autostart),         NUMBER(restart),
+    NUMBER(start_timeout_ms),   NUMBER(restart_delay_ms),  NUMBER(restart_delay_ms_max),
+    NUMBER(restarts_max),       NUMBER(restart_window_ms), NUMBER(stop_signal),
+    NUMBER(stop_timeout_ms),    NUMBER(queue_max),         NUMBER(batch_max),
+    NUMBER(depend_count),       NUMBER(calls_max),         NUMBER(memory_bytes_max),
+    NUMBER(restart_with_count), NUMBER(age_ms_max),        NUMBER(stop_first),
+    NUMBER(busy_ms_max),        NUMBER(replace_stuck),
+#undef NUMBER
+};
+
+bool
+spec_is_same(const struct worker_spec *a, const struct worker_spec *b)
+{
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (memcmp((const char *)a + numbers[i].offset, (const char *)b + numbers[i].offset,
+                   numbers[i].size) != 0) {
+            return false;
+        }
+    }
+    return spec_is_same_process(a, b) && are_same_others(a->depends, b->depends, a->depend_count) &&
+           are_same_others(a->restart_with, b->restart_with, a->restart_with_count);
 }

@@ -244,7 +244,7 @@ struct call {
  */
 
 enum life {
-#define LIFE(name, text) LIFE_##name,
+#define LIFE(name, text, meaning) LIFE_##name,
 #include "broker/core/life.def"
 #undef LIFE
     LIFE_COUNT,
@@ -256,14 +256,30 @@ struct method {
     int64_t run_ns; /* how long it takes, rather too long than too short; 0: not known yet */
 };
 
+/* A replica of a worker is mostly one process after another. For a while there may be more: an heir
+ * that is to take its place when it is ready, and those whose place was taken (heir.c). */
+enum role { ROLE_PLACE, ROLE_HEIR, ROLE_LEAVING };
+
 struct replica {
     struct worker *worker;
+    struct worker_spec *spec; /* what its process was made from; its worker's when there is none */
     uint32_t index;
+    enum role role;
+    struct replica *heir; /* of who has the place: who is to take it, or NULL */
+    struct node leaving;  /* in worker->leaving */
+    char why[96];         /* of an heir: why it is to take the place */
     enum life life;
     char asked[2 * WIRE_NAME_BYTES_MAX]; /* who changed that last, "" for the hub itself */
     bool wanted;      /* it is to run: told by start and stop, not by what happens to it */
     bool killed;      /* SIGKILL was sent */
     bool overdue;     /* it was killed because it did not get ready in time */
+    bool hung;        /* it was aborted because it did nothing; last_reason says what not */
+    bool waits;       /* it is wanted, and other workers are not so far yet (depend.c) */
+    bool hopeless;    /* and they will not come so far by themselves */
+    bool engaged;     /* it was given calls, and has not asked for more since */
+    bool aged;        /* it has had its max_age */
+    bool external;    /* its process was not started by the hub (prong attach) */
+    bool was_ready;   /* this process was */
     uint64_t process; /* 0 when there is none */
     struct table_entry by_process;
     int32_t pid;
@@ -271,8 +287,19 @@ struct replica {
     char token[33];
     int64_t started_ns, ready_ns;
     struct deadline deadline;
+    struct deadline renewal; /* when its process is to be looked at because of its age (renew.c) */
+    struct deadline vigil;   /* when it is to be seen whether it is hung (hang.c) */
+    int64_t heard_ns;        /* when it told anything of a call last, or was given one when idle */
+    int64_t sign_ns;         /* the last sign of life of who sends them by itself, 0: never */
+    int64_t quiet_ns;        /* when it was looked at last without being asked for a sign */
+    int64_t renewal_wait_ns; /* no new try to renew it before, 0: there was none */
+    int64_t asked_ns;        /* when it was asked for a sign, 0: it is not being asked */
+    uint64_t calls_before;   /* calls_done when its process began */
+    uint64_t rss_bytes;      /* its memory, when it was looked at last */
+    char said[96];           /* STATUS= of a program that speaks to a service manager */
     /* deaths that count, the newest last: when there are too many in the window it has failed */
     int64_t *deaths;
+    uint32_t deaths_cap;
     uint32_t death_count, death_row;
     int32_t last_status;
     bool has_last;
@@ -282,7 +309,7 @@ struct replica {
     uint64_t capacity;
     struct node running; /* calls given and not reported */
     uint32_t running_count;
-    struct queue queue;    /* calls for this replica alone */
+    struct queue *queue;   /* calls for this replica alone; handed on to who takes its place */
     bool served_own;       /* the call given last was one of these */
     struct client *holder; /* who has leased it, or waits until it is idle */
     struct call *lease;    /* that waits for it to be idle, NULL when it has been granted */
@@ -298,12 +325,19 @@ struct replica {
 };
 
 struct worker {
-    struct table_entry entry; /* by name, in hub->workers */
-    struct node link;         /* in hub->worker_list, in the order in which they were told */
-    struct node crowd;        /* in hub->crowded when work may be given out */
-    struct worker_spec *spec;
+    struct table_entry entry;   /* by name, in hub->workers */
+    struct node link;           /* in hub->worker_list, in the order in which they were told */
+    struct node crowd;          /* in hub->crowded when work may be given out */
+    struct worker_spec *spec;   /* what its processes should be */
+    struct worker_spec *former; /* while they become that: what they were; NULL: no way back */
+    bool rolling;               /* they are being replaced one by one (renew.c) */
+    uint32_t rolled;            /* the one that is being replaced */
+    bool gone;                  /* it is no longer in the configuration, and on its way out */
+    bool seen;                  /* it is in the new one (reload.c) */
+    bool told_to_end;           /* the hub stops, and nobody is left that stands on it */
     struct replica **replicas;
     uint32_t replica_count; /* those above spec->replicas are on their way out */
+    struct node leaving;    /* replicas whose place another one has */
     struct queue queue;
     uint32_t queued;    /* here and in the replicas' own queues */
     struct node manys;  /* calls that have parts to be made */
@@ -333,6 +367,15 @@ enum hub_limit {
     LIMIT_COUNT,
 };
 
+/* What came of a new configuration: names of workers that were added, changed and removed, and of
+ * those that went back, each with the reason (reload.c). */
+struct reload {
+    bool runs;
+    uint64_t call; /* who asked, 0 for nobody */
+    struct buf names[3], back;
+    uint32_t counts[3], back_count;
+};
+
 struct hub {
     struct hub_options options;
     char name[65], version[65];
@@ -359,6 +402,8 @@ struct hub {
     struct node letters; /* dead ones, the oldest first */
     uint32_t letter_count;
     uint64_t last_letter;
+    struct reload reload;
+    uint32_t gone;          /* workers on their way out */
     const char *asker;      /* who asks for what is being changed, NULL for nobody */
     struct span last_words; /* of the process whose end is being taken; for the step */
     int64_t limit_told_ns[LIMIT_COUNT];
@@ -631,6 +676,15 @@ void worker_end_check(struct hub *hub);
 /* Replicas above what is wanted are forgotten once they have stopped. */
 void worker_prune(struct hub *hub, struct worker *worker);
 
+/* Whose process has this session: the one that has the place, or its heir, or one that leaves. */
+struct replica *replica_of_session(struct hub *hub, const struct target *target, uint64_t session);
+/* NULL when memory is out; freed with its worker, or by worker_prune when it leaves. */
+struct replica *replica_new(struct worker *worker, uint32_t index);
+/* Its next process is made from this. false when memory is out. */
+bool replica_take_spec(struct replica *replica, struct worker_spec *spec);
+/* No process, no call: it can be forgotten. */
+bool worker_is_empty(const struct worker *worker);
+
 /* life.c */
 enum life_input {
 #define LIFE_INPUT(name, text) LIFE_IN_##name,
@@ -638,7 +692,14 @@ enum life_input {
 #undef LIFE_INPUT
     LIFE_IN_COUNT,
 };
+enum { LIFE_SIGABRT = 6 }; /* on every Linux; the core includes no <signal.h> */
 void life_step(struct hub *hub, struct replica *replica, enum life_input input);
+void life_notified(struct hub *hub, const struct hub_input *in);
+/* For the files below. */
+void life_tell(struct hub *hub, const struct replica *replica, enum hub_event event);
+void life_set_deadline(struct hub *hub, struct replica *replica, int64_t ms);
+bool life_set_process(struct hub *hub, struct replica *replica, uint64_t process);
+void life_signal(struct hub *hub, const struct replica *replica, int signal, bool group);
 const char *life_text(enum life life);
 bool life_serves(enum life life); /* attached and taking calls */
 bool life_has_hope(const struct replica *replica);
@@ -646,9 +707,56 @@ void life_started(struct hub *hub, const struct hub_input *in);
 void life_start_failed(struct hub *hub, const struct hub_input *in);
 void life_exited(struct hub *hub, const struct hub_input *in);
 void life_alive(struct hub *hub, const struct hub_input *in);
+
+/* end.c: the end of a process */
+enum verdict { VERDICT_CLEAN, VERDICT_AGAIN, VERDICT_NEVER, VERDICT_DEATH };
+enum verdict end_judge(int32_t status);
+void end_write_reason(struct replica *replica, int32_t status);
+/* What follows. */
+enum life end_take(struct hub *hub, struct replica *replica, enum verdict verdict);
+/* The lines that the process which has ended wrote last, a list of texts. */
+void life_write_words(const struct hub *hub, struct buf *b);
 /* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its
  * policy allows that. */
 void life_end_calls(struct hub *hub, struct replica *replica, const char *why, bool died);
+
+/* heir.c: a process that is to take the place of another one */
+/* Start it; false when memory is out. */
+bool heir_make(struct hub *hub, struct replica *replica, const char *why);
+void heir_takes_over(struct hub *hub, struct replica *heir);
+void heir_stop(struct hub *hub, struct replica *replica); /* it is not wanted any more */
+void heir_drop(struct replica *replica);                  /* it has ended */
+
+/* renew.c: when processes are replaced */
+void renew_begin(struct hub *hub, struct replica *replica); /* it is ready */
+void renew_check(struct hub *hub, struct replica *replica); /* it may be due now */
+void renew_expired(struct hub *hub, struct replica *replica);
+void renew_ended(struct hub *hub, struct replica *replica); /* its process is gone */
+/* Its processes are to be made from this specification (moved). */
+void renew_to(struct hub *hub, struct worker *worker, struct worker_spec *spec);
+void renew_roll(struct hub *hub, struct worker *worker); /* the next of them, if it is time */
+
+/* reload.c: another configuration */
+void reload_take(struct hub *hub, const struct hub_input *in);
+void reload_note_back(struct hub *hub, const struct worker *worker, const char *reason);
+void reload_check(struct hub *hub); /* all may be done now */
+void reload_reap(struct hub *hub);  /* workers that are gone */
+void reload_deinit(struct hub *hub);
+
+/* depend.c: workers that stand on others */
+/* Whether it has to wait for others; then that is noted, and it is started when they are so far. */
+bool depend_waits(struct hub *hub, struct replica *replica);
+bool depend_has_hope(const struct replica *replica); /* what it waits for may come */
+void depend_changed(struct hub *hub, struct replica *replica, enum life was);
+void depend_restarted(struct hub *hub, struct worker *worker); /* others may have to start again */
+bool depend_has_ended(const struct worker *worker);
+void depend_stop(struct hub *hub); /* the hub stops: those on whom nobody stands */
+
+/* hang.c: processes that hang */
+void hang_begin(struct hub *hub, struct replica *replica); /* it is ready */
+void hang_given(struct hub *hub, struct replica *replica); /* its first call */
+void hang_sign(struct hub *hub, struct replica *replica);  /* it said that it lives */
+void hang_expired(struct hub *hub, struct replica *replica);
 
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);

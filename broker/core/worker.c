@@ -29,6 +29,27 @@ replica_of_process(struct hub *hub, uint64_t process)
     return e == NULL ? NULL : CONTAINER(e, struct replica, by_process);
 }
 
+/* A session belongs to one process: that which has the place, or is to get it, or had it. */
+struct replica *
+replica_of_session(struct hub *hub, const struct target *target, uint64_t session)
+{
+    struct replica *r = replica_find(hub, target);
+    if (r == NULL || session == 0 || r->session == session) {
+        return session == 0 ? NULL : r;
+    }
+    if (r->heir != NULL && r->heir->session == session) {
+        return r->heir;
+    }
+    LIST_EACH(n, &r->worker->leaving)
+    {
+        struct replica *old = CONTAINER(n, struct replica, leaving);
+        if (old->index == r->index && old->session == session) {
+            return old;
+        }
+    }
+    return NULL;
+}
+
 struct replica *
 replica_find(struct hub *hub, const struct target *target)
 {
@@ -45,6 +66,25 @@ hub_replica_spec(struct hub *hub, const char *replica)
     const struct replica *r =
         name_target(span_text(replica), &target) ? replica_find(hub, &target) : NULL;
     return r == NULL ? NULL : r->worker->spec;
+}
+
+const struct worker_spec *
+hub_process_spec(struct hub *hub, uint64_t process)
+{
+    const struct replica *r = replica_of_process(hub, process);
+    return r == NULL ? NULL : r->spec;
+}
+
+uint64_t
+hub_process_of_pid(const struct hub *hub, int32_t pid)
+{
+    for (const struct table_entry *e = hub->processes.head; e != NULL; e = e->hh.next) {
+        const struct replica *r = CONTAINER(e, struct replica, by_process);
+        if (r->pid == pid) {
+            return r->process;
+        }
+    }
+    return 0;
 }
 
 bool
@@ -83,29 +123,58 @@ replica_free(struct hub *hub, struct replica *r)
 {
     serve_detach(hub, r);
     deadline_clear(&hub->deadlines, &r->deadline);
+    deadline_clear(&hub->deadlines, &r->renewal);
+    deadline_clear(&hub->deadlines, &r->vigil);
     deadline_clear(&hub->deadlines, &r->lease_end);
+    list_remove(&r->leaving);
     table_remove(&hub->processes, &r->by_process);
     buf_deinit(&r->commands);
+    spec_unref(r->spec);
+    free(r->queue);
     free(r->deaths);
     free(r);
 }
 
-static struct replica *
+bool
+replica_take_spec(struct replica *r, struct worker_spec *spec)
+{
+    const uint32_t cap = spec->restarts_max + 1;
+    if (r->spec == spec) {
+        return true;
+    }
+    if (cap != r->deaths_cap) {
+        int64_t *deaths = calloc(cap, sizeof *deaths); /* none of which counts any more */
+        if (deaths == NULL) {
+            return false;
+        }
+        free(r->deaths);
+        r->deaths = deaths;
+        r->deaths_cap = cap;
+        r->death_count = 0;
+    }
+    spec_unref(r->spec);
+    r->spec = spec_ref(spec);
+    return true;
+}
+
+struct replica *
 replica_new(struct worker *w, uint32_t index)
 {
     struct replica *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return NULL;
     }
-    r->deaths = calloc(w->spec->restarts_max + 1, sizeof *r->deaths);
-    if (r->deaths == NULL) {
+    r->queue = malloc(sizeof *r->queue);
+    if (r->queue == NULL || !replica_take_spec(r, w->spec)) {
+        free(r->queue);
         free(r);
         return NULL;
     }
     r->worker = w;
     r->index = index;
     list_init(&r->running);
-    queue_init(&r->queue);
+    list_init(&r->leaving);
+    queue_init(r->queue);
     return r;
 }
 
@@ -140,10 +209,30 @@ worker_resize(struct hub *hub, struct worker *w, uint32_t replicas)
 void
 worker_prune(struct hub *hub, struct worker *w)
 {
+    LIST_EACH(n, &w->leaving)
+    {
+        struct replica *r = CONTAINER(n, struct replica, leaving);
+        if (r->life == LIFE_STOPPED || r->life == LIFE_FAILED) {
+            replica_free(hub, r);
+        }
+    }
     while (w->replica_count > w->spec->replicas &&
            w->replicas[w->replica_count - 1]->life == LIFE_STOPPED) {
         replica_free(hub, w->replicas[--w->replica_count]);
     }
+}
+
+bool
+worker_is_empty(const struct worker *w)
+{
+    for (uint32_t i = 0; i < w->replica_count; i++) {
+        const struct replica *r = w->replicas[i];
+        if (r->process != 0 || r->wanted || r->heir != NULL) {
+            return false;
+        }
+    }
+    return w->queued == 0 && list_is_empty(&w->manys) && list_is_empty(&w->leases) &&
+           list_is_empty(&w->leaving);
 }
 
 struct worker *
@@ -158,6 +247,8 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
     queue_init(&w->queue);
     list_init(&w->manys);
     list_init(&w->leases);
+    list_init(&w->leaving);
+    w->rolled = UINT32_MAX;
     w->spec = spec_copy(spec);
     if (w->spec == NULL ||
         !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||
@@ -173,13 +264,22 @@ void
 worker_free(struct hub *hub, struct worker *w)
 {
     hub->recent = hub->recent == w ? NULL : hub->recent;
+    LIST_EACH(n, &w->leaving)
+    {
+        replica_free(hub, CONTAINER(n, struct replica, leaving));
+    }
     while (w->replica_count > 0) {
-        replica_free(hub, w->replicas[--w->replica_count]);
+        struct replica *r = w->replicas[--w->replica_count];
+        if (r->heir != NULL) {
+            replica_free(hub, r->heir);
+        }
+        replica_free(hub, r);
     }
     table_remove(&hub->workers, &w->entry);
     list_remove(&w->link);
     list_remove(&w->crowd);
-    spec_free(w->spec);
+    spec_unref(w->spec);
+    spec_unref(w->former);
     buf_deinit(&w->described);
     free(w->replicas);
     free(w->methods);
@@ -197,8 +297,8 @@ worker_ready_check(struct hub *hub)
         const struct worker *w = CONTAINER(n, struct worker, link);
         for (uint32_t i = 0; i < w->replica_count; i++) {
             const struct replica *r = w->replicas[i];
-            /* One that is wanted and has stopped did its work and ended well. */
-            if (r->wanted && !life_serves(r->life) && r->life != LIFE_STOPPED) {
+            /* One that is wanted and has stopped did its work and ended well, or waits. */
+            if (r->wanted && !life_serves(r->life) && (r->life != LIFE_STOPPED || r->waits)) {
                 return;
             }
         }
@@ -206,21 +306,45 @@ worker_ready_check(struct hub *hub)
     hub->was_ready = effect_add(hub, HUB_OUT_READY) != NULL;
 }
 
-void
-worker_stop_all(struct hub *hub, bool fast)
+static void
+end_soon(struct hub *hub, struct replica *r)
+{
+    r->wanted = false;
+    life_step(hub, r, LIFE_IN_STOP);
+    if (r->life == LIFE_DRAINING || r->life == LIFE_STOPPING) {
+        life_step(hub, r, LIFE_IN_TIMEOUT);
+    }
+}
+
+/* Everybody at once, whoever stands on whom. */
+static void
+stop_fast(struct hub *hub)
 {
     LIST_EACH(n, &hub->worker_list)
     {
         struct worker *w = CONTAINER(n, struct worker, link);
+        w->told_to_end = true;
         for (uint32_t i = 0; i < w->replica_count; i++) {
-            struct replica *r = w->replicas[i];
-            r->wanted = false;
-            life_step(hub, r, LIFE_IN_STOP);
-            if (fast && (r->life == LIFE_DRAINING || r->life == LIFE_STOPPING)) {
-                life_step(hub, r, LIFE_IN_TIMEOUT);
-            }
+            end_soon(hub, w->replicas[i]);
         }
-        route_sweep(hub, w);
+        LIST_EACH(k, &w->leaving)
+        {
+            end_soon(hub, CONTAINER(k, struct replica, leaving));
+        }
+    }
+}
+
+void
+worker_stop_all(struct hub *hub, bool fast)
+{
+    if (fast) {
+        stop_fast(hub);
+    } else {
+        depend_stop(hub);
+    }
+    LIST_EACH(n, &hub->worker_list)
+    {
+        route_sweep(hub, CONTAINER(n, struct worker, link));
     }
 }
 
@@ -232,12 +356,8 @@ worker_end_check(struct hub *hub)
     }
     LIST_EACH(n, &hub->worker_list)
     {
-        const struct worker *w = CONTAINER(n, struct worker, link);
-        for (uint32_t i = 0; i < w->replica_count; i++) {
-            const enum life life = w->replicas[i]->life;
-            if (life != LIFE_STOPPED && life != LIFE_FAILED && life != LIFE_STUCK) {
-                return;
-            }
+        if (!depend_has_ended(CONTAINER(n, struct worker, link))) {
+            return;
         }
     }
     hub->ended = effect_add(hub, HUB_OUT_END) != NULL;

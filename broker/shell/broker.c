@@ -169,13 +169,13 @@ tell_workers(struct broker *b)
 {
     for (size_t i = 0; i < b->config->worker_count; i++) {
         struct worker_spec spec;
-        struct buf text = {0};
-        const bool ok = launch_spec(&b->config->workers[i], &spec, &text);
+        struct launch_texts texts = {0};
+        const bool ok = launch_spec(&b->config->workers[i], &spec, &texts);
         struct hub_input in = {.kind = HUB_IN_WORKER, .worker = {&spec}};
         if (ok) {
             broker_feed(b, &in);
         }
-        buf_deinit(&text);
+        launch_texts_deinit(&texts);
         if (!ok) {
             return fail(b, EX_OSERR, "out of memory");
         }
@@ -216,11 +216,44 @@ has_replica(void *context, const char *replica)
     return hub_replica_spec(b->hub, replica) != NULL;
 }
 
-int
-broker_open(struct broker *b, const char *runtime_dir, struct config *config)
+static void
+noticed(void *context, struct hub_input *in)
 {
-    *b = (struct broker){
-        .epoll_fd = -1, .log = log_start(), .config = config, .stop_by_ns = HUB_NEVER};
+    broker_feed(context, in);
+}
+
+static uint64_t
+process_of_pid(void *context, int32_t pid)
+{
+    const struct broker *b = context;
+    return hub_process_of_pid(b->hub, pid);
+}
+
+static bool
+open_notice(struct broker *b, const char *runtime_dir)
+{
+    const struct notice_options options = {
+        .epoll_fd = b->epoll_fd,
+        .path = b->notice_path,
+        .log = &b->log,
+        .tell = noticed,
+        .find = process_of_pid,
+        .context = b,
+    };
+    (void)snprintf(b->notice_path, sizeof b->notice_path, "%s/notify", runtime_dir);
+    b->notice = notice_new(&options);
+    return b->notice != NULL;
+}
+
+int
+broker_open(struct broker *b, const char *runtime_dir, struct config *config,
+            const char *config_path)
+{
+    *b = (struct broker){.epoll_fd = -1,
+                         .log = log_start(),
+                         .config = config,
+                         .config_path = config_path,
+                         .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
     b->log.level = (enum log_level)config->hub.log_level;
     (void)snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
@@ -255,6 +288,9 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config)
     if (code == EX_OK) {
         code = open_links(b, runtime_dir);
     }
+    if (code == EX_OK && !open_notice(b, runtime_dir)) {
+        code = EX_CANTCREAT;
+    }
     if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
         code =
             fail(b, EX_USAGE, "descriptor 3 is not the spawner: prong-broker is started by prongd");
@@ -270,9 +306,11 @@ static int
 timeout_ms(const struct broker *b)
 {
     const int64_t hub_ns = hub_deadline_ns(b->hub);
+    const int64_t notice_ns = notice_deadline_ns(b->notice);
     const int64_t output_ns = output_deadline_ns(b->output);
-    const int64_t core_ns = output_ns < hub_ns ? output_ns : hub_ns;
-    const int64_t at_ns = b->stop_by_ns < core_ns ? b->stop_by_ns : core_ns;
+    const int64_t shell_ns = notice_ns < output_ns ? notice_ns : output_ns;
+    const int64_t first_ns = shell_ns < hub_ns ? shell_ns : hub_ns;
+    const int64_t at_ns = b->stop_by_ns < first_ns ? b->stop_by_ns : first_ns;
     if (at_ns == HUB_NEVER) {
         return -1;
     }
@@ -315,6 +353,7 @@ broker_run(struct broker *b)
             source->ready(source, events[i].events);
         }
         keep_time(b);
+        notice_turn(b->notice, b->now_ns);
         output_turn(b->output, b->now_ns, n == EVENTS_PER_TURN);
         input_turn(b->input);
         struct hub_input turn = {.kind = HUB_IN_TURN};
@@ -341,6 +380,7 @@ broker_close(struct broker *b)
     spawn_link_close(&b->spawner);
     output_free(b->output);
     input_free(b->input);
+    notice_free(b->notice);
     hub_free(b->hub);
     config_free(b->config);
     free(b->follows);

@@ -6,6 +6,7 @@
 #include "broker/core/hub.h"
 #include "broker/shell/input.h"
 #include "broker/shell/log.h"
+#include "broker/shell/notice.h"
 #include "broker/shell/output.h"
 #include "broker/shell/spawn_link.h"
 #include "proto/link/link.h"
@@ -28,11 +29,15 @@ struct broker {
     struct spawn_link spawner;
     struct output *output;
     struct input *input;
-    char url[256]; /* of the local socket */
+    struct notice *notice;
+    char notice_path[4200];
+    const char *config_path; /* of the file that `config` was read from, NULL when there is none */
+    char url[256];           /* of the local socket */
     char log_dir[4200];
     struct follow *follows;
     size_t follow_count, follow_cap;
-    bool configured, ended;
+    bool configured, ended, reload_due;
+    uint64_t reload_call;
     int exit_code;
     int64_t now_ns, stop_by_ns;
     uint64_t wall_us;
@@ -40,9 +45,11 @@ struct broker {
     int hurries;    /* how often a stop that takes too long was made faster */
 };
 
-/* Build everything from a configuration; listening begins, no worker is started yet. Errors are
- * told on the log: the sysexits code of the program, 0 when all is well. */
-int broker_open(struct broker *b, const char *runtime_dir, struct config *config);
+/* Build everything from a configuration (moved; its path is borrowed); listening begins, no worker
+ * is started yet. Errors are told on the log: the sysexits code of the program, 0 when all is well.
+ */
+int broker_open(struct broker *b, const char *runtime_dir, struct config *config,
+                const char *config_path);
 /* Serve until the hub has ended; the exit code. */
 int broker_run(struct broker *b);
 void broker_close(struct broker *b);
@@ -66,6 +73,9 @@ bool broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTE
 void broker_feed_line(void *context, const struct output_line *line);
 void broker_feed_answer(void *context, uint64_t call, struct span payload);
 void broker_feed_input_ended(void *context, uint64_t process);
+
+/* reload.c: read the configuration again, for a call of the core (0: for nobody). */
+void broker_reload(struct broker *b, uint64_t call);
 
 /* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the
  * token for network clients. Both in files of mode 0600. false with a text for people. */

@@ -3,9 +3,11 @@
  * Connections of all links share one space of numbers: the link's place in the upper bits. */
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
+#include "broker/shell/stack.h"
 #include "proto/name.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,7 +68,7 @@ start(struct broker *b, const struct hub_effect *e)
     char *text = malloc(SPAWN_TEXT_BYTES_MAX);
     log_write(&b->log, LOG_DEBUG, "starting %s/%u as process %llu", e->spec->name,
               (unsigned)e->replica, (unsigned long long)e->process);
-    if (text != NULL && launch_record(e, b->url, &r, text)) {
+    if (text != NULL && launch_record(e, b->url, b->notice_path, &r, text)) {
         spawn_link_send(&b->spawner, &r, text);
     } else {
         struct follow *f = broker_follow(b, HUB_IN_START_FAILED);
@@ -80,9 +82,41 @@ start(struct broker *b, const struct hub_effect *e)
     free(text);
 }
 
+/* Its end is told as that of every process. */
+static void
+adopt(struct broker *b, const struct hub_effect *e)
+{
+    if (!notice_adopt(b->notice, e->process, e->pid)) {
+        struct follow *f = broker_follow(b, HUB_IN_START_FAILED);
+        if (f != NULL) {
+            f->input.process.id = e->process;
+            f->input.process.step = "watching the process that was started by hand";
+            f->input.process.error = strerror(errno);
+        }
+        return;
+    }
+    struct follow *f = broker_follow(b, HUB_IN_STARTED);
+    if (f != NULL) {
+        f->input.process.id = e->process;
+        f->input.process.pid = e->pid;
+    }
+}
+
+static void
+write_stack(struct broker *b, const struct hub_effect *e)
+{
+    char who[SPAWN_NAME_BYTES_MAX];
+    (void)snprintf(who, sizeof who, "%s/%u", e->spec->name, (unsigned)e->replica);
+    stack_write(&b->log, who, e->pid);
+}
+
 static void
 send_signal(struct broker *b, const struct hub_effect *e)
 {
+    if (e->external) {
+        notice_signal(b->notice, e->process, e->signal);
+        return;
+    }
     log_write(&b->log, LOG_DEBUG, "signal %d for process %llu%s", e->signal,
               (unsigned long long)e->process, e->group ? " and its group" : "");
     const struct spawn_record r = {.version = SPAWN_RECORDS_VERSION,
@@ -132,6 +166,19 @@ carry_out(struct broker *b, const struct hub_effect *e)
     case HUB_OUT_SIGNAL:
         send_signal(b, e);
         return;
+    case HUB_OUT_ADOPT:
+        adopt(b, e);
+        return;
+    case HUB_OUT_STACK:
+        write_stack(b, e);
+        return;
+    case HUB_OUT_RELOAD: {
+        struct follow *f = broker_follow(b, HUB_IN_RELOAD);
+        if (f != NULL) {
+            f->input.reload.call = e->call;
+        }
+        return;
+    }
     case HUB_OUT_LOGS:
         broker_give_logs(b, e);
         return;
@@ -187,10 +234,19 @@ broker_feed(struct broker *b, struct hub_input *in)
         if (f.input.kind == HUB_IN_LOGS) {
             f.input.logs.payload = buf_span(&f.payload);
         }
-        step(b, &f.input);
+        if (f.input.kind == HUB_IN_RELOAD) {
+            b->reload_due = true; /* after this one is through: it is a step of its own */
+            b->reload_call = f.input.reload.call;
+        } else {
+            step(b, &f.input);
+        }
         buf_deinit(&f.payload);
     }
     b->follow_count = 0;
+    if (b->reload_due) {
+        b->reload_due = false;
+        broker_reload(b, b->reload_call);
+    }
 }
 
 /* ---- links ------------------------------------------------------------------------------------
@@ -255,7 +311,7 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
 {
     struct hub_input in = {.kind = kind};
     char step[LAUNCH_STEP_BYTES];
-    launch_explain(r, hub_replica_spec(b->hub, r->name), step);
+    launch_explain(r, hub_process_spec(b->hub, r->id), step);
     in.process.id = r->id;
     in.process.pid = r->pid;
     in.process.status = r->status;
@@ -275,10 +331,22 @@ note_exit(struct broker *b, const struct spawn_record *r)
     struct buf words = {0};
     output_end(b->output, r->id);
     input_end(b->input, r->id);
+    notice_forget(b->notice, r->id);
     output_last_words(b->output, r->name, r->id, &words);
     feed_process(b, r, HUB_IN_EXITED, words.failed ? (struct span){0} : buf_span(&words));
     buf_deinit(&words);
     spawn_link_send(&b->spawner, &forget, NULL);
+}
+
+/* It may get ready in a way that is to be looked for. */
+static void
+watch_start(struct broker *b, const struct spawn_record *r)
+{
+    const struct worker_spec *spec = hub_process_spec(b->hub, r->id);
+    const char *slash = strchr(r->name, '/');
+    if (spec != NULL && slash != NULL) {
+        notice_watch(b->notice, r->id, spec, (uint32_t)strtoul(slash + 1, NULL, 10));
+    }
 }
 
 /* The status counts up, and a new broker is told all of it at once. The stop may have begun with an
@@ -310,6 +378,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     switch ((enum spawn_op)r->op) {
     case SPAWN_STARTED:
         feed_process(b, r, HUB_IN_STARTED, nothing);
+        watch_start(b, r);
         return;
     case SPAWN_ALIVE:
         feed_process(b, r, HUB_IN_ALIVE, nothing);
@@ -334,8 +403,7 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         ask_to_stop(b, r);
         return;
     case SPAWN_RELOAD:
-        log_write(&b->log, LOG_WARN,
-                  "reloading the configuration is not possible yet: SIGHUP is ignored");
+        broker_reload(b, 0);
         return;
     case SPAWN_REOPEN:
         output_reopen(b->output);

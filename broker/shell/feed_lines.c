@@ -76,7 +76,8 @@ broker_take_output(struct broker *b, const struct spawn_record *r, int fd)
     }
     *slash = '\0';
     struct worker_spec defaults;
-    const struct worker_spec *spec = hub_replica_spec(b->hub, r->name);
+    const struct worker_spec *spec = hub_process_spec(b->hub, r->id);
+    spec = spec != NULL ? spec : hub_replica_spec(b->hub, r->name); /* of an earlier broker */
     spec_defaults(&defaults); /* of a worker that is no more */
     const struct output_target target = {.worker = worker,
                                          .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
@@ -96,13 +97,14 @@ broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTES])
     return hub_running(b->hub, process, out);
 }
 
-/* As an event, where its worker is one whose lines are. */
+/* It may make its process ready; and it is an event, where its worker is one whose lines are. */
 void
 broker_feed_line(void *context, const struct output_line *line)
 {
     struct broker *b = context;
     const struct span text = {(const uint8_t *)line->text, line->len};
     struct buf payload = {0};
+    notice_line(b->notice, line->process, line->text, line->len);
     if (!line->is_event) {
         return;
     }

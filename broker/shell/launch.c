@@ -27,8 +27,59 @@ static_assert((int)CONFIG_LOG_ERROR == SPEC_LEVEL_ERROR &&
                   (int)CONFIG_LOG_DEBUG == SPEC_LEVEL_DEBUG,
               "levels");
 
-bool
-launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf *text)
+static enum spec_ready
+ready_of(const char *ready)
+{
+    static const struct {
+        const char *word;
+        enum spec_ready ready;
+    } words[] = {
+        {"attach", SPEC_READY_ATTACH}, {"started", SPEC_READY_STARTED},
+        {"notify", SPEC_READY_NOTIFY}, {"tcp:", SPEC_READY_TCP},
+        {"log:", SPEC_READY_LOG},
+    };
+    size_t i = 0;
+    while (strncmp(ready, words[i].word, strlen(words[i].word)) != 0) {
+        i++; /* the reader has let nothing else pass */
+    }
+    return words[i].ready;
+}
+
+static const char *
+ready_at(const char *ready)
+{
+    const char *colon = strchr(ready, ':');
+    return colon != NULL ? colon + 1 : "";
+}
+
+/* depends_on, then restart_with; NULL when memory is out. */
+static struct spec_other *
+make_others(const struct config_worker *w)
+{
+    static const enum spec_when whens[] = {[CONFIG_WHEN_READY] = SPEC_WHEN_READY,
+                                           [CONFIG_WHEN_STARTED] = SPEC_WHEN_STARTED,
+                                           [CONFIG_WHEN_COMPLETED] = SPEC_WHEN_COMPLETED};
+    struct spec_other *list = calloc(w->depends_on.count + w->restart_with.count + 1, sizeof *list);
+    for (size_t i = 0; list != NULL && i < w->depends_on.count; i++) {
+        const struct config_pair *pair = &w->depends_on.items[i];
+        list[i] = (struct spec_other){pair->name, whens[pair->number]};
+    }
+    for (size_t i = 0; list != NULL && i < w->restart_with.count; i++) {
+        list[w->depends_on.count + i] = (struct spec_other){.worker = w->restart_with.items[i]};
+    }
+    return list;
+}
+
+void
+launch_texts_deinit(struct launch_texts *texts)
+{
+    buf_deinit(&texts->text);
+    free(texts->others);
+    *texts = (struct launch_texts){0};
+}
+
+static void
+put_launch(struct buf *text, const struct config_worker *w)
 {
     put_text(text, w->working_dir != NULL ? w->working_dir : "");
     for (size_t i = 0; i < w->command.count; i++) {
@@ -42,13 +93,30 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         buf_put(text, "=", 1);
         put_text(text, w->environment.items[i].value);
     }
+}
+
+bool
+launch_spec(const struct config_worker *w, struct worker_spec *spec, struct launch_texts *texts)
+{
+    struct buf *text = &texts->text;
+    struct spec_other *others = make_others(w);
+    texts->others = others;
+    if (others == NULL) {
+        return false;
+    }
+    put_launch(text, w);
     *spec = (struct worker_spec){
         .name = w->name,
         .launch = {(uint32_t)(w->command.count + w->args.count), (uint32_t)w->environment.count,
                    (const char *)text->data, text->w},
         .replicas = (uint32_t)w->replicas,
         .autostart = w->autostart,
-        .ready = w->ready == CONFIG_READY_STARTED ? SPEC_READY_STARTED : SPEC_READY_ATTACH,
+        .ready = ready_of(w->ready),
+        .ready_at = ready_at(w->ready),
+        .depends = others,
+        .depend_count = (uint32_t)w->depends_on.count,
+        .restart_with = others + w->depends_on.count,
+        .restart_with_count = (uint32_t)w->restart_with.count,
         .restart = w->restart == CONFIG_RESTART_NO       ? SPEC_RESTART_NO
                    : w->restart == CONFIG_RESTART_ALWAYS ? SPEC_RESTART_ALWAYS
                                                          : SPEC_RESTART_ON_FAILURE,
@@ -61,6 +129,13 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct buf 
         .stop_timeout_ms = w->stop_timeout_ms,
         .queue_max = (uint32_t)w->queue_size,
         .batch_max = (uint32_t)w->batch,
+        .calls_max = (uint64_t)w->calls_max,
+        .memory_bytes_max = (uint64_t)w->memory_bytes_max,
+        .age_ms_max = w->age_ms_max,
+        .stop_first = w->update_order == CONFIG_UPDATE_STOP_FIRST,
+        .busy_ms_max = w->busy_ms_max,
+        .heartbeat_ms = w->heartbeat_ms,
+        .replace_stuck = w->replace_stuck,
         .output = {.log = (enum spec_log)w->log_to,
                    .level = (enum spec_level)w->log_level,
                    .file_bytes_max = (size_t)w->log_bytes_max,
@@ -156,7 +231,7 @@ texts_setf(struct texts *t, const char *format, ...)
 
 static void
 set_environment(struct texts *env, const struct hub_effect *start, const char *url,
-                const char *text)
+                const char *notify, const char *text)
 {
     for (char **e = environ; *e != NULL; e++) {
         /* What the spawner told this broker is not for workers. */
@@ -165,9 +240,14 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
         }
     }
     texts_set(env, "PYTHONUNBUFFERED=1", 0);
+    texts_set(env, "PYTHONFAULTHANDLER=1", 0); /* a process that hangs is asked where it is */
     for (uint32_t i = 0; i < start->spec->launch.envc; i++) {
         texts_set(env, text, start->replica);
         text += strlen(text) + 1;
+    }
+    texts_setf(env, "NOTIFY_SOCKET=%s", notify);
+    if (start->spec->heartbeat_ms > 0) {
+        texts_setf(env, "WATCHDOG_USEC=%lld", (long long)start->spec->heartbeat_ms * 1000);
     }
     texts_setf(env, "PRONG_URL=%s", url);
     texts_setf(env, "PRONG_WORKER=%s", start->spec->name);
@@ -177,8 +257,8 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
 }
 
 bool
-launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
-              char *text)
+launch_record(const struct hub_effect *start, const char *url, const char *notify,
+              struct spawn_record *record, char *text)
 {
     struct texts argv = {0}, env = {0}, dir = {0};
     const char *p = start->spec->launch.text;
@@ -188,7 +268,7 @@ launch_record(const struct hub_effect *start, const char *url, struct spawn_reco
         texts_add(&argv, p, start->replica);
         p += strlen(p) + 1;
     }
-    set_environment(&env, start, url, p);
+    set_environment(&env, start, url, notify, p);
     *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION,
                                     .op = SPAWN_START,
                                     .id = start->process,

@@ -8,15 +8,24 @@
 #include "broker/spawn/records.h"
 #include "proto/buf.h"
 
-/* The specification of a configured worker; its texts stand in `text` and are borrowed from there.
- * false when memory is out. */
-bool launch_spec(const struct config_worker *worker, struct worker_spec *spec, struct buf *text);
+/* What a specification points to beside the configuration. All zero: nothing. */
+struct launch_texts {
+    struct buf text;
+    struct spec_other *others;
+};
 
-/* Fill a SPAWN_START from a HUB_OUT_START: name, folder, arguments, and the hub's own environment
- * with the worker's and the hub's settings on top; %i is the number of the replica in all of them.
- * `text` has SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
-bool launch_record(const struct hub_effect *start, const char *url, struct spawn_record *record,
-                   char *text);
+/* The specification of a configured worker, valid as long as `texts` and the configuration are.
+ * false when memory is out. */
+bool launch_spec(const struct config_worker *worker, struct worker_spec *spec,
+                 struct launch_texts *texts);
+void launch_texts_deinit(struct launch_texts *texts);
+
+/* Fill a SPAWN_START from a HUB_OUT_START (`notify`: the socket for NOTIFY_SOCKET): name, folder,
+ * arguments, and the hub's own environment with the worker's and the hub's settings on top; %i is
+ * the number of the replica in all of them. `text` has SPAWN_TEXT_BYTES_MAX bytes. false when it
+ * does not fit or memory is out. */
+bool launch_record(const struct hub_effect *start, const char *url, const char *notify,
+                   struct spawn_record *record, char *text);
 
 /* Where a start failed, for people: "exec '/srv/detector'", "working folder '/data'". The program
  * or folder is that of `spec`, which may be NULL; one that is too long for what the core keeps of a

@@ -58,16 +58,18 @@ serve(const struct arguments *a)
         (void)fprintf(stderr, "out of memory\n");
         return EX_OSERR;
     }
-    struct config *config = read_config(a->config != NULL ? a->config : found);
-    free(found);
+    const char *path = a->config != NULL ? a->config : found;
+    struct config *config = read_config(path);
     if (config == NULL) {
+        free(found);
         return EX_CONFIG;
     }
-    int code = broker_open(&broker, a->runtime_dir, config);
+    int code = broker_open(&broker, a->runtime_dir, config, path);
     if (code == EX_OK) {
         code = broker_run(&broker);
     }
     broker_close(&broker);
+    free(found);
     return code;
 }
 

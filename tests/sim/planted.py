@@ -15,9 +15,9 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-(ADMIT, CALL, CLIENT, EMIT, FETCH, ITEMS, LEASE, LIFE, MANY, NEST, PEER, PICK, POISON, QUEUE, ROUTE, SERVE, SHARE,
+(ADMIT, CALL, CLIENT, EMIT, FETCH, ITEMS, LEASE, END, MANY, NEST, PEER, PICK, POISON, QUEUE, ROUTE, SERVE, SHARE,
  TICKET) = (f"broker/core/{name}.c" for name in (
-     "admit", "call", "client", "emit", "fetch", "items", "lease", "life", "many", "nest", "peer", "pick", "poison",
+     "admit", "call", "client", "emit", "fetch", "items", "lease", "end", "many", "nest", "peer", "pick", "poison",
      "queue", "route", "serve", "share", "ticket"))
 SESSION, PULL, STREAM = "client/session/session.c", "client/worker/pull.c", "client/worker/stream.c"
 
@@ -28,8 +28,8 @@ BUGS = [
      "const enum wire_began began = WIRE_BEGAN_NO;"),
     ("began_no_when_cancelled", CALL, "WIRE_ERR_CANCELLED, call_began(call), why", "WIRE_ERR_CANCELLED, WIRE_BEGAN_NO, why"),
     # how often it runs
-    ("once_runs_again", LIFE, "call->policy != POLICY_ONCE && call->runs < 2", "call->runs < 2"),
-    ("idempotent_runs_a_third_time", LIFE, "call->runs < 2 &&\n           (call->items == NULL || call->items->end == 0) && !poison_is(hub, call);",
+    ("once_runs_again", END, "call->policy != POLICY_ONCE && call->runs < 2", "call->runs < 2"),
+    ("idempotent_runs_a_third_time", END, "call->runs < 2 &&\n           (call->items == NULL || call->items->end == 0) && !poison_is(hub, call);",
      "call->runs < 3;"),
     ("a_repeat_is_another_call", ADMIT, "struct call *call = is_newest ? NULL : call_find(hub, c, key);", "struct call *call = NULL;"),
     ("an_outcome_told_is_forgotten", CALL, "call->acked = call->acked || (told && !repeatable);",
@@ -50,9 +50,9 @@ BUGS = [
     ("a_late_attach_is_taken", SERVE, "numbered && number.item.uint < r->attach", "false"),
     # whether it ends
     ("acknowledged_too_far", SESSION, "return s->asks != NULL ? s->asks->call.seq - 1 : s->seq;", "return s->seq;"),
-    ("a_dead_worker_keeps_its_calls", LIFE,
+    ("a_dead_worker_keeps_its_calls", END,
      '    life_end_calls(hub, r, "the worker died while it had the call", true);', ""),
-    ("the_queue_is_not_swept", LIFE, "        route_sweep(hub, w);\n        worker_ready_check", "        worker_ready_check"),
+    ("the_queue_is_not_swept", "broker/core/life.c", "        route_sweep(hub, w);\n        worker_ready_check", "        worker_ready_check"),
     ("work_is_sometimes_not_given_out", ROUTE, "    if (list_is_empty(&w->crowd)) {\n        list_append",
      "    if (list_is_empty(&w->crowd) && hub->now_ns % 7 != 0) {\n        list_append"),
     ("a_deadline_is_kept_late", ADMIT, "DEADLINE_CALL, at_ns)", "DEADLINE_CALL, at_ns + 20000 * NS_PER_MS)"),
@@ -65,7 +65,7 @@ BUGS = [
     ("one_item_too_many_is_forgotten", ITEMS, "items->first < number && items->first < items->end",
      "items->first <= number && items->first < items->end"),
     ("the_outcome_comes_before_its_items", CALL, "    if (items_wait(call)) {", "    if (false) {"),
-    ("a_call_that_yielded_runs_again", LIFE, "(call->items == NULL || call->items->end == 0) && ", ""),
+    ("a_call_that_yielded_runs_again", END, "(call->items == NULL || call->items->end == 0) && ", ""),
     ("the_last_of_many_is_left_out", MANY, "if (++m->next == m->total) {", "if (++m->next + 1 >= m->total) {"),
     ("many_are_told_as_they_come", MANY, "    if (!m->ordered) {", "    if (true) {"),
     ("one_of_many_is_told_as_another", MANY, "write_uint(b, part->part);", "write_uint(b, part->part + (part->part == 3));"),
@@ -97,7 +97,7 @@ BUGS = [
      "    t->peer->ticket_count--;\n    *effect_add(hub, HUB_OUT_REPLY) = *e;\n    t->peer = NULL;"),
     ("requests_of_a_closed_connection_stay", PEER,
      "    LIST_EACH(n, &p->tickets)\n    {\n        ticket_free(hub, CONTAINER(n, struct ticket, link));\n    }\n", ""),
-    ("a_process_is_never_forgotten", LIFE, "    (void)set_process(hub, r, 0);", ""),
+    ("a_process_is_never_forgotten", END, "    (void)life_set_process(hub, r, 0);", ""),
     ("payloads_are_counted_for_ever", CALL,
      "    }\n    hub->payload_bytes -= call->charged;", "    }"),
     ("a_client_is_never_forgotten", CLIENT, "    forget_later(hub, c, keep_ms);", "    (void)keep_ms;"),

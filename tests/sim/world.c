@@ -178,6 +178,9 @@ carry_out(struct sim *s, const struct hub_effect *e)
     case HUB_OUT_LOGS:
     case HUB_OUT_LOG_LEVEL:
     case HUB_OUT_SEND:
+    case HUB_OUT_ADOPT:
+    case HUB_OUT_STACK:
+    case HUB_OUT_RELOAD:
     case HUB_OUT_READY:
     case HUB_OUT_STOPPING:
     case HUB_OUT_END:

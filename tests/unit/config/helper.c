@@ -101,8 +101,11 @@ expect_default(const struct config_option *option, const void *object, const cha
     case CONFIG_KIND_STRING:
     case CONFIG_KIND_PATH:
         memcpy(&text, member, sizeof text);
-        cr_expect_null(option->fallback, "%s: a text with a default is not tested", option->key);
-        cr_expect_null(text, "%s of %s is set", option->key, what);
+        if (option->fallback == NULL) {
+            cr_expect_null(text, "%s of %s is set", option->key, what);
+        } else {
+            cr_expect_str_eq(text, option->fallback, "%s of %s", option->key, what);
+        }
         break;
     case CONFIG_KIND_LIST:
         cr_expect(option->fallback == NULL || strcmp(option->fallback, "[]") == 0);
@@ -118,7 +121,11 @@ expect_default(const struct config_option *option, const void *object, const cha
     case CONFIG_KIND_DURATION:
     case CONFIG_KIND_SIZE:
     case CONFIG_KIND_SIGNAL:
-        cr_assert_not_null(option->fallback, "%s has no default", option->key);
+        if (option->fallback == NULL) {
+            cr_expect_eq(config_object_number(option, object), 0, "%s of %s", option->key, what);
+            cr_expect_gt(option->min, 0, "%s: 0 has a meaning of its own", option->key);
+            break;
+        }
         cr_expect(config_value_parse(option, option->fallback, &value, why), "default of %s: %s",
                   option->key, why);
         cr_expect_eq(config_object_number(option, object), value, "%s of %s", option->key, what);

@@ -60,7 +60,7 @@ Test(config, the_defaults_are_those_that_are_promised)
     cr_expect_eq(worker.replicas, 1);
     cr_expect(worker.autostart);
     cr_expect_eq(worker.start_timeout_ms, 120 * 1000);
-    cr_expect_eq(worker.ready, CONFIG_READY_ATTACH);
+    cr_expect_str_eq(worker.ready, "attach");
     cr_expect_eq(worker.restart, CONFIG_RESTART_ON_FAILURE);
     cr_expect_eq(worker.restart_delay_ms, 100);
     cr_expect_eq(worker.restart_delay_ms_max, 30 * 1000);

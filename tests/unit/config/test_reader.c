@@ -92,7 +92,7 @@ Test(config_reader, a_worker_replaces_what_defaults_give)
     cr_expect_eq(worker->restart, CONFIG_RESTART_NO);
     cr_expect_str_eq(worker->working_dir, "/srv");
     cr_expect_eq(worker->stop_signal, 2);
-    cr_expect_eq(worker->ready, CONFIG_READY_STARTED);
+    cr_expect_str_eq(worker->ready, "started");
     cr_expect_str_eq(environment_of(worker, "MODEL"), "yolo.onnx");
     cr_expect_eq(worker->replicas, 1);
     config_free(config);

@@ -325,7 +325,7 @@ Test(admin, status_tells_the_hub_its_workers_and_their_replicas)
         "'workers': {'echo': {'autostart': true, 'queued': 1, 'calls': 1, 'errors': 1, "
         "'replicas': ",
         "[{'replica': 'echo/0', 'state': 'busy', 'pid': 1000, 'uptime_ms': 1500, 'incarnation': 1, "
-        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'leased_by': '', "
+        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'status': '', 'leased_by': '', "
         "'lease_ms': 0}]"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));

@@ -232,6 +232,52 @@ always(struct worker_spec *spec)
     spec->restart = SPEC_RESTART_ALWAYS;
 }
 
+/* What each of the 256 exit codes and each signal means, said once more and in another way than in
+ * the code: the sets are spelled out. */
+static const char *
+expected(int status, int policy)
+{
+    static const char *const policies[] = {"no", "on-failure", "always"};
+    const char *const restart = policies[policy];
+    const bool by_signal = (status & 0x7f) != 0;
+    const int code = status >> 8 & 0xff;
+    const bool is_final = !by_signal && (code == 78 || code == 125 || code == 126 || code == 127);
+    if (!by_signal && code == 0) {
+        return strcmp(restart, "always") == 0 ? "backoff" : "stopped";
+    }
+    return is_final || strcmp(restart, "no") == 0 ? "failed" : "backoff";
+}
+
+static void
+expect_after_exit(void (*set)(struct worker_spec *), int status, int policy)
+{
+    struct world w;
+    world_begin(&w, set);
+    world_serve(&w, "echo/0");
+    world_exited(&w, "echo/0", status);
+    const char *want = expected(status, policy);
+    cr_assert_str_eq(world_state(&w, "echo/0"), want, "status %#x, policy %d: %s, not %s", status,
+                     policy, world_state(&w, "echo/0"), want);
+    world_deinit(&w);
+}
+
+static void never(struct worker_spec *spec);
+static void always(struct worker_spec *spec);
+
+Test(life, every_exit_code_and_every_signal_has_its_meaning_under_every_policy)
+{
+    void (*const policies[])(struct worker_spec *) = {never, NULL, always};
+    for (int policy = 0; policy < 3; policy++) {
+        for (int code = 0; code < 256; code++) {
+            expect_after_exit(policies[policy], code << 8, policy);
+        }
+        for (int signal = 1; signal <= 64; signal++) {
+            expect_after_exit(policies[policy], signal, policy);
+            expect_after_exit(policies[policy], signal | 0x80, policy); /* and left a core */
+        }
+    }
+}
+
 struct exits {
     int status;
     const char *never, *on_failure, *always;

@@ -433,7 +433,7 @@ Test(memory, runs_out_when_one_more_effect_needs_room)
         before.late = 31;
         before.strangers = 4;
         const int without = each_failure(much);
-        for (before.late = 60; before.late <= 65; before.late++) {
+        for (before.late = 63; before.late <= 67; before.late++) {
             const int with = each_failure(much);
             cr_assert(with == without + 1, "%u: %d and %d", before.late, with, without);
         }

@@ -34,7 +34,7 @@ Test(spec, a_copy_owns_its_texts)
     cr_assert_str_eq(copy->name, "echo", "name");
     cr_assert_arr_eq(copy->launch.text, "/tmp\0true\0A=1", sizeof text, "text");
     cr_assert(copy->launch.text_bytes == sizeof text && copy->queue_max == 77, "numbers");
-    spec_free(copy);
+    spec_unref(copy);
 }
 
 Test(spec, a_copy_without_texts_and_freeing_nothing_are_fine)
@@ -44,6 +44,6 @@ Test(spec, a_copy_without_texts_and_freeing_nothing_are_fine)
     spec.name = "";
     struct worker_spec *copy = spec_copy(&spec);
     cr_assert(copy != NULL && copy->name[0] == '\0', "no name");
-    spec_free(copy);
-    spec_free(NULL);
+    spec_unref(copy);
+    spec_unref(NULL);
 }

@@ -177,6 +177,16 @@ keep(struct world *w, const struct hub_effect *e)
         (void)snprintf(w->sent_bytes, sizeof w->sent_bytes, "%.*s", (int)e->body.len,
                        e->body.len > 0 ? (const char *)e->body.data : "");
         return;
+    case HUB_OUT_ADOPT:
+        w->adopted = e->process;
+        w->adopted_pid = e->pid;
+        return;
+    case HUB_OUT_STACK:
+        w->stacks++;
+        return;
+    case HUB_OUT_RELOAD:
+        w->reload = e->call;
+        return;
     case HUB_OUT_READY:
         w->ready = true;
         return;
@@ -578,10 +588,20 @@ world_state(struct world *w, const char *name)
 struct process *
 world_process(struct world *w, const char *name)
 {
-    for (size_t i = w->process_count; i > 0; i--) {
-        if (strcmp(w->process[i - 1].name, name) == 0) {
-            return &w->process[i - 1];
+    const char *hash = strchr(name, '#');
+    const size_t len = hash != NULL ? (size_t)(hash - name) : strlen(name);
+    const unsigned long wanted = hash != NULL ? strtoul(hash + 1, NULL, 10) : 0;
+    unsigned long seen = 0;
+    struct process *found = NULL;
+    for (size_t i = 0; i < w->process_count && (wanted == 0 || seen < wanted); i++) {
+        struct process *p = &w->process[i];
+        if (strlen(p->name) == len && memcmp(p->name, name, len) == 0) {
+            seen++;
+            found = p;
         }
+    }
+    if (found != NULL && (wanted == 0 || seen == wanted)) {
+        return found;
     }
     disappoint(w, "there is no such process");
     return NULL;

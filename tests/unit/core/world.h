@@ -54,9 +54,12 @@ struct world {
     bool crowd;        /* inputs come together: the turn ends when the test says world_turn() */
     bool ready, stopping, ended;
     size_t closes, effects, strangers; /* strangers: processes that are not ours and got a signal */
-    struct hub_effect logs;            /* the last HUB_OUT_LOGS; its pointers are stale */
-    char logs_worker[WORLD_NAME];      /* the first name that it has */
-    struct hub_effect level, sent;     /* the last HUB_OUT_LOG_LEVEL and HUB_OUT_SEND, likewise */
+    uint64_t adopted, reload;          /* process and call of the last effects of these kinds */
+    int32_t adopted_pid;
+    size_t stacks;
+    struct hub_effect logs;        /* the last HUB_OUT_LOGS; its pointers are stale */
+    char logs_worker[WORLD_NAME];  /* the first name that it has */
+    struct hub_effect level, sent; /* the last HUB_OUT_LOG_LEVEL and HUB_OUT_SEND, likewise */
     char sent_bytes[WORLD_NAME];
     char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
     char text[WORLD_TEXT];   /* of world_text() */
@@ -123,7 +126,7 @@ int world_outcome(struct world *w, uint64_t request, unsigned *began);
 /* A call of one of the hub's own methods with one text argument (or none); the outcome. */
 int world_admin(struct world *w, const char *method, const char *name, const char *value);
 
-/* Processes. `name` is "echo/0": the newest process of that name. */
+/* Processes. `name` is "echo/0": the newest process of that name; "echo/0#1" is the first. */
 struct process *world_process(struct world *w, const char *name);
 void world_started(struct world *w, const char *name);
 void world_exited(struct world *w, const char *name, int status);

@@ -11,7 +11,7 @@
 struct rig {
     struct config *config;
     struct worker_spec spec;
-    struct buf text;
+    struct launch_texts texts;
     struct spawn_record record;
     char out[SPAWN_TEXT_BYTES_MAX];
 };
@@ -24,18 +24,19 @@ launch(const char *yaml, uint32_t replica)
     struct config_diag diag;
     const struct config_source source = {"test.yaml", "/srv", yaml, strlen(yaml)};
     cr_assert(config_load_text(&source, NULL, &rig.config, &diag) == 0, "%s", diag.text);
-    cr_assert(launch_spec(&rig.config->workers[0], &rig.spec, &rig.text), "no memory");
+    cr_assert(launch_spec(&rig.config->workers[0], &rig.spec, &rig.texts), "no memory");
     struct hub_effect start = {
         .kind = HUB_OUT_START, .process = 4711, .spec = &rig.spec, .replica = replica};
     memcpy(start.token, "4711.secret", 12);
-    return launch_record(&start, "ipc:///run/prong/hub.sock", &rig.record, rig.out);
+    return launch_record(&start, "ipc:///run/prong/hub.sock", "/run/prong/notify", &rig.record,
+                         rig.out);
 }
 
 static void
 forget(void)
 {
     config_free(rig.config);
-    buf_deinit(&rig.text);
+    launch_texts_deinit(&rig.texts);
 }
 
 /* The n-th text of the record: the folder, then the arguments, then the environment. */

@@ -1,0 +1,250 @@
+/* Another configuration for a hub that runs: only what differs is changed, one process at a time,
+ * and back when the first new one does not get ready. */
+#include "tests/support/test.h"
+#include "tests/unit/core/world.h"
+
+#include <string.h>
+
+enum { CLIENT = WORLD_CLIENT, KILLED = 9, FAILING = 1 << 8, SPECS_MAX = 4 };
+
+static struct worker_spec specs[SPECS_MAX];
+static size_t spec_count;
+
+static struct worker_spec *
+add(const char *name, const char *program)
+{
+    struct worker_spec *spec = &specs[spec_count++];
+    static const char *const programs[] = {"\0true", "\0next", NULL};
+    spec_defaults(spec);
+    spec->name = name;
+    spec->launch =
+        (struct launch){1, 0, strcmp(program, "true") == 0 ? programs[0] : programs[1], 6};
+    return spec;
+}
+
+/* The hub is asked for a reload and gets what was added; the request of who asked. */
+static uint64_t
+reload(struct world *w)
+{
+    const uint64_t request = world_say(w, WORLD_ADMIN, "[2,null,1,0,'hub','reload',0,null,{}]");
+    cr_assert(w->reload != 0, "nobody was asked to read it");
+    world_step(
+        w, &(struct hub_input){.kind = HUB_IN_RELOAD,
+                               .reload = {.call = w->reload, .specs = specs, .count = spec_count}});
+    return request;
+}
+
+static void
+two(struct worker_spec *spec)
+{
+    spec->replicas = 2;
+}
+
+static void
+begin(struct world *w)
+{
+    spec_count = 0;
+    world_begin(w, two);
+    world_serve(w, "echo/0");
+    world_serve(w, "echo/1");
+}
+
+Test(reload, what_is_the_same_is_left_alone)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "true"));
+    const uint64_t r = reload(&w);
+    cr_assert(world_says(&w, r, "{'added': [], 'changed': [], 'removed': [], 'rolled_back': {}}"),
+              "%s", world_text(&w, r));
+    cr_assert_eq(w.process_count, 2);
+    world_deinit(&w);
+}
+
+Test(reload, numbers_change_without_a_restart)
+{
+    struct world w;
+    begin(&w);
+    struct worker_spec *spec = add("echo", "true");
+    two(spec);
+    spec->stop_timeout_ms = 77000;
+    spec->queue_max = 0;
+    const uint64_t r = reload(&w);
+    cr_assert(world_says(&w, r, "'changed': ['echo']"), "%s", world_text(&w, r));
+    cr_assert_eq(w.process_count, 2);
+    cr_assert(!w.process[0].signalled && !w.process[1].signalled);
+    world_deinit(&w);
+}
+
+Test(reload, new_workers_start_and_those_that_are_gone_end)
+{
+    struct world w;
+    begin(&w);
+    (void)add("other", "true");
+    const uint64_t waits = world_call_echo(&w, 1);
+    const uint64_t given = world_given(&w, "echo/0");
+    const uint64_t r = reload(&w);
+    cr_assert(world_says(&w, r, "'added': ['other'], 'changed': [], 'removed': ['echo']"), "%s",
+              world_text(&w, r));
+    expect_state(&w, "other/0", "starting");
+    const uint64_t late = world_call_echo(&w, 2);
+    cr_assert_eq(world_outcome(&w, late, NULL), WIRE_ERR_UNAVAILABLE);
+    world_done(&w, "echo/0", given);
+    cr_assert_eq(world_outcome(&w, waits, NULL), 0, "a running call was not let end");
+    world_exited(&w, "echo/0", 0);
+    world_exited(&w, "echo/1", 0);
+    world_turn(&w);
+    expect_state(&w, "echo/0", "none");
+    const uint64_t gone = world_call_echo(&w, 3);
+    cr_assert_eq(world_outcome(&w, gone, NULL), WIRE_ERR_NOT_FOUND);
+    world_deinit(&w);
+}
+
+Test(reload, another_program_is_taken_one_replica_after_the_other)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    cr_assert_eq(w.process_count, 3, "not one at a time");
+    cr_assert_eq(world_outcome(&w, r, NULL), -1, "told too early");
+    world_serve(&w, "echo/0#2");
+    cr_assert(w.process[0].signalled);
+    cr_assert_eq(w.process_count, 4, "the next one was not started");
+    world_exited(&w, "echo/0#1", 0);
+    cr_assert(!w.process[1].signalled, "the second was asked to end too early");
+    world_serve(&w, "echo/1#2");
+    cr_assert(w.process[1].signalled);
+    world_exited(&w, "echo/1#1", 0);
+    cr_assert(world_says(&w, r, "'changed': ['echo']"), "%s", world_text(&w, r));
+    cr_assert_eq(w.process_count, 4);
+    world_deinit(&w);
+}
+
+Test(reload, when_the_first_new_process_dies_nothing_has_happened)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    world_started(&w, "echo/0#2");
+    world_exited(&w, "echo/0#2", FAILING);
+    cr_assert(world_says(&w, r, "'rolled_back': {'echo': 'exited with 1'}"), "%s",
+              world_text(&w, r));
+    cr_assert(!w.process[0].signalled && !w.process[1].signalled);
+    cr_assert(strstr(w.events, "hub.worker.rolled_back ") != NULL);
+    world_pass_ms(&w, 120000);
+    cr_assert_eq(w.process_count, 3, "it was tried again");
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(reload, when_a_later_one_dies_those_that_were_replaced_go_back)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    world_serve(&w, "echo/0#2");
+    world_exited(&w, "echo/0#1", 0);
+    world_start_failed(&w, "echo/1#2", true);
+    cr_assert_eq(world_outcome(&w, r, NULL), -1, "told before it was back");
+    world_serve(&w, "echo/0#3");
+    cr_assert(w.process[2].signalled, "the new one goes on");
+    world_exited(&w, "echo/0#2", 0);
+    cr_assert(world_says(&w, r, "'rolled_back': {'echo': 'could not start: exec: no luck'}"), "%s",
+              world_text(&w, r));
+    cr_assert(!w.process[1].signalled, "the one that was never replaced was asked to end");
+    world_deinit(&w);
+}
+
+Test(reload, stop_first_goes_back_too)
+{
+    struct world w;
+    begin(&w);
+    struct worker_spec *spec = add("echo", "next");
+    two(spec);
+    spec->stop_first = true;
+    const uint64_t r = reload(&w);
+    cr_assert_eq(w.process_count, 2);
+    cr_assert(w.process[0].signalled);
+    world_exited(&w, "echo/0#1", 0);
+    world_started(&w, "echo/0#2");
+    world_exited(&w, "echo/0#2", FAILING);
+    world_serve(&w, "echo/0#3");
+    cr_assert(world_says(&w, r, "'rolled_back': {'echo': "), "%s", world_text(&w, r));
+    cr_assert(!w.process[1].signalled);
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(reload, what_had_failed_is_tried_with_the_new_program)
+{
+    struct world w;
+    spec_count = 0;
+    world_begin(&w, NULL);
+    world_start_failed(&w, "echo/0", true);
+    expect_state(&w, "echo/0", "failed");
+    (void)add("echo", "next");
+    const uint64_t r = reload(&w);
+    cr_assert_eq(w.process_count, 2);
+    world_serve(&w, "echo/0");
+    cr_assert(world_says(&w, r, "'changed': ['echo']"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(reload, more_and_fewer_replicas)
+{
+    struct world w;
+    begin(&w);
+    add("echo", "true")->replicas = 3;
+    (void)reload(&w);
+    cr_assert_eq(w.process_count, 3);
+    expect_state(&w, "echo/2", "starting");
+    spec_count = 0;
+    add("echo", "true")->replicas = 1;
+    (void)reload(&w);
+    world_exited(&w, "echo/1", 0);
+    world_exited(&w, "echo/2", 0);
+    expect_state(&w, "echo/1", "none");
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(reload, one_that_cannot_be_read_changes_nothing)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t r = world_say(&w, WORLD_ADMIN, "[2,null,1,0,'hub','reload',0,null,{}]");
+    world_step(&w, &(struct hub_input){.kind = HUB_IN_RELOAD,
+                                       .reload = {.call = w.reload, .wrong = "prong.yaml:3: no"}});
+    cr_assert_eq(world_outcome(&w, r, NULL), WIRE_ERR_FAILED_PRECONDITION);
+    cr_assert(world_says(&w, r, "prong.yaml:3: no"));
+    cr_assert_eq(w.process_count, 2);
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(reload, only_one_at_a_time)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    (void)reload(&w);
+    const uint64_t r = reload(&w);
+    cr_assert_eq(world_outcome(&w, r, NULL), WIRE_ERR_FAILED_PRECONDITION);
+    world_deinit(&w);
+}
+
+Test(reload, workers_that_were_added_by_hand_stay)
+{
+    struct world w;
+    begin(&w);
+    (void)world_say(
+        &w, WORLD_ADMIN,
+        "[2,null,1,0,'hub','run',0,null,{'name':'mine','command':['x'],'working_dir':'/'}]");
+    two(add("echo", "true"));
+    (void)reload(&w);
+    expect_state(&w, "mine/0", "starting");
+    world_deinit(&w);
+}
