@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +12,6 @@
 #include <unistd.h>
 
 #include "broker/config/reader.h"
-
-static const char *
-process_get(void *context, const char *name)
-{
-    (void)context;
-    return getenv(name);
-}
-
-static bool
-process_has_group(void *context, const char *name)
-{
-    (void)context;
-    return getgrnam(name) != NULL;
-}
-
-const struct config_env config_env_process = {.get = process_get, .has_group = process_has_group};
 
 struct config *
 config_new(void)

@@ -101,15 +101,25 @@ struct config_diag {
 };
 
 /* Where ${VAR} comes from: `get` returns a borrowed text, valid until the configuration was read,
- * or NULL. A NULL `struct config_env *` means that no variable is set. `has_group` tells whether
- * the system has a group of users of this name; without it every name is taken. */
+ * or NULL. A NULL `struct config_env *` means that no variable is set. `has_group` and `has_user`
+ * tell whether the system has a group or user of this name, `has_user` also of this number;
+ * `find_near` writes the name that is closest to one that it has not, or "". `cpu_count` is how
+ * many CPUs the machine can have, 0 if that is not known. Without one of these everything is taken.
+ */
+enum { CONFIG_NEAR_BYTES_MAX = 65 };
+enum config_names { CONFIG_NAMES_USERS, CONFIG_NAMES_GROUPS };
+
 struct config_env {
     const char *(*get)(void *context, const char *name);
     void *context;
     bool (*has_group)(void *context, const char *name);
+    bool (*has_user)(void *context, const char *name);
+    void (*find_near)(void *context, enum config_names names, const char *name,
+                      char out[CONFIG_NEAR_BYTES_MAX]);
+    int (*cpu_count)(void *context);
 };
 
-/* The environment of this process, and the groups of its system. */
+/* The environment of this process, and what its system has. */
 extern const struct config_env config_env_process;
 
 /* Text to read instead of a file. `name` is only used in messages, `directory` is where relative

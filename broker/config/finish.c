@@ -16,14 +16,15 @@ check_group(struct config_reader *reader)
 {
     const struct config_env *env = reader->env;
     const char *name = reader->hub.group;
-    char quoted[CONFIG_QUOTE_BYTES_MAX];
+    char quoted[CONFIG_QUOTE_BYTES_MAX], meant[CONFIG_MEANT_BYTES_MAX];
     if (name == NULL || env == NULL || env->has_group == NULL ||
         env->has_group(env->context, name)) {
         return 0;
     }
     config_quote(name, quoted);
-    return config_fail(reader, reader->hub_given[HUB_INDEX("group")], "there is no group %s",
-                       quoted);
+    config_confine_hint(reader, CONFIG_NAMES_GROUPS, name, meant);
+    return config_fail(reader, reader->hub_given[HUB_INDEX("group")], "there is no group %s%s",
+                       quoted, meant);
 }
 
 static int
@@ -132,7 +133,7 @@ finish_worker(struct config_reader *reader, struct config_draft *draft)
         return config_fail(reader, draft->given[WORKER_INDEX("command")],
                            "the first item of 'command' is the program and must not be empty");
     }
-    if (check_delays(reader, draft) != 0) {
+    if (check_delays(reader, draft) != 0 || config_confine_check(reader, draft) != 0) {
         return -1;
     }
     if (worker->working_dir == NULL) {

@@ -5,22 +5,36 @@
 #include "broker/config/reader.h"
 #include "proto/closest.h"
 
-/* "unknown key 'x' in Y; did you mean 'z'? Allowed: ..." with the keys of `table`, or the sections.
- */
+enum { LISTED_MAX = 24 }; /* a longer list is not read in a message */
+
+/* What is allowed: the keys of `table`, or the sections; of a long table where to find them. */
+static void
+list_keys(const struct config_table *table, struct closest *near, char *out, size_t out_bytes)
+{
+    const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
+        closest_offer(near, key);
+        if (count <= LISTED_MAX && used < out_bytes) {
+            used += (size_t)snprintf(out + used, out_bytes - used, "%s%s",
+                                     i > 0 ? ", " : " Allowed: ", key);
+        }
+    }
+    if (count > LISTED_MAX && near->best == NULL) {
+        snprintf(out, out_bytes, " All there are: prong config manual");
+    }
+}
+
+/* "unknown key 'x' in Y; did you mean 'z'?", and what is allowed. */
 static int
 fail_unknown(struct config_reader *reader, const yaml_event_t *event,
              const struct config_table *table, const char *label)
 {
-    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2] = "", hint[120] = ".";
-    size_t used = 0;
+    char quoted[CONFIG_QUOTE_BYTES_MAX], allowed[CONFIG_DIAG_BYTES_MAX / 2], hint[120] = ".";
     struct closest near = {.word = config_event_text(event), .loose = true};
-    const size_t count = table != NULL ? table->count : CONFIG_SECTION_COUNT;
-    for (size_t i = 0; i < count && used < sizeof allowed; i++) {
-        const char *key = table != NULL ? table->options[i].key : config_sections[i].key;
-        closest_offer(&near, key);
-        used +=
-            (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s", i > 0 ? ", " : "", key);
-    }
+    list_keys(table, &near, allowed, sizeof allowed);
     if (near.best != NULL) {
         snprintf(hint, sizeof hint, "; did you mean '%s'?", near.best);
     } else if (strcmp(near.word, "<<") == 0) {
@@ -28,8 +42,8 @@ fail_unknown(struct config_reader *reader, const yaml_event_t *event,
                  "; maps are not merged, put what workers share under 'defaults'.");
     }
     config_quote(near.word, quoted);
-    return config_fail(reader, config_mark_of(event), "unknown key %s in %s%s Allowed: %s", quoted,
-                       label, hint, allowed);
+    return config_fail(reader, config_mark_of(event), "unknown key %s in %s%s%s", quoted, label,
+                       hint, allowed);
 }
 
 static int

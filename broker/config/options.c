@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/config/depends.h"
+#include "broker/config/limit.h"
 #include "broker/config/topic.h"
 #include "broker/config/url.h"
 #include "broker/config/value.h"
@@ -15,6 +16,12 @@
 #define KIB(n)     ((int64_t)(n)*1024)
 #define MIB(n)     ((int64_t)(n)*1024 * 1024)
 #define GIB(n)     ((int64_t)(n)*1024 * 1024 * 1024)
+
+/* What all options have that become a limit of the process (broker/spawn/limits.def). */
+#define LIMIT_FIELDS(key)                                                                          \
+    .min = 1, .max = 64, .check = config_limit_##key, .accepts = limits_accepts_##key
+#define LIMIT_TEXT(key)  LIMIT_FIELDS(key), .unset = "as the hub has it"
+#define CGROUP_TEXT(key) LIMIT_FIELDS(key), .unset = "none of its own"
 
 /* clang-format off */
 #define CONFIG_ENUM(key, set) static const char *const values_##key[] = {
@@ -108,10 +115,15 @@ config_option_describe(const struct config_option *option, char *out, size_t siz
         snprintf(out, size_bytes, "true or false");
         break;
     case CONFIG_KIND_STRING:
+        if (option->accepts != NULL) {
+            snprintf(out, size_bytes, "%s", option->accepts);
+            break;
+        }
         snprintf(out, size_bytes, "a text of %d to %d bytes", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_LIST:
-        snprintf(out, size_bytes, "a list of texts");
+        snprintf(out, size_bytes, "a list of %s",
+                 option->accepts != NULL ? option->accepts : "texts");
         break;
     case CONFIG_KIND_MAP:
         snprintf(out, size_bytes, "a map of %s",

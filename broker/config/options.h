@@ -31,6 +31,7 @@ struct config_option {
     const char *const *allowed; /* ends with NULL */
     int64_t min, max;
     config_check *check;
+    const char *accepts; /* STRING, LIST: what check lets pass, in words; NULL: any text */
     const struct config_option *each; /* MAP: what its values are; NULL: texts */
 };
 

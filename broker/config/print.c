@@ -23,7 +23,7 @@ type_name(const struct config_option *option)
     case CONFIG_KIND_SIZE:
         return "size";
     case CONFIG_KIND_LIST:
-        return "list of texts";
+        return option->accepts != NULL ? "list" : "list of texts";
     case CONFIG_KIND_MAP:
         return option->each != NULL ? "map of durations" : "map of texts";
     case CONFIG_KIND_PATH:
@@ -53,9 +53,19 @@ print_allowed(FILE *out, const struct config_option *option)
         fprintf(out, "`%s` to `%s`", low, high);
         break;
     case CONFIG_KIND_STRING:
+        if (option->accepts != NULL) {
+            fputs(option->accepts, out);
+            break;
+        }
         fprintf(out, "%d to %d bytes", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_LIST:
+        if (option->accepts != NULL) {
+            fputs(option->accepts, out);
+            break;
+        }
+        fprintf(out, "%d to %d items", (int)option->min, (int)option->max);
+        break;
     case CONFIG_KIND_MAP:
         fprintf(out, "%d to %d items", (int)option->min, (int)option->max);
         break;

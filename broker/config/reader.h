@@ -3,6 +3,7 @@
  *   reader.c  libyaml's events, and the stack of what is open
  *   keys.c    keys of the file's maps: known, and not there before
  *   store.c   one scalar to one member: ${VAR}, checks, limits
+ *   confine.c users, groups and CPUs: whether this system has them
  *   finish.c  after the last event: `defaults:`, the table's defaults, what must fit together
  *   report.c  messages
  *
@@ -93,6 +94,13 @@ int config_store_pair(struct config_reader *reader, struct config_level *level,
                       const yaml_event_t *event);
 /* Count bytes against CONFIG_TOTAL_BYTES_MAX. */
 int config_store_charge(struct config_reader *reader, struct config_mark at, size_t size_bytes);
+
+/* confine.c: what a worker names of the system has to be there. */
+int config_confine_check(struct config_reader *reader, const struct config_draft *draft);
+/* "; did you mean 'x'?" for a name that the system has not, or "". */
+enum { CONFIG_MEANT_BYTES_MAX = CONFIG_NEAR_BYTES_MAX + 24 };
+void config_confine_hint(const struct config_reader *reader, enum config_names names,
+                         const char *name, char out[CONFIG_MEANT_BYTES_MAX]);
 
 /* finish.c: make the configuration of what was read. */
 int config_reader_finish(struct config_reader *reader, struct config **out);

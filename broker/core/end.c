@@ -31,7 +31,7 @@ end_judge(int32_t status)
 }
 
 void
-end_write_reason(struct replica *r, int32_t status)
+end_write_reason(struct replica *r, int32_t status, bool out_of_memory)
 {
     const char *late = r->overdue ? " after it did not get ready in time" : "";
     if (r->hung) {
@@ -42,9 +42,13 @@ end_write_reason(struct replica *r, int32_t status)
                        "the process that was started by hand has ended");
         return;
     }
-    if ((status & 0x7f) != 0) {
-        (void)snprintf(r->last_reason, sizeof r->last_reason, "killed by signal %d%s",
-                       (int)(status & 0x7f), late);
+    if (out_of_memory && !r->killed) {
+        (void)snprintf(r->last_reason, sizeof r->last_reason,
+                       "killed by the kernel: out of memory");
+    } else if ((status & 0x7f) != 0) {
+        const char *dumped = (status & 0x80) != 0 ? ", core dumped" : "";
+        (void)snprintf(r->last_reason, sizeof r->last_reason, "killed by signal %d%s%s",
+                       (int)(status & 0x7f), dumped, late);
     } else {
         (void)snprintf(r->last_reason, sizeof r->last_reason, "exited with %d%s",
                        (int)(status >> 8 & 0xff), late);

@@ -97,6 +97,7 @@ struct hub_input {
             uint64_t id;
             int32_t pid;
             int32_t status;           /* EXITED: as waitpid gives it */
+            bool out_of_memory;       /* EXITED: the kernel killed in its cgroup for that reason */
             const char *step, *error; /* START_FAILED: where, and the text of the errno */
             bool never;               /* START_FAILED: it would not go better another time */
             const char *name;         /* ALIVE: "detector/0" */

@@ -408,8 +408,8 @@ life_exited(struct hub *hub, const struct hub_input *in)
         return;
     }
     r->last_status = in->process.status;
-    end_write_reason(r, in->process.status);
     hub->last_words = in->process.log;
+    end_write_reason(r, in->process.status, in->process.out_of_memory);
     gone(hub, r, LIFE_IN_EXITED);
 }
 

@@ -40,11 +40,13 @@ struct spec_output {
 };
 
 /* How to start it. `text` is NUL-terminated strings in a row: the working folder, `argc` arguments,
- * `envc` settings NAME=value. The core carries it and never looks inside. */
+ * `envc` settings NAME=value, `limitc` limits of the process KEY=VALUE. The core carries it and
+ * never looks inside. */
 struct launch {
     uint32_t argc, envc;
     const char *text;
     size_t text_bytes;
+    uint32_t limitc;
 };
 
 struct spec_other {

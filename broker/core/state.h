@@ -711,7 +711,7 @@ void life_alive(struct hub *hub, const struct hub_input *in);
 /* end.c: the end of a process */
 enum verdict { VERDICT_CLEAN, VERDICT_AGAIN, VERDICT_NEVER, VERDICT_DEATH };
 enum verdict end_judge(int32_t status);
-void end_write_reason(struct replica *replica, int32_t status);
+void end_write_reason(struct replica *replica, int32_t status, bool out_of_memory);
 /* What follows. */
 enum life end_take(struct hub *hub, struct replica *replica, enum verdict verdict);
 /* The lines that the process which has ended wrote last, a list of texts. */

@@ -315,9 +315,10 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.id = r->id;
     in.process.pid = r->pid;
     in.process.status = r->status;
+    in.process.out_of_memory = r->out_of_memory != 0;
     in.process.error = strerror(r->error);
     in.process.step = step;
-    in.process.never = launch_never((enum spawn_step)r->step);
+    in.process.never = launch_never((enum spawn_step)r->step, r->error);
     in.process.name = r->name;
     in.process.log = log;
     broker_feed(b, &in);

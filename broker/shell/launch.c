@@ -1,8 +1,10 @@
 /* From configuration to process: see launch.h. */
 #include "broker/shell/launch.h"
+#include "broker/shell/confine.h"
 #include "proto/mp.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +80,7 @@ launch_texts_deinit(struct launch_texts *texts)
     *texts = (struct launch_texts){0};
 }
 
-static void
+static struct launch
 put_launch(struct buf *text, const struct config_worker *w)
 {
     put_text(text, w->working_dir != NULL ? w->working_dir : "");
@@ -88,27 +90,32 @@ put_launch(struct buf *text, const struct config_worker *w)
     for (size_t i = 0; i < w->args.count; i++) {
         put_text(text, w->args.items[i]);
     }
+    struct account account;
+    const uint32_t own = confine_account(w, &account, text); /* the worker's may replace them */
     for (size_t i = 0; i < w->environment.count; i++) {
         buf_put(text, w->environment.items[i].name, strlen(w->environment.items[i].name));
         buf_put(text, "=", 1);
         put_text(text, w->environment.items[i].value);
     }
+    const uint32_t limitc = confine_limits(w, &account, text);
+    return (struct launch){.argc = (uint32_t)(w->command.count + w->args.count),
+                           .envc = own + (uint32_t)w->environment.count,
+                           .text = (const char *)text->data,
+                           .text_bytes = text->w,
+                           .limitc = limitc};
 }
 
 bool
 launch_spec(const struct config_worker *w, struct worker_spec *spec, struct launch_texts *texts)
 {
-    struct buf *text = &texts->text;
     struct spec_other *others = make_others(w);
     texts->others = others;
     if (others == NULL) {
         return false;
     }
-    put_launch(text, w);
     *spec = (struct worker_spec){
         .name = w->name,
-        .launch = {(uint32_t)(w->command.count + w->args.count), (uint32_t)w->environment.count,
-                   (const char *)text->data, text->w},
+        .launch = put_launch(&texts->text, w),
         .replicas = (uint32_t)w->replicas,
         .autostart = w->autostart,
         .ready = ready_of(w->ready),
@@ -143,7 +150,7 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct laun
                    .is_events = w->output == CONFIG_OUTPUT_EVENTS,
                    .takes_input = w->takes_stdin == CONFIG_STDIN_PIPE},
     };
-    return !text->failed;
+    return !texts->text.failed;
 }
 
 /* ---- one process ------------------------------------------------------------------------------
@@ -229,7 +236,8 @@ texts_setf(struct texts *t, const char *format, ...)
     texts_set(t, setting, (uint32_t)AS_IS);
 }
 
-static void
+/* Returns what stands behind the settings of the specification. */
+static const char *
 set_environment(struct texts *env, const struct hub_effect *start, const char *url,
                 const char *notify, const char *text)
 {
@@ -254,13 +262,14 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     texts_setf(env, "PRONG_REPLICA=%u", (unsigned)start->replica);
     texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
     texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    return text;
 }
 
 bool
 launch_record(const struct hub_effect *start, const char *url, const char *notify,
               struct spawn_record *record, char *text)
 {
-    struct texts argv = {0}, env = {0}, dir = {0};
+    struct texts argv = {0}, env = {0}, dir = {0}, limits = {0};
     const char *p = start->spec->launch.text;
     texts_add(&dir, p, start->replica);
     p += strlen(p) + 1;
@@ -268,7 +277,11 @@ launch_record(const struct hub_effect *start, const char *url, const char *notif
         texts_add(&argv, p, start->replica);
         p += strlen(p) + 1;
     }
-    set_environment(&env, start, url, notify, p);
+    p = set_environment(&env, start, url, notify, p);
+    for (uint32_t i = 0; i < start->spec->launch.limitc; i++) {
+        texts_add(&limits, p, start->replica);
+        p += strlen(p) + 1;
+    }
     *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION,
                                     .op = SPAWN_START,
                                     .id = start->process,
@@ -276,9 +289,13 @@ launch_record(const struct hub_effect *start, const char *url, const char *notif
                                                                               : SPAWN_INPUT_NULL};
     (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
                    (unsigned)start->replica);
-    const bool ok =
-        !argv.failed && !env.failed && !dir.failed &&
+    bool ok =
+        !argv.failed && !env.failed && !dir.failed && !limits.failed &&
         spawn_text_pack(record, text, SPAWN_TEXT_BYTES_MAX, dir.items[0], argv.items, env.items);
+    for (size_t i = 0; ok && i < limits.count; i++) {
+        ok = spawn_text_limit(record, text, SPAWN_TEXT_BYTES_MAX, limits.items[i]);
+    }
+    texts_free(&limits);
     texts_free(&argv);
     texts_free(&env);
     texts_free(&dir);
@@ -306,23 +323,65 @@ put_path(const char *path, char *out, size_t room)
     }
 }
 
+/* The value of a limit for people: of a user or group the name behind its number. NULL if it is not
+ * limited. */
+static const char *
+find_limit(const struct launch *launch, enum limit limit)
+{
+    const char *text = launch->text;
+    for (uint32_t i = 0; i < 1 + launch->argc + launch->envc; i++) {
+        text += strlen(text) + 1;
+    }
+    for (uint32_t i = 0; i < launch->limitc; i++, text += strlen(text) + 1) {
+        const size_t len = strcspn(text, "=");
+        if (strncmp(text, limits_key(limit), len) == 0 && limits_key(limit)[len] == '\0') {
+            const char *name = strchr(text + len, '/');
+            return name != NULL ? name + 1 : text + len + 1;
+        }
+    }
+    return NULL;
+}
+
+/* The step as people know it: nobody has configured the groups that a user brings along. */
+static enum spawn_step
+known_step(enum spawn_step step, const struct launch *launch)
+{
+    if (step != SPAWN_STEP_GROUPS) {
+        return step;
+    }
+    return find_limit(launch, LIMIT_USER) != NULL ? SPAWN_STEP_USER : SPAWN_STEP_GROUP;
+}
+
+/* What of its launch a failed step is about: the folder, the program, or the value of a limit; NULL
+ * for none. */
+static const char *
+find_subject(enum spawn_step step, const struct launch *launch)
+{
+    const enum limit limit = spawn_step_limit(step);
+    if (step == SPAWN_STEP_FOLDER) {
+        return launch->text;
+    }
+    if (step == SPAWN_STEP_EXEC) {
+        return launch->text + strlen(launch->text) + 1;
+    }
+    return limit != LIMIT_COUNT ? find_limit(launch, limit) : NULL;
+}
+
 void
 launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
                char out[LAUNCH_STEP_BYTES])
 {
-    const bool is_folder = failed->step == SPAWN_STEP_FOLDER;
-    const char *what =
-        is_folder ? "working folder" : spawn_step_text((enum spawn_step)failed->step);
+    enum spawn_step step = (enum spawn_step)failed->step;
+    step = spec != NULL ? known_step(step, &spec->launch) : step;
+    const char *what = step == SPAWN_STEP_FOLDER ? "working folder" : spawn_step_text(step);
     const char *slash = strchr(failed->name, '/');
+    const char *subject = spec != NULL && slash != NULL ? find_subject(step, &spec->launch) : NULL;
     /* The core keeps 95 characters of "could not start: STEP: ERROR". */
     const size_t around = strlen("could not start:  '': ") + strlen(strerror(failed->error));
     size_t n = (size_t)snprintf(out, LAUNCH_STEP_BYTES, "%s", what);
     struct texts texts = {0};
-    if (spec != NULL && slash != NULL && (is_folder || failed->step == SPAWN_STEP_EXEC) &&
-        LAUNCH_STEP_BYTES > around + n + sizeof "...") {
-        const char *text = spec->launch.text;
-        texts_add(&texts, is_folder ? text : text + strlen(text) + 1,
-                  (uint32_t)strtoul(slash + 1, NULL, 10));
+    if (subject != NULL && LAUNCH_STEP_BYTES > around + n + sizeof "...") {
+        texts_add(&texts, subject, (uint32_t)strtoul(slash + 1, NULL, 10));
     }
     if (texts.count > 0) {
         const size_t room = LAUNCH_STEP_BYTES - around - n;
@@ -335,7 +394,16 @@ launch_explain(const struct spawn_record *failed, const struct worker_spec *spec
 }
 
 bool
-launch_never(enum spawn_step step)
+launch_never(enum spawn_step step, int error)
 {
-    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
+    /* What the system is short of for now: processes of this user, memory, descriptors, cgroups; or
+     * a program that is being written at this moment. */
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        if (error == passing[i]) {
+            return false;
+        }
+    }
+    return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC ||
+           spawn_step_limit(step) != LIMIT_COUNT;
 }

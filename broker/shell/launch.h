@@ -27,15 +27,16 @@ void launch_texts_deinit(struct launch_texts *texts);
 bool launch_record(const struct hub_effect *start, const char *url, const char *notify,
                    struct spawn_record *record, char *text);
 
-/* Where a start failed, for people: "exec '/srv/detector'", "working folder '/data'". The program
- * or folder is that of `spec`, which may be NULL; one that is too long for what the core keeps of a
- * reason loses its beginning. */
+/* Where a start failed, for people: "exec '/srv/detector'", "working folder '/data'", "setting user
+ * 'vision'". The program, folder or value is that of `spec`, which may be NULL; one that is too
+ * long for what the core keeps of a reason loses its beginning. */
 enum { LAUNCH_STEP_BYTES = 96 };
 void launch_explain(const struct spawn_record *failed, const struct worker_spec *spec,
                     char out[LAUNCH_STEP_BYTES]);
 
-/* Whether a start that failed at this step would fail again: what cannot be executed will not
- * become executable by itself, as with 126 and 127 of a shell. */
-bool launch_never(enum spawn_step step);
+/* Whether a start that failed at this step with this errno would fail again: what cannot be
+ * executed will not become executable by itself, as with 126 and 127 of a shell, nor will a limit
+ * that the hub may not set. What the system is only short of may come. */
+bool launch_never(enum spawn_step step, int error);
 
 #endif

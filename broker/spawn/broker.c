@@ -70,6 +70,7 @@ fork_broker(struct spawner *spawner, int its_end, struct child_birth *birth,
         .output = STDOUT_FILENO,
         .error = STDERR_FILENO,
         .link = its_end,
+        .cgroup_fd = -1,
         .ignores_interrupt = true,
         .files = spawner->setup->files,
     };

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "broker/spawn/apply.h"
 #include "broker/spawn/records.h"
 
 enum {
@@ -127,21 +128,43 @@ exec_program(const struct child_plan *plan)
     return error;
 }
 
+/* False if that cannot be asked for. */
+static bool
+die_with(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+        return false;
+    }
+    if (getppid() != parent) {
+        _exit(EXIT_NOT_EXECUTABLE); /* it died before PDEATHSIG was set: nobody wants us any more */
+    }
+    return true;
+}
+
 _Noreturn static void
 run_child(const struct child_plan *plan, pid_t parent, int fault_fd)
 {
     enum spawn_step step = SPAWN_STEP_SESSION;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || setsid() < 0) {
+    if (!die_with(parent) || setsid() < 0) {
         give_up(fault_fd, step, errno);
     }
-    if (getppid() != parent) {
-        _exit(EXIT_NOT_EXECUTABLE); /* it died before PDEATHSIG was set: nobody wants us any more */
+    /* Before anything else, so that all it does counts there. The number 0 means the writer. */
+    if (plan->cgroup_fd >= 0 && write(plan->cgroup_fd, "0", 1) != 1) {
+        give_up(fault_fd, SPAWN_STEP_CGROUP, errno);
     }
     if (!reset_signals(plan->ignores_interrupt)) {
         give_up(fault_fd, SPAWN_STEP_SIGNALS, errno);
     }
     if (arrange_descriptors(plan, &fault_fd, &step) != 0) {
         give_up(fault_fd, step, errno);
+    }
+    step = apply_limits(plan->limits);
+    if (step != SPAWN_STEP_NONE) {
+        give_up(fault_fd, step, errno);
+    }
+    /* The kernel takes PDEATHSIG back from a process that changes its user or group. */
+    if (plan->limits != NULL && !die_with(parent)) {
+        give_up(fault_fd, SPAWN_STEP_SESSION, errno);
     }
     if (plan->folder[0] != '\0' && chdir(plan->folder) != 0) {
         give_up(fault_fd, SPAWN_STEP_FOLDER, errno);

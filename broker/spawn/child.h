@@ -8,9 +8,13 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "broker/spawn/limits.h"
+
 /* What a child shall be; all borrowed for the call. It gets a session and process group of its own,
  * dies with its parent (PDEATHSIG SIGKILL), has an empty signal mask, all signals at their
- * defaults, and no descriptors but those named here. */
+ * defaults, and no descriptors but those named here. Its folder is entered as the user that it is
+ * switched to, so that what this user may not enter is an error, and what only this user may enter
+ * is none. */
 struct child_plan {
     const char *name;   /* shown as comm until exec, which replaces it by the program's name */
     const char *folder; /* "" leaves the current one; a relative program counts from there */
@@ -20,6 +24,8 @@ struct child_plan {
     int input, output, error, link; /* become 0, 1, 2 and, if link >= 0, 3 */
     bool ignores_interrupt;         /* SIGINT ignored, so that Ctrl-C in a terminal spares it */
     struct rlimit files;            /* RLIMIT_NOFILE, which the hub raised for itself */
+    const struct limits *limits;    /* NULL: it is as the hub is */
+    int cgroup_fd; /* cgroup.procs of the cgroup that it enters, opened for writing; or -1 */
 };
 
 /* Where and why it failed: enum spawn_step and errno. Sent whole through the pipe. */

@@ -18,6 +18,7 @@ struct worker {
     int input_fd;    /* write end of stdin; owned; -1 when that is /dev/null, or was ended */
     int fault_fd;    /* owned; -1 once its program runs */
     int64_t time_ns; /* of its fork, later of its start */
+    bool has_cgroup; /* of its own (cgroup.h) */
     char name[SPAWN_NAME_BYTES_MAX];
     size_t index; /* in family.workers */
     struct worker *next_by_id, *next_by_pid;

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "broker/spawn/cgroup.h"
 #include "broker/spawn/clock.h"
 #include "broker/spawn/control.h"
 #include "broker/spawn/notify.h"
@@ -258,6 +259,7 @@ clean_up(const struct keeper *keeper)
                      "the spawner left processes: %d killed, %d survived", swept.reaped,
                      swept.survivors);
     }
+    cgroups_clean(keeper->pid);
     rundir_unlink_socket(keeper->setup->rundir); /* one that cannot be removed harms nobody */
     if (keeper->spawner_fd >= 0) {
         close(keeper->spawner_fd);

@@ -16,6 +16,7 @@ enum {
     READ_BYTES = 4096,
     ENVIRON_BYTES_MAX = 4 * 1024 * 1024, /* what one exec can hand over is below that by default */
     READINGS_MAX = 3,
+    GENERATIONS_MAX = 1000, /* a family that changes while it is read could go on for ever */
 };
 
 static ssize_t
@@ -108,6 +109,22 @@ proc_children_each(void (*each)(void *context, pid_t child), void *context)
     each_number(fd, each, context);
     close(fd);
     return true;
+}
+
+bool
+proc_is_below(pid_t pid, pid_t ancestor)
+{
+    uint64_t parent = 0;
+    for (int i = 0; i < GENERATIONS_MAX && pid > 1; i++) {
+        if (!read_stat(pid, FIELD_PARENT, &parent)) {
+            return false;
+        }
+        pid = (pid_t)parent;
+        if (pid == ancestor) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Looks for one variable in an environment that comes in pieces. */

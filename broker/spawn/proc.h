@@ -16,6 +16,9 @@
  * Returns false if /proc cannot be read. */
 bool proc_children_each(void (*each)(void *context, pid_t child), void *context);
 
+/* True if `ancestor` is the parent of `pid`, or of its parent, and so on. */
+bool proc_is_below(pid_t pid, pid_t ancestor);
+
 enum proc_result {
     PROC_FOUND,
     PROC_NONE,  /* not there, no number, or not readable (a program that runs as another user) */

@@ -12,7 +12,7 @@
 
 /* The two ends may be built at different times (an upgrade of the broker alone): a change of the
  * layout must be seen here and raise SPAWN_RECORDS_VERSION. */
-static_assert(sizeof(struct spawn_record) == 144, "the layout of spawn_record has changed");
+static_assert(sizeof(struct spawn_record) == 152, "the layout of spawn_record has changed");
 
 const char *
 spawn_step_text(enum spawn_step step)
@@ -29,10 +29,20 @@ spawn_step_text(enum spawn_step step)
         [SPAWN_STEP_FOLDER] = "changing to the working folder",
         [SPAWN_STEP_EXEC] = "exec",
         [SPAWN_STEP_SIGNAL] = "sending a signal",
+#define LIMIT(id, key, accepts) [SPAWN_STEP_##id] = "setting " #key,
+#include "broker/spawn/limits.def"
     };
     static_assert(sizeof texts / sizeof texts[0] == SPAWN_STEP_COUNT, "a step has no text");
     const int number = (int)step;
     return number >= 0 && number < SPAWN_STEP_COUNT ? texts[number] : "unknown step";
+}
+
+enum limit
+spawn_step_limit(enum spawn_step step)
+{
+    static_assert(LIMIT_CGROUP == 0, "the steps of limits begin with that of the first limit");
+    const int index = (int)step - (int)SPAWN_STEP_CGROUP;
+    return index >= 0 && index < LIMIT_COUNT ? (enum limit)index : LIMIT_COUNT;
 }
 
 /* Append one string with its NUL; false when it does not fit. */
@@ -78,7 +88,23 @@ spawn_text_pack(struct spawn_record *record, char *text, size_t capacity, const 
     record->op = SPAWN_START;
     record->argc = argc;
     record->envc = envc;
+    record->limitc = 0;
     record->text_bytes = (uint32_t)used;
+    return true;
+}
+
+bool
+spawn_text_limit(struct spawn_record *record, char *text, size_t capacity, const char *setting)
+{
+    size_t used = record->text_bytes;
+    if (capacity > SPAWN_TEXT_BYTES_MAX) {
+        capacity = SPAWN_TEXT_BYTES_MAX;
+    }
+    if (used > capacity || !append(text, capacity, &used, setting)) {
+        return false;
+    }
+    record->text_bytes = (uint32_t)used;
+    record->limitc++;
     return true;
 }
 
@@ -102,7 +128,8 @@ name_is_sound(const char name[SPAWN_NAME_BYTES_MAX])
 bool
 spawn_start_check(const struct spawn_record *record, const char *text)
 {
-    const uint64_t expected = 1 + (uint64_t)record->argc + record->envc;
+    const uint64_t settings = 1 + (uint64_t)record->argc + record->envc; /* limits are behind */
+    const uint64_t expected = settings + record->limitc;
     const size_t bytes = record->text_bytes;
     if (record->id == 0 || record->argc == 0 ||
         (record->status != SPAWN_INPUT_NULL && record->status != SPAWN_INPUT_PIPE) ||
@@ -111,11 +138,14 @@ spawn_start_check(const struct spawn_record *record, const char *text)
         return false;
     }
     uint64_t strings = 0;
+    struct limits limits = {0};
     for (const char *at = text, *end = text + bytes; at < end; at += strlen(at) + 1) {
         const bool is_command = strings == 1;
-        const bool is_variable = strings > record->argc;
+        const bool is_limit = strings >= settings;
+        const bool is_variable = strings > record->argc && !is_limit;
         if ((is_command && *at == '\0') ||
-            (is_variable && (*at == '=' || strchr(at, '=') == NULL))) {
+            (is_variable && (*at == '=' || strchr(at, '=') == NULL)) ||
+            (is_limit && !limits_add(&limits, at))) {
             return false;
         }
         strings++;

@@ -21,13 +21,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/spawn/limits.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 enum {
-    SPAWN_RECORDS_VERSION = 1,
-    SPAWN_TEXT_BYTES_MAX = 128 * 1024, /* argv, environment and folder of one worker together */
+    SPAWN_RECORDS_VERSION = 2,
+    SPAWN_TEXT_BYTES_MAX = 128 * 1024, /* argv, environment, folder, limits of one worker */
     SPAWN_NAME_BYTES_MAX = 80,         /* "name/replica" and the NUL */
     SPAWN_BROKER_FD = 3,               /* the broker's end of the pair, at this number after exec */
     SPAWN_CHILDREN_MAX = 4096,         /* workers that live or are being born */
@@ -36,8 +38,8 @@ enum {
 
 enum spawn_op {
     /* broker to spawner */
-    SPAWN_START = 1, /* id, argc, envc, name; status: enum spawn_input; text: working folder,
-                        argv..., environment... */
+    SPAWN_START = 1, /* id, argc, envc, limitc, name; status: enum spawn_input; text: working
+                        folder, argv..., environment..., limits... (limits.h) */
     SPAWN_SIGNAL,    /* id, signal, whole_group: 1 the process group, 0 the process alone */
     SPAWN_READY,     /* every autostart worker is ready: the keeper tells the service manager */
     SPAWN_STOPPING, /* a stop has begun (sd_notify STOPPING=1); status: 0, or that of the SPAWN_STOP
@@ -52,8 +54,9 @@ enum spawn_op {
     SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START. With step
                            SPAWN_STEP_SIGNAL it answers a SPAWN_SIGNAL (`signal`) that could not be
                            sent, mostly because the worker has just ended: nothing ended by it. */
-    SPAWN_EXITED,       /* id, pid, status (as waitpid gives it), time_ns; told to a later broker
-                           than the one that saw the worker live, it carries the output's fd */
+    SPAWN_EXITED,       /* id, pid, status (as waitpid gives it), time_ns, out_of_memory; told to a
+                           later broker than the one that saw the worker live, it carries the
+                           output's fd */
     SPAWN_ALIVE,        /* id, pid, time_ns of its start; with the output's fd */
     SPAWN_ALIVE_END,    /* all that is known was told */
     SPAWN_STOP,         /* SIGTERM or SIGINT: end everything in order. status 1: as configured;
@@ -86,6 +89,9 @@ enum spawn_step {
     SPAWN_STEP_FOLDER,
     SPAWN_STEP_EXEC,
     SPAWN_STEP_SIGNAL, /* not of a start: see SPAWN_FAILED */
+/* One for each limit, in the order of enum limit. */
+#define LIMIT(id, key, accepts) SPAWN_STEP_##id,
+#include "broker/spawn/limits.def"
     SPAWN_STEP_COUNT,
 };
 
@@ -97,7 +103,9 @@ struct spawn_record {
      * spawner knows to which worker a daemonised process belongs (orphans.h). */
     uint64_t id;
     int32_t status, signal, step, error;
-    uint32_t argc, envc, text_bytes, whole_group;
+    uint32_t argc, envc, limitc, text_bytes;
+    uint32_t whole_group;
+    uint32_t out_of_memory;          /* 1: the kernel killed in its cgroup for want of memory */
     uint64_t epoch;                  /* counts the brokers of this hub, from 1 */
     int64_t time_ns;                 /* CLOCK_MONOTONIC of what is told */
     char name[SPAWN_NAME_BYTES_MAX]; /* for people: "detector/0" */
@@ -116,8 +124,11 @@ enum spawn_io {
  */
 const char *spawn_step_text(enum spawn_step step);
 
-/* Write folder, argv and environment into `text` and set op, version, argc, envc and text_bytes of
- * `record` to match: what a SPAWN_START needs besides id and name.
+/* The limit whose step this is; LIMIT_COUNT if it is another one. */
+enum limit spawn_step_limit(enum spawn_step step);
+
+/* Write folder, argv and environment into `text` and set op, version, argc, envc, limitc (to none)
+ * and text_bytes of `record` to match: what a SPAWN_START needs besides id and name.
  *
  *   text           caller's storage of `capacity` bytes
  *   folder         borrowed; "" or NULL: the worker starts in the hub's own folder
@@ -128,9 +139,15 @@ const char *spawn_step_text(enum spawn_step step);
 bool spawn_text_pack(struct spawn_record *record, char *text, size_t capacity, const char *folder,
                      char *const argv[], char *const envp[]);
 
+/* Append one limit, KEY=VALUE, to what spawn_text_pack wrote; false, with nothing changed, if it
+ * does not fit `capacity` or SPAWN_TEXT_BYTES_MAX. */
+bool spawn_text_limit(struct spawn_record *record, char *text, size_t capacity,
+                      const char *setting);
+
 /* True if a SPAWN_START can be trusted: `record->text_bytes` bytes of text hold exactly a folder,
- * argc >= 1 arguments of which the first is not empty and envc entries with '=' behind a name, and
- * id and name are set, the name NUL-terminated and printable. */
+ * argc >= 1 arguments of which the first is not empty, envc entries with '=' behind a name and
+ * limitc limits that limits_add takes, and id and name are set, the name NUL-terminated and
+ * printable. */
 bool spawn_start_check(const struct spawn_record *record, const char *text);
 
 /* Send one record without waiting.

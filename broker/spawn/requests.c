@@ -92,12 +92,7 @@ handle_signal(struct spawner *spawner, const struct spawn_record *request)
         refuse(spawner, request, SPAWN_STEP_SIGNAL, ESRCH);
         return;
     }
-    const bool is_group = request->whole_group == 1;
-    int result = kill(is_group ? -worker->pid : worker->pid, request->signal);
-    if (result != 0 && errno == ESRCH && is_group) {
-        result = kill(worker->pid, request->signal); /* it has not made its own group yet */
-    }
-    if (result != 0) {
+    if (workers_signal(spawner, worker, request->signal, request->whole_group == 1) != 0) {
         refuse(spawner, request, SPAWN_STEP_SIGNAL, errno);
     }
 }

@@ -262,7 +262,7 @@ release(struct spawner *spawner)
 }
 
 static void
-sweep(const struct spawner *spawner)
+sweep(struct spawner *spawner)
 {
     const struct sweep_result swept =
         sweep_children(clock_now_ns() + (int64_t)SWEEP_DEADLINE_MS * NS_PER_MS);
@@ -270,8 +270,10 @@ sweep(const struct spawner *spawner)
         logger_write(spawner->logger, LOGGER_ERROR, "%d processes survived SIGKILL for %d ms",
                      swept.survivors, (int)SWEEP_DEADLINE_MS);
     }
-    if (spawner->is_keeper_gone) {
-        rundir_unlink_socket(spawner->setup->rundir); /* else the keeper does it */
+    workers_sweep_cgroups(spawner);
+    if (spawner->is_keeper_gone) { /* else the keeper does it */
+        cgroups_clean(spawner->setup->keeper_pid);
+        rundir_unlink_socket(spawner->setup->rundir);
     }
 }
 
@@ -288,6 +290,7 @@ spawner_run(const struct spawner_setup *setup)
         .orphans_ns = CLOCK_NEVER_NS,
     };
     stop_init(&spawner.stop);
+    cgroups_init(&spawner.cgroups, setup->keeper_pid);
     prctl(PR_SET_NAME, "prongd/spawner"); /* for people who look at a list of processes */
     /* SIGTERM is blocked and read by the signalfd. SIGKILL would leave daemonised processes behind,
      * because they come to us when the keeper sweeps nothing any more. */

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "broker/spawn/broker_link.h"
+#include "broker/spawn/cgroup.h"
 #include "broker/spawn/child.h"
 #include "broker/spawn/family.h"
 #include "broker/spawn/ladder.h"
@@ -52,6 +53,7 @@ struct spawner {
     struct family family;
     struct broker broker;
     struct broker_link link;
+    struct cgroups cgroups;
     int signal_fd;
     int null_fd; /* /dev/null, stdin of all children */
     char *text;  /* SPAWN_TEXT_BYTES_MAX, of the record being read */

@@ -42,9 +42,11 @@ workers_tell_failed(struct spawner *spawner, const struct spawn_record *request,
 }
 
 /* Cut the text of a request into its strings: one allocation that holds argv and envp, each ended
- * by NULL. Owned by the caller: free(*argv). False without memory. */
+ * by NULL, and `limits` for what stands behind them. Owned by the caller: free(*argv). False
+ * without memory. */
 static bool
-split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp)
+split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp,
+           struct limits *limits)
 {
     const size_t argc = request->argc;
     const size_t envc = request->envc;
@@ -55,6 +57,10 @@ split_text(const struct spawn_record *request, char *text, char ***argv, char **
     char *at = text + strlen(text) + 1; /* behind the folder */
     for (size_t i = 0; i < argc + envc; i++) {
         strings[i < argc ? i : i + 1] = at;
+        at += strlen(at) + 1;
+    }
+    for (uint32_t i = 0; i < request->limitc; i++) {
+        limits_add(limits, at); /* the check of the record has shown that it can be read */
         at += strlen(at) + 1;
     }
     *argv = strings;
@@ -115,6 +121,7 @@ fork_worker(struct spawner *spawner, const struct spawn_record *request, struct 
         .input_fd = input[1],
         .fault_fd = birth.fault_fd,
         .time_ns = clock_now_ns(),
+        .has_cgroup = plan->cgroup_fd >= 0,
     };
     memcpy(worker.name, request->name, sizeof worker.name);
     if (!family_add(&spawner->family, &worker)) {
@@ -132,6 +139,35 @@ fork_worker(struct spawner *spawner, const struct spawn_record *request, struct 
     return true;
 }
 
+/* Make the cgroup that the limits want. What does not hold of them is an error if it was required,
+ * otherwise it is said once of each worker. */
+static bool
+enter_cgroup(struct spawner *spawner, const struct spawn_record *request, struct child_plan *plan,
+             struct child_fault *fault)
+{
+    struct cgroup_made made;
+    char keys[256];
+    if (!cgroup_is_wanted(plan->limits)) {
+        return true;
+    }
+    cgroup_make(&spawner->cgroups, request->id, plan->limits, &made);
+    plan->cgroup_fd = made.procs_fd;
+    if (made.missing == 0) {
+        return true;
+    }
+    cgroup_list_keys(made.missing, keys, sizeof keys);
+    const bool is_required = plan->limits->is_cgroup_required;
+    if (cgroups_is_news(&spawner->cgroups, request->name, made.missing)) {
+        logger_write(spawner->logger, is_required ? LOGGER_ERROR : LOGGER_WARN,
+                     "%s %s: not in force: %s (%s)", request->name,
+                     is_required ? "cannot start" : "starts without some of its limits", keys,
+                     made.why);
+    }
+    *fault = (struct child_fault){.step = (int32_t)SPAWN_STEP_CGROUP + (int32_t)made.first,
+                                  .error = made.error};
+    return !is_required;
+}
+
 void
 workers_tell_input(struct spawner *spawner, const struct worker *worker)
 {
@@ -145,31 +181,55 @@ void
 workers_start(struct spawner *spawner, const struct spawn_record *request, char *text)
 {
     struct child_fault fault = {.step = SPAWN_STEP_FORK, .error = EAGAIN};
+    struct limits limits = {0};
+    struct child_plan plan = {
+        .name = request->name,
+        .folder = text,
+        .input = spawner->null_fd,
+        .link = -1,
+        .ignores_interrupt = true,
+        .files = spawner->setup->files,
+        .limits = request->limitc > 0 ? &limits : NULL,
+        .cgroup_fd = -1,
+    };
     char **argv = NULL;
     char **envp = NULL;
     bool is_started = false;
     if (family_has_room(&spawner->family)) {
-        if (split_text(request, text, &argv, &envp)) {
-            struct child_plan plan = {
-                .name = request->name,
-                .folder = text,
-                .argv = argv,
-                .envp = envp,
-                .search_path = child_environment_find(envp, "PATH"),
-                .input = spawner->null_fd,
-                .link = -1,
-                .ignores_interrupt = true,
-                .files = spawner->setup->files,
-            };
-            is_started = fork_worker(spawner, request, &plan, &fault);
-        } else {
-            fault.error = ENOMEM;
+        fault.error = ENOMEM;
+        if (split_text(request, text, &argv, &envp, &limits)) {
+            plan.argv = argv;
+            plan.envp = envp;
+            plan.search_path = child_environment_find(envp, "PATH");
+            is_started = enter_cgroup(spawner, request, &plan, &fault) &&
+                         fork_worker(spawner, request, &plan, &fault);
         }
     }
     free(argv);
+    if (plan.cgroup_fd >= 0) {
+        close(plan.cgroup_fd);
+    }
     if (!is_started) {
+        if (plan.cgroup_fd >= 0) {
+            cgroup_remove(&spawner->cgroups, request->id);
+        }
         workers_tell_failed(spawner, request, &fault);
     }
+}
+
+int
+workers_signal(struct spawner *spawner, const struct worker *worker, int number, bool is_group)
+{
+    int result = kill(is_group ? -worker->pid : worker->pid, number);
+    if (result != 0 && errno == ESRCH && is_group) {
+        result = kill(worker->pid, number); /* it has not made its own group yet */
+    }
+    const int error = errno;
+    if (worker->has_cgroup && is_group && number == SIGKILL) {
+        cgroup_kill(&spawner->cgroups, worker->id);
+    }
+    errno = error;
+    return result;
 }
 
 void
@@ -196,6 +256,9 @@ workers_read_birth(struct spawner *spawner, struct worker *worker)
          * reaped as such. */
         close(worker->output_fd);
         worker->output_fd = -1;
+        if (worker->has_cgroup) {
+            cgroup_remove(&spawner->cgroups, worker->id);
+        }
         family_end(&spawner->family, worker, &record);
         spawner_tell(spawner, &record, false);
         return;
@@ -209,6 +272,11 @@ note_exit(struct spawner *spawner, struct worker *worker, int wait_status)
     struct spawn_record record = make_record(SPAWN_EXITED, worker->id, worker->name);
     record.pid = worker->pid;
     record.status = wait_status;
+    if (worker->has_cgroup) {
+        record.out_of_memory = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL &&
+                               cgroup_was_out_of_memory(&spawner->cgroups, worker->id);
+        cgroup_remove(&spawner->cgroups, worker->id);
+    }
     family_end(&spawner->family, worker, &record);
     orphans_kill_owned(&spawner->family, record.id);
     spawner_tell(spawner, &record, false);
@@ -228,6 +296,9 @@ reap_one(struct spawner *spawner, pid_t pid)
         /* Before it is reaped, because until then its number cannot name another group. */
         kill(-pid, SIGKILL); /* mostly nobody is left */
     }
+    if (worker && worker->has_cgroup) {
+        cgroup_kill(&spawner->cgroups, worker->id);
+    }
     int wait_status = 0;
     if (waitpid(pid, &wait_status, WNOHANG) != pid) {
         return; /* it was not dead after all; its SIGCHLD will come */
@@ -239,6 +310,20 @@ reap_one(struct spawner *spawner, pid_t pid)
     } else {
         family_remove_adopted(&spawner->family, pid);
     }
+}
+
+static bool
+is_known(const void *context, uint64_t id)
+{
+    const struct family *family = context;
+    return family_find_id(family, id) != NULL;
+}
+
+void
+workers_sweep_cgroups(struct spawner *spawner)
+{
+    spawner->cgroups.has_rest = spawner->cgroups.is_open;
+    cgroups_sweep(&spawner->cgroups, NULL, NULL);
 }
 
 bool
@@ -254,6 +339,7 @@ workers_reap(struct spawner *spawner)
     }
     if (reaped > 0) {
         workers_check_orphans(spawner);
+        cgroups_sweep(&spawner->cgroups, is_known, &spawner->family);
     }
     return reaped == REAP_MAX;
 }

@@ -28,4 +28,11 @@ bool workers_reap(struct spawner *spawner);
  * next look. */
 void workers_check_orphans(struct spawner *spawner);
 
+/* Send a signal to a worker, or with `is_group` to its process group; SIGKILL to the group also
+ * kills everything in its cgroup. Returns 0, or -1 with errno set. */
+int workers_signal(struct spawner *spawner, const struct worker *worker, int number, bool is_group);
+
+/* Everything below the spawner is dead: remove the cgroups that are left. */
+void workers_sweep_cgroups(struct spawner *spawner);
+
 #endif

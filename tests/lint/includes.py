@@ -18,9 +18,12 @@ ALLOWED = {
     "broker": ["broker/shell", "broker/core", "broker/config", "broker/spawn/records.h", "proto",
                "proto/tbl", "proto/link"],
     "broker/core": ["proto", "proto/tbl", "broker/core"],
-    "broker/config": ["proto", "proto/tbl", "broker/config"],
+    # What a limit may be is said once, where it is put into force.
+    "broker/config": ["proto", "proto/tbl", "broker/config", "broker/spawn/limits.h",
+                      "broker/spawn/limits.def"],
     "broker/shell": ["proto", "proto/tbl", "proto/link", "broker/core", "broker/config",
-                     "broker/shell", "broker/spawn/records.h"],
+                     "broker/shell", "broker/spawn/records.h", "broker/spawn/limits.h",
+                     "broker/spawn/limits.def"],
     # The spawner forks, so it knows nothing that could ever start a thread.
     "broker/spawn": ["broker/spawn"],
     "client/include": ["client/include"],

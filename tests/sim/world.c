@@ -305,7 +305,7 @@ world_broker_starts(struct sim *s)
         struct worker_spec spec;
         spec_defaults(&spec);
         spec.name = names[i];
-        spec.launch = (struct launch){1, 0, "\0true", 6};
+        spec.launch = (struct launch){1, 0, "\0true", 6, 0};
         spec.replicas = s->replicas[i];
         spec.restarts_max = 1000;
         spec.restart_delay_ms = 10;

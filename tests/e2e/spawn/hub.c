@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,6 +114,10 @@ run_prongd(char *const argv[], char *const envp[])
     cr_assert(log >= 0);
     const pid_t pid = fork();
     if (pid == 0) {
+        if (hub.user != 0 &&
+            (setgroups(0, NULL) != 0 || setgid((gid_t)hub.user) != 0 || setuid(hub.user) != 0)) {
+            _exit(92);
+        }
         procs_die_with(parent);
         dup2(log, STDERR_FILENO);
         execve(hub_prongd_path(), argv, envp);
@@ -168,6 +174,16 @@ hub_start(const char *const arguments[], const char *const variables[])
 }
 
 void
+hub_start_as(uid_t user)
+{
+    char path[DIR_FILE_BYTES_MAX];
+    listen_for_brokers(dir_file(path, "brokers"));
+    cr_assert(chmod(path, 0777) == 0, "the socket for brokers");
+    hub.user = user;
+    hub_start(NULL, NULL);
+}
+
+void
 hub_accept(bool raw)
 {
     cr_assert(until_readable(hub.listener, HUB_DEADLINE_MS), "no broker came: %s", hub_log());
@@ -214,9 +230,9 @@ hub_send(const struct spawn_record *record, const char *text)
     cr_assert_eq(sent, SPAWN_IO_DONE);
 }
 
-void
-hub_start_worker(uint64_t id, const char *folder, const char *const argv[],
-                 const char *const envp[])
+static void
+start_worker(uint64_t id, const char *folder, const char *const argv[], const char *const envp[],
+             const char *const limits[])
 {
     static char text[SPAWN_TEXT_BYTES_MAX];
     char incarnation[64];
@@ -232,7 +248,24 @@ hub_start_worker(uint64_t id, const char *folder, const char *const argv[],
     struct spawn_record record = {.id = id};
     snprintf(record.name, sizeof record.name, "worker/%" PRIu64, id);
     cr_assert(spawn_text_pack(&record, text, sizeof text, folder, arguments, variables));
+    for (int i = 0; limits && limits[i]; i++) {
+        cr_assert(spawn_text_limit(&record, text, sizeof text, limits[i]));
+    }
     hub_send(&record, text);
+}
+
+void
+hub_start_worker(uint64_t id, const char *folder, const char *const argv[],
+                 const char *const envp[])
+{
+    start_worker(id, folder, argv, envp, NULL);
+}
+
+void
+hub_start_limited(uint64_t id, const char *folder, const char *const argv[],
+                  const char *const limits[])
+{
+    start_worker(id, folder, argv, NULL, limits);
 }
 
 pid_t

@@ -19,6 +19,7 @@ struct hub {
     int listener;  /* where fake brokers come */
     int broker_fd; /* to the fake broker's process; -1 if there is none */
     int link;      /* its end of the pair; -1 if there is none */
+    uid_t user;    /* of hub_start_as; 0: as the test runs */
     struct fake_hello hello;
 };
 
@@ -34,6 +35,10 @@ struct hub *hub_get(void);
  * those of the fake broker. Its stderr goes to <dir>/log. */
 void hub_start(const char *const arguments[], const char *const variables[]);
 
+/* hub_start with nothing special, as this user and the group of the same number and no other; only
+ * root can. The test's directory has to be theirs. */
+void hub_start_as(uid_t user);
+
 /* Wait for the next fake broker, and read its greeting up to SPAWN_ALIVE_END unless `raw`. */
 void hub_accept(bool raw);
 
@@ -46,6 +51,10 @@ void hub_send(const struct spawn_record *record, const char *text);
 /* SPAWN_START. `envp` NULL means PRONG_INCARNATION=<id> and PATH. */
 void hub_start_worker(uint64_t id, const char *folder, const char *const argv[],
                       const char *const envp[]);
+
+/* As hub_start_worker with the usual environment, and with limits "key=value" (NULL-terminated). */
+void hub_start_limited(uint64_t id, const char *folder, const char *const argv[],
+                       const char *const limits[]);
 
 /* SPAWN_START of `probe MODE TAG`, TAG being the test's directory; waits for SPAWN_STARTED. Returns
  * the pid; the output's read end goes to `*output`, owned by the caller. */

@@ -2,12 +2,15 @@
  * its processes can be found however they hide. Every mode ends by itself after a minute. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +68,76 @@ report(void)
     printf("group %s\n", getpgrp() == getpid() ? "own" : "inherited");
     printf("folder %s\n", getcwd(line, sizeof line));
     printf("files %lu\n", (unsigned long)files.rlim_cur);
+    return 0;
+}
+
+static void
+print_file(const char *path, const char *prefix)
+{
+    char line[1024];
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        printf("%s%s", prefix, line);
+    }
+    if (file) {
+        fclose(file);
+    }
+}
+
+/* Everything that bounds it, as it is in force: one "what value" a line. */
+static int
+report_limits(void)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } resources[] = {
+        {"as", RLIMIT_AS},
+        {"core", RLIMIT_CORE},
+        {"cpu", RLIMIT_CPU},
+        {"data", RLIMIT_DATA},
+        {"fsize", RLIMIT_FSIZE},
+        {"memlock", RLIMIT_MEMLOCK},
+        {"nofile", RLIMIT_NOFILE},
+        {"nproc", RLIMIT_NPROC},
+        {"msgqueue", RLIMIT_MSGQUEUE},
+        {"rtprio", RLIMIT_RTPRIO},
+        {"rttime", RLIMIT_RTTIME},
+        {"stack", RLIMIT_STACK},
+        {"sigpending", RLIMIT_SIGPENDING},
+    };
+    for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+        struct rlimit limit = {0};
+        getrlimit((__rlimit_resource_t)resources[i].number, &limit);
+        printf("%s %lld:%lld\n", resources[i].name, (long long)limit.rlim_cur,
+               (long long)limit.rlim_max);
+    }
+    struct sched_param param = {0};
+    cpu_set_t cpus;
+    uid_t users[3] = {0};
+    gid_t groups[3] = {0};
+    gid_t list[64];
+    int signal_of_parent = 0;
+    sched_getparam(0, &param);
+    sched_getaffinity(0, sizeof cpus, &cpus);
+    getresuid(&users[0], &users[1], &users[2]);
+    getresgid(&groups[0], &groups[1], &groups[2]);
+    prctl(PR_GET_PDEATHSIG, &signal_of_parent);
+    printf("nice %d\nsched %d:%d\ncpus %d first %d\n", getpriority(PRIO_PROCESS, 0),
+           sched_getscheduler(0), param.sched_priority, CPU_COUNT(&cpus), CPU_ISSET(0, &cpus));
+    printf("umask %03o\n", (unsigned)umask(0));
+    printf("users %u %u %u\ngroup %u %u %u\ngroups", users[0], users[1], users[2], groups[0],
+           groups[1], groups[2]);
+    const int count = getgroups(64, list);
+    for (int i = 0; i < count; i++) {
+        printf(" %u", list[i]);
+    }
+    printf("\nparent %d\nprivileges %d\n", signal_of_parent,
+           prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    print_file("/proc/self/oom_score_adj", "oom ");
+    print_file("/proc/self/cgroup", "cgroup ");
+    char folder[4096];
+    printf("folder %s\n", getcwd(folder, sizeof folder) ? folder : "none");
     return 0;
 }
 
@@ -179,6 +252,8 @@ main(int argc, char *argv[])
     char *tag = argc > 2 ? argv[2] : (char[]){""};
     if (strcmp(mode, "report") == 0) {
         return report();
+    } else if (strcmp(mode, "limits") == 0) {
+        return report_limits();
     } else if (strcmp(mode, "exit") == 0) {
         return (int)strtol(tag, NULL, 10);
     } else if (strcmp(mode, "signal") == 0) {

@@ -28,7 +28,33 @@ has_group(void *context, const char *name)
     return strcmp(name, "nobody_has_it") != 0;
 }
 
-const struct config_env helper_env = {.get = get, .has_group = has_group};
+static bool
+has_user(void *context, const char *name)
+{
+    (void)context;
+    return strcmp(name, "nobody_has_it") != 0 && strcmp(name, "visoin") != 0 && name[0] != '4';
+}
+
+static void
+find_near(void *context, enum config_names names, const char *name, char out[CONFIG_NEAR_BYTES_MAX])
+{
+    (void)context;
+    const bool is_near = names == CONFIG_NAMES_USERS && strcmp(name, "visoin") == 0;
+    snprintf(out, CONFIG_NEAR_BYTES_MAX, "%s", is_near ? "vision" : "");
+}
+
+static int
+cpu_count(void *context)
+{
+    (void)context;
+    return 4;
+}
+
+const struct config_env helper_env = {.get = get,
+                                      .has_group = has_group,
+                                      .has_user = has_user,
+                                      .find_near = find_near,
+                                      .cpu_count = cpu_count};
 
 const char helper_sample[] = "hub:\n"
                              "  listen: [\"tcp://127.0.0.1:7707\", \"tls+tcp://0.0.0.0:7708\"]\n"

@@ -5,7 +5,8 @@
 #include "broker/config/config.h"
 #include "broker/config/options.h"
 
-/* HOME=/people/ada, WORD=many, TWO=2, EMPTY= and nothing else; every group but nobody_has_it. */
+/* HOME=/people/ada, WORD=many, TWO=2, EMPTY= and nothing else; every group but nobody_has_it,
+ * every user but that one, "visoin" and those that begin with 4; 4 CPUs. */
 extern const struct config_env helper_env;
 
 /* A sample with every section and every kind of value. */

@@ -128,6 +128,27 @@ Test(config, the_groups_of_the_process_are_those_of_its_system)
     cr_expect_not(config_env_process.has_group(NULL, "nobody_has_it"));
 }
 
+Test(config, the_users_and_cpus_of_the_process_are_those_of_its_system)
+{
+    static const char *const users[] = {"root", "0"};
+    static const char *const nobody[] = {"nobody_has_it", "4294967295", "4294967296", "",
+                                         "0x0",           " 0"};
+    char near[CONFIG_NEAR_BYTES_MAX] = "-";
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
+        cr_expect(config_env_process.has_user(NULL, users[i]), "%s", users[i]);
+    }
+    for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++) {
+        cr_expect_not(config_env_process.has_user(NULL, nobody[i]), "'%s'", nobody[i]);
+    }
+    config_env_process.find_near(NULL, CONFIG_NAMES_USERS, "rooot", near);
+    cr_expect_str_eq(near, "root");
+    config_env_process.find_near(NULL, CONFIG_NAMES_GROUPS, "Root", near);
+    cr_expect_str_eq(near, "root");
+    config_env_process.find_near(NULL, CONFIG_NAMES_USERS, "nothing_like_any_user", near);
+    cr_expect_str_eq(near, "");
+    cr_expect_gt(config_env_process.cpu_count(NULL), 0);
+}
+
 /* Each of them could be waited for without end, the pipe even to be opened. */
 Test(config, what_is_no_file_is_refused_at_once)
 {

@@ -456,6 +456,39 @@ Test(life, who_does_not_get_ready_in_time_is_killed_and_told)
     world_deinit(&w);
 }
 
+Test(life, the_reason_of_a_death_tells_a_core_dump_and_a_kill_for_want_of_memory)
+{
+    struct world w;
+    enum { SEGV_DUMPED = 11 | 0x80 };
+    world_begin(&w, NULL);
+    world_serve(&w, "echo/0");
+    world_exited(&w, "echo/0", SEGV_DUMPED);
+    uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "'killed by signal 11, core dumped'"), "%s", world_text(&w, r));
+    world_pass_ms(&w, 60000);
+    world_serve(&w, "echo/0");
+    world_starved(&w, "echo/0");
+    expect_state(&w, "echo/0", "backoff");
+    r = world_say(&w, CLIENT, "[2,null,2,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "'killed by the kernel: out of memory'"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* Its memory may have run out at the same time: the hub's own kill is the reason. */
+Test(life, who_was_killed_by_the_hub_did_not_die_of_hunger)
+{
+    struct world w;
+    world_begin(&w, NULL);
+    world_started(&w, "echo/0");
+    world_pass_ms(&w, 120000);
+    cr_assert(world_process(&w, "echo/0")->killed, "its group was not killed");
+    world_starved(&w, "echo/0");
+    const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+    cr_assert(world_says(&w, r, "killed by signal 9 after it did not get ready in time"), "%s",
+              world_text(&w, r));
+    world_deinit(&w);
+}
+
 static void
 ready_when_started(struct worker_spec *spec)
 {

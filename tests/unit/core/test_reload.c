@@ -17,8 +17,9 @@ add(const char *name, const char *program)
     static const char *const programs[] = {"\0true", "\0next", NULL};
     spec_defaults(spec);
     spec->name = name;
-    spec->launch =
-        (struct launch){1, 0, strcmp(program, "true") == 0 ? programs[0] : programs[1], 6};
+    spec->launch = (struct launch){.argc = 1,
+                                   .text = strcmp(program, "true") == 0 ? programs[0] : programs[1],
+                                   .text_bytes = 6};
     return spec;
 }
 

@@ -294,7 +294,7 @@ world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 0, "\0true", 6};
+    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
     if (set != NULL) {
         set(&spec);
     }
@@ -625,8 +625,8 @@ world_started(struct world *w, const char *name)
     world_step(w, &in);
 }
 
-void
-world_exited(struct world *w, const char *name, int status)
+static void
+end_process(struct world *w, const char *name, int status, bool out_of_memory)
 {
     struct process *p = world_process(w, name);
     struct hub_input in = {.kind = HUB_IN_EXITED};
@@ -637,8 +637,22 @@ world_exited(struct world *w, const char *name, int status)
     in.process.id = p->id;
     in.process.pid = pid_of(w, p);
     in.process.status = status;
+    in.process.out_of_memory = out_of_memory;
     p->running = false;
     world_step(w, &in);
+}
+
+void
+world_exited(struct world *w, const char *name, int status)
+{
+    end_process(w, name, status, false);
+}
+
+void
+world_starved(struct world *w, const char *name)
+{
+    enum { KILLED = 9 };
+    end_process(w, name, KILLED, true);
 }
 
 void

@@ -130,6 +130,8 @@ int world_admin(struct world *w, const char *method, const char *name, const cha
 struct process *world_process(struct world *w, const char *name);
 void world_started(struct world *w, const char *name);
 void world_exited(struct world *w, const char *name, int status);
+/* It ends by SIGKILL, and the kernel has killed in its cgroup for want of memory. */
+void world_starved(struct world *w, const char *name);
 void world_start_failed(struct world *w, const char *name, bool never);
 /* A process that ran before this broker did. */
 void world_alive(struct world *w, uint64_t id, const char *name);

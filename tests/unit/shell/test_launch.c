@@ -205,6 +205,11 @@ static const struct failure failures[] = {
     {SPAWN_STEP_EXEC, EACCES, "/opt/%i/run", "/srv", "exec '/opt/12/run'"},
     {SPAWN_STEP_FOLDER, ENOENT, "x", "/data/camera%i", "working folder '/data/camera12'"},
     {SPAWN_STEP_FORK, EAGAIN, "x", "/srv", "fork"},
+    {SPAWN_STEP_USER, EPERM, "x", "/srv", "setting user 'nobody'"},
+    {SPAWN_STEP_GROUPS, EPERM, "x", "/srv", "setting user 'nobody'"},
+    {SPAWN_STEP_RLIM_NOFILE, EPERM, "x", "/srv", "setting rlimit_nofile '64:128'"},
+    {SPAWN_STEP_CPU_AFFINITY, EINVAL, "x", "/srv", "setting cpu_affinity '12'"},
+    {SPAWN_STEP_NICE, EACCES, "x", "/srv", "setting nice"},
     /* The whole of a reason has 95 characters; here 19 and 25 of them are not the step's. */
     {SPAWN_STEP_EXEC, ENOENT, "/0123456789/0123456789/0123456789/0123456789a", "/srv",
      "exec '...3456789/0123456789/0123456789/0123456789a'"},
@@ -220,9 +225,10 @@ Test(launch, a_start_that_failed_names_the_program_or_the_folder)
 {
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         const struct failure *f = &failures[i];
-        char yaml[300], got[LAUNCH_STEP_BYTES];
+        char yaml[400], got[LAUNCH_STEP_BYTES];
         (void)snprintf(yaml, sizeof yaml,
-                       "workers: {echo: {command: [\"%s\"], args: [y], working_dir: \"%s\"}}",
+                       "workers: {echo: {command: [\"%s\"], args: [y], working_dir: \"%s\","
+                       " user: nobody, rlimit_nofile: '64:128', cpu_affinity: [\"%%i\"]}}",
                        f->program, f->folder);
         rig = (struct rig){0};
         cr_assert(launch(yaml, 12), "refused");
@@ -241,18 +247,95 @@ Test(launch, a_start_that_failed_names_the_program_or_the_folder)
 Test(launch, a_program_that_is_no_text_is_told_as_one)
 {
     char got[LAUNCH_STEP_BYTES];
-    struct worker_spec spec = {.name = "echo", .launch = {1, 0, "/srv\0bad\xff\nname", 15}};
+    struct worker_spec spec = {.name = "echo", .launch = {1, 0, "/srv\0bad\xff\nname", 15, 0}};
     const struct spawn_record failed = {.step = SPAWN_STEP_EXEC, .error = ENOENT, .name = "echo/0"};
     launch_explain(&failed, &spec, got);
     cr_assert_str_eq(got, "exec 'bad??name'", "%s", got);
 }
 
-Test(launch, only_what_cannot_be_executed_is_never_tried_again)
+Test(launch, what_would_fail_again_is_never_tried_again_and_a_shortage_is)
 {
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
     for (int step = SPAWN_STEP_NONE; step < SPAWN_STEP_COUNT; step++) {
-        const bool never =
-            step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC;
-        cr_assert(launch_never((enum spawn_step)step) == never, "%s",
+        const bool is_limit = spawn_step_limit((enum spawn_step)step) != LIMIT_COUNT;
+        const bool never = step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER ||
+                           step == SPAWN_STEP_EXEC || is_limit;
+        cr_assert(launch_never((enum spawn_step)step, EPERM) == never, "%s",
                   spawn_step_text((enum spawn_step)step));
+        for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+            cr_assert(!launch_never((enum spawn_step)step, passing[i]), "%s: %s",
+                      spawn_step_text((enum spawn_step)step), strerror(passing[i]));
+        }
+    }
+}
+
+/* The limits of the record, one a line. */
+static const char *
+limits_text(void)
+{
+    static char lines[4000];
+    size_t used = 0;
+    for (uint32_t i = 0; i < rig.record.limitc; i++) {
+        used += (size_t)snprintf(lines + used, sizeof lines - used, "%s\n",
+                                 text_at(1 + rig.record.argc + rig.record.envc + i));
+    }
+    return lines;
+}
+
+Test(launch, limits_stand_behind_the_environment)
+{
+    cr_assert(launch("workers: {echo: {command: [x], environment: {A: b}, nice: 5, umask: '027',"
+                     " rlimit_nofile: '64:128', cpu_affinity: ['%i', 0-1], no_new_privs: true,"
+                     " cgroup: required, memory_max: 64MiB, replicas: 8}}",
+                     7),
+              "refused");
+    cr_assert(spawn_start_check(&rig.record, rig.out), "the spawner would refuse it");
+    cr_assert_str_eq(limits_text(),
+                     "rlimit_nofile=64:128\nnice=5\numask=027\nmemory_max=64MiB\n"
+                     "cgroup=required\nno_new_privs=true\ncpu_affinity=7,0-1\n",
+                     "%s", limits_text());
+    forget();
+    rig = (struct rig){0};
+    cr_assert(launch("workers: {echo: {command: [x]}}", 0), "refused");
+    cr_assert(rig.record.limitc == 0, "a worker without limits has some");
+    forget();
+}
+
+Test(launch, a_user_brings_its_groups_and_its_home)
+{
+    cr_assert(launch("workers: {echo: {command: [x], user: root, environment: {USER: mine}}}", 0),
+              "refused");
+    cr_assert(spawn_start_check(&rig.record, rig.out), "the spawner would refuse it");
+    expect_setting("LOGNAME", "root");
+    expect_setting("USER", "mine");
+    cr_assert(setting("HOME") != NULL && setting("HOME")[0] == '/', "no home");
+    const char *limits = limits_text();
+    cr_assert(strncmp(limits, "groups=0", 8) == 0, "%s", limits);
+    cr_assert(strstr(limits, "\ngroup=0/root\nuser=0/root\n") != NULL, "%s", limits);
+    forget();
+    rig = (struct rig){0};
+    cr_assert(launch("workers: {echo: {command: [x], user: '4242', group: '4343'}}", 0), "refused");
+    cr_assert_str_eq(limits_text(), "groups=\ngroup=4343/4343\nuser=4242/4242\n", "%s",
+                     limits_text());
+    forget();
+    rig = (struct rig){0};
+    cr_assert(launch("workers: {echo: {command: [x], group: '4343'}}", 0), "refused");
+    cr_assert_str_eq(limits_text(), "groups=\ngroup=4343/4343\n", "%s", limits_text());
+    forget();
+}
+
+/* As when it was removed after the file was read: the test reads without asking the system. */
+Test(launch, a_user_that_is_not_there_any_more_does_not_become_the_hubs_own)
+{
+    static const char *const yaml[] = {
+        "workers: {echo: {command: [x], user: nobody_has_it}}",
+        "workers: {echo: {command: [x], user: '4242'}}",
+        "workers: {echo: {command: [x], group: nobody_has_it}}",
+    };
+    for (size_t i = 0; i < sizeof yaml / sizeof yaml[0]; i++) {
+        rig = (struct rig){0};
+        cr_assert(launch(yaml[i], 0), "refused");
+        cr_assert(!spawn_start_check(&rig.record, rig.out), "%s would start", yaml[i]);
+        forget();
     }
 }

@@ -67,6 +67,20 @@ Test(proc, every_child_is_listed_once_and_all_are_swept, .timeout = 40)
     cr_expect_eq(swept.survivors, 0);
 }
 
+Test(proc, a_process_is_below_its_parent_and_theirs_but_not_below_a_child)
+{
+    const pid_t child = fork_sleeper();
+    cr_assert(child > 0);
+    cr_expect(proc_is_below(child, getpid()));
+    cr_expect(proc_is_below(child, getppid()));
+    cr_expect_not(proc_is_below(getpid(), child));
+    cr_expect_not(proc_is_below(getpid(), getpid()));
+    cr_expect_not(proc_is_below(0, getpid()));
+    cr_assert_eq(kill(child, SIGKILL), 0);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+    cr_expect_not(proc_is_below(child, getpid()), "it is gone");
+}
+
 struct environment {
     const char *variables[4];
     uint64_t incarnation; /* 0: none */

@@ -68,6 +68,60 @@ Test(records, a_text_that_does_not_match_its_counts_is_refused)
     cr_expect_not(spawn_start_check(&record, text));
 }
 
+/* Every truncation, every other byte and every wrong count of a start with limits, too. */
+Test(records, limits_stand_behind_and_a_malformed_one_is_refused)
+{
+    static const char *const settings[] = {"nice=5", "rlimit_nofile=64:128"};
+    char text[128];
+    struct spawn_record sound = {.id = 1, .name = "detector/0"};
+    cr_assert(spawn_text_pack(&sound, text, sizeof text, "/f", argv_of_two, envp_of_one));
+    const uint32_t bare = sound.text_bytes;
+    cr_expect_not(spawn_text_limit(&sound, text, bare + 6, "nice=5"));
+    cr_expect(sound.limitc == 0 && sound.text_bytes == bare, "untouched");
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert(spawn_text_limit(&sound, text, sizeof text, settings[i]));
+    }
+    cr_expect_eq(sound.limitc, 2U);
+    cr_expect(spawn_start_check(&sound, text));
+    for (uint32_t bytes = 0; bytes < sound.text_bytes; bytes++) {
+        struct spawn_record record = sound;
+        record.text_bytes = bytes;
+        cr_expect_not(spawn_start_check(&record, text), "%u bytes", bytes);
+    }
+    for (uint32_t limitc = 0; limitc < 6; limitc++) {
+        struct spawn_record record = sound;
+        record.limitc = limitc;
+        record.envc = 3 - limitc; /* the sum is right: a limit would be a variable */
+        cr_expect_eq(spawn_start_check(&record, text), limitc <= 2, "%u limits", limitc);
+    }
+    for (uint32_t at = bare; at < sound.text_bytes; at++) {
+        char spoilt[sizeof text];
+        memcpy(spoilt, text, sizeof spoilt);
+        spoilt[at] = '!';
+        cr_expect_not(spawn_start_check(&sound, spoilt), "byte %u", at);
+    }
+    struct spawn_record record = sound;
+    record.limitc = UINT32_MAX;
+    cr_expect_not(spawn_start_check(&record, text));
+    cr_assert(spawn_text_limit(&sound, text, sizeof text, "nice=6"));
+    cr_expect_not(spawn_start_check(&sound, text), "a limit twice");
+}
+
+Test(records, a_step_of_a_limit_says_which_one)
+{
+    int steps = 0;
+    for (int i = SPAWN_STEP_NONE; i < SPAWN_STEP_COUNT; i++) {
+        const enum limit limit = spawn_step_limit((enum spawn_step)i);
+        if (limit != LIMIT_COUNT) {
+            cr_expect_eq((int)limit, steps++, "step %d", i);
+            cr_expect_str_eq(spawn_step_text((enum spawn_step)i) + strlen("setting "),
+                             limits_key(limit));
+        }
+    }
+    cr_expect_eq(steps, (int)LIMIT_COUNT);
+    cr_expect_eq(spawn_step_limit(SPAWN_STEP_EXEC), LIMIT_COUNT);
+}
+
 Test(records, a_descriptor_goes_along_and_closes_on_exec)
 {
     int pair[2];
