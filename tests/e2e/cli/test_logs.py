@@ -257,6 +257,18 @@ class Logs(hub.Case):
 
     # ---- programs that speak no protocol ------------------------------------------------------------
 
+    def test_a_line_makes_a_program_ready(self):
+        self.up("workers:\n  web: {command: [sh, -c, \"echo loading; read go; echo '<7>now listening on 80'; "
+                "exec sleep 1000\"], autostart: false, stdin: pipe, log_level: error, "
+                "ready: 'log:listening on'}\n")
+        self.ok("start", "web", "--no-wait")
+        self.assertEqual(self.replica("web")["state"], "starting")
+        while self.prong("send", "web", "go").code != 0:        # its process is being born
+            self.assertEqual(self.replica("web")["state"], "starting")
+        self.ok("wait", "web")
+        self.assertEqual(self.replica("web")["state"], "ready")
+        self.assertEqual(self.ok("logs", "web").out, "")        # too little important to be logged
+
     def test_lines_as_events_and_stdin(self):
         junk = "printf '\\\\377\\\\376\\\\n<3>bad\\\\n'"
         closed = "exec 0</dev/null; echo closed"
