@@ -140,7 +140,7 @@ spec_is_same_process(const struct worker_spec *a, const struct worker_spec *b)
            (a->launch.text_bytes == 0 ||
             memcmp(a->launch.text, b->launch.text, a->launch.text_bytes) == 0) &&
            a->ready == b->ready && strcmp(a->ready_at, b->ready_at) == 0 &&
-           a->heartbeat_ms == b->heartbeat_ms;
+           a->heartbeat_ms == b->heartbeat_ms && a->output.takes_input == b->output.takes_input;
 }
 
 static bool
@@ -168,7 +168,9 @@ static const struct {
     NUMBER(stop_timeout_ms),    NUMBER(queue_max),         NUMBER(batch_max),
     NUMBER(depend_count),       NUMBER(calls_max),         NUMBER(memory_bytes_max),
     NUMBER(restart_with_count), NUMBER(age_ms_max),        NUMBER(stop_first),
-    NUMBER(busy_ms_max),        NUMBER(replace_stuck),
+    NUMBER(busy_ms_max),        NUMBER(replace_stuck),     NUMBER(output.log),
+    NUMBER(output.level),       NUMBER(output.backups),    NUMBER(output.file_bytes_max),
+    NUMBER(output.is_events),
 #undef NUMBER
 };
 

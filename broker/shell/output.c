@@ -286,6 +286,26 @@ pipe_ready(struct source *source, uint32_t events)
     (void)pipe_read((struct pipe *)source, 1);
 }
 
+static void
+set_how(struct stream *s, const struct spec_output *how)
+{
+    s->output = *how;
+    s->file.bytes_max = how->file_bytes_max;
+    s->file.backups = how->backups;
+}
+
+void
+output_change(struct output *o,
+              const struct spec_output *(*how)(void *context, const char *replica), void *context)
+{
+    for (struct stream *s = o->streams.list; s != NULL; s = s->next) {
+        const struct spec_output *now = how(context, s->who);
+        if (now != NULL) {
+            set_how(s, now);
+        }
+    }
+}
+
 void
 output_add(struct output *o, uint64_t process, int fd, const struct output_target *target)
 {
@@ -296,9 +316,7 @@ output_add(struct output *o, uint64_t process, int fd, const struct output_targe
         (void)close(fd);
         return;
     }
-    s->output = target->how;
-    s->file.bytes_max = target->how.file_bytes_max;
-    s->file.backups = target->how.backups;
+    set_how(s, &target->how);
     if (target->is_old && s->pipes == 0 && s->lines == NULL) {
         logfile_mark_past(&s->file);
     }

@@ -82,6 +82,11 @@ enum follow_outcome output_ask(struct output *o, const struct follow_question *q
                                int64_t now_ns, struct buf *out, const char **refused);
 /* What is less important than this is not logged from now on. */
 void output_set_level(struct output *o, const char *worker, enum log_level level);
+/* The configuration has changed: ask `how` for what holds for each replica from now on, NULL when
+ * it stays what it is. */
+void output_change(struct output *o,
+                   const struct spec_output *(*how)(void *context, const char *replica),
+                   void *context);
 /* Open all files anew, by their names: somebody has moved them away. */
 void output_reopen(struct output *o);
 

@@ -191,6 +191,34 @@ Test(output, without_a_journal_there_is_a_file, .init = dir_enter, .fini = dir_l
     rig_close(&r);
 }
 
+static struct spec_output new_ways;
+
+static const struct spec_output *
+how_of(void *context, const char *replica)
+{
+    (void)context;
+    return strcmp(replica, "echo/0") == 0 ? &new_ways : NULL;
+}
+
+Test(output, another_configuration_holds_for_the_next_line, .init = dir_enter, .fini = dir_leave)
+{
+    struct rig r = {0};
+    rig_open(&r, &quiet);
+    const int fd = rig_add(&r, "echo", 0, 7, PLENTY), other = rig_add(&r, "echo", 1, 8, PLENTY);
+    rig_say(&r, fd, "one\n");
+    new_ways = (struct spec_output){.log = SPEC_LOG_NONE, .level = SPEC_LEVEL_ERROR};
+    output_change(r.output, how_of, NULL);
+    rig_say(&r, fd, "two\n<3>three\n");
+    rig_say(&r, other, "four\n");
+    cr_assert_str_eq(rig_lines_of("log/echo.0.log"), "INFO echo/0[7#7] one\n", "%s", text);
+    cr_assert_str_eq(rig_lines_of("log/echo.1.log"), "INFO echo/1[8#8] four\n", "%s", text);
+    cr_assert_str_eq(rig_last(&r, "echo", 0, 9), "echo/0 7 one|echo/0 7 three|", "%s",
+                     rig_last(&r, "echo", 0, 9));
+    rig_end(&r, 7, fd);
+    rig_end(&r, 8, other);
+    rig_close(&r);
+}
+
 Test(output, files_that_were_moved_away_are_opened_anew, .init = dir_enter, .fini = dir_leave)
 {
     struct rig r = {0};
