@@ -54,6 +54,11 @@ struct bench_hub {
 /* Start it and wait until every replica of `echo` has answered a call.
  *   broker  program in the place of prong-broker, for measuring; NULL for the usual one */
 void bench_hub_start(struct bench_hub *hub, unsigned replicas, const char *broker);
+/* Start one with this configuration, and connect to it; no process but the keeper's is looked up.
+ * The client is the caller's to free. */
+struct prong_client *bench_hub_start_as(struct bench_hub *hub, const char *config);
+/* bench_die with the text of the client's last error. */
+_Noreturn void bench_die_of(struct prong_client *client);
 /* End it in order and remove the directory. */
 void bench_hub_stop(struct bench_hub *hub);
 

@@ -1,8 +1,14 @@
 /* A worker that gives back what it got: `echo` returns its first argument, `work` does so after
- * that many microseconds. */
+ * that many microseconds.
+ *
+ *   echo_worker [idle|slow]   a program that speaks to no hub and waits for its end; `slow` takes
+ *                             half a second to stop when it is asked to */
 #include <prong/worker.h>
 
+#include <signal.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static prong_err
 echo(prong_job *job, const prong_value *args, void *context)
@@ -28,6 +34,15 @@ work(prong_job *job, const prong_value *args, void *context)
     return echo(job, args, context);
 }
 
+static void
+stop_slowly(int number)
+{
+    const struct timespec half = {.tv_nsec = 500 * 1000 * 1000};
+    (void)number;
+    (void)nanosleep(&half, NULL); /* nobody else signals it */
+    _exit(0);
+}
+
 static const prong_method methods[] = {
     {"echo", echo, PRONG_IDEMPOTENT, "give back the first argument", NULL},
     {"work", work, PRONG_IDEMPOTENT, "give back the first argument after so many microseconds",
@@ -35,8 +50,13 @@ static const prong_method methods[] = {
 };
 
 int
-main(void)
+main(int argc, char *argv[])
 {
+    if (argc > 1) {
+        (void)signal(SIGTERM, strcmp(argv[1], "slow") == 0 ? stop_slowly : SIG_DFL);
+        (void)pause();
+        return 0;
+    }
     prong_worker *worker = prong_worker_new(methods, sizeof methods / sizeof methods[0]);
     const int code = prong_worker_run(worker);
     prong_worker_free(worker);

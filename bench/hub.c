@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <prong/prong.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ pause_ms(unsigned ms)
 }
 
 static void
-write_config(const struct bench_hub *hub, unsigned replicas)
+write_config(const struct bench_hub *hub, const char *text)
 {
     char path[96];
     (void)snprintf(path, sizeof path, "%s/prong.yaml", hub->dir);
@@ -28,8 +29,7 @@ write_config(const struct bench_hub *hub, unsigned replicas)
     if (f == NULL) {
         bench_die(path, errno);
     }
-    fprintf(f, "workers:\n  echo:\n    command: [\"%s\"]\n    replicas: %u\n", BENCH_ECHO_WORKER,
-            replicas);
+    fputs(text, f);
     if (fclose(f) != 0) {
         bench_die(path, errno);
     }
@@ -67,9 +67,9 @@ fail(struct bench_hub *hub, const char *what)
     bench_die(what, 0);
 }
 
-/* Every replica answers: then all of them have attached. */
-static void
-greet_all(struct bench_hub *hub, unsigned replicas)
+/* A client of a hub that may be starting still. */
+static prong_client *
+connect_to(struct bench_hub *hub)
 {
     const uint64_t end_ns = bench_now_ns() + (uint64_t)START_MS * 1000000;
     prong_client *client = NULL;
@@ -80,6 +80,14 @@ greet_all(struct bench_hub *hub, unsigned replicas)
         }
         pause_ms(STEP_MS);
     }
+    return client;
+}
+
+/* Every replica answers: then all of them have attached. */
+static void
+greet_all(struct bench_hub *hub, unsigned replicas)
+{
+    prong_client *client = connect_to(hub);
     static const uint8_t one_nil[] = {0x91, 0xc0};
     for (unsigned i = 0; i < replicas; i++) {
         const prong_value args = {one_nil, sizeof one_nil};
@@ -112,8 +120,16 @@ find_processes(struct bench_hub *hub)
     }
 }
 
-void
-bench_hub_start(struct bench_hub *hub, unsigned replicas, const char *broker)
+_Noreturn void
+bench_die_of(prong_client *client)
+{
+    char error[256];
+    prong_client_error_text(client, error, sizeof error);
+    bench_die(error, 0);
+}
+
+static void
+start(struct bench_hub *hub, const char *config, const char *broker)
 {
     *hub = (struct bench_hub){0};
     (void)snprintf(hub->dir, sizeof hub->dir, "/tmp/prong-bench-XXXXXX");
@@ -121,11 +137,28 @@ bench_hub_start(struct bench_hub *hub, unsigned replicas, const char *broker)
         bench_die(hub->dir, errno);
     }
     (void)snprintf(hub->url, sizeof hub->url, "ipc://%s/hub.sock", hub->dir);
-    write_config(hub, replicas);
+    write_config(hub, config);
     hub->keeper = bench_fork();
     if (hub->keeper == 0) {
         become_prongd(hub, broker);
     }
+}
+
+prong_client *
+bench_hub_start_as(struct bench_hub *hub, const char *config)
+{
+    start(hub, config, NULL);
+    return connect_to(hub);
+}
+
+void
+bench_hub_start(struct bench_hub *hub, unsigned replicas, const char *broker)
+{
+    char config[PATH_MAX + 80];
+    (void)snprintf(config, sizeof config,
+                   "workers:\n  echo:\n    command: [\"%s\"]\n    replicas: %u\n",
+                   BENCH_ECHO_WORKER, replicas);
+    start(hub, config, broker);
     greet_all(hub, replicas);
     find_processes(hub);
 }

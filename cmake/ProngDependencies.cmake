@@ -36,6 +36,18 @@ if(NOT UTHASH_INCLUDE)
 endif()
 find_package(Threads REQUIRED)
 
+# Only `prong top` needs it, which says so where it was built without.
+option(PRONG_NCURSES "build prong top with ncurses when it is there" ON)
+set(NCURSES_LIBRARY "")
+if(PRONG_NCURSES)
+  pkg_check_modules(ncurses QUIET IMPORTED_TARGET ncurses)
+  if(ncurses_FOUND)
+    set(NCURSES_LIBRARY PkgConfig::ncurses)
+  else()
+    message(STATUS "prong top: no ncurses; install it with 'apt-get install libncurses-dev'")
+  endif()
+endif()
+
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)
   if(NOT Python3_FOUND)

@@ -2,15 +2,11 @@
 #include "broker/config/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
+#include "broker/config/files.h"
 #include "broker/config/reader.h"
 
 struct config *
@@ -77,7 +73,9 @@ config_worker_name_is_valid(const char *name)
 void
 config_diag_format(const struct config_diag *diag, char *out, size_t size_bytes)
 {
-    const char *file = diag->file != NULL ? diag->file : "configuration";
+    const char *file = diag->included[0] != '\0' ? diag->included
+                       : diag->file != NULL      ? diag->file
+                                                 : "configuration";
     if (diag->line > 0) {
         snprintf(out, size_bytes, "%s:%u:%u: %s", file, diag->line, diag->column, diag->text);
     } else {
@@ -85,27 +83,11 @@ config_diag_format(const struct config_diag *diag, char *out, size_t size_bytes)
     }
 }
 
+/* `file` tells which file the text is of; its data is not looked at. */
 static int
-fail(struct config_diag *diag, int error, const char *text)
+load(const struct config_source *source, const struct config_file *file,
+     const struct config_env *env, struct config **out, struct config_diag *diag)
 {
-    diag->error = error;
-    snprintf(diag->text, sizeof diag->text, "%s", text);
-    return -1;
-}
-
-static int
-fail_size(struct config_diag *diag)
-{
-    snprintf(diag->text, sizeof diag->text, "the file is larger than %d MiB",
-             CONFIG_FILE_BYTES_MAX / (1024 * 1024));
-    return -1;
-}
-
-int
-config_load_text(const struct config_source *source, const struct config_env *env,
-                 struct config **out, struct config_diag *diag)
-{
-    *diag = (struct config_diag){.file = source->name};
     struct config_source whole = *source;
     whole.directory =
         source->directory != NULL && source->directory[0] == '/' ? source->directory : "/";
@@ -113,16 +95,18 @@ config_load_text(const struct config_source *source, const struct config_env *en
         whole.data = "";
     }
     if (whole.size_bytes > CONFIG_FILE_BYTES_MAX) {
-        return fail_size(diag);
+        return config_files_fail_size(diag);
     }
     struct config_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) {
-        return fail(diag, ENOMEM, "out of memory");
+        return config_files_fail(diag, ENOMEM, "out of memory");
     }
-    reader->source = &whole;
     reader->env = env;
     reader->diag = diag;
-    int rc = config_reader_run(reader);
+    int rc = config_include_begin(reader, &whole, file);
+    if (rc == 0) {
+        rc = config_reader_run(reader);
+    }
     if (rc == 0) {
         rc = config_reader_finish(reader, out);
     }
@@ -131,144 +115,38 @@ config_load_text(const struct config_source *source, const struct config_env *en
     return rc;
 }
 
-static int
-fail_kind(struct config_diag *diag, mode_t mode)
+int
+config_load_text(const struct config_source *source, const struct config_env *env,
+                 struct config **out, struct config_diag *diag)
 {
-    const char *kind = S_ISFIFO(mode)                   ? "a named pipe"
-                       : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-                                                        : "a socket";
-    diag->error = EINVAL;
-    snprintf(diag->text, sizeof diag->text, "this is %s, a configuration has to be a file", kind);
-    return -1;
-}
-
-/* Open what can be read to its end: a file, or a pipe that somebody handed to this process
- * (/dev/stdin, /dev/fd/63). Everything else would be waited for without end, a named pipe in open
- * already. -1 with a filled `diag`. */
-static int
-open_file(const char *file, struct config_diag *diag)
-{
-    struct stat status;
-    struct statfs system;
-    int rc = -1;
-    const int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENXIO ? fail_kind(diag, S_IFSOCK) : fail(diag, errno, strerror(errno));
-    }
-    if (fstat(fd, &status) != 0) {
-        fail(diag, errno, strerror(errno));
-    } else if (S_ISDIR(status.st_mode)) {
-        fail(diag, EISDIR, strerror(EISDIR));
-    } else if (S_ISREG(status.st_mode) ||
-               (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3))) {
-        rc = fd; /* a file, or /dev/null, which many take for an empty one */
-    } else if (S_ISFIFO(status.st_mode) && fstatfs(fd, &system) == 0 &&
-               system.f_type == PIPEFS_MAGIC) {
-        rc = fcntl(fd, F_SETFL, 0) == 0 ? fd : fail(diag, errno, strerror(errno));
-    } else {
-        fail_kind(diag, status.st_mode);
-    }
-    if (rc < 0) {
-        close(fd); /* Nothing was read. */
-    }
-    return rc;
-}
-
-/* Read a whole file of at most CONFIG_FILE_BYTES_MAX; *data is owned. */
-static int
-read_file(const char *file, struct config_diag *diag, char **data, size_t *size_bytes)
-{
-    int rc = -1;
-    size_t used = 0;
-    char *bytes = NULL;
-    const int fd = open_file(file, diag);
-    if (fd < 0) {
-        return -1;
-    }
-    /* One byte more than is allowed, to see that there is more. */
-    bytes = malloc(CONFIG_FILE_BYTES_MAX + 1);
-    if (bytes == NULL) {
-        fail(diag, ENOMEM, "out of memory");
-        goto out;
-    }
-    while (used <= CONFIG_FILE_BYTES_MAX) {
-        const ssize_t got = read(fd, bytes + used, CONFIG_FILE_BYTES_MAX + 1 - used);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            fail(diag, errno, strerror(errno));
-            goto out;
-        }
-        if (got == 0) {
-            break;
-        }
-        used += (size_t)got;
-    }
-    if (used > CONFIG_FILE_BYTES_MAX) {
-        fail_size(diag);
-        goto out;
-    }
-    *data = bytes;
-    *size_bytes = used;
-    bytes = NULL;
-    rc = 0;
-out:
-    free(bytes);
-    close(fd); /* Nothing was written, so its failure has nothing to tell. */
-    return rc;
-}
-
-/* The directory of a file as an absolute path, by its name alone: where a symbolic link leads does
- * not matter. Owned by the caller; NULL with a filled `diag`. */
-static char *
-directory_of(const char *file, struct config_diag *diag)
-{
-    const char *slash = strrchr(file, '/');
-    const size_t len = slash == NULL ? 0 : slash == file ? 1 : (size_t)(slash - file);
-    char base[CONFIG_PATH_BYTES_MAX] = "";
-    if (file[0] != '/' && getcwd(base, sizeof base) == NULL) {
-        fail(diag, errno, "the current directory cannot be told");
-        return NULL;
-    }
-    if (len >= CONFIG_PATH_BYTES_MAX) {
-        fail(diag, ENAMETOOLONG, strerror(ENAMETOOLONG));
-        return NULL;
-    }
-    const bool is_here = len == 0 || (len == 1 && file[0] == '.');
-    const size_t size = strlen(base) + 1 + len + 1;
-    char *directory = malloc(size);
-    if (directory == NULL) {
-        fail(diag, ENOMEM, "out of memory");
-        return NULL;
-    }
-    const bool needs_slash = file[0] != '/' && strcmp(base, "/") != 0 && !is_here;
-    snprintf(directory, size, "%s%s%.*s", base, needs_slash ? "/" : "", is_here ? 0 : (int)len,
-             file);
-    return directory;
+    const struct config_file unknown = {0};
+    *diag = (struct config_diag){.file = source->name};
+    return load(source, &unknown, env, out, diag);
 }
 
 int
-config_load(const char *file, const struct config_env *env, struct config **out,
+config_load(const char *path, const struct config_env *env, struct config **out,
             struct config_diag *diag)
 {
-    struct config_source source = {.name = file};
-    char *data = NULL, *directory = NULL;
+    struct config_source source = {.name = path};
+    struct config_file file = {0};
+    char *directory = NULL;
     int rc = -1;
-    *diag = (struct config_diag){.file = file};
-    if (read_file(file, diag, &data, &source.size_bytes) != 0) {
+    *diag = (struct config_diag){.file = path};
+    if (config_files_read(NULL, path, &file, diag) != 0) {
         goto out;
     }
-    directory = directory_of(file, diag);
+    directory = config_files_directory(path, diag);
     if (directory == NULL) {
         goto out;
     }
-    source.data = data;
+    source.data = file.data;
+    source.size_bytes = file.size_bytes;
     source.directory = directory;
-    rc = config_load_text(&source, env, out, diag);
+    rc = load(&source, &file, env, out, diag);
 out:
     free(directory);
-    free(data);
+    free(file.data);
     return rc;
 }
 

@@ -1,9 +1,9 @@
-/* The configuration of a hub, read from one YAML file.
+/* The configuration of a hub, read from a YAML file and those that it names.
  *
  * Owns the texts of a configuration; keeps no file open and no state between calls. Reads the file
- * and asks the environment it is given, and nothing else: no socket, no clock, no log. Used by the
- * broker and by the command line, on one thread at a time per object. The options themselves stand
- * in options.def.
+ * and asks the environment it is given, which also has the files that it names, and nothing else:
+ * no socket, no clock, no log. Used by the broker and by the command line, on one thread at a time
+ * per object. The options themselves stand in options.def.
  *
  * Functions that can fail return 0, or -1 with a filled `struct config_diag`; results are written
  * on success only. */
@@ -22,7 +22,9 @@ enum {
     CONFIG_TEXT_BYTES_MAX = 32 * 1024,         /* one value, after ${VAR} was put in */
     CONFIG_TOTAL_BYTES_MAX = 16 * 1024 * 1024, /* all values of one configuration */
     CONFIG_PATH_BYTES_MAX = 4096,
-    CONFIG_DIAG_BYTES_MAX = 1024,
+    CONFIG_FILES_MAX = 256,       /* of one configuration, with all that are included */
+    CONFIG_INCLUDE_DEPTH_MAX = 8, /* a file that is included by one that is included ... */
+    CONFIG_DIAG_BYTES_MAX = 2048,
 };
 
 /* The words of the ENUM options: CONFIG_RESTART_ON_FAILURE of enum config_restart, and so on. */
@@ -45,6 +47,8 @@ struct config_list {
 struct config_pair {
     char *name, *value;
     int64_t number; /* of a map whose values are no texts: the value in the base unit */
+    bool is_secret; /* of an environment: it came from an env_file, and is never shown; a percent
+                       sign in it has no meaning */
 };
 
 struct config_map {
@@ -76,7 +80,8 @@ struct config_worker {
 #include "broker/config/options.def"
 };
 
-/* `workers` are in the order of the file, with the `defaults:` of the file already applied.
+/* `workers` are in the order of the file and of those that it includes, with `defaults:` and the
+ * values of each env_file already applied.
  * `directory` is where relative paths of this configuration began; workers that name no working_dir
  * have it there. */
 struct config {
@@ -90,14 +95,25 @@ struct config {
 void config_hub_differs(const struct config_hub *a, const struct config_hub *b, char *out,
                         size_t out_bytes);
 
-/* What is wrong and where. `file` is the name that the caller gave (borrowed from that call);
- * `line` and `column` count from 1 and are 0 when the fault belongs to the file as a whole. `error`
- * is 0 when the content is at fault, otherwise an errno value (ENOENT, EACCES, ENOMEM, ...). */
+/* What is wrong and where. `file` is the name that the caller gave (borrowed from that call), and
+ * `included` the file at fault when that is another one, else empty: an included file or an
+ * env_file. `line` and `column` count from 1 and are 0 when the fault belongs to the file as a
+ * whole. `error` is 0 when the content is at fault, otherwise an errno value (ENOENT, EACCES,
+ * ENOMEM, ...). */
 struct config_diag {
     const char *file;
+    char included[CONFIG_PATH_BYTES_MAX];
     uint32_t line, column;
     int error;
     char text[CONFIG_DIAG_BYTES_MAX];
+};
+
+/* A file that was read whole. `data` is owned by whoever asked for it (free). Device and inode tell
+ * that two names are of one file; both are 0 where that is not known. */
+struct config_file {
+    char *data;
+    size_t size_bytes;
+    uint64_t device, inode;
 };
 
 /* Where ${VAR} comes from: `get` returns a borrowed text, valid until the configuration was read,
@@ -105,7 +121,11 @@ struct config_diag {
  * tell whether the system has a group or user of this name, `has_user` also of this number;
  * `find_near` writes the name that is closest to one that it has not, or "". `cpu_count` is how
  * many CPUs the machine can have, 0 if that is not known. Without one of these everything is taken.
- */
+ *
+ * `read_file` reads a file for `include` and `env_file`, of at most CONFIG_FILE_BYTES_MAX;
+ * `find_files` adds the paths that match a pattern of glob(7) to `found` (texts from malloc), in
+ * order, and finds none without calling that an error. Paths are absolute. Both return -1 with the
+ * text and the error of `diag` filled. Where they are NULL, both keys are refused. */
 enum { CONFIG_NEAR_BYTES_MAX = 65 };
 enum config_names { CONFIG_NAMES_USERS, CONFIG_NAMES_GROUPS };
 
@@ -117,9 +137,13 @@ struct config_env {
     void (*find_near)(void *context, enum config_names names, const char *name,
                       char out[CONFIG_NEAR_BYTES_MAX]);
     int (*cpu_count)(void *context);
+    int (*read_file)(void *context, const char *path, struct config_file *file,
+                     struct config_diag *diag);
+    int (*find_files)(void *context, const char *pattern, struct config_list *found,
+                      struct config_diag *diag);
 };
 
-/* The environment of this process, and what its system has. */
+/* The environment of this process, and what its system has: users, groups, CPUs and files. */
 extern const struct config_env config_env_process;
 
 /* Text to read instead of a file. `name` is only used in messages, `directory` is where relative
@@ -161,8 +185,21 @@ int config_find(const struct config_env *env, char **out);
 /* "file:line:column: text", cut to `size_bytes` with the NUL. */
 void config_diag_format(const struct config_diag *diag, char *out, size_t size_bytes);
 
-/* The manual as Markdown, and a file with every option as a comment. -1 when writing failed. */
+/* The manual as Markdown, the same as a man page of section 5, and a file with every option as a
+ * comment. -1 when writing failed. */
 int config_print_manual(FILE *out);
+int config_print_man(FILE *out, const char *version);
 int config_print_default(FILE *out);
+
+/* What a configuration comes to: every option with its value. As YAML it reads back as the same
+ * configuration, but for what is masked; as JSON a value is written as in the file, and an INT or
+ * BOOL as number or truth value. Secrets are masked (see proto/mask.h, and is_secret of a pair,
+ * which in YAML stands in a comment because env_file brings it again). `worker` is the name of the
+ * only one to show, without the hub; NULL for all. -1 when writing failed. */
+struct config_show {
+    const char *worker;
+    bool as_json;
+};
+int config_show(FILE *out, const struct config *config, const struct config_show *how);
 
 #endif

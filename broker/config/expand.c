@@ -1,8 +1,11 @@
 /* ${VAR} in a text: see expand.h. */
 #include "broker/config/expand.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proto/mask.h"
 
 #define NAME_FIRST "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 #define NAME_REST  NAME_FIRST "0123456789"
@@ -35,22 +38,29 @@ append(struct output *out, const char *text, size_t len)
 
 /* `*at` stands behind "${" and is left behind "}". */
 static enum config_expand_result
-append_variable(struct output *out, const char **at, const struct config_env *env, char *name)
+append_variable(struct output *out, const char **at, const struct config_env *env,
+                struct config_expansion *result)
 {
     const size_t len = strspn(*at, NAME_FIRST) > 0 ? strspn(*at, NAME_REST) : 0;
     const char *rest = *at + len;
     const bool has_default = rest[0] == ':' && rest[1] == '-';
-    const char *instead = rest + (has_default ? 2 : 0);
-    const char *end = has_default ? strchr(instead, '}') : instead;
+    const bool is_required = rest[0] == ':' && rest[1] == '?';
+    const char *instead = rest + (has_default || is_required ? 2 : 0);
+    const char *end = has_default || is_required ? strchr(instead, '}') : instead;
     if (len == 0 || len > CONFIG_NAME_BYTES_MAX || end == NULL || *end != '}') {
         return CONFIG_EXPAND_SYNTAX;
     }
-    memcpy(name, *at, len);
-    name[len] = '\0';
+    memcpy(result->name, *at, len);
+    result->name[len] = '\0';
     *at = end + 1;
-    const char *value = env != NULL ? env->get(env->context, name) : NULL;
+    const char *value = env != NULL ? env->get(env->context, result->name) : NULL;
     if (has_default && (value == NULL || value[0] == '\0')) {
         return append(out, instead, (size_t)(end - instead));
+    }
+    if (is_required && (value == NULL || value[0] == '\0')) {
+        snprintf(result->message, sizeof result->message, "%.*s",
+                 end - instead < INT_MAX ? (int)(end - instead) : INT_MAX, instead);
+        return CONFIG_EXPAND_REQUIRED;
     }
     return value != NULL ? append(out, value, strlen(value)) : CONFIG_EXPAND_UNSET;
 }
@@ -67,7 +77,7 @@ config_expand(const char *text, const struct config_env *env, struct config_expa
             at += 2;
         } else if (at[0] == '$' && at[1] == '{') {
             at += 2;
-            rc = append_variable(&out, &at, env, result->name);
+            rc = append_variable(&out, &at, env, result);
         } else {
             const size_t plain = strcspn(at + 1, "$") + 1;
             rc = append(&out, at, plain);
@@ -81,4 +91,22 @@ config_expand(const char *text, const struct config_env *env, struct config_expa
     result->text = out.text;
     result->len = out.len;
     return CONFIG_EXPAND_OK;
+}
+
+bool
+config_expand_has_secret(const char *text)
+{
+    while ((text = strstr(text, "${")) != NULL) {
+        char name[CONFIG_NAME_BYTES_MAX + 1];
+        text += 2;
+        const size_t len = strspn(text, NAME_REST);
+        if (len < sizeof name) {
+            memcpy(name, text, len);
+            name[len] = '\0';
+            if (mask_is_secret(name)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }

@@ -98,14 +98,16 @@ check_delays(struct config_reader *reader, struct config_draft *draft)
     struct config_worker *worker = &draft->worker;
     const struct config_mark low = draft->given[WORKER_INDEX("restart_delay")];
     const struct config_mark high = draft->given[WORKER_INDEX("max_restart_delay")];
+    char place[CONFIG_PLACE_BYTES_MAX];
     if (worker->restart_delay_ms <= worker->restart_delay_ms_max) {
         return 0;
     }
     if (low.line > 0 && high.line > 0) {
+        config_place(reader, low, high, place);
         return config_fail(reader, high,
                            "'max_restart_delay' of worker '%s' must not be less than its "
-                           "'restart_delay' in line %u",
-                           worker->name, low.line);
+                           "'restart_delay' in %s",
+                           worker->name, place);
     }
     if (low.line > 0) {
         worker->restart_delay_ms_max = worker->restart_delay_ms;
@@ -137,7 +139,7 @@ finish_worker(struct config_reader *reader, struct config_draft *draft)
         return -1;
     }
     if (worker->working_dir == NULL) {
-        const char *directory = reader->source->directory;
+        const char *directory = reader->files[draft->at.file].directory;
         if (config_store_charge(reader, draft->at, strlen(directory) + 1) != 0) {
             return -1;
         }
@@ -183,14 +185,15 @@ config_reader_finish(struct config_reader *reader, struct config **out)
     }
     for (size_t i = 0; i < reader->draft_count; i++) {
         if (finish_worker(reader, &reader->drafts[i]) != 0 ||
-            check_joined(reader, &reader->drafts[i]) != 0) {
+            check_joined(reader, &reader->drafts[i]) != 0 ||
+            config_envfile_apply(reader, &reader->drafts[i]) != 0) {
             return -1;
         }
     }
     if (config_check_depends(reader) != 0) {
         return -1;
     }
-    const char *directory = reader->source->directory;
+    const char *directory = reader->files[0].directory;
     struct config *config = calloc(1, sizeof *config);
     if (config != NULL) {
         config->directory = config_text_new(directory, strlen(directory));

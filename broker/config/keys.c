@@ -5,7 +5,10 @@
 #include "broker/config/reader.h"
 #include "proto/closest.h"
 
-enum { LISTED_MAX = 24 }; /* a longer list is not read in a message */
+enum {
+    DRAFTS_FIRST = 4,
+    LISTED_MAX = 24, /* a longer list is not read in a message */
+};
 
 /* What is allowed: the keys of `table`, or the sections; of a long table where to find them. */
 static void
@@ -42,18 +45,19 @@ fail_unknown(struct config_reader *reader, const yaml_event_t *event,
                  "; maps are not merged, put what workers share under 'defaults'.");
     }
     config_quote(near.word, quoted);
-    return config_fail(reader, config_mark_of(event), "unknown key %s in %s%s%s", quoted, label,
-                       hint, allowed);
+    return config_fail(reader, config_mark_of(reader, event), "unknown key %s in %s%s%s", quoted,
+                       label, hint, allowed);
 }
 
 static int
 refuse_again(struct config_reader *reader, const yaml_event_t *event, struct config_mark first,
              const char *label)
 {
-    char quoted[CONFIG_QUOTE_BYTES_MAX];
+    char quoted[CONFIG_QUOTE_BYTES_MAX], place[CONFIG_PLACE_BYTES_MAX];
+    const struct config_mark at = config_mark_of(reader, event);
     config_quote(config_event_text(event), quoted);
-    return config_fail(reader, config_mark_of(event), "%s is given twice in %s; first in line %u",
-                       quoted, label, first.line);
+    config_place(reader, first, at, place);
+    return config_fail(reader, at, "%s is given twice in %s; first in %s", quoted, label, place);
 }
 
 int
@@ -65,7 +69,7 @@ config_key_section(struct config_reader *reader, struct config_level *level,
             if (reader->sections[i].line > 0) {
                 return refuse_again(reader, event, reader->sections[i], "the file");
             }
-            reader->sections[i] = config_mark_of(event);
+            reader->sections[i] = config_mark_of(reader, event);
             level->section = &config_sections[i];
             level->has_key = true;
             return 0;
@@ -89,7 +93,7 @@ config_key_option(struct config_reader *reader, struct config_level *level,
     if (level->given[index].line > 0) {
         return refuse_again(reader, event, level->given[index], label);
     }
-    level->given[index] = config_mark_of(event);
+    level->given[index] = config_mark_of(reader, event);
     level->option = &level->table->options[index];
     level->has_key = true;
     return 0;
@@ -101,12 +105,12 @@ check_worker_name(struct config_reader *reader, const yaml_event_t *event)
     const char *name = config_event_text(event);
     char quoted[CONFIG_QUOTE_BYTES_MAX];
     if (strcmp(name, "hub") == 0) {
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "a worker cannot be called 'hub', which is the hub's own name");
     }
     if (!config_worker_name_is_valid(name)) {
         config_quote(name, quoted);
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "the name of a worker must be 1 to 64 of a-z, 0-9, _ and -, got %s",
                            quoted);
     }
@@ -116,7 +120,7 @@ check_worker_name(struct config_reader *reader, const yaml_event_t *event)
         }
     }
     if (reader->draft_count == CONFIG_WORKERS_MAX) {
-        return config_fail(reader, config_mark_of(event), "there may be at most %d workers",
+        return config_fail(reader, config_mark_of(reader, event), "there may be at most %d workers",
                            CONFIG_WORKERS_MAX);
     }
     return 0;
@@ -129,18 +133,23 @@ config_key_worker(struct config_reader *reader, struct config_level *level,
     if (check_worker_name(reader, event) != 0) {
         return -1;
     }
-    if (reader->drafts == NULL) {
-        reader->drafts = calloc(CONFIG_WORKERS_MAX, sizeof *reader->drafts);
-        if (reader->drafts == NULL) {
+    /* Nothing points into the list here: the worker before this one is closed. */
+    if (reader->draft_count == reader->draft_cap) {
+        const size_t cap = reader->draft_cap > 0 ? 2 * reader->draft_cap : DRAFTS_FIRST;
+        struct config_draft *grown = realloc(reader->drafts, cap * sizeof *grown);
+        if (grown == NULL) {
             return config_fail_nomem(reader);
         }
+        reader->drafts = grown;
+        reader->draft_cap = cap;
     }
     struct config_draft *draft = &reader->drafts[reader->draft_count];
+    *draft = (struct config_draft){0};
     draft->worker.name = config_text_new(config_event_text(event), event->data.scalar.length);
     if (draft->worker.name == NULL) {
         return config_fail_nomem(reader);
     }
-    draft->at = config_mark_of(event);
+    draft->at = config_mark_of(reader, event);
     reader->draft_count++;
     level->has_key = true;
     return 0;

@@ -142,7 +142,8 @@ copy_map(const struct config_map *from, struct config_map *to)
         char *name = config_text_new(pair->name, strlen(pair->name));
         char *value = config_text_new(pair->value, strlen(pair->value));
         if (name == NULL || value == NULL ||
-            config_map_add(to, (struct config_pair){name, value, pair->number}) != 0) {
+            config_map_add(to, (struct config_pair){name, value, pair->number, pair->is_secret}) !=
+                0) {
             free(name);
             free(value);
             return -1;

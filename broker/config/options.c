@@ -49,6 +49,9 @@ static const struct config_option worker_options[] = {
 #include "broker/config/options.def"
 };
 
+const struct config_option config_include_option = {
+    .key = "include", .kind = CONFIG_KIND_LIST, .max = CONFIG_FILES_MAX, .has_paths = true};
+
 const struct config_section config_sections[CONFIG_SECTION_COUNT] = {
 #define CONFIG_SECTION(id_, key_, help_) {CONFIG_SECTION_##id_, #key_, help_},
 #include "broker/config/options.def"
@@ -122,8 +125,11 @@ config_option_describe(const struct config_option *option, char *out, size_t siz
         snprintf(out, size_bytes, "a text of %d to %d bytes", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_LIST:
-        snprintf(out, size_bytes, "a list of %s",
-                 option->accepts != NULL ? option->accepts : "texts");
+        snprintf(out, size_bytes, "%s%s",
+                 option->has_paths ? "a path or a list of paths" : "a list of ",
+                 option->has_paths         ? ""
+                 : option->accepts != NULL ? option->accepts
+                                           : "texts");
         break;
     case CONFIG_KIND_MAP:
         snprintf(out, size_bytes, "a map of %s",

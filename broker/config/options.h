@@ -1,6 +1,6 @@
 /* The table of options as data: what the reader, the printers and the tests walk over.
  *
- * Constant; nothing here allocates. Private to broker/config and its tests. */
+ * Constant; nothing here allocates. Private to broker/config, broker/import and their tests. */
 #ifndef PRONG_CONFIG_OPTIONS_H
 #define PRONG_CONFIG_OPTIONS_H
 
@@ -31,7 +31,9 @@ struct config_option {
     const char *const *allowed; /* ends with NULL */
     int64_t min, max;
     config_check *check;
-    const char *accepts; /* STRING, LIST: what check lets pass, in words; NULL: any text */
+    const char *accepts;   /* STRING, LIST: what check lets pass, in words; NULL: any text */
+    bool has_paths;        /* LIST: its items are paths; one alone may stand without a list */
+    bool is_optional_path; /* with has_paths: a - in front says that the file may be missing */
     const struct config_option *each; /* MAP: what its values are; NULL: texts */
 };
 
@@ -54,6 +56,7 @@ struct config_section {
 enum { CONFIG_OPTIONS_MAX = 96 }; /* of one table; static_assert in options.c */
 
 extern const struct config_table config_hub_table, config_worker_table;
+extern const struct config_option config_include_option; /* what stands in `include` */
 extern const struct config_section config_sections[CONFIG_SECTION_COUNT];
 
 /* Index in the table, or -1. */

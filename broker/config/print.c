@@ -1,13 +1,16 @@
-/* The manual and the commented default file, both from the table of options: see config.h. */
+/* The manual as Markdown and the commented default file, both from the table of options: see
+ * config.h. */
+#include "broker/config/print.h"
+
+#include <assert.h>
 #include <string.h>
 
-#include "broker/config/options.h"
 #include "broker/config/value.h"
 
 enum { COLUMNS_MAX = 98 };
 
-static const char *
-type_name(const struct config_option *option)
+const char *
+config_type_name(const struct config_option *option)
 {
     switch (option->kind) {
     case CONFIG_KIND_INT:
@@ -23,9 +26,13 @@ type_name(const struct config_option *option)
     case CONFIG_KIND_SIZE:
         return "size";
     case CONFIG_KIND_LIST:
-        return option->accepts != NULL ? "list" : "list of texts";
+        return option->has_paths         ? "path, or list of paths"
+               : option->accepts != NULL ? "list"
+                                         : "list of texts";
     case CONFIG_KIND_MAP:
-        return option->each != NULL ? "map of durations" : "map of texts";
+        return option->each == NULL                         ? "map of texts"
+               : option->each->kind == CONFIG_KIND_DURATION ? "map of durations"
+                                                            : "map of words";
     case CONFIG_KIND_PATH:
         return "path";
     case CONFIG_KIND_SIGNAL:
@@ -34,49 +41,57 @@ type_name(const struct config_option *option)
     return "";
 }
 
-/* The column "allowed": words, a range, or how many. */
 static void
-print_allowed(FILE *out, const struct config_option *option)
+describe_words(const struct config_option *option, char out[CONFIG_ALLOWED_BYTES_MAX])
 {
+    size_t used = 0;
+    for (size_t i = 0; option->allowed[i] != NULL && used < CONFIG_ALLOWED_BYTES_MAX; i++) {
+        used += (size_t)snprintf(out + used, CONFIG_ALLOWED_BYTES_MAX - used, "%s`%s`",
+                                 i > 0 ? ", " : "", option->allowed[i]);
+    }
+}
+
+void
+config_allowed(const struct config_option *option, char out[CONFIG_ALLOWED_BYTES_MAX])
+{
+    const size_t size = CONFIG_ALLOWED_BYTES_MAX;
     char low[CONFIG_NUMBER_BYTES_MAX], high[CONFIG_NUMBER_BYTES_MAX];
     switch (option->kind) {
     case CONFIG_KIND_ENUM:
-        for (size_t i = 0; option->allowed[i] != NULL; i++) {
-            fprintf(out, "%s`%s`", i > 0 ? ", " : "", option->allowed[i]);
-        }
+        describe_words(option, out);
         break;
     case CONFIG_KIND_INT:
     case CONFIG_KIND_DURATION:
     case CONFIG_KIND_SIZE:
         config_number_format(option->kind, option->min, low);
         config_number_format(option->kind, option->max, high);
-        fprintf(out, "`%s` to `%s`", low, high);
+        snprintf(out, size, "`%s` to `%s`", low, high);
         break;
     case CONFIG_KIND_STRING:
         if (option->accepts != NULL) {
-            fputs(option->accepts, out);
+            snprintf(out, size, "%s", option->accepts);
             break;
         }
-        fprintf(out, "%d to %d bytes", (int)option->min, (int)option->max);
+        snprintf(out, size, "%d to %d bytes", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_LIST:
         if (option->accepts != NULL) {
-            fputs(option->accepts, out);
+            snprintf(out, size, "%s", option->accepts);
             break;
         }
-        fprintf(out, "%d to %d items", (int)option->min, (int)option->max);
+        snprintf(out, size, "%d to %d items", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_MAP:
-        fprintf(out, "%d to %d items", (int)option->min, (int)option->max);
+        snprintf(out, size, "%d to %d items", (int)option->min, (int)option->max);
         break;
     case CONFIG_KIND_BOOL:
-        fprintf(out, "`true`, `false`");
+        snprintf(out, size, "`true`, `false`");
         break;
     case CONFIG_KIND_SIGNAL:
-        fprintf(out, "`TERM`, `SIGTERM` or `15`");
+        snprintf(out, size, "`TERM`, `SIGTERM` or `15`");
         break;
     case CONFIG_KIND_PATH:
-        fprintf(out, "a path");
+        snprintf(out, size, "a path");
         break;
     }
 }
@@ -84,14 +99,15 @@ print_allowed(FILE *out, const struct config_option *option)
 static void
 print_table(FILE *out, const struct config_table *table)
 {
+    char allowed[CONFIG_ALLOWED_BYTES_MAX];
     fprintf(out, "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < table->count; i++) {
         const struct config_option *option = &table->options[i];
         const char *quote = option->fallback != NULL ? "`" : "";
-        fprintf(out, "| `%s` | %s | %s%s%s | ", option->key, type_name(option), quote,
+        fprintf(out, "| `%s` | %s | %s%s%s | ", option->key, config_type_name(option), quote,
                 option->fallback != NULL ? option->fallback : option->unset, quote);
-        print_allowed(out, option);
-        fprintf(out, " | %s", option->help);
+        config_allowed(option, allowed);
+        fprintf(out, "%s | %s", allowed, option->help);
         if (option->example != NULL) {
             fprintf(out, " Example: `%s`.", option->example);
         }
@@ -99,33 +115,55 @@ print_table(FILE *out, const struct config_table *table)
     }
 }
 
-static const char manual_head[] =
-    "# The configuration file\n\n"
-    "<!-- Made from broker/config/options.def by config_print_manual; do not edit. -->\n\n"
-    "One YAML file in UTF-8. Without an option that names it, the first of these that exists is "
-    "read:\n"
-    "`./prong.yaml`, `$XDG_CONFIG_HOME/prong/prong.yaml` (else `~/.config/prong/prong.yaml`),\n"
-    "`/etc/prong/prong.yaml`. An empty file, and no file at all, are valid: every option has a "
-    "default.\n\n"
-    "- A duration is a number with `ms`, `s`, `m` or `h`; a size a number with `B`, `KiB`, `MiB` "
-    "or\n"
-    "  `GiB`. Numbers are decimal. Booleans are `true` and `false`, nothing else.\n"
-    "- A relative path begins at the directory of the file.\n"
-    "- `${NAME}` in a value is the variable of the hub's environment, `${NAME:-text}` has a "
-    "default for\n"
-    "  an unset or empty one, `$$` is a plain dollar. Inside `[ ]` and `{ }` such a value needs "
-    "quotes.\n"
-    "- Anchors, aliases, tags and a second document are refused. A file has at most %d MiB and %d\n"
-    "  workers.\n";
+const char *const config_notes[] = {
+    "One YAML file in UTF-8, and those that it names under `include`. Without an option that names "
+    "it, "
+    "the first of these that exists is read: `./prong.yaml`, `$XDG_CONFIG_HOME/prong/prong.yaml` "
+    "(else "
+    "`~/.config/prong/prong.yaml`), `/etc/prong/prong.yaml`. An empty file, and no file at all, "
+    "are valid: "
+    "every option has a default.",
+    "A duration is a number with `ms`, `s`, `m` or `h`; a size a number with `B`, `KiB`, `MiB` or "
+    "`GiB`. "
+    "Numbers are decimal. Booleans are `true` and `false`, nothing else.",
+    "A relative path begins at the directory of the file that it stands in.",
+    "`${NAME}` in a value is the variable of the hub's environment, `${NAME:-text}` has a default "
+    "for an "
+    "unset or empty one, `${NAME:?text}` refuses the file with the text then, `$$` is a plain "
+    "dollar. "
+    "Inside `[ ]` and `{ }` such a value needs quotes.",
+    "A line of an env_file is NAME=value, blank, or a comment that begins with `#`. A value may "
+    "stand in "
+    "'...', where everything stands for itself, or in \"...\", where a backslash stands before a "
+    "quote, a backslash, a dollar, a backtick or "
+    "the end of a line; without quotes it has no backslash and no # behind a blank. Variables are "
+    "not put "
+    "in.",
+    "Anchors, aliases, tags and a second document are refused. A file has at most 1 MiB, a "
+    "configuration "
+    "256 files and 256 workers.",
+    NULL,
+};
+static_assert(CONFIG_FILE_BYTES_MAX == 1024 * 1024 && CONFIG_FILES_MAX == 256 &&
+                  CONFIG_WORKERS_MAX == 256,
+              "the last note has these numbers");
 
 int
 config_print_manual(FILE *out)
 {
-    fprintf(out, manual_head, CONFIG_FILE_BYTES_MAX / (1024 * 1024), CONFIG_WORKERS_MAX);
+    fprintf(out,
+            "# The configuration file\n\n"
+            "<!-- Made from broker/config/options.def by config_print_manual; do not edit. -->\n");
+    for (size_t i = 0; config_notes[i] != NULL; i++) {
+        fprintf(out, "\n%s\n", config_notes[i]);
+    }
     for (size_t i = 0; i < CONFIG_SECTION_COUNT; i++) {
         const struct config_section *section = &config_sections[i];
         fprintf(out, "\n## `%s`\n\n%s\n\n", section->key, section->help);
         switch (section->id) {
+        case CONFIG_SECTION_INCLUDE:
+            fprintf(out, "Example: `[\"conf.d/*.yaml\"]`.\n");
+            break;
         case CONFIG_SECTION_HUB:
             print_table(out, &config_hub_table);
             break;
@@ -194,6 +232,9 @@ config_print_default(FILE *out)
         print_wrapped(out, 0, section->help);
         fprintf(out, "%s:\n", section->key);
         switch (section->id) {
+        case CONFIG_SECTION_INCLUDE:
+            fprintf(out, "  #- conf.d/*.yaml\n");
+            break;
         case CONFIG_SECTION_HUB:
             print_options(out, &config_hub_table);
             break;

@@ -29,7 +29,7 @@ static int
 open_document(struct config_reader *reader, const yaml_event_t *event)
 {
     if (reader->has_document) {
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "a second document ('---') is not read: one file is one configuration");
     }
     reader->has_document = true;
@@ -46,14 +46,14 @@ refuse_properties(struct config_reader *reader, const yaml_event_t *event,
     if (anchor != NULL) {
         config_quote((const char *)anchor, quoted);
         return config_fail(
-            reader, config_mark_of(event),
+            reader, config_mark_of(reader, event),
             "anchors (&) and aliases (*) are not supported, got %s: put what workers "
             "share under 'defaults', or a text that begins with & or * in quotes",
             quoted);
     }
     if (tag != NULL) {
         config_quote((const char *)tag, quoted);
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "tags (!) are not supported, got %s: put a text that begins with ! in "
                            "quotes",
                            quoted);
@@ -75,7 +75,8 @@ read_key_or_item(struct config_reader *reader, const yaml_event_t *event)
     case CONFIG_LEVEL_MAP:
         return config_store_name(reader, top(reader), event);
     case CONFIG_LEVEL_LIST:
-        return config_store_item(reader, top(reader), event);
+        return top(reader)->object == NULL ? config_include_add(reader, event)
+                                           : config_store_item(reader, top(reader), event);
     }
     return 0;
 }
@@ -94,7 +95,8 @@ require_empty(struct config_reader *reader, const yaml_event_t *event, const cha
     } else {
         snprintf(got, sizeof got, "%s", name_of(event));
     }
-    return config_fail(reader, config_mark_of(event), "%s must be a map, got %s", what, got);
+    return config_fail(reader, config_mark_of(reader, event), "%s must be a map, got %s", what,
+                       got);
 }
 
 static int
@@ -115,7 +117,7 @@ static int
 read_scalar(struct config_reader *reader, const yaml_event_t *event)
 {
     if (strlen(config_event_text(event)) != event->data.scalar.length) {
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "a text must not have a NUL character in it");
     }
     if (reader->depth == 0) {
@@ -128,6 +130,10 @@ read_scalar(struct config_reader *reader, const yaml_event_t *event)
     level->has_key = false;
     switch (level->kind) {
     case CONFIG_LEVEL_ROOT:
+        if (level->section->id == CONFIG_SECTION_INCLUDE && !config_event_is_null(event)) {
+            return config_include_add(reader, event);
+        }
+        return require_empty_value(reader, event);
     case CONFIG_LEVEL_WORKERS:
         return require_empty_value(reader, event);
     case CONFIG_LEVEL_OPTIONS:
@@ -156,6 +162,8 @@ open_section(struct config_reader *reader)
 {
     const struct config_section *section = top(reader)->section;
     switch (section->id) {
+    case CONFIG_SECTION_INCLUDE:
+        break; /* a list, see open_collection */
     case CONFIG_SECTION_HUB:
         push(reader,
              options_level(section->key, &config_hub_table, &reader->hub, reader->hub_given));
@@ -187,6 +195,17 @@ open_value(struct config_reader *reader, const yaml_event_t *event)
     return 0;
 }
 
+static int
+open_include(struct config_reader *reader, const yaml_event_t *event)
+{
+    if (event->type == YAML_MAPPING_START_EVENT) {
+        return config_fail_value(reader, &config_include_option, event, "");
+    }
+    push(reader,
+         (struct config_level){.kind = CONFIG_LEVEL_LIST, .option = &config_include_option});
+    return 0;
+}
+
 /* A list or map begins. */
 static int
 open_collection(struct config_reader *reader, const yaml_event_t *event)
@@ -201,17 +220,20 @@ open_collection(struct config_reader *reader, const yaml_event_t *event)
     }
     struct config_level *level = top(reader);
     if (level->kind == CONFIG_LEVEL_LIST || (level->kind == CONFIG_LEVEL_MAP && level->has_key)) {
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "what stands in '%s' must be texts, got %s", level->option->key,
                            name_of(event));
     }
     if (!level->has_key) {
-        return config_fail(reader, config_mark_of(event), "a key must be a text, got %s",
+        return config_fail(reader, config_mark_of(reader, event), "a key must be a text, got %s",
                            name_of(event));
     }
     level->has_key = false;
     if (level->kind == CONFIG_LEVEL_OPTIONS) {
         return open_value(reader, event);
+    }
+    if (level->kind == CONFIG_LEVEL_ROOT && level->section->id == CONFIG_SECTION_INCLUDE) {
+        return open_include(reader, event);
     }
     if (!is_map) {
         return require_empty_value(reader, event);
@@ -230,12 +252,12 @@ close_collection(struct config_reader *reader, const yaml_event_t *event)
 {
     const struct config_level level = *top(reader);
     reader->depth--;
-    if (level.kind == CONFIG_LEVEL_LIST) {
+    if (level.kind == CONFIG_LEVEL_LIST && level.object != NULL) {
         const struct config_list *list = config_object_list(level.option, level.object);
         if ((int64_t)list->count < level.option->min) {
-            return config_fail(reader, config_mark_of(event), "'%s' must have at least %d item%s",
-                               level.option->key, (int)level.option->min,
-                               level.option->min == 1 ? "" : "s");
+            return config_fail(reader, config_mark_of(reader, event),
+                               "'%s' must have at least %d item%s", level.option->key,
+                               (int)level.option->min, level.option->min == 1 ? "" : "s");
         }
     }
     return 0;
@@ -285,12 +307,12 @@ read_event(struct config_reader *reader, const yaml_event_t *event)
 static int
 check_directives(struct config_reader *reader)
 {
-    const char *at = reader->source->data, *end = at + reader->source->size_bytes;
+    const char *at = reader->source.data, *end = at + reader->source.size_bytes;
     size_t count = 0;
     while ((at = memmem(at, (size_t)(end - at), "%TAG", 4)) != NULL) {
         at += 4;
         if (++count > TAG_DIRECTIVES_MAX) {
-            return config_fail(reader, (struct config_mark){0},
+            return config_fail(reader, (struct config_mark){.file = reader->current},
                                "tags are not supported, and the file has more than %d times %%TAG",
                                TAG_DIRECTIVES_MAX);
         }
@@ -298,8 +320,8 @@ check_directives(struct config_reader *reader)
     return 0;
 }
 
-int
-config_reader_run(struct config_reader *reader)
+static int
+read_source(struct config_reader *reader)
 {
     if (check_directives(reader) != 0) {
         return -1;
@@ -307,9 +329,12 @@ config_reader_run(struct config_reader *reader)
     if (!yaml_parser_initialize(&reader->yaml)) {
         return config_fail_nomem(reader);
     }
+    reader->has_document = false;
+    reader->depth = 0;
+    memset(reader->sections, 0, sizeof reader->sections);
     /* Said outright, because libyaml would otherwise also take UTF-16. */
     yaml_parser_set_encoding(&reader->yaml, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader->yaml, reader->source->data, reader->source->size_bytes);
+    yaml_parser_set_input_string(&reader->yaml, reader->source.data, reader->source.size_bytes);
     int rc = 0;
     bool at_end = false;
     while (rc == 0 && !at_end) {
@@ -324,6 +349,19 @@ config_reader_run(struct config_reader *reader)
     }
     yaml_parser_delete(&reader->yaml);
     return rc;
+}
+
+int
+config_reader_run(struct config_reader *reader)
+{
+    int more = 1;
+    while (more == 1) {
+        if (read_source(reader) != 0) {
+            return -1;
+        }
+        more = config_include_next(reader);
+    }
+    return more;
 }
 
 void
@@ -341,4 +379,5 @@ config_reader_deinit(struct config_reader *reader)
     free(reader->drafts);
     reader->drafts = NULL;
     reader->draft_count = 0;
+    config_include_deinit(reader);
 }

@@ -1,6 +1,8 @@
-/* One reading of one file: what its parts share. Private to broker/config.
+/* One reading of a configuration: what its parts share. Private to broker/config.
  *
  *   reader.c  libyaml's events, and the stack of what is open
+ *   include.c the files of one reading, one after the other
+ *   secrets.c the values of `env_file`
  *   keys.c    keys of the file's maps: known, and not there before
  *   store.c   one scalar to one member: ${VAR}, checks, limits
  *   confine.c users, groups and CPUs: whether this system has them
@@ -16,9 +18,21 @@
 
 #include "broker/config/object.h"
 
-/* A place in the file, from 1; line 0 is no place: an option that was not given. */
+/* A place in a file, from 1; line 0 is no place: an option that was not given. `file` is the index
+ * in `files` of the reader. */
 struct config_mark {
-    uint32_t line, column;
+    uint32_t line, column, file;
+};
+
+/* A file of the configuration. The first is the one that was asked for; its `path` is what it would
+ * be called by the others, which is NULL where memory ends. */
+struct config_origin {
+    char *path, *directory; /* absolute, owned */
+    struct config_mark at;  /* where it is included */
+    uint32_t depth;         /* 0: the first */
+    uint32_t next;          /* the file that is read after this one; 0: none */
+    bool was_read;
+    uint64_t device, inode;
 };
 
 /* A worker, or `defaults:`, while it is read: only what the file says, the rest is zero. */
@@ -55,8 +69,13 @@ struct config_level {
 enum { CONFIG_LEVELS_MAX = 4 };
 
 struct config_reader {
-    const struct config_source *source;
+    struct config_source source; /* of the file that is read now, without its byte order mark */
     const struct config_env *env;
+    struct config_origin *files; /* CONFIG_FILES_MAX of them, made at the beginning */
+    uint32_t file_count, current;
+    uint32_t last;    /* the next file to include comes behind this one */
+    const char *name; /* of the first file, as the caller calls it */
+    char *data;       /* of an included file that is read now; owned */
     struct config_diag *diag;
     yaml_parser_t yaml;
     bool has_document;
@@ -66,12 +85,32 @@ struct config_reader {
     struct config_hub hub;
     struct config_mark hub_given[CONFIG_OPTIONS_MAX];
     struct config_draft defaults;
-    struct config_draft *drafts; /* CONFIG_WORKERS_MAX of them, made with the first */
-    size_t draft_count;
+    struct config_draft *drafts; /* the workers so far; it moves when one more is read */
+    size_t draft_count, draft_cap;
     size_t total_bytes;
 };
 
-/* reader.c: read all of `source`. */
+/* include.c: begin with the file that was asked for. `source` is borrowed until the end. */
+int config_include_begin(struct config_reader *reader, const struct config_source *source,
+                         const struct config_file *file);
+/* Take a scalar of `include:`: a path, or a pattern of paths. */
+int config_include_add(struct config_reader *reader, const yaml_event_t *event);
+/* Make the next file the source. 1, or 0 when all were read. */
+int config_include_next(struct config_reader *reader);
+void config_include_deinit(struct config_reader *reader);
+/* "line 3", or "conf.d/a.yaml:3:1" when that is another file than the one of `from`. */
+enum { CONFIG_PLACE_BYTES_MAX = 300 };
+void config_place(const struct config_reader *reader, struct config_mark at,
+                  struct config_mark from, char out[CONFIG_PLACE_BYTES_MAX]);
+/* How a file is called in messages: below the folder of the first file it begins as that file's own
+ * name does. Cut to `size_bytes` with the NUL, without control characters. */
+void config_shown_path(const struct config_reader *reader, const char *path, char *out,
+                       size_t size_bytes);
+
+/* secrets.c: add the variables of a worker's env_file to its environment. */
+int config_envfile_apply(struct config_reader *reader, struct config_draft *draft);
+
+/* reader.c: read all files. */
 int config_reader_run(struct config_reader *reader);
 void config_reader_deinit(struct config_reader *reader);
 
@@ -83,7 +122,11 @@ int config_key_option(struct config_reader *reader, struct config_level *level,
 int config_key_worker(struct config_reader *reader, struct config_level *level,
                       const yaml_event_t *event);
 
-/* store.c: put a scalar in the member of `option`, a new item, or a new pair. */
+/* store.c: the text of a scalar that is a path, as an absolute one. Owned (free); NULL with the
+ * diagnosis filled. A leading - stays in front of it where `option` is a list of paths. */
+char *config_store_path(struct config_reader *reader, const struct config_option *option,
+                        const yaml_event_t *event);
+/* Put a scalar in the member of `option`, a new item, or a new pair. */
 int config_store_scalar(struct config_reader *reader, const struct config_option *option,
                         void *object, const yaml_event_t *event);
 int config_store_item(struct config_reader *reader, struct config_level *level,
@@ -108,6 +151,10 @@ int config_reader_finish(struct config_reader *reader, struct config **out);
 /* report.c: all return -1, so that a caller can return them. */
 __attribute__((format(printf, 3, 4))) int
 config_fail(struct config_reader *reader, struct config_mark at, const char *format, ...);
+/* The same for a line of a file that is no part of the configuration itself. */
+__attribute__((format(printf, 4, 5))) int config_fail_other(struct config_reader *reader,
+                                                            const char *path, uint32_t line,
+                                                            const char *format, ...);
 int config_fail_nomem(struct config_reader *reader);
 /* "'replicas' must be a whole number from 1 to 256, got 'two'", and `why` behind it if not empty.
  */
@@ -116,14 +163,21 @@ int config_fail_value(struct config_reader *reader, const struct config_option *
 /* What libyaml says about a file that is no YAML. */
 int config_fail_yaml(struct config_reader *reader);
 
-struct config_mark config_mark_of(const yaml_event_t *event);
+struct config_mark config_mark_of(const struct config_reader *reader, const yaml_event_t *event);
 /* A scalar that means "nothing" in YAML: no text, ~ or null, without quotes. */
 bool config_event_is_null(const yaml_event_t *event);
 /* The text of a scalar event, borrowed. */
 const char *config_event_text(const yaml_event_t *event);
 
 enum { CONFIG_QUOTE_BYTES_MAX = 72 };
-/* 'text' in quotes, cut where it is long, without control characters: fit for a terminal. */
+/* 'text' in quotes, cut where it is long, without control characters and without secrets (see
+ * proto/mask.h): fit for a terminal and for a bug report. */
 void config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX]);
+/* A path in quotes, as config_shown_path has it, cut at the front: its end says more. */
+enum { CONFIG_QUOTED_PATH_BYTES_MAX = 260 };
+void config_quote_path(const struct config_reader *reader, const char *path,
+                       char out[CONFIG_QUOTED_PATH_BYTES_MAX]);
+/* A question mark for each control character. Used by broker/import, too. */
+void config_make_harmless(char *text);
 
 #endif

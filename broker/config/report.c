@@ -5,14 +5,16 @@
 
 #include "broker/config/reader.h"
 #include "broker/config/value.h"
+#include "proto/mask.h"
 
-enum { QUOTED_BYTES_MAX = 60 };
+/* The second has to be so much larger that a text which is cut in it is cut in the quotes too. */
+enum { QUOTED_BYTES_MAX = 60, MASKED_BYTES_MAX = 4 * QUOTED_BYTES_MAX };
 
 struct config_mark
-config_mark_of(const yaml_event_t *event)
+config_mark_of(const struct config_reader *reader, const yaml_event_t *event)
 {
     return (struct config_mark){(uint32_t)event->start_mark.line + 1,
-                                (uint32_t)event->start_mark.column + 1};
+                                (uint32_t)event->start_mark.column + 1, reader->current};
 }
 
 const char *
@@ -47,8 +49,10 @@ void
 config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX])
 {
     size_t used = 0;
+    char masked[MASKED_BYTES_MAX];
     out[used++] = '\'';
-    const unsigned char *at = (const unsigned char *)text;
+    mask_text(text, masked, sizeof masked);
+    const unsigned char *at = (const unsigned char *)masked;
     while (*at != '\0' && used < QUOTED_BYTES_MAX) {
         if (is_control(at)) {
             at += at[0] == 0xc2 ? 2 : 1;
@@ -72,6 +76,35 @@ config_quote(const char *text, char out[CONFIG_QUOTE_BYTES_MAX])
     out[used] = '\0';
 }
 
+void
+config_quote_path(const struct config_reader *reader, const char *path,
+                  char out[CONFIG_QUOTED_PATH_BYTES_MAX])
+{
+    enum { SHOWN_BYTES_MAX = CONFIG_QUOTED_PATH_BYTES_MAX - 6 };
+    char shown[CONFIG_PATH_BYTES_MAX];
+    config_shown_path(reader, path, shown, sizeof shown);
+    const size_t len = strlen(shown);
+    const char *end = len < SHOWN_BYTES_MAX ? shown : shown + len - SHOWN_BYTES_MAX + 1;
+    while (((unsigned char)*end & 0xc0) == 0x80) {
+        end++;
+    }
+    snprintf(out, CONFIG_QUOTED_PATH_BYTES_MAX, "'%s%.*s'", end > shown ? "..." : "",
+             SHOWN_BYTES_MAX, end);
+}
+
+void
+config_make_harmless(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (is_control(at)) {
+            if (at[0] == 0xc2) {
+                *at++ = '?';
+            }
+            *at = '?';
+        }
+    }
+}
+
 int
 config_fail(struct config_reader *reader, struct config_mark at, const char *format, ...)
 {
@@ -82,6 +115,25 @@ config_fail(struct config_reader *reader, struct config_mark at, const char *for
     reader->diag->line = at.line;
     reader->diag->column = at.column;
     reader->diag->error = 0;
+    if (at.file > 0) {
+        config_shown_path(reader, reader->files[at.file].path, reader->diag->included,
+                          sizeof reader->diag->included);
+    }
+    return -1;
+}
+
+int
+config_fail_other(struct config_reader *reader, const char *path, uint32_t line, const char *format,
+                  ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reader->diag->text, sizeof reader->diag->text, format, args);
+    va_end(args);
+    reader->diag->line = line;
+    reader->diag->column = 1;
+    reader->diag->error = 0;
+    config_shown_path(reader, path, reader->diag->included, sizeof reader->diag->included);
     return -1;
 }
 
@@ -106,8 +158,8 @@ config_fail_value(struct config_reader *reader, const struct config_option *opti
     } else if (event->type == YAML_SCALAR_EVENT) {
         config_quote(config_event_text(event), got);
     }
-    return config_fail(reader, config_mark_of(event), "'%s' must be %s, got %s%s%s", option->key,
-                       accepted, got, why[0] != '\0' ? ": " : "", why);
+    return config_fail(reader, config_mark_of(reader, event), "'%s' must be %s, got %s%s%s",
+                       option->key, accepted, got, why[0] != '\0' ? ": " : "", why);
 }
 
 /* The bytes of a line of the file, without its end. */
@@ -134,7 +186,7 @@ find_hint(const struct config_reader *reader)
     const yaml_parser_t *yaml = &reader->yaml;
     const char *context = yaml->context != NULL ? yaml->context : "";
     size_t len = 0, indent = 0;
-    const char *line = find_line(reader->source, yaml->problem_mark.line, &len);
+    const char *line = find_line(&reader->source, yaml->problem_mark.line, &len);
     while (indent < len && (line[indent] == ' ' || line[indent] == '\t')) {
         indent++;
     }
@@ -155,10 +207,11 @@ find_hint(const struct config_reader *reader)
 
 /* A byte that is no UTF-8 has no mark, only an offset. */
 static struct config_mark
-mark_of_offset(const struct config_source *source, size_t offset)
+mark_of_offset(const struct config_reader *reader, size_t offset)
 {
+    const struct config_source *source = &reader->source;
     const unsigned char *data = source->data;
-    struct config_mark mark = {1, 1};
+    struct config_mark mark = {1, 1, reader->current};
     for (size_t i = 0; i < offset && i < source->size_bytes; i++) {
         if (data[i] == '\n') {
             mark.line++;
@@ -175,12 +228,12 @@ config_fail_yaml(struct config_reader *reader)
 {
     const yaml_parser_t *yaml = &reader->yaml;
     const struct config_mark at = {(uint32_t)yaml->problem_mark.line + 1,
-                                   (uint32_t)yaml->problem_mark.column + 1};
+                                   (uint32_t)yaml->problem_mark.column + 1, reader->current};
     if (yaml->error == YAML_MEMORY_ERROR || yaml->problem == NULL) {
         return config_fail_nomem(reader);
     }
     if (yaml->error == YAML_READER_ERROR) {
-        return config_fail(reader, mark_of_offset(reader->source, yaml->problem_offset),
+        return config_fail(reader, mark_of_offset(reader, yaml->problem_offset),
                            "the file has to be plain text in UTF-8: %s", yaml->problem);
     }
     const char *hint = find_hint(reader);

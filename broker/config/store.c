@@ -5,6 +5,7 @@
 #include "broker/config/expand.h"
 #include "broker/config/reader.h"
 #include "broker/config/value.h"
+#include "proto/mask.h"
 
 /* Letters of words that show_as_list shows, and of those that need no quotes in YAML. */
 #define PLAIN_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_"
@@ -28,8 +29,9 @@ config_store_charge(struct config_reader *reader, struct config_mark at, size_t 
 static char *
 expand(struct config_reader *reader, const yaml_event_t *event)
 {
-    const struct config_mark at = config_mark_of(event);
+    const struct config_mark at = config_mark_of(reader, event);
     struct config_expansion result = {0};
+    char quoted[CONFIG_QUOTE_BYTES_MAX];
     switch (config_expand(config_event_text(event), reader->env, &result)) {
     case CONFIG_EXPAND_OK:
         if (config_store_charge(reader, at, result.len + sizeof(struct config_pair)) == 0) {
@@ -43,9 +45,15 @@ expand(struct config_reader *reader, const yaml_event_t *event)
                     "dollar",
                     result.name, result.name);
         break;
+    case CONFIG_EXPAND_REQUIRED:
+        config_quote(result.message, quoted);
+        config_fail(reader, at, "the variable '%s' is not set or empty: %s", result.name,
+                    result.message[0] != '\0' ? quoted : "the file needs it");
+        break;
     case CONFIG_EXPAND_SYNTAX:
         config_fail(reader, at,
-                    "after '${' has to come NAME} or NAME:-default}; $$ is a plain dollar");
+                    "after '${' has to come NAME}, NAME:-default} or NAME:?message}; $$ is a plain "
+                    "dollar");
         break;
     case CONFIG_EXPAND_LONG:
         config_fail(reader, at, "a text may have at most %d KiB", CONFIG_TEXT_BYTES_MAX / 1024);
@@ -57,6 +65,13 @@ expand(struct config_reader *reader, const yaml_event_t *event)
     return NULL;
 }
 
+/* What a value became, unless a variable brought a secret into it. */
+static void
+quote_value(const yaml_event_t *event, const char *value, char out[CONFIG_QUOTE_BYTES_MAX])
+{
+    config_quote(config_expand_has_secret(config_event_text(event)) ? MASK_SHOWN : value, out);
+}
+
 /* Whether `value`, the text of `option` after expansion, is possible; says what is wrong with it.
  */
 static int
@@ -65,24 +80,25 @@ check_text(struct config_reader *reader, const struct config_option *option,
 {
     char why[CONFIG_WHY_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
     const size_t len = strlen(value);
-    config_quote(value, quoted);
+    quote_value(event, value, quoted);
     if (option->check != NULL && !option->check(value, why, sizeof why)) {
-        return config_fail(reader, config_mark_of(event), "'%s' cannot be %s: %s", option->key,
-                           quoted, why);
+        return config_fail(reader, config_mark_of(reader, event), "'%s' cannot be %s: %s",
+                           option->key, quoted, why);
     }
     if (option->kind == CONFIG_KIND_STRING &&
         ((int64_t)len < option->min || (int64_t)len > option->max)) {
         return config_fail_value(reader, option, event, "");
     }
-    if (option->kind != CONFIG_KIND_PATH) {
+    if (option->kind != CONFIG_KIND_PATH && !option->has_paths) {
         return 0;
     }
     if (len == 0 || len >= CONFIG_PATH_BYTES_MAX) {
-        return config_fail(reader, config_mark_of(event), "'%s' must be a path of 1 to %d bytes",
-                           option->key, CONFIG_PATH_BYTES_MAX - 1);
+        return config_fail(reader, config_mark_of(reader, event),
+                           "'%s' must be a path of 1 to %d bytes", option->key,
+                           CONFIG_PATH_BYTES_MAX - 1);
     }
     if (value[0] == '~' && (value[1] == '/' || value[1] == '\0')) {
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "'%s' cannot be %s: ~ is not the home directory here, write ${HOME}",
                            option->key, quoted);
     }
@@ -96,7 +112,7 @@ resolve_path(struct config_reader *reader, struct config_mark at, char **path)
     if ((*path)[0] == '/') {
         return 0;
     }
-    const char *directory = reader->source->directory;
+    const char *directory = reader->files[at.file].directory;
     const char *rest = *path;
     while (rest[0] == '.' && rest[1] == '/') {
         rest += strspn(rest + 1, "/") + 1;
@@ -126,8 +142,11 @@ resolve_path(struct config_reader *reader, struct config_mark at, char **path)
 static void
 show_as_list(const char *text, char why[CONFIG_WHY_BYTES_MAX])
 {
+    char masked[2 * LIST_HINT_BYTES_MAX];
     const char *at = text + strspn(text, " ");
-    if (strlen(text) > LIST_HINT_BYTES_MAX || strspn(text, SHOWN_LETTERS) != strlen(text)) {
+    mask_text(text, masked, sizeof masked);
+    if (strlen(text) > LIST_HINT_BYTES_MAX || strspn(text, SHOWN_LETTERS) != strlen(text) ||
+        strcmp(masked, text) != 0) {
         snprintf(why, CONFIG_WHY_BYTES_MAX, "write [first, second], one item for each part");
         return;
     }
@@ -171,10 +190,103 @@ store_number(struct config_reader *reader, const struct config_option *option, v
     /* The text came from a variable: show what the file says and what it became. */
     char source[CONFIG_QUOTE_BYTES_MAX];
     config_option_describe(option, accepted, sizeof accepted);
-    config_quote(text, quoted);
+    quote_value(event, text, quoted);
     config_quote(config_event_text(event), source);
-    return config_fail(reader, config_mark_of(event), "'%s' must be %s, got %s from %s%s%s",
+    return config_fail(reader, config_mark_of(reader, event), "'%s' must be %s, got %s from %s%s%s",
                        option->key, accepted, quoted, source, why[0] != '\0' ? ": " : "", why);
+}
+
+/* As expand(), for a text inside a list or map, where nothing at all is most likely a slip. */
+static char *
+expand_inner(struct config_reader *reader, const struct config_option *option,
+             const yaml_event_t *event)
+{
+    if (config_event_is_null(event)) {
+        config_fail(reader, config_mark_of(reader, event), "a value is missing in '%s'%s",
+                    option->key, option->each != NULL ? "" : "; an empty text is written \"\"");
+        return NULL;
+    }
+    return expand(reader, event);
+}
+
+/* One byte in front of a text. */
+static int
+put_in_front(struct config_reader *reader, char byte, char **text)
+{
+    const size_t size = strlen(*text) + 2;
+    char *longer = malloc(size);
+    if (longer == NULL) {
+        return config_fail_nomem(reader);
+    }
+    snprintf(longer, size, "%c%s", byte, *text);
+    free(*text);
+    *text = longer;
+    return 0;
+}
+
+/* An item of a list, of which `has_paths` says that it is a path. Owned; NULL with the diagnosis
+ * filled. */
+static char *
+expand_item(struct config_reader *reader, const struct config_option *option,
+            const yaml_event_t *event)
+{
+    char *item = expand_inner(reader, option, event);
+    if (item == NULL || !option->has_paths) {
+        return item;
+    }
+    const bool may_miss = option->is_optional_path && item[0] == '-';
+    char *path = config_text_new(item + may_miss, strlen(item + may_miss));
+    int rc = path != NULL ? check_text(reader, option, event, path) : config_fail_nomem(reader);
+    if (rc == 0) {
+        rc = resolve_path(reader, config_mark_of(reader, event), &path);
+    }
+    if (rc == 0 && may_miss) {
+        rc = put_in_front(reader, '-', &path);
+    }
+    free(item);
+    if (rc != 0) {
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
+
+/* One more item of a list. */
+static int
+add_item(struct config_reader *reader, const struct config_option *option, void *object,
+         const yaml_event_t *event)
+{
+    struct config_list *list = config_object_list(option, object);
+    if ((int64_t)list->count >= option->max) {
+        return config_fail(reader, config_mark_of(reader, event), "'%s' may have at most %d items",
+                           option->key, (int)option->max);
+    }
+    char *item = expand_item(reader, option, event);
+    if (item == NULL) {
+        return -1;
+    }
+    int rc = option->has_paths ? 0 : check_text(reader, option, event, item);
+    if (rc == 0 && config_list_add(list, item) != 0) {
+        rc = config_fail_nomem(reader);
+    }
+    if (rc != 0) {
+        free(item);
+    }
+    return rc;
+}
+
+int
+config_store_item(struct config_reader *reader, struct config_level *level,
+                  const yaml_event_t *event)
+{
+    return add_item(reader, level->option, level->object, event);
+}
+
+char *
+config_store_path(struct config_reader *reader, const struct config_option *option,
+                  const yaml_event_t *event)
+{
+    return expand_item(reader, option, event);
 }
 
 int
@@ -183,6 +295,9 @@ config_store_scalar(struct config_reader *reader, const struct config_option *op
 {
     if (config_event_is_null(event)) {
         return config_fail_value(reader, option, event, "give it a value or leave the line out");
+    }
+    if (option->has_paths) {
+        return add_item(reader, option, object, event);
     }
     if (option->kind == CONFIG_KIND_LIST || option->kind == CONFIG_KIND_MAP) {
         return fail_collection(reader, option, event);
@@ -195,7 +310,7 @@ config_store_scalar(struct config_reader *reader, const struct config_option *op
     if (option->kind == CONFIG_KIND_STRING || option->kind == CONFIG_KIND_PATH) {
         rc = check_text(reader, option, event, text);
         if (rc == 0 && option->kind == CONFIG_KIND_PATH) {
-            rc = resolve_path(reader, config_mark_of(event), &text);
+            rc = resolve_path(reader, config_mark_of(reader, event), &text);
         }
         if (rc == 0) {
             *config_object_text(option, object) = text;
@@ -205,43 +320,6 @@ config_store_scalar(struct config_reader *reader, const struct config_option *op
         rc = store_number(reader, option, object, event, text);
     }
     free(text);
-    return rc;
-}
-
-/* As expand(), for a text inside a list or map, where nothing at all is most likely a slip. */
-static char *
-expand_inner(struct config_reader *reader, const struct config_option *option,
-             const yaml_event_t *event)
-{
-    if (config_event_is_null(event)) {
-        config_fail(reader, config_mark_of(event), "a value is missing in '%s'%s", option->key,
-                    option->each != NULL ? "" : "; an empty text is written \"\"");
-        return NULL;
-    }
-    return expand(reader, event);
-}
-
-int
-config_store_item(struct config_reader *reader, struct config_level *level,
-                  const yaml_event_t *event)
-{
-    const struct config_option *option = level->option;
-    struct config_list *list = config_object_list(option, level->object);
-    if ((int64_t)list->count >= option->max) {
-        return config_fail(reader, config_mark_of(event), "'%s' may have at most %d items",
-                           option->key, (int)option->max);
-    }
-    char *item = expand_inner(reader, option, event);
-    if (item == NULL) {
-        return -1;
-    }
-    int rc = check_text(reader, option, event, item);
-    if (rc == 0 && config_list_add(list, item) != 0) {
-        rc = config_fail_nomem(reader);
-    }
-    if (rc != 0) {
-        free(item);
-    }
     return rc;
 }
 
@@ -256,23 +334,23 @@ config_store_name(struct config_reader *reader, struct config_level *level,
     char quoted[CONFIG_QUOTE_BYTES_MAX], why[CONFIG_WHY_BYTES_MAX];
     config_quote(name, quoted);
     if (len == 0 || len > CONFIG_TEXT_BYTES_MAX || strchr(name, '=') != NULL) {
-        return config_fail(reader, config_mark_of(event),
+        return config_fail(reader, config_mark_of(reader, event),
                            "a name in '%s' must not be empty or have a = in it, got %s",
                            option->key, quoted);
     }
     if (option->check != NULL && !option->check(name, why, sizeof why)) {
-        return config_fail(reader, config_mark_of(event), "%s cannot stand in '%s': %s", quoted,
-                           option->key, why);
+        return config_fail(reader, config_mark_of(reader, event), "%s cannot stand in '%s': %s",
+                           quoted, option->key, why);
     }
     if (config_map_find(map, name) != NULL) {
-        return config_fail(reader, config_mark_of(event), "%s is given twice in '%s'", quoted,
-                           option->key);
+        return config_fail(reader, config_mark_of(reader, event), "%s is given twice in '%s'",
+                           quoted, option->key);
     }
     if ((int64_t)map->count >= option->max) {
-        return config_fail(reader, config_mark_of(event), "'%s' may have at most %d names",
+        return config_fail(reader, config_mark_of(reader, event), "'%s' may have at most %d names",
                            option->key, (int)option->max);
     }
-    if (config_store_charge(reader, config_mark_of(event), len + 1) != 0) {
+    if (config_store_charge(reader, config_mark_of(reader, event), len + 1) != 0) {
         return -1;
     }
     level->name = config_text_new(name, len);
@@ -296,9 +374,9 @@ read_number(struct config_reader *reader, const struct config_level *level,
     }
     config_option_describe(each, accepted, sizeof accepted);
     config_quote(level->name, name);
-    config_quote(pair->value, quoted);
-    return config_fail(reader, config_mark_of(event), "%s in '%s' must be %s, got %s%s%s", name,
-                       level->option->key, accepted, quoted, why[0] != '\0' ? ": " : "", why);
+    quote_value(event, pair->value, quoted);
+    return config_fail(reader, config_mark_of(reader, event), "%s in '%s' must be %s, got %s%s%s",
+                       name, level->option->key, accepted, quoted, why[0] != '\0' ? ": " : "", why);
 }
 
 int

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/config/config.h"
+#include "broker/config/files.h"
 #include "proto/closest.h"
 
 static const char *
@@ -34,28 +35,30 @@ process_has_user(void *context, const char *name)
     return getpwnam(name) != NULL || (is_number && getpwuid((uid_t)number) != NULL);
 }
 
+/* The next name of a list that was begun; borrowed until the one after it, NULL at the end. */
+static const char *
+next_name(enum config_names names)
+{
+    if (names == CONFIG_NAMES_USERS) {
+        const struct passwd *user = getpwent();
+        return user != NULL ? user->pw_name : NULL;
+    }
+    const struct group *group = getgrent();
+    return group != NULL ? group->gr_name : NULL;
+}
+
 static void
 process_find_near(void *context, enum config_names names, const char *name,
                   char out[CONFIG_NEAR_BYTES_MAX])
 {
     (void)context;
     unsigned distance = 0;
-    const bool is_users = names == CONFIG_NAMES_USERS;
     out[0] = '\0';
-    if (is_users) {
-        setpwent();
-    } else {
-        setgrent();
-    }
-    for (;;) {
-        const struct passwd *user = is_users ? getpwent() : NULL;
-        const struct group *group = is_users ? NULL : getgrent();
-        if (user == NULL && group == NULL) {
-            break;
-        }
+    setpwent();
+    setgrent();
+    for (const char *candidate; (candidate = next_name(names)) != NULL;) {
         /* The entry is gone with the next one, so the closest is copied out at once. */
         struct closest near = {.word = name, .loose = true};
-        const char *candidate = user != NULL ? user->pw_name : group->gr_name;
         closest_offer(&near, candidate);
         if (near.best != NULL && strlen(candidate) < CONFIG_NEAR_BYTES_MAX &&
             (out[0] == '\0' || near.distance < distance)) {
@@ -63,11 +66,8 @@ process_find_near(void *context, enum config_names names, const char *name,
             snprintf(out, CONFIG_NEAR_BYTES_MAX, "%s", candidate);
         }
     }
-    if (is_users) {
-        endpwent();
-    } else {
-        endgrent();
-    }
+    endpwent();
+    endgrent();
 }
 
 static int
@@ -81,4 +81,6 @@ const struct config_env config_env_process = {.get = process_get,
                                               .has_group = process_has_group,
                                               .has_user = process_has_user,
                                               .find_near = process_find_near,
-                                              .cpu_count = process_cpu_count};
+                                              .cpu_count = process_cpu_count,
+                                              .read_file = config_files_read,
+                                              .find_files = config_files_find};

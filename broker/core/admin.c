@@ -235,9 +235,9 @@ tell(struct request *q, const char *method)
 {
     struct buf *b = &q->hub->scratch;
     const enum admin_param named[] = {
-        PARAM_start_worker,     PARAM_stop_worker,   PARAM_restart_worker,
-        PARAM_scale_worker,     PARAM_remove_worker, PARAM_run_name,
-        PARAM_log_level_worker, PARAM_send_replica,  PARAM_attach_worker};
+        PARAM_start_worker,     PARAM_stop_worker, PARAM_restart_worker, PARAM_scale_worker,
+        PARAM_remove_worker,    PARAM_run_name,    PARAM_attach_worker,  PARAM_env_worker,
+        PARAM_log_level_worker, PARAM_send_replica};
     struct span worker = {0};
     for (size_t i = 0; i < sizeof named / sizeof named[0] && worker.len == 0; i++) {
         worker = admin_text(q, named[i]);
@@ -268,15 +268,34 @@ tell(struct request *q, const char *method)
     hub_event(q->hub, HUB_EVENT_admin, buf_span(b));
 }
 
-void
-admin_call(struct hub *hub, struct call *call, struct peer *peer)
+/* METHOD_COUNT when there is none of the name. */
+static enum admin_method
+method_of(const struct call *call)
 {
-    struct request q = {.hub = hub, .call = call};
     const struct span name = {(const uint8_t *)call->method, call->method_len};
     enum admin_method m = 0;
     while (m < METHOD_COUNT && !span_is(name, methods[m].name)) {
         m++;
     }
+    return m;
+}
+
+void
+admin_usage_came(struct hub *hub, uint64_t number)
+{
+    struct call *call = number == 0 ? NULL : call_by_number(hub, number);
+    const enum admin_method m = call == NULL ? METHOD_COUNT : method_of(call);
+    struct request q = {.hub = hub, .call = call, .sampled = true};
+    if (m != METHOD_COUNT && read_arguments(&q, m)) {
+        methods[m].run(&q);
+    }
+}
+
+void
+admin_call(struct hub *hub, struct call *call, struct peer *peer)
+{
+    struct request q = {.hub = hub, .call = call};
+    const enum admin_method m = method_of(call);
     if (m == METHOD_COUNT) {
         admin_fail(&q, WIRE_ERR_UNIMPLEMENTED,
                    "the hub has no such method (prong describe hub lists them)");
@@ -293,6 +312,7 @@ admin_call(struct hub *hub, struct call *call, struct peer *peer)
     if (methods[m].changes) {
         tell(&q, methods[m].name);
     }
+    hub->own_calls++;
     hub->asker = call->client->who;
     methods[m].run(&q);
     hub->asker = NULL;

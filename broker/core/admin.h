@@ -36,6 +36,7 @@ struct request {
     struct hub *hub;
     struct call *call;
     struct span value[PARAM_COUNT];
+    bool sampled; /* what processes use is from now: it was asked for, and has come */
 };
 
 /* One function for each method. */

@@ -9,7 +9,7 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     replica_name(r, name);
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
-    write_map(b, 12);
+    write_map(b, 16);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -30,10 +30,18 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_text(b, r->last_reason);
     write_text(b, "status");
     write_text(b, r->said);
+    write_text(b, "last_error");
+    write_text(b, r->last_error);
     write_text(b, "leased_by");
     write_text(b, lease_ns > 0 ? r->holder->who : "");
     write_text(b, "lease_ms");
     write_uint(b, lease_ns > 0 ? (uint64_t)(lease_ns / NS_PER_MS) : 0);
+    write_text(b, "cpu_ms");
+    write_uint(b, (uint64_t)r->cpu_ms);
+    write_text(b, "rss_bytes");
+    write_uint(b, r->rss_bytes);
+    write_text(b, "threads");
+    write_uint(b, r->threads);
 }
 
 /* Processes beside those that have the places. */
@@ -61,10 +69,12 @@ write_others(const struct hub *hub, struct buf *b, const struct worker *w)
     }
 }
 
+enum { WORKER_KEYS = 6, HUB_KEYS = 9 };
+
+/* WORKER_KEYS keys of a map. */
 static void
 write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
 {
-    write_map(b, 6);
     write_text(b, "autostart");
     write_bool(b, w->spec->autostart);
     write_text(b, "queued");
@@ -81,10 +91,10 @@ write_worker(const struct hub *hub, struct buf *b, const struct worker *w)
     write_others(hub, b, w);
 }
 
+/* HUB_KEYS keys of a map. */
 static void
 write_hub(const struct hub *hub, struct buf *b)
 {
-    write_map(b, 9);
     write_text(b, "name");
     write_text(b, hub->name);
     write_text(b, "version");
@@ -105,14 +115,15 @@ write_hub(const struct hub *hub, struct buf *b)
     write_uint(b, hub->ring.next - 1);
 }
 
-void
-admin_status(struct request *q)
+static void
+give_status(const struct request *q)
 {
     struct hub *hub = q->hub;
     struct buf *b = &hub->scratch;
     buf_reset(b, SIZE_MAX);
     write_map(b, 2);
     write_text(b, "hub");
+    write_map(b, HUB_KEYS);
     write_hub(hub, b);
     write_text(b, "workers");
     write_map(b, (uint32_t)table_count(&hub->workers));
@@ -120,10 +131,121 @@ admin_status(struct request *q)
     {
         const struct worker *w = CONTAINER(n, struct worker, link);
         write_text(b, w->spec->name);
+        write_map(b, WORKER_KEYS);
         write_worker(hub, b, w);
     }
     admin_give_scratch(q);
 }
+
+/* Of all workers, or of one alone. */
+static void
+give_metrics(const struct request *q, const struct worker *only)
+{
+    struct hub *hub = q->hub;
+    struct buf *b = &hub->scratch;
+    buf_reset(b, SIZE_MAX);
+    write_map(b, 3);
+    write_text(b, "hub");
+    write_map(b, HUB_KEYS + METRICS_HUB_KEYS);
+    write_hub(hub, b);
+    metrics_write_hub(b, hub);
+    write_text(b, "bounds_us");
+    metrics_write_bounds(b);
+    write_text(b, "workers");
+    write_map(b, only != NULL ? 1 : (uint32_t)table_count(&hub->workers));
+    LIST_EACH(n, &hub->worker_list)
+    {
+        const struct worker *w = CONTAINER(n, struct worker, link);
+        if (only == NULL || only == w) {
+            write_text(b, w->spec->name);
+            write_map(b, WORKER_KEYS + METRICS_WORKER_KEYS);
+            write_worker(hub, b, w);
+            metrics_write_worker(b, w);
+        }
+    }
+    if (b->w > hub->options.message_bytes / 2) {
+        admin_fail(q, WIRE_ERR_RESOURCE_EXHAUSTED,
+                   "the metrics of all workers are too much for one message: name a worker");
+    } else {
+        admin_give_scratch(q);
+    }
+}
+
+/* What processes use is sampled first, so that all of it is from now. */
+void
+admin_status(struct request *q)
+{
+    if (q->sampled || !usage_ask(q->hub, q->call->number)) {
+        give_status(q);
+    }
+}
+
+void
+admin_metrics(struct request *q)
+{
+    int64_t only;
+    const bool named = q->value[PARAM_metrics_worker].len > 0;
+    struct worker *w = named ? admin_worker(q, PARAM_metrics_worker, &only) : NULL;
+    if (named && w == NULL) {
+        return;
+    }
+    if (q->sampled || !usage_ask(q->hub, q->call->number)) {
+        give_metrics(q, w);
+    }
+}
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+/* Those that are only remembered, so that a repeat of theirs is known, have no share of anything.
+ */
+static bool
+has_share(const struct client *c)
+{
+    return c->present > 0 || c->call_count > 0 || c->background_count > 0 || c->leases > 0;
+}
+
+static void
+write_client(struct buf *b, const struct client *c)
+{
+    write_map(b, 8);
+    write_text(b, "who");
+    write_text(b, c->who);
+    write_text(b, "connections");
+    write_uint(b, c->present);
+    write_text(b, "unfinished");
+    write_uint(b, c->unfinished);
+    write_text(b, "calls");
+    write_uint(b, c->call_count);
+    write_text(b, "background");
+    write_uint(b, c->background_count);
+    write_text(b, "payload_bytes");
+    write_uint(b, c->payload_bytes);
+    write_text(b, "leases");
+    write_uint(b, c->leases);
+    write_text(b, "replica");
+    write_bool(b, c->is_replica);
+}
+
+void
+admin_clients(struct request *q)
+{
+    struct buf *b = &q->hub->scratch;
+    uint32_t count = 0;
+    for (const struct table_entry *e = q->hub->clients.head; e != NULL; e = e->hh.next) {
+        count += has_share(CONTAINER(e, struct client, entry));
+    }
+    buf_reset(b, SIZE_MAX);
+    write_array(b, count);
+    for (const struct table_entry *e = q->hub->clients.head; e != NULL; e = e->hh.next) {
+        const struct client *c = CONTAINER(e, struct client, entry);
+        if (has_share(c)) {
+            write_client(b, c);
+        }
+    }
+    admin_give_scratch(q);
+}
+
+/* ---- descriptions and logs ------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -175,6 +297,20 @@ admin_describe(struct request *q)
         admin_fail(q, WIRE_ERR_FAILED_PRECONDITION, "the worker has not told its methods");
     } else if (w != NULL) {
         call_result(q->hub, q->call, buf_span(&w->described));
+    }
+}
+
+void
+admin_env(struct request *q)
+{
+    int64_t only;
+    struct worker *w = admin_worker(q, PARAM_env_worker, &only);
+    struct hub_effect *e = w == NULL ? NULL : effect_add(q->hub, HUB_OUT_ENV);
+    if (e != NULL) {
+        e->call = q->call->number;
+        e->spec = w->spec;
+        e->replica = only < 0 ? 0 : (uint32_t)only;
+        e->reveal = admin_uint(q, PARAM_env_reveal, 0) > 0;
     }
 }
 

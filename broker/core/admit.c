@@ -15,12 +15,19 @@ static const char *const limit_names[LIMIT_COUNT] = {
     [LIMIT_BYTES] = "payload_max",         [LIMIT_BACKGROUND] = "background",
 };
 
+const char *
+hub_limit_name(enum hub_limit limit)
+{
+    return limit_names[limit];
+}
+
 void
 hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
           const struct client *client)
 {
     const int64_t second_ns = INT64_C(1000) * NS_PER_MS;
     int64_t *told_ns = &hub->limit_told_ns[limit];
+    hub->refused[limit]++;
     if (*told_ns != 0 && hub->now_ns - *told_ns < second_ns) {
         return;
     }

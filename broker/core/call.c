@@ -338,12 +338,13 @@ static void
 done(struct hub *hub, struct call *call, enum wire_op op, enum wire_error code)
 {
     call_unqueue(call);
-    call->state = CALL_DONE;
-    call->outcome_op = op;
     if (call->worker != NULL && call->many == NULL && call->lease_ms == 0) {
+        metrics_done(hub, call, code);
         call->worker->calls_total++;
         call->worker->errors_total += op == WIRE_ERROR;
     }
+    call->state = CALL_DONE;
+    call->outcome_op = op;
     nest_leave(hub, call,
                code == WIRE_ERR_CANCELLED || code == WIRE_ERR_DEADLINE_EXCEEDED ||
                    code == WIRE_ERR_ABORTED);

@@ -173,6 +173,19 @@ check_queue(const struct queue *q)
     return count;
 }
 
+/* Every outcome is counted once. */
+static void
+check_tallies(const struct worker *w)
+{
+    uint64_t outcomes = 0;
+    for (uint32_t i = 0; i < w->tallies.count; i++) {
+        for (size_t code = 0; code < WIRE_ERR_COUNT; code++) {
+            outcomes += w->tallies.list[i].outcomes[code];
+        }
+    }
+    HOLDS(outcomes == w->calls_total);
+}
+
 static void
 check_workers(const struct hub *hub)
 {
@@ -198,6 +211,7 @@ check_workers(const struct hub *hub)
             HOLDS(r->role == ROLE_LEAVING && r->queue->count == 0);
         }
         HOLDS(queued == w->queued);
+        check_tallies(w);
         /* Nobody waits while somebody is free, once the turn is over. */
         HOLDS(!room || w->queue.count == 0 || !list_is_empty(&w->crowd));
     }

@@ -91,6 +91,7 @@ again(struct hub *hub, struct replica *r)
 {
     life_set_deadline(hub, r, backoff_ms(hub, r));
     r->restarts++;
+    metrics_restart(r);
     return LIFE_BACKOFF;
 }
 
@@ -212,6 +213,10 @@ end_take(struct hub *hub, struct replica *r, enum verdict verdict)
     }
     life_end_calls(hub, r, "the worker died while it had the call", true);
     (void)life_set_process(hub, r, 0); /* taking it away cannot fail */
+    r->worker->restarts[RESTART_asked] += is_restart(r, verdict);
+    if ((verdict == VERDICT_DEATH || verdict == VERDICT_NEVER) && (!told || r->hung)) {
+        memcpy(r->last_error, r->last_reason, sizeof r->last_error);
+    }
     r->asked[0] = told && !r->hung ? r->asked[0] : '\0';
     r->life = next_life(hub, r, verdict);
     life_tell(hub, r, HUB_EVENT_worker_exited);

@@ -78,6 +78,7 @@ answer(struct hub *hub, struct slot *slot, uint32_t count)
     write_uint(b, hub->history);
     write_uint(b, f->from);
     write_uint(b, f->lost);
+    hub->events_lost += f->lost;
     write_array(b, count);
     buf_put(b, items.data, items.len);
     slot_end(hub, slot);

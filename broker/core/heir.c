@@ -50,6 +50,7 @@ heir_takes_over(struct hub *hub, struct replica *h)
     (void)snprintf(old->last_reason, sizeof old->last_reason, "%s", h->why);
     life_tell(hub, old, HUB_EVENT_worker_replaced);
     w->replicas[h->index] = h;
+    w->restarts[RESTART_renewed]++;
     leave(hub, old);
     depend_restarted(hub, w);
     route_sweep(hub, w);

@@ -120,6 +120,7 @@ hub_free(struct hub *hub)
     ring_deinit(&hub->ring);
     deadline_deinit(&hub->deadlines);
     buf_deinit(&hub->scratch);
+    free(hub->usages);
     free(hub->effects);
     free(hub->token);
     free(hub);
@@ -144,6 +145,9 @@ expire(struct hub *hub, struct deadline *d)
         return;
     case DEADLINE_VIGIL:
         hang_expired(hub, CONTAINER(d, struct replica, vigil));
+        return;
+    case DEADLINE_USAGE:
+        renew_look(hub);
         return;
     case DEADLINE_CLIENT:
         client_expired(hub, CONTAINER(d, struct client, deadline));
@@ -289,6 +293,10 @@ take(struct hub *hub, const struct hub_input *in)
         return;
     case HUB_IN_SENT:
         admin_sent(hub, in);
+        return;
+    case HUB_IN_USAGE:
+        usage_take(hub, in);
+        renew_looked(hub);
         return;
     case HUB_IN_STOP:
         stop(hub);

@@ -41,6 +41,17 @@ struct hub_options {
     size_t silence_count;
 };
 
+/* What one process has used so far, itself and not its children. The core asks with `process` and
+ * `pid`, the shell fills in the rest. */
+struct hub_usage {
+    uint64_t process;
+    int32_t pid;
+    bool known; /* false: there is no such process any more, and nothing of the rest */
+    uint32_t threads;
+    int64_t cpu_ms;     /* on processors, in user and in system mode */
+    uint64_t rss_bytes; /* of memory that it has now */
+};
+
 enum hub_input_kind {
     HUB_IN_TIME,         /* nothing but the time */
     HUB_IN_TURN,         /* what came together was told: give out work and events */
@@ -56,9 +67,10 @@ enum hub_input_kind {
     HUB_IN_ALIVE,        /* it ran before this broker did */
     HUB_IN_NOTIFY,       /* a process has said something to its service manager, or is ready */
     HUB_IN_RELOAD,       /* answer to HUB_OUT_RELOAD, or without being asked: a configuration */
-    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS */
+    HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS or HUB_OUT_ENV */
     HUB_IN_LINE,         /* a line that a worker wrote is an event */
     HUB_IN_SENT,         /* answer to HUB_OUT_SEND */
+    HUB_IN_USAGE,        /* answer to HUB_OUT_USAGE */
     HUB_IN_STOP,         /* stop everything in order; again: faster */
 };
 
@@ -116,7 +128,7 @@ struct hub_input {
             size_t count;
         } reload;
         struct {
-            uint64_t call;       /* number in HUB_OUT_LOGS */
+            uint64_t call;       /* number in HUB_OUT_LOGS or HUB_OUT_ENV */
             struct span payload; /* encoded result; empty when there is nothing */
             const char *refused; /* not NULL: what is wrong with the question */
         } logs;
@@ -129,6 +141,11 @@ struct hub_input {
             enum hub_sent what;
             uint64_t held_bytes; /* SENT_FULL: so many wait already */
         } sent;
+        struct {
+            uint64_t call; /* number in HUB_OUT_USAGE */
+            const struct hub_usage *list;
+            size_t count;
+        } usage;
     };
 };
 
@@ -144,6 +161,8 @@ enum hub_effect_kind {
                           all), lines, logs */
     HUB_OUT_LOG_LEVEL, /* spec (NULL: the hub itself), level */
     HUB_OUT_SEND,      /* call, process, body, ends (of its stdin) */
+    HUB_OUT_ENV,       /* call, spec, replica, reveal */
+    HUB_OUT_USAGE,     /* call (0: nobody waits, the core itself asks), usage, usage_count */
     HUB_OUT_EVENT,     /* an event under hub. was stored: topic, body; for the log */
     HUB_OUT_READY,     /* every worker that starts by itself is ready, for the first time */
     HUB_OUT_STOPPING,  /* a stop of the whole hub has begun */
@@ -173,6 +192,9 @@ struct hub_effect {
         uint64_t since_us, wait_ms;
     } logs;
     bool ends;
+    bool reveal;                   /* ENV: with secrets */
+    const struct hub_usage *usage; /* USAGE: the processes that are meant */
+    size_t usage_count;
     struct span topic;
 };
 

@@ -130,6 +130,7 @@ bool
 life_set_process(struct hub *hub, struct replica *r, uint64_t process)
 {
     table_remove(&hub->processes, &r->by_process);
+    usage_forget(r);
     r->process = process;
     if (process == 0) {
         return true;

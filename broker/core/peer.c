@@ -59,6 +59,7 @@ peer_opened(struct hub *hub, const struct hub_input *in)
         refuse_peer(hub, in->peer);
         return;
     }
+    hub->opened_total++;
     p->id = in->peer;
     p->spare = count >= WIRE_PEERS_MAX;
     p->local = p->trusted = in->opened.local;

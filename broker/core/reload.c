@@ -73,6 +73,7 @@ change(struct hub *hub, struct worker *w, const struct worker_spec *wanted)
     } else {
         renew_to(hub, w, spec);
     }
+    renew_watch(hub);
     hub->failed |= !worker_resize(hub, w, wanted->replicas);
     if (runs || starts) {
         start(hub, w); /* those that are new, or had failed */

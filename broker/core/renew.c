@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NOBODY = UINT32_MAX };
+enum { NOBODY = UINT32_MAX, LOOK_MS = 2000 };
 
 /* ---- because of what it has done --------------------------------------------------------------
  */
@@ -89,6 +89,50 @@ renew_expired(struct hub *hub, struct replica *r)
     r->aged |= r->renewal_wait_ns == 0; /* else it is the second try for another reason */
     r->renewal_wait_ns = 0;
     renew_check(hub, r);
+}
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+static bool
+is_watched(const struct hub *hub)
+{
+    LIST_EACH(n, &hub->worker_list)
+    {
+        if (CONTAINER(n, struct worker, link)->spec->memory_bytes_max > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+renew_watch(struct hub *hub)
+{
+    if (hub->usage_due.place == 0 && !hub->stopping && is_watched(hub) &&
+        !deadline_set(&hub->deadlines, &hub->usage_due, DEADLINE_USAGE,
+                      hub->now_ns + LOOK_MS * (int64_t)NS_PER_MS)) {
+        hub->failed = true;
+    }
+}
+
+void
+renew_look(struct hub *hub)
+{
+    (void)usage_ask(hub, 0); /* there may be no process: then nothing comes */
+    renew_watch(hub);
+}
+
+void
+renew_looked(struct hub *hub)
+{
+    LIST_EACH(n, &hub->worker_list)
+    {
+        struct worker *w = CONTAINER(n, struct worker, link);
+        for (uint32_t i = 0; i < w->replica_count && w->spec->memory_bytes_max > 0; i++) {
+            renew_check(hub, w->replicas[i]);
+        }
+    }
 }
 
 /* ---- because its worker is another one now ----------------------------------------------------

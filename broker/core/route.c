@@ -81,6 +81,7 @@ give(struct hub *hub, struct replica *r, struct call *call)
         hang_given(hub, r);
     }
     call->given_ns = hub->now_ns;
+    metrics_given(hub, call);
     life_step(hub, r, LIFE_IN_GIVEN);
 }
 
@@ -280,6 +281,7 @@ wait_in_queue(struct hub *hub, struct call *call)
 {
     struct worker *w = call->worker;
     call->state = CALL_QUEUED;
+    call->queued_ns = hub->now_ns;
     if (queue_add(queue_for(hub, call), call)) {
         w->queued++;
         route_soon(hub, w);
@@ -356,6 +358,7 @@ refusal(struct hub *hub, const struct call *call, const struct method *method,
     const struct worker *w = call->worker;
     *code = WIRE_ERR_NOT_FOUND;
     if (w == NULL) {
+        hub->refused_no_worker++;
         return "there is no such worker";
     }
     if (call->only >= 0 && call->only >= (int64_t)w->spec->replicas) {
@@ -422,6 +425,7 @@ route_call(struct hub *hub, struct call *call)
     const struct method *method =
         w != NULL ? worker_method(w, call->method, call->method_len) : NULL;
     enum wire_error code;
+    call->tally = method != NULL ? method->tally : TALLY_OTHER;
     const char *text = refusal(hub, call, method, &code);
     if (text != NULL) {
         refuse(hub, call, code, text);
@@ -470,6 +474,7 @@ sweep_call(void *context, struct call *call)
     } else {
         if (method != NULL && call->runs == 0) {
             learn_policy(call, method); /* it may have come before the methods were told */
+            call->tally = method->tally;
         }
         if (call->keyed && call->line->queue != queue_for(s->hub, call)) {
             call_unqueue(call); /* another replica has its key now */

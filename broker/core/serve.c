@@ -97,6 +97,7 @@ keep_methods(struct worker *w, const struct field *methods)
         memcpy(list[i].name, name.bytes.data, name.bytes.len);
         known = worker_method(w, list[i].name, name.bytes.len);
         list[i].run_ns = known != NULL ? known->run_ns : 0;
+        list[i].tally = tally_place(&w->tallies, list[i].name);
     }
     free(w->methods);
     w->methods = list;

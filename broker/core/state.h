@@ -10,6 +10,7 @@
 #include "broker/core/events.h"
 #include "broker/core/hub.h"
 #include "broker/core/list.h"
+#include "broker/core/metrics.h"
 #include "broker/core/siphash.h"
 #include "broker/core/table.h"
 #include "proto/record.h"
@@ -212,11 +213,13 @@ struct call {
     uint8_t policy, policy_max; /* what holds for it; what its caller allows */
     uint8_t runs;               /* how often it was given out */
     uint8_t priority, map;
+    uint16_t tally;        /* of its worker: where it is counted */
     uint32_t lease_ms;     /* it asks for a replica, not for a method, when not 0; */
     int32_t lease_only;    /* for this one, or -1 for any */
     uint32_t part;         /* its number in its whole */
     uint32_t place;        /* as the how manieth of its replica it was given out, */
     int64_t given_ns;      /* and when */
+    int64_t queued_ns;     /* when it began to wait */
     struct call *whole;    /* of which it is a part, or NULL */
     struct many *many;     /* NULL when it is one call */
     struct items *items;   /* NULL until there is something for them */
@@ -253,6 +256,7 @@ enum life {
 struct method {
     char name[WIRE_NAME_BYTES_MAX + 1];
     uint8_t policy; /* enum call_policy */
+    uint16_t tally; /* where its calls are counted */
     int64_t run_ns; /* how long it takes, rather too long than too short; 0: not known yet */
 };
 
@@ -295,7 +299,6 @@ struct replica {
     int64_t renewal_wait_ns; /* no new try to renew it before, 0: there was none */
     int64_t asked_ns;        /* when it was asked for a sign, 0: it is not being asked */
     uint64_t calls_before;   /* calls_done when its process began */
-    uint64_t rss_bytes;      /* its memory, when it was looked at last */
     char said[96];           /* STATUS= of a program that speaks to a service manager */
     /* deaths that count, the newest last: when there are too many in the window it has failed */
     int64_t *deaths;
@@ -304,6 +307,7 @@ struct replica {
     int32_t last_status;
     bool has_last;
     char last_reason[96];
+    char last_error[96]; /* the newest reason that was a fault; it stays when it is ready again */
     /* the link */
     uint64_t attach, session, work, taken;
     uint64_t capacity;
@@ -317,6 +321,10 @@ struct replica {
     struct slot *poll, *control; /* parked, or NULL */
     uint64_t poll_capacity;
     uint64_t calls_done;
+    /* What its process has used, as it was sampled last (usage.c); zero until then. */
+    int64_t cpu_ms;
+    uint64_t rss_bytes;
+    uint32_t threads;
     int64_t idle_since_ns;
     uint64_t acks[ACKS_MAX]; /* calls whose results it may forget */
     uint32_t ack_count;
@@ -351,6 +359,9 @@ struct worker {
     uint32_t method_count;
     struct buf described; /* the methods map of ATTACH as it came */
     uint64_t calls_total, errors_total;
+    struct tallies tallies;
+    uint64_t restarts[RESTART_REASONS];
+    int64_t cpu_ms; /* of all processes that its replicas had, as far as it was sampled */
 };
 
 /* ---- the hub ----------------------------------------------------------------------------------
@@ -403,12 +414,18 @@ struct hub {
     uint32_t letter_count;
     uint64_t last_letter;
     struct reload reload;
-    uint32_t gone;          /* workers on their way out */
-    const char *asker;      /* who asks for what is being changed, NULL for nobody */
-    struct span last_words; /* of the process whose end is being taken; for the step */
+    struct deadline usage_due; /* when the memory of processes is looked at (renew.c) */
+    uint32_t gone;             /* workers on their way out */
+    const char *asker;         /* who asks for what is being changed, NULL for nobody */
+    struct span last_words;    /* of the process whose end is being taken; for the step */
     int64_t limit_told_ns[LIMIT_COUNT];
+    uint64_t refused[LIMIT_COUNT], refused_no_worker; /* calls, since the broker began; so are */
+    uint64_t own_calls;                               /* those of the hub's own methods, */
+    uint64_t opened_total, events_lost; /* connections, and events that readers came too late for */
     bool configured, was_ready, stopping, ended, events_new, failed;
-    struct buf scratch; /* for what is built and copied within one step */
+    struct buf scratch;       /* for what is built and copied within one step */
+    struct hub_usage *usages; /* what HUB_OUT_USAGE asks for */
+    size_t usage_cap;
     struct hub_effect *effects;
     size_t effect_count, effect_cap;
     struct node sent;  /* tickets whose bytes are in an effect: freed when the next step begins */
@@ -508,6 +525,7 @@ void call_cancel(struct hub *hub, struct slot *slot, const struct record *r);
 /* Tell that a limit was reached, and by whom. */
 void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
                const struct client *client);
+const char *hub_limit_name(enum hub_limit limit);
 
 /* items.c: outcomes in pieces */
 bool items_wait(const struct call *call); /* there are some to be fetched before the outcome */
@@ -684,6 +702,16 @@ struct replica *replica_new(struct worker *worker, uint32_t index);
 bool replica_take_spec(struct replica *replica, struct worker_spec *spec);
 /* No process, no call: it can be forgotten. */
 bool worker_is_empty(const struct worker *worker);
+/* usage.c: what the processes of replicas use */
+/* Have all that run sampled; usage_take stores it in the replicas. `call`: the number of the call
+ * that waits for it, 0 when the core itself wants to know. Whether there is anything to sample: if
+ * not nothing is asked, and nothing will come. */
+bool usage_ask(struct hub *hub, uint64_t call);
+/* The answer. A replica that has another process meanwhile is left alone, and so is one whose
+ * process is gone. */
+void usage_take(struct hub *hub, const struct hub_input *in);
+/* The replica has no process any more, or another one. */
+void usage_forget(struct replica *replica);
 
 /* life.c */
 enum life_input {
@@ -735,6 +763,10 @@ void renew_ended(struct hub *hub, struct replica *replica); /* its process is go
 /* Its processes are to be made from this specification (moved). */
 void renew_to(struct hub *hub, struct worker *worker, struct worker_spec *spec);
 void renew_roll(struct hub *hub, struct worker *worker); /* the next of them, if it is time */
+/* Processes of some worker may only have so much memory: look at them now and then. */
+void renew_watch(struct hub *hub);
+void renew_look(struct hub *hub);   /* it is time to */
+void renew_looked(struct hub *hub); /* what they use is known */
 
 /* reload.c: another configuration */
 void reload_take(struct hub *hub, const struct hub_input *in);
@@ -762,5 +794,7 @@ void hang_expired(struct hub *hub, struct replica *replica);
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
 void admin_logs_came(struct hub *hub, const struct hub_input *in);
 void admin_sent(struct hub *hub, const struct hub_input *in);
+/* What a call of status or metrics waited for was sampled: it goes on. 0 for none. */
+void admin_usage_came(struct hub *hub, uint64_t call);
 
 #endif

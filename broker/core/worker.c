@@ -250,13 +250,14 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
     list_init(&w->leaving);
     w->rolled = UINT32_MAX;
     w->spec = spec_copy(spec);
-    if (w->spec == NULL ||
+    if (w->spec == NULL || !tallies_init(&w->tallies) ||
         !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||
         !worker_resize(hub, w, spec->replicas)) {
         worker_free(hub, w);
         return NULL;
     }
     list_append(&hub->worker_list, &w->link);
+    renew_watch(hub);
     return w;
 }
 
@@ -281,6 +282,7 @@ worker_free(struct hub *hub, struct worker *w)
     spec_unref(w->spec);
     spec_unref(w->former);
     buf_deinit(&w->described);
+    tallies_deinit(&w->tallies);
     free(w->replicas);
     free(w->methods);
     free(w);

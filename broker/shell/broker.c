@@ -165,18 +165,6 @@ open_hub(struct broker *b, const char *runtime_dir)
     return b->hub != NULL ? EX_OK : fail(b, EX_OSERR, "out of memory");
 }
 
-/* One that cannot attach would only be killed after its start_timeout, without a word why. */
-static void
-warn_of_user(struct broker *b, const struct config_worker *w)
-{
-    if (strcmp(w->ready, "attach") == 0 && !confine_reaches_hub(w, &b->config->hub)) {
-        log_write(&b->log, LOG_WARN,
-                  "worker '%s': its user '%s' may not use the hub's socket, so it cannot attach: "
-                  "give hub a group that this user is in",
-                  w->name, w->user);
-    }
-}
-
 static int
 tell_workers(struct broker *b)
 {
@@ -184,9 +172,9 @@ tell_workers(struct broker *b)
         struct worker_spec spec;
         struct launch_texts texts = {0};
         const bool ok = launch_spec(&b->config->workers[i], &spec, &texts);
-        warn_of_user(b, &b->config->workers[i]);
         struct hub_input in = {.kind = HUB_IN_WORKER, .worker = {&spec}};
         if (ok) {
+            confine_warn(&b->log, &b->config->workers[i], &b->config->hub, spec.ready);
             broker_feed(b, &in);
         }
         launch_texts_deinit(&texts);

@@ -164,8 +164,8 @@ confine_limits(const struct config_worker *worker, const struct account *account
     return count + put_user(worker, account, text);
 }
 
-bool
-confine_reaches_hub(const struct config_worker *worker, const struct config_hub *hub)
+static bool
+reaches_hub(const struct config_worker *worker, const struct config_hub *hub)
 {
     struct account account;
     struct buf unused = {0};
@@ -181,4 +181,17 @@ confine_reaches_hub(const struct config_worker *worker, const struct config_hub 
         is_member = is_member || account.groups[i] == group->gr_gid;
     }
     return is_member;
+}
+
+void
+confine_warn(const struct log *log, const struct config_worker *worker,
+             const struct config_hub *hub, enum spec_ready ready)
+{
+    const bool needs_socket = ready == SPEC_READY_ATTACH || ready == SPEC_READY_NOTIFY;
+    if (needs_socket && !reaches_hub(worker, hub)) {
+        log_write(log, LOG_WARN,
+                  "worker '%s': its user '%s' may not use the hub's socket, so it can never get "
+                  "ready: give hub a group that this user is in",
+                  worker->name, worker->user);
+    }
 }

@@ -5,6 +5,8 @@
 #define PRONG_SHELL_CONFINE_H
 
 #include "broker/config/config.h"
+#include "broker/core/spec.h"
+#include "broker/shell/log.h"
 #include "broker/spawn/limits.h"
 #include "proto/buf.h"
 
@@ -29,8 +31,10 @@ uint32_t confine_account(const struct config_worker *worker, struct account *acc
 uint32_t confine_limits(const struct config_worker *worker, const struct account *account,
                         struct buf *text);
 
-/* Whether the worker's user may use the hub's local socket, as far as owner and group of the socket
- * tell: it is the hub's own user, root, or in hub.group. */
-bool confine_reaches_hub(const struct config_worker *worker, const struct config_hub *hub);
+/* Say in the log if a worker's user may not use the hub's sockets, so that it can never get ready
+ * in this way: as far as their owner and group tell, it is not the hub's own user, root, or one of
+ * hub.group. It would only be killed after its start_timeout, without a word why. */
+void confine_warn(const struct log *log, const struct config_worker *worker,
+                  const struct config_hub *hub, enum spec_ready ready);
 
 #endif

@@ -4,6 +4,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/launch.h"
 #include "broker/shell/stack.h"
+#include "broker/shell/usage.h"
 #include "proto/name.h"
 
 #include <errno.h>
@@ -127,6 +128,37 @@ send_signal(struct broker *b, const struct hub_effect *e)
     spawn_link_send(&b->spawner, &r, NULL);
 }
 
+static void
+give_env(struct broker *b, const struct hub_effect *e)
+{
+    struct follow *f = broker_follow(b, HUB_IN_LOGS);
+    if (f != NULL) {
+        f->input.logs.call = e->call;
+        launch_list_environment(e, b->url, b->notice_path, &f->payload);
+        if (f->payload.failed) {
+            buf_deinit(&f->payload); /* no memory: the caller gets null, not half of it */
+        }
+    }
+}
+
+/* The samples are taken now: the answer is told before anything else comes. */
+static void
+give_usage(struct broker *b, const struct hub_effect *e)
+{
+    struct follow *f = broker_follow(b, HUB_IN_USAGE);
+    if (f == NULL) {
+        return;
+    }
+    f->input.usage.call = e->call;
+    f->usage = calloc(e->usage_count, sizeof *f->usage);
+    for (size_t i = 0; f->usage != NULL && i < e->usage_count; i++) {
+        f->usage[i] = e->usage[i];
+        usage_sample(&f->usage[i]);
+    }
+    f->input.usage.list = f->usage;
+    f->input.usage.count = f->usage != NULL ? e->usage_count : 0; /* none: as if all were gone */
+}
+
 static int64_t
 stop_by_ns(const struct broker *b, int64_t since_ns)
 {
@@ -188,6 +220,12 @@ carry_out(struct broker *b, const struct hub_effect *e)
     case HUB_OUT_SEND:
         broker_send_input(b, e);
         return;
+    case HUB_OUT_ENV:
+        give_env(b, e);
+        return;
+    case HUB_OUT_USAGE:
+        give_usage(b, e);
+        return;
     case HUB_OUT_EVENT:
         log_event(&b->log, e->topic, e->body);
         if (span_is(e->topic, "hub.admin")) {
@@ -241,6 +279,7 @@ broker_feed(struct broker *b, struct hub_input *in)
             step(b, &f.input);
         }
         buf_deinit(&f.payload);
+        free(f.usage);
     }
     b->follow_count = 0;
     if (b->reload_due) {

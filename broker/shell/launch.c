@@ -1,7 +1,9 @@
 /* From configuration to process: see launch.h. */
 #include "broker/shell/launch.h"
 #include "broker/shell/confine.h"
+#include "proto/mask.h"
 #include "proto/mp.h"
+#include "proto/write.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,6 +30,19 @@ static_assert((int)CONFIG_LOG_ERROR == SPEC_LEVEL_ERROR &&
                   (int)CONFIG_LOG_INFO == SPEC_LEVEL_INFO &&
                   (int)CONFIG_LOG_DEBUG == SPEC_LEVEL_DEBUG,
               "levels");
+
+/* NAME=value. In a value from an env_file a percent sign is one, so it is doubled for texts_add. */
+static void
+put_setting(struct buf *b, const struct config_pair *pair)
+{
+    buf_put(b, pair->name, strlen(pair->name));
+    buf_put(b, "=", 1);
+    for (const char *p = pair->value; *p != '\0' && pair->is_secret; p++) {
+        buf_put(b, "%%", *p == '%' ? 2 : 0);
+        buf_put(b, p, *p == '%' ? 0 : 1);
+    }
+    put_text(b, pair->is_secret ? "" : pair->value);
+}
 
 static enum spec_ready
 ready_of(const char *ready)
@@ -93,11 +108,15 @@ put_launch(struct buf *text, const struct config_worker *w)
     struct account account;
     const uint32_t own = confine_account(w, &account, text); /* the worker's may replace them */
     for (size_t i = 0; i < w->environment.count; i++) {
-        buf_put(text, w->environment.items[i].name, strlen(w->environment.items[i].name));
-        buf_put(text, "=", 1);
-        put_text(text, w->environment.items[i].value);
+        put_setting(text, &w->environment.items[i]);
     }
     const uint32_t limitc = confine_limits(w, &account, text);
+    /* Behind all that a start needs: the names of those that came from an env_file. */
+    for (size_t i = 0; i < w->environment.count; i++) {
+        if (w->environment.items[i].is_secret) {
+            put_text(text, w->environment.items[i].name);
+        }
+    }
     return (struct launch){.argc = (uint32_t)(w->command.count + w->args.count),
                            .envc = own + (uint32_t)w->environment.count,
                            .text = (const char *)text->data,
@@ -166,7 +185,8 @@ struct texts {
 /* As a replica's number: %i stays what it is, in texts that are not of the configuration. */
 enum { AS_IS = -1 };
 
-/* Add a copy of `text` with %i put in. */
+/* Add a copy of `text` with %i put in. %% is a percent sign, so that a text can have %i itself;
+ * before anything else a percent sign stays as it is. */
 static void
 texts_add(struct texts *t, const char *text, uint32_t replica)
 {
@@ -176,6 +196,9 @@ texts_add(struct texts *t, const char *text, uint32_t replica)
     for (const char *p = text; *p != '\0'; p++) {
         if (p[0] == '%' && p[1] == 'i' && replica != (uint32_t)AS_IS) {
             buf_put(&b, number, (size_t)digits);
+            p++;
+        } else if (p[0] == '%' && p[1] == '%' && replica != (uint32_t)AS_IS) {
+            buf_put(&b, "%", 1);
             p++;
         } else {
             buf_put(&b, p, 1);
@@ -260,8 +283,10 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     texts_setf(env, "PRONG_URL=%s", url);
     texts_setf(env, "PRONG_WORKER=%s", start->spec->name);
     texts_setf(env, "PRONG_REPLICA=%u", (unsigned)start->replica);
-    texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
-    texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    if (start->kind == HUB_OUT_START) {
+        texts_setf(env, "PRONG_INCARNATION=%llu", (unsigned long long)start->process);
+        texts_setf(env, "PRONG_TOKEN=%s", start->token);
+    }
     return text;
 }
 
@@ -300,6 +325,129 @@ launch_record(const struct hub_effect *start, const char *url, const char *notif
     texts_free(&env);
     texts_free(&dir);
     return ok;
+}
+
+/* ---- the environment, to look at ---------------------------------------------------------------
+ */
+
+static int
+compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether a text of a row of NULs ended by `end` is this name, alone or in front of a =. */
+static bool
+has_name(const char *text, const char *end, const char *name, size_t len)
+{
+    for (; text < end; text += strlen(text) + 1) {
+        if (strncmp(text, name, len) == 0 && (text[len] == '=' || text[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where a setting comes from, by who would have set it last. */
+static const char *
+origin(const struct worker_spec *spec, const char *name, size_t len)
+{
+    const struct launch *launch = &spec->launch;
+    static const char own[] = "PRONG_URL\0PRONG_WORKER\0PRONG_REPLICA\0NOTIFY_SOCKET";
+    /* Only with a heartbeat; else it is that of the hub's own service manager. */
+    static const char watchdog[] = "WATCHDOG_USEC";
+    /* Unless the worker sets them. */
+    static const char python[] = "PYTHONUNBUFFERED\0PYTHONFAULTHANDLER";
+    const char *settings = launch->text, *end = launch->text + launch->text_bytes;
+    for (uint32_t i = 0; i <= launch->argc; i++) {
+        settings += strlen(settings) + 1;
+    }
+    const char *secrets = settings;
+    for (uint32_t i = 0; i < launch->envc; i++) {
+        secrets += strlen(secrets) + 1;
+    }
+    if (has_name(own, own + sizeof own, name, len) ||
+        (spec->heartbeat_ms > 0 && has_name(watchdog, watchdog + sizeof watchdog, name, len))) {
+        return "prong";
+    }
+    const char *behind = secrets;
+    for (uint32_t i = 0; i < launch->limitc; i++) {
+        secrets += strlen(secrets) + 1;
+    }
+    if (has_name(secrets, end, name, len)) {
+        return "env_file";
+    }
+    if (has_name(settings, behind, name, len)) {
+        return "worker";
+    }
+    return has_name(python, python + sizeof python, name, len) ? "prong" : "hub";
+}
+
+static void
+write_value(struct buf *out, const char *value)
+{
+    const struct span bytes = {(const uint8_t *)value, strlen(value)};
+    if (mp_is_utf8(bytes)) {
+        write_str(out, bytes);
+    } else {
+        write_bin(out, bytes);
+    }
+}
+
+/* The value without passwords in URLs and the like. */
+static void
+write_masked(struct buf *out, const char *value)
+{
+    const size_t size = mask_text(value, (char[1]){0}, 1) + 1;
+    char *masked = malloc(size);
+    if (masked == NULL) {
+        out->failed = true;
+        return;
+    }
+    mask_text(value, masked, size);
+    write_value(out, masked);
+    free(masked);
+}
+
+static void
+write_setting(struct buf *out, char *setting, const struct hub_effect *e)
+{
+    const size_t len = strcspn(setting, "=");
+    const char *from = origin(e->spec, setting, len);
+    const char *value = setting[len] == '=' ? setting + len + 1 : "";
+    setting[len] = '\0';
+    write_map(out, 3);
+    write_text(out, "name");
+    write_value(out, setting);
+    write_text(out, "value");
+    if (e->reveal) {
+        write_value(out, value);
+    } else if (strcmp(from, "env_file") == 0 || mask_is_secret(setting)) {
+        write_text(out, MASK_SHOWN);
+    } else {
+        write_masked(out, value);
+    }
+    write_text(out, "from");
+    write_text(out, from);
+}
+
+void
+launch_list_environment(const struct hub_effect *e, const char *url, const char *notify,
+                        struct buf *out)
+{
+    struct texts env = {0};
+    const char *text = e->spec->launch.text;
+    for (uint32_t i = 0; i <= e->spec->launch.argc; i++) {
+        text += strlen(text) + 1;
+    }
+    (void)set_environment(&env, e, url, notify, text); /* limits are not of the environment */
+    out->failed = out->failed || env.failed;
+    qsort(env.items, env.count, sizeof *env.items, compare_texts);
+    write_array(out, (uint32_t)env.count);
+    for (size_t i = 0; i < env.count; i++) {
+        write_setting(out, env.items[i], e);
+    }
+    texts_free(&env);
 }
 
 /* As much of a path as fits in `room` bytes with the NUL, from its end, where its name stands; fit

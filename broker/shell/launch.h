@@ -21,11 +21,19 @@ bool launch_spec(const struct config_worker *worker, struct worker_spec *spec,
 void launch_texts_deinit(struct launch_texts *texts);
 
 /* Fill a SPAWN_START from a HUB_OUT_START (`notify`: the socket for NOTIFY_SOCKET): name, folder,
- * arguments, and the hub's own environment with the worker's and the hub's settings on top; %i is
- * the number of the replica in all of them. `text` has SPAWN_TEXT_BYTES_MAX bytes. false when it
- * does not fit or memory is out. */
+ * arguments, and the hub's own environment with the worker's and the hub's settings on top; in all
+ * that is the worker's, %i is the number of the replica and %% a percent sign. `text` has
+ * SPAWN_TEXT_BYTES_MAX bytes. false when it does not fit or memory is out. */
 bool launch_record(const struct hub_effect *start, const char *url, const char *notify,
                    struct spawn_record *record, char *text);
+
+/* What a start would set now, of the replica and worker of a HUB_OUT_ENV, without what is new for
+ * each process: a list of {name, value, from}, in the order of the names. `from` is hub (inherited
+ * by it), worker (of its configuration), env_file, or prong. Unless the effect says `reveal`,
+ * secrets are masked: those of an env_file, and what proto/mask.h takes for one. `out` has failed
+ * when memory was out. */
+void launch_list_environment(const struct hub_effect *env, const char *url, const char *notify,
+                             struct buf *out);
 
 /* Where a start failed, for people: "exec '/srv/detector'", "working folder '/data'", "setting user
  * 'vision'". The program, folder or value is that of `spec`, which may be NULL; one that is too

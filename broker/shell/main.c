@@ -1,6 +1,7 @@
 /* prong-broker: started by prongd with the spawner at descriptor 3; or a look at a configuration.
  */
 #include "broker/shell/broker.h"
+#include "broker/shell/look.h"
 
 #include <getopt.h>
 #include <malloc.h>
@@ -11,43 +12,22 @@
 #include <sysexits.h>
 
 struct arguments {
-    const char *runtime_dir, *config, *check;
+    const char *runtime_dir, *config, *check, *show, *import, *kind;
+    struct config_show how;
     bool no_config;
 };
 
 static const char usage[] =
     "usage: prong-broker --runtime-dir DIR [--config FILE | --no-config]   (started by prongd)\n"
     "       prong-broker --check FILE             say what is wrong with a configuration\n"
+    "       prong-broker --show FILE [--worker NAME] [--json]\n"
+    "                                             what a configuration comes to\n"
+    "       prong-broker --import FILE [--kind supervisor|circus|procfile]\n"
+    "                                             what another manager's file comes to\n"
     "       prong-broker --print-default-config   every option, as a commented file\n"
     "       prong-broker --print-config-manual    every option, as Markdown\n"
+    "       prong-broker --print-config-man       every option, as a man page\n"
     "       prong-broker --version\n";
-
-/* Read the configuration, or take the defaults when there is none. NULL after it was told. */
-static struct config *
-read_config(const char *file)
-{
-    struct config *config = NULL;
-    struct config_diag diag;
-    if (file == NULL) {
-        return config_new();
-    }
-    if (config_load(file, &config_env_process, &config, &diag) != 0) {
-        char text[CONFIG_DIAG_BYTES_MAX + 300];
-        config_diag_format(&diag, text, sizeof text);
-        (void)fprintf(stderr, "%s\n", text);
-        return NULL;
-    }
-    return config;
-}
-
-static int
-check(const char *file)
-{
-    struct config *config = read_config(file);
-    const int code = config != NULL ? EX_OK : EX_CONFIG;
-    config_free(config);
-    return code;
-}
 
 static int
 serve(const struct arguments *a)
@@ -59,7 +39,7 @@ serve(const struct arguments *a)
         return EX_OSERR;
     }
     const char *path = a->config != NULL ? a->config : found;
-    struct config *config = read_config(path);
+    struct config *config = path != NULL ? look_read(path) : config_new();
     if (config == NULL) {
         free(found);
         return EX_CONFIG;
@@ -73,46 +53,70 @@ serve(const struct arguments *a)
     return code;
 }
 
-int
-main(int argc, char *argv[])
+static int
+print(int rc)
+{
+    return rc == 0 ? EX_OK : EX_IOERR;
+}
+
+enum { GO_ON = -1 };
+
+/* The exit code when an option is all that there is to do, else GO_ON. */
+static int
+read_arguments(int argc, char *argv[], struct arguments *a)
 {
     static const struct option options[] = {
         {"runtime-dir", required_argument, NULL, 'r'},
         {"config", required_argument, NULL, 'c'},
         {"no-config", no_argument, NULL, 'n'},
         {"check", required_argument, NULL, 'k'},
+        {"show", required_argument, NULL, 's'},
+        {"worker", required_argument, NULL, 'w'},
+        {"json", no_argument, NULL, 'j'},
+        {"import", required_argument, NULL, 'i'},
+        {"kind", required_argument, NULL, 'K'},
         {"print-default-config", no_argument, NULL, 'd'},
         {"print-config-manual", no_argument, NULL, 'm'},
+        {"print-config-man", no_argument, NULL, 'M'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    struct arguments a = {0};
-    (void)signal(SIGPIPE, SIG_IGN);
-    /* What a payload needed is needed again at once: glibc would give it back to the system and
-     * take it anew, with its page faults, for each call. Only what lies above 8 MiB is given back.
-     */
-    (void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a log file at a limit of the system is a write that fails */
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'r':
-            a.runtime_dir = optarg;
+            a->runtime_dir = optarg;
             break;
         case 'c':
-            a.config = optarg;
+            a->config = optarg;
             break;
         case 'n':
-            a.no_config = true;
+            a->no_config = true;
             break;
         case 'k':
-            a.check = optarg;
+            a->check = optarg;
+            break;
+        case 's':
+            a->show = optarg;
+            break;
+        case 'w':
+            a->how.worker = optarg;
+            break;
+        case 'j':
+            a->how.as_json = true;
+            break;
+        case 'i':
+            a->import = optarg;
+            break;
+        case 'K':
+            a->kind = optarg;
             break;
         case 'd':
-            return config_print_default(stdout) == 0 ? EX_OK : EX_IOERR;
+            return print(config_print_default(stdout));
         case 'm':
-            return config_print_manual(stdout) == 0 ? EX_OK : EX_IOERR;
+            return print(config_print_manual(stdout));
+        case 'M':
+            return print(config_print_man(stdout, PRONG_VERSION));
         case 'v':
             return puts("prong-broker " PRONG_VERSION) < 0 ? EX_IOERR : EX_OK;
         case 'h':
@@ -122,8 +126,32 @@ main(int argc, char *argv[])
             return EX_USAGE;
         }
     }
+    return GO_ON;
+}
+
+int
+main(int argc, char *argv[])
+{
+    struct arguments a = {0};
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* What a payload needed is needed again at once: glibc would give it back to the system and
+     * take it anew, with its page faults, for each call. Only what lies above 8 MiB is given back.
+     */
+    (void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a log file at a limit of the system is a write that fails */
+    const int code = read_arguments(argc, argv, &a);
+    if (code != GO_ON) {
+        return code;
+    }
     if (a.check != NULL) {
-        return check(a.check);
+        return look_check(a.check);
+    }
+    if (a.show != NULL) {
+        return look_show(a.show, &a.how);
+    }
+    if (a.import != NULL) {
+        return look_import(a.import, a.kind);
     }
     if (a.runtime_dir == NULL || optind < argc) {
         (void)fputs(usage, stderr);

@@ -1,5 +1,6 @@
 /* The configuration read once more while the hub runs. What cannot be used changes nothing. */
 #include "broker/shell/broker.h"
+#include "broker/shell/confine.h"
 #include "broker/shell/launch.h"
 
 #include <stdlib.h>
@@ -25,7 +26,7 @@ release(struct reload *r)
 }
 
 static bool
-make_specs(struct reload *r)
+make_specs(const struct broker *b, struct reload *r)
 {
     r->count = r->config->worker_count;
     r->specs = calloc(r->count + 1, sizeof *r->specs);
@@ -33,6 +34,9 @@ make_specs(struct reload *r)
     bool ok = r->specs != NULL && r->texts != NULL;
     for (size_t i = 0; i < r->count && ok; i++) {
         ok = launch_spec(&r->config->workers[i], &r->specs[i], &r->texts[i]);
+        if (ok) {
+            confine_warn(&b->log, &r->config->workers[i], &b->config->hub, r->specs[i].ready);
+        }
     }
     return ok;
 }
@@ -84,7 +88,7 @@ broker_reload(struct broker *b, uint64_t call)
         refuse(b, call, text);
         return;
     }
-    if (!make_specs(&r)) {
+    if (!make_specs(b, &r)) {
         refuse(b, call, "out of memory");
     } else {
         struct hub_input in = {.kind = HUB_IN_RELOAD,

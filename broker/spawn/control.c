@@ -29,5 +29,8 @@ control_receive(int socket, struct control_record *record)
     if (got == (ssize_t)sizeof *record) {
         return CONTROL_GOT;
     }
-    return got < 0 && errno == EAGAIN ? CONTROL_EMPTY : CONTROL_CLOSED;
+    /* Without memory the record is still there, and poll says so. */
+    const bool is_later =
+        got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS);
+    return is_later ? CONTROL_EMPTY : CONTROL_CLOSED;
 }

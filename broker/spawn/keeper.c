@@ -23,6 +23,7 @@
 
 enum {
     NOTIFY_AGAIN_MS = 100,
+    TELL_AGAIN_MS = 20,   /* the system had no memory for a record to the spawner */
     KILL_GRACE_MS = 2000, /* for the spawner's own sweep after the third SIGTERM */
     STOP_LEVEL_MAX = 3,
 };
@@ -38,27 +39,30 @@ struct keeper {
     int signal_fd;
     int stop_level;  /* how often SIGTERM or SIGINT came: at 3 all is killed */
     int64_t kill_ns; /* when the spawner itself is killed; CLOCK_NEVER_NS before the third */
+    int told_level;  /* as far as the spawner knows of stop_level */
+    bool is_reload_due;
+    int64_t tell_ns; /* when to try again to tell the spawner; CLOCK_NEVER_NS if it knows all */
     unsigned news_due, news_told; /* bits of enum news */
     int64_t notify_ns;            /* when to try again; CLOCK_NEVER_NS if nothing is due */
     int exit_code;
 };
 
-sigset_t
-keeper_block_signals(void)
+bool
+keeper_block_signals(sigset_t *set)
 {
     static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM};
-    sigset_t set;
-    sigemptyset(&set);
+    sigemptyset(set);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        sigaddset(&set, numbers[i]);
+        sigaddset(set, numbers[i]);
         /* A parent like nohup may have it ignored, and an ignored SIGCHLD would reap behind our
          * back, an ignored SIGTERM never be seen by the signalfd. */
-        signal(numbers[i], SIG_DFL);
+        if (signal(numbers[i], SIG_DFL) == SIG_ERR) {
+            return false;
+        }
     }
-    sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail with valid arguments */
-    signal(SIGPIPE, SIG_IGN);           /* a closed stderr is no reason to end */
-    signal(SIGXFSZ, SIG_IGN);           /* nor one that is a file at a limit of the system */
-    return set;
+    /* A closed stderr is no reason to end, nor one that is a file at a limit of the system. */
+    return sigprocmask(SIG_BLOCK, set, NULL) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
+           signal(SIGXFSZ, SIG_IGN) != SIG_ERR;
 }
 
 static void
@@ -102,6 +106,26 @@ announce(struct keeper *keeper, enum news news)
     send_all_news(keeper);
 }
 
+/* Tell the spawner what it does not know yet. It may fail for want of memory: then again a little
+ * later, until it is told or gone. */
+static void
+tell_spawner(struct keeper *keeper)
+{
+    bool is_told = true;
+    if (keeper->told_level < keeper->stop_level) {
+        const enum control_op op =
+            keeper->stop_level == STOP_LEVEL_MAX ? CONTROL_KILL : CONTROL_STOP;
+        is_told = control_send(keeper->spawner_fd, op, keeper->stop_level);
+        keeper->told_level = is_told ? keeper->stop_level : keeper->told_level;
+    }
+    if (keeper->is_reload_due) {
+        keeper->is_reload_due = !control_send(keeper->spawner_fd, CONTROL_RELOAD, 0);
+        is_told = is_told && !keeper->is_reload_due;
+    }
+    keeper->tell_ns =
+        is_told ? CLOCK_NEVER_NS : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
+}
+
 static void
 stop(struct keeper *keeper, int signal_number)
 {
@@ -117,10 +141,8 @@ stop(struct keeper *keeper, int signal_number)
     logger_write(keeper->setup->logger, LOGGER_INFO, "%s: %s", strsignal(signal_number),
                  texts[level]);
     announce(keeper, NEWS_STOPPING);
-    if (level < STOP_LEVEL_MAX) {
-        control_send(keeper->spawner_fd, CONTROL_STOP, level); /* if it fails the spawner is gone */
-    } else {
-        control_send(keeper->spawner_fd, CONTROL_KILL, level); /* or else kill_ns does it */
+    tell_spawner(keeper);
+    if (level == STOP_LEVEL_MAX) {
         keeper->kill_ns = clock_now_ns() + (int64_t)KILL_GRACE_MS * NS_PER_MS;
     }
 }
@@ -130,7 +152,7 @@ static void
 reap(struct keeper *keeper)
 {
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR);) {
         if (pid != keeper->spawner_pid) {
             continue;
         }
@@ -160,7 +182,8 @@ handle_signal(struct keeper *keeper, int number)
         stop(keeper, number);
         break;
     case SIGHUP:
-        control_send(keeper->spawner_fd, CONTROL_RELOAD, 0); /* if it fails the spawner is gone */
+        keeper->is_reload_due = true;
+        tell_spawner(keeper);
         break;
     case SIGUSR1:
         control_send(keeper->spawner_fd, CONTROL_REOPEN, 0);
@@ -206,10 +229,21 @@ check_deadlines(struct keeper *keeper)
     if (now_ns >= keeper->notify_ns) {
         send_all_news(keeper);
     }
+    if (now_ns >= keeper->tell_ns) {
+        tell_spawner(keeper);
+    }
     if (now_ns >= keeper->kill_ns && keeper->spawner_pid > 0) {
         keeper->kill_ns = CLOCK_NEVER_NS;
         kill(keeper->spawner_pid, SIGKILL); /* not reaped, so it is still that process */
     }
+}
+
+static int64_t
+next_deadline_ns(const struct keeper *keeper)
+{
+    const int64_t told_ns =
+        keeper->notify_ns < keeper->tell_ns ? keeper->notify_ns : keeper->tell_ns;
+    return keeper->kill_ns < told_ns ? keeper->kill_ns : told_ns;
 }
 
 static void
@@ -218,10 +252,8 @@ loop(struct keeper *keeper)
     while (keeper->spawner_pid > 0) {
         struct pollfd polls[] = {{.fd = keeper->signal_fd, .events = POLLIN},
                                  {.fd = keeper->spawner_fd, .events = POLLIN}};
-        const int64_t deadline_ns =
-            keeper->kill_ns < keeper->notify_ns ? keeper->kill_ns : keeper->notify_ns;
         /* Whatever poll says, both descriptors are asked, and neither blocks. */
-        poll(polls, 2, clock_poll_timeout_ms(deadline_ns));
+        poll(polls, 2, clock_poll_timeout_ms(next_deadline_ns(keeper)));
         if (keeper->spawner_fd >= 0) {
             read_spawner(keeper);
         }
@@ -275,6 +307,7 @@ keeper_run(const struct keeper_setup *setup)
         .pid = getpid(),
         .kill_ns = CLOCK_NEVER_NS,
         .notify_ns = CLOCK_NEVER_NS,
+        .tell_ns = CLOCK_NEVER_NS,
         .exit_code = EX_OSERR,
     };
     int pair[2];

@@ -7,6 +7,7 @@
 #define PRONG_BROKER_SPAWN_KEEPER_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 
 #include "broker/spawn/log.h"
@@ -23,9 +24,9 @@ struct keeper_setup {
     sigset_t signals;           /* blocked since the start of prongd */
 };
 
-/* Block the signals of keeper and spawner, and return their set. To be called before anything else,
- * so that none of them ends a half-started hub. */
-sigset_t keeper_block_signals(void);
+/* Block the signals of keeper and spawner, and give their set. To be called before anything else,
+ * so that none of them ends a half-started hub. False if the system refuses, with errno set. */
+bool keeper_block_signals(sigset_t *set);
 
 /* Run the hub to its end. Returns the exit code of prongd. It returns twice: also in the forked
  * spawner, whose process has to end with that code in the same way. */

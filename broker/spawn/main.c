@@ -32,16 +32,17 @@ tidy_descriptors(void)
     return close_range(STDERR_FILENO + 1, ~0U, 0) == 0;
 }
 
-/* Each worker costs the spawner a descriptor. Returns the limit as it was, which children get back:
- * programs that use select() rely on a low one. */
-static struct rlimit
-raise_file_limit(void)
+/* Each worker costs the spawner a descriptor. `before` is the limit as it was, which children get
+ * back: programs that use select() rely on a low one. False if it cannot be known. */
+static bool
+raise_file_limit(struct rlimit *before)
 {
-    struct rlimit before = {0};
-    getrlimit(RLIMIT_NOFILE, &before); /* cannot fail with valid arguments */
-    const struct rlimit raised = {.rlim_cur = before.rlim_max, .rlim_max = before.rlim_max};
+    if (getrlimit(RLIMIT_NOFILE, before) != 0) {
+        return false;
+    }
+    const struct rlimit raised = {.rlim_cur = before->rlim_max, .rlim_max = before->rlim_max};
     setrlimit(RLIMIT_NOFILE, &raised); /* if it fails fewer workers fit, and that is told then */
-    return before;
+    return true;
 }
 
 /* The broker beside our own program, else where it is installed; false if it is in neither place.
@@ -74,8 +75,9 @@ clean_environment(void)
     }
 }
 
+/* Choose the runtime directory and win its lock. 0, or the exit code of prongd, which was told. */
 static int
-run(const struct options *options, const struct logger *logger, sigset_t signals)
+take_rundir(const struct options *options, const struct logger *logger, struct rundir *rundir)
 {
     const struct rundir_sources sources = {
         .option = options->runtime_dir,
@@ -86,6 +88,23 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         .run = "/run",
         .uid = geteuid(),
     };
+    struct rundir_fault fault;
+    if (!rundir_open(&sources, rundir, &fault)) {
+        logger_write(logger, LOGGER_ERROR, "%s", fault.text);
+        return fault.exit_code;
+    }
+    return 0;
+}
+
+static int
+run(const struct options *options, const struct logger *logger, sigset_t signals)
+{
+    struct rlimit files;
+    if (!raise_file_limit(&files)) {
+        logger_write(logger, LOGGER_ERROR, "cannot start: limit of open files: %s",
+                     strerror(errno));
+        return EX_OSERR;
+    }
     char broker_found[PATH_MAX];
     const char *broker = options->broker;
     if (!broker) {
@@ -99,10 +118,9 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         broker = broker_found;
     }
     struct rundir rundir;
-    struct rundir_fault fault;
-    if (!rundir_open(&sources, &rundir, &fault)) {
-        logger_write(logger, LOGGER_ERROR, "%s", fault.text);
-        return fault.exit_code;
+    const int fault = take_rundir(options, logger, &rundir);
+    if (fault != 0) {
+        return fault;
     }
     /* exec wants pointers to char that it does not write to. */
     union {
@@ -117,6 +135,12 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
     }
     char *notify = getenv("NOTIFY_SOCKET");
     char *notify_address = notify && notify[0] != '\0' ? strdup(notify) : NULL;
+    if (notify && notify[0] != '\0' && !notify_address) {
+        /* A service manager that hears nothing would take the hub for one that hangs. */
+        logger_write(logger, LOGGER_ERROR, "cannot start: no memory");
+        rundir_close(&rundir);
+        return EX_OSERR;
+    }
     clean_environment();
     const struct keeper_setup setup = {
         .logger = logger,
@@ -124,7 +148,7 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         .broker_argv = argv.list,
         .environment = environ,
         .notify_address = notify_address,
-        .files = raise_file_limit(),
+        .files = files,
         .signals = signals,
     };
     const int exit_code = keeper_run(&setup);
@@ -136,9 +160,17 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
 int
 main(int argc, char *argv[])
 {
-    const sigset_t signals = keeper_block_signals();
+    sigset_t signals;
+    const bool is_blocked = keeper_block_signals(&signals);
+    const int error = errno;
     if (!tidy_descriptors()) {
-        return EX_OSERR; /* there is not even a stderr to say it on */
+        /* Mostly there is not even a stderr to say it on. */
+        fprintf(stderr, "prongd: cannot open /dev/null for descriptors 0 to 2, or close others\n");
+        return EX_OSERR;
+    }
+    if (!is_blocked) {
+        fprintf(stderr, "prongd: cannot block signals: %s\n", strerror(error));
+        return EX_OSERR;
     }
     struct options options;
     char fault[OPTIONS_FAULT_BYTES_MAX];

@@ -177,14 +177,17 @@ open_environment(pid_t pid)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static bool
-is_readable(pid_t pid)
+/* Whether an environment can be read: FOUND if so, LATER if only our own descriptors or memory are
+ * short, NONE if it never can, as that of another user's process. */
+static enum proc_result
+probe_environment(pid_t pid)
 {
     const int fd = open_environment(pid);
     if (fd >= 0) {
         close(fd);
+        return PROC_FOUND;
     }
-    return fd >= 0;
+    return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? PROC_LATER : PROC_NONE;
 }
 
 /* One reading of an environment; false if the variable was not found in the `*total` bytes that
@@ -219,8 +222,9 @@ proc_incarnation_get(pid_t pid, uint64_t *incarnation)
      * memory. So that the variable is missing is only believed after two readings of the same
      * length with no exec under way before either. */
     size_t total_before = SIZE_MAX;
-    if (!is_readable(pid)) {
-        return PROC_NONE;
+    const enum proc_result readable = probe_environment(pid);
+    if (readable != PROC_FOUND) {
+        return readable;
     }
     for (int i = 0; i < READINGS_MAX; i++) {
         size_t total = 0;

@@ -218,7 +218,11 @@ static enum spawn_io
 end_or_empty(int socket)
 {
     struct pollfd state = {.fd = socket, .events = POLLRDHUP};
-    const bool ended = poll(&state, 1, 0) == 1 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR));
+    const int count = poll(&state, 1, 0);
+    if (count < 0) {
+        return SPAWN_IO_NO_ROOM; /* an end is still there later, and as junk it would be for ever */
+    }
+    const bool ended = count == 1 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR));
     return ended ? SPAWN_IO_CLOSED : SPAWN_IO_JUNK;
 }
 

@@ -14,6 +14,7 @@
 enum {
     READ_MAX = 32,        /* records per turn of the loop */
     END_GRACE_MS = 1000,  /* for the broker's own exit after SPAWN_END */
+    TELL_AGAIN_MS = 20,   /* the system had no memory for a record to the keeper */
     JUNK_LOGGED_MAX = 20, /* then only each power of two: a broken broker may not fill the log */
 };
 
@@ -108,13 +109,24 @@ handle_end(struct spawner *spawner, const struct spawn_record *request)
     spawner->end_deadline_ns = clock_now_ns() + (int64_t)END_GRACE_MS * NS_PER_MS;
 }
 
-/* The keeper reads all it gets and gets each of these once, so the pair has room. */
-static void
-tell_keeper(struct spawner *spawner, bool *is_told, enum control_op op)
+/* True if the keeper knows it, or need not. */
+static bool
+tell_once(const struct spawner *spawner, struct tidings *news, enum control_op op)
 {
-    if (!*is_told) {
-        *is_told = control_send(spawner->setup->keeper_fd, op, 0);
+    if (news->is_due && !news->is_told) {
+        news->is_told = control_send(spawner->setup->keeper_fd, op, 0);
     }
+    return news->is_told || !news->is_due;
+}
+
+void
+requests_tell_keeper(struct spawner *spawner)
+{
+    const bool is_ready_known = tell_once(spawner, &spawner->ready, CONTROL_READY);
+    const bool is_stopping_known = tell_once(spawner, &spawner->stopping, CONTROL_STOPPING);
+    spawner->keeper_ns = is_ready_known && is_stopping_known
+                             ? CLOCK_NEVER_NS
+                             : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
 }
 
 /* What may still count after the broker's death; false for every other op. */
@@ -123,11 +135,13 @@ handle_last_word(struct spawner *spawner, const struct spawn_record *request)
 {
     switch (request->op) {
     case SPAWN_READY:
-        tell_keeper(spawner, &spawner->is_ready_told, CONTROL_READY);
+        spawner->ready.is_due = true;
+        requests_tell_keeper(spawner);
         return true;
     case SPAWN_STOPPING:
         stop_note_answer(&spawner->stop, request->status, clock_now_ns());
-        tell_keeper(spawner, &spawner->is_stopping_told, CONTROL_STOPPING);
+        spawner->stopping.is_due = true;
+        requests_tell_keeper(spawner);
         return true;
     case SPAWN_END:
         handle_end(spawner, request);

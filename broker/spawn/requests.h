@@ -13,4 +13,8 @@ void requests_read(struct spawner *spawner);
  * decides anew, and what a former one ordered must not happen behind its back. */
 void requests_read_last(struct spawner *spawner);
 
+/* Tell the keeper what the service manager has to hear and what it has not been told yet; what
+ * cannot be sent now is tried again at spawner->keeper_ns. */
+void requests_tell_keeper(struct spawner *spawner);
+
 #endif

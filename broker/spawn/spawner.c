@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
@@ -20,6 +21,8 @@
 
 /* The places of struct spawner.polls; the births of workers follow. */
 enum { POLL_KEEPER, POLL_SIGNALS, POLL_BROKER, POLL_BROKER_BIRTH, POLL_WORKERS };
+
+enum { POLL_AGAIN_MS = 20, POLL_FAILURES_MAX = 50 };
 
 void
 spawner_finish(struct spawner *spawner, int exit_code)
@@ -129,6 +132,9 @@ prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
     if (stop_ns < *deadline_ns) {
         *deadline_ns = stop_ns;
     }
+    if (spawner->keeper_ns < *deadline_ns) {
+        *deadline_ns = spawner->keeper_ns;
+    }
     polls[POLL_KEEPER] = (struct pollfd){.fd = spawner->setup->keeper_fd, .events = POLLIN};
     polls[POLL_SIGNALS] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
     polls[POLL_BROKER] = (struct pollfd){.fd = spawner->link.fd,
@@ -188,12 +194,36 @@ check_deadlines(struct spawner *spawner)
     } else if (now_ns >= spawner->end_deadline_ns) {
         spawner_finish(spawner, spawner->exit_code);
     }
+    if (now_ns >= spawner->keeper_ns) {
+        requests_tell_keeper(spawner);
+    }
     if (now_ns >= spawner->orphans_ns) {
         workers_check_orphans(spawner);
     }
     if (!spawner->is_finished && now_ns >= spawner->broker.restart_ns) {
         broker_start(spawner);
     }
+}
+
+/* Wait for what the list says. Without memory for that every descriptor is asked a little later, as
+ * none of them blocks; that this goes on for POLL_FAILURES_MAX turns ends the hub. */
+static bool
+wait_for_any(struct spawner *spawner, nfds_t count, int timeout_ms)
+{
+    struct pollfd *polls = spawner->polls;
+    if (poll(polls, count, timeout_ms) >= 0) {
+        spawner->poll_failures = 0;
+        return true;
+    }
+    if (errno != EINTR && errno != EAGAIN && ++spawner->poll_failures > POLL_FAILURES_MAX) {
+        logger_write(spawner->logger, LOGGER_ERROR, "poll failed: %s", strerror(errno));
+        return false;
+    }
+    for (nfds_t i = 0; i < count; i++) {
+        polls[i].revents = POLLIN;
+    }
+    poll(NULL, 0, errno == EINTR ? 0 : POLL_AGAIN_MS);
+    return true;
 }
 
 static void
@@ -206,8 +236,7 @@ loop(struct spawner *spawner)
         const nfds_t count = prepare_polls(spawner, &deadline_ns);
         struct pollfd *polls = spawner->polls;
         const int timeout_ms = has_dead ? 0 : clock_poll_timeout_ms(deadline_ns);
-        if (poll(polls, count, timeout_ms) < 0 && errno != EINTR && errno != EAGAIN) {
-            logger_write(spawner->logger, LOGGER_ERROR, "poll failed (errno %d)", errno);
+        if (!wait_for_any(spawner, count, timeout_ms)) {
             spawner_finish(spawner, EX_OSERR);
             return;
         }
@@ -288,6 +317,7 @@ spawner_run(const struct spawner_setup *setup)
         .signal_fd = -1,
         .null_fd = -1,
         .orphans_ns = CLOCK_NEVER_NS,
+        .keeper_ns = CLOCK_NEVER_NS,
     };
     stop_init(&spawner.stop);
     cgroups_init(&spawner.cgroups, setup->keeper_pid);
@@ -304,6 +334,7 @@ spawner_run(const struct spawner_setup *setup)
     }
     int exit_code = EX_OSERR;
     if (!family_init(&spawner.family)) {
+        logger_write(setup->logger, LOGGER_ERROR, "cannot start: no memory");
         return exit_code;
     }
     if (broker_link_init(&spawner.link) && acquire(&spawner)) {
@@ -312,9 +343,10 @@ spawner_run(const struct spawner_setup *setup)
     } else {
         logger_write(setup->logger, LOGGER_ERROR, "cannot start: no memory or descriptors");
     }
-    sweep(&spawner);
+    /* Our descriptors go first: at the limit of them the sweep could not read /proc. */
     broker_link_deinit(&spawner.link);
     family_deinit(&spawner.family);
     release(&spawner);
+    sweep(&spawner);
     return exit_code;
 }

@@ -47,6 +47,11 @@ struct broker {
     struct ladder ladder;
 };
 
+/* What the keeper is told once for the service manager. */
+struct tidings {
+    bool is_due, is_told;
+};
+
 struct spawner {
     const struct spawner_setup *setup;
     const struct logger *logger;
@@ -58,9 +63,11 @@ struct spawner {
     int null_fd; /* /dev/null, stdin of all children */
     char *text;  /* SPAWN_TEXT_BYTES_MAX, of the record being read */
     struct pollfd *polls;
+    unsigned poll_failures; /* in a row */
     struct stop stop;
-    bool is_ready_told, is_stopping_told;
-    bool is_ending; /* SPAWN_END came: the broker may exit until end_deadline_ns */
+    struct tidings ready, stopping;
+    int64_t keeper_ns; /* when to tell the keeper again; CLOCK_NEVER_NS if it knows all */
+    bool is_ending;    /* SPAWN_END came: the broker may exit until end_deadline_ns */
     int64_t end_deadline_ns;
     int64_t orphans_ns; /* when to look at orphans again; CLOCK_NEVER_NS if all are judged */
     uint64_t junk_count;

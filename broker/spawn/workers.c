@@ -332,7 +332,11 @@ workers_reap(struct spawner *spawner)
     int reaped = 0;
     for (; reaped < REAP_MAX; reaped++) {
         siginfo_t dead = {0};
-        if (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) != 0 || dead.si_pid == 0) {
+        int result;
+        do {
+            result = waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT);
+        } while (result != 0 && errno == EINTR);
+        if (result != 0 || dead.si_pid == 0) {
             break;
         }
         reap_one(spawner, dead.si_pid);

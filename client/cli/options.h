@@ -23,7 +23,7 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check;                  /* status */
+    bool check, clients;         /* status */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     bool follow;                 /* logs */
@@ -31,8 +31,13 @@ struct options {
     const char *level;           /* logs */
     const char *set_level;       /* logs */
     bool end;                    /* send */
+    bool reveal;                 /* env */
+    bool force;                  /* config init */
+    bool man;                    /* config manual */
+    const char *kind;            /* config import */
+    const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
-    int64_t count;               /* events, wait */
+    int64_t count;               /* events, wait, top */
     const char *json;            /* emit */
     const char *goal, *event;    /* wait */
     const char *call;            /* wait: the handle of a call in the background */
@@ -49,6 +54,9 @@ struct options {
     struct texts environment;    /* run */
     const char *run_output;      /* run */
     const char *run_stdin;       /* run */
+    bool batch, once, expand;    /* top */
+    int64_t delay_ms;            /* top */
+    const char *sort, *filter;   /* top */
 };
 
 enum option_kind {

@@ -173,7 +173,8 @@ program_exit_code(int sysexit)
     static const struct {
         int theirs, ours;
     } codes[] = {{EX_OK, CLI_OK},         {EX_USAGE, CLI_USAGE},   {EX_TEMPFAIL, CLI_NO_HUB},
-                 {EX_NOPERM, CLI_DENIED}, {EX_CONFIG, CLI_CONFIG}, {130, CLI_INTERRUPTED}};
+                 {EX_NOPERM, CLI_DENIED}, {EX_CONFIG, CLI_CONFIG}, {EX_NOUSER, CLI_NO_SUCH},
+                 {130, CLI_INTERRUPTED}};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (codes[i].theirs == sysexit) {
             return codes[i].ours;

@@ -43,6 +43,7 @@ read_replica(const prong_value *map, struct status_replica *r)
     read_text(map, "replica", r->name, sizeof r->name);
     read_text(map, "state", r->state, sizeof r->state);
     read_text(map, "reason", r->reason, sizeof r->reason);
+    read_text(map, "last_error", r->last_error, sizeof r->last_error);
     slash = strchr(r->name, '/');
     r->index = slash != NULL ? strtoull(slash + 1, NULL, 10) : 0;
     r->pid = read_uint(map, "pid");
@@ -51,6 +52,8 @@ read_replica(const prong_value *map, struct status_replica *r)
     r->restarts = read_uint(map, "restarts");
     r->calls = read_uint(map, "calls");
     r->running = read_uint(map, "running");
+    r->cpu_ms = read_uint(map, "cpu_ms");
+    r->rss_bytes = read_uint(map, "rss_bytes");
 }
 
 /* Two walks: the first counts, so that there is one piece of memory for all. */
@@ -219,8 +222,13 @@ static void
 add_row(struct table *t, const char *name, const struct status_worker *w,
         const struct status_replica *r)
 {
-    char span[UNIT_SPAN_BYTES] = "-", pid[24] = "-";
+    char span[UNIT_SPAN_BYTES] = "-", pid[24] = "-", cpu[24] = "-", memory[UNIT_SIZE_BYTES] = "-";
     if (r->pid > 0) {
+        /* Of a processor, on the average since it began, as ps has it. */
+        const double percent =
+            r->uptime_ms > 0 ? 100 * (double)r->cpu_ms / (double)r->uptime_ms : 0;
+        (void)snprintf(cpu, sizeof cpu, "%.1f%%", percent);
+        unit_size(r->rss_bytes, memory);
         unit_span((int64_t)r->uptime_ms, span);
         (void)snprintf(pid, sizeof pid, "%llu", (unsigned long long)r->pid);
     }
@@ -228,6 +236,8 @@ add_row(struct table *t, const char *name, const struct status_worker *w,
     table_add(t, color_of(r), "%s", r->state);
     table_add(t, TABLE_PLAIN, "%s", pid);
     table_add(t, TABLE_PLAIN, "%s", span);
+    table_add(t, TABLE_PLAIN, "%s", cpu);
+    table_add(t, TABLE_PLAIN, "%s", memory);
     table_add(t, TABLE_PLAIN, "%llu", (unsigned long long)r->restarts);
     table_add(t, TABLE_PLAIN, "%llu", (unsigned long long)r->calls);
     /* Calls wait for a worker, not for a replica of it. */
@@ -236,14 +246,14 @@ add_row(struct table *t, const char *name, const struct status_worker *w,
     } else {
         table_add(t, TABLE_PLAIN, "%s", "");
     }
-    table_add(t, TABLE_PLAIN, "%s", r->reason);
+    table_add(t, TABLE_PLAIN, "%s", r->reason[0] != '\0' ? r->reason : r->last_error);
 }
 
 static int
 print_table(const struct cli *cli, const struct status *status, const struct status_choice *choice)
 {
     struct table t;
-    table_init(&t, "WORKER STATE PID UPTIME RESTARTS CALLS QUEUED REASON");
+    table_init(&t, "WORKER STATE PID UPTIME CPU MEMORY RESTARTS CALLS QUEUED REASON");
     for (size_t i = 0; i < status->worker_count; i++) {
         const struct status_worker *w = &status->workers[i];
         for (size_t k = 0; k < w->replica_count; k++) {

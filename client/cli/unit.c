@@ -117,6 +117,20 @@ unit_span(int64_t ms, char out[UNIT_SPAN_BYTES])
     }
 }
 
+void
+unit_size(uint64_t bytes, char out[UNIT_SIZE_BYTES])
+{
+    static const char letters[] = "BKMGTP";
+    size_t i = 0;
+    double value = (double)bytes;
+    /* What would be shown with four digits has the next letter. */
+    while (value >= 999.95 && i + 2 < sizeof letters) {
+        value /= 1024;
+        i++;
+    }
+    (void)snprintf(out, UNIT_SIZE_BYTES, i == 0 ? "%.0f%c" : "%.1f%c", value, letters[i]);
+}
+
 int64_t
 unit_now_ms(void)
 {

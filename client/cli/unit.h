@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { UNIT_TIME_BYTES = 40, UNIT_SPAN_BYTES = 48 };
+enum { UNIT_TIME_BYTES = 40, UNIT_SPAN_BYTES = 48, UNIT_SIZE_BYTES = 24 };
 
 #define UNIT_DURATION_MS_MAX INT64_C(31536000000) /* 365 days */
 
@@ -21,6 +21,8 @@ void unit_time(int64_t time_us, char out[UNIT_TIME_BYTES]);
 void unit_time_local(int64_t time_us, char out[UNIT_TIME_BYTES]);
 /* "250ms", "90s", "2m05s", "3h02m", "5d03h". */
 void unit_span(int64_t ms, char out[UNIT_SPAN_BYTES]);
+/* "512B", "15.4M", "2.0G": bytes by powers of 1024, at most six characters up to 999 PiB. */
+void unit_size(uint64_t bytes, char out[UNIT_SIZE_BYTES]);
 /* Monotonic. */
 int64_t unit_now_ms(void);
 /* From now until a deadline, at least 0 and at most `most_ms`. */

@@ -16,6 +16,8 @@ static const struct option_row up_options[] = {
 static const struct option_row status_options[] = {
     {.name = "--check", .kind = OPTION_FLAG, .offset = OPTION_FIELD(check),
      .help = "exit 0 only if every worker that starts by itself (or the ones named) is ready, else 3"},
+    {.name = "--clients", .kind = OPTION_FLAG, .offset = OPTION_FIELD(clients),
+     .help = "instead: who is connected or has calls in the hub, and what share each has"},
     {.name = NULL},
 };
 static const struct option_row change_options[] = {
@@ -42,6 +44,31 @@ static const struct option_row logs_options[] = {
 static const struct option_row send_options[] = {
     {.name = "--end", .kind = OPTION_FLAG, .offset = OPTION_FIELD(end),
      .help = "nothing follows: the program sees the end of its stdin"},
+    {.name = NULL},
+};
+static const struct option_row env_options[] = {
+    {.name = "--reveal", .kind = OPTION_FLAG, .offset = OPTION_FIELD(reveal),
+     .help = "secrets as they are, not as ***"},
+    {.name = NULL},
+};
+static const struct option_row config_init_options[] = {
+    {.name = "--force", .kind = OPTION_FLAG, .offset = OPTION_FIELD(force),
+     .help = "also when the file is there already"},
+    {.name = NULL},
+};
+static const struct option_row config_show_options[] = {
+    {.name = "--worker", .kind = OPTION_TEXT, .offset = OPTION_FIELD(worker), .value = "WORKER",
+     .help = "this one alone"},
+    {.name = NULL},
+};
+static const struct option_row config_import_options[] = {
+    {.name = "--kind", .kind = OPTION_TEXT, .offset = OPTION_FIELD(kind), .value = "KIND",
+     .allowed = "supervisor circus procfile", .help = "what the file is; default: as it looks"},
+    {.name = NULL},
+};
+static const struct option_row config_manual_options[] = {
+    {.name = "--man", .kind = OPTION_FLAG, .offset = OPTION_FIELD(man),
+     .help = "as a man page, for man -l"},
     {.name = NULL},
 };
 #define EACH_ROWS \
@@ -128,6 +155,25 @@ static const struct option_row run_options[] = {
     {.name = NULL},
 };
 
+static const struct option_row top_options[] = {
+    {.name = "--delay", .letter = 'd', .kind = OPTION_DURATION, .offset = OPTION_FIELD(delay_ms),
+     .value = "TIME", .min = 100, .max = 3600000, .help = "between two pictures, from 100ms to 1h; default: 1s"},
+    {.name = "--sort", .kind = OPTION_TEXT, .offset = OPTION_FIELD(sort), .value = "COLUMN",
+     .allowed = "worker state pid cpu memory calls p50 p99 queue run restarts error",
+     .help = "worker (default), state, pid, cpu, memory, calls, p50, p99, queue, run, restarts, error"},
+    {.name = "--filter", .kind = OPTION_TEXT, .offset = OPTION_FIELD(filter), .value = "TEXT",
+     .help = "only workers with this in their name"},
+    {.name = "--expand", .kind = OPTION_FLAG, .offset = OPTION_FIELD(expand),
+     .help = "show the replicas of all workers"},
+    {.name = "--batch", .letter = 'b', .kind = OPTION_FLAG, .offset = OPTION_FIELD(batch),
+     .help = "write pictures as text, one after another, and read no keys"},
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
+     .value = "N", .min = 1, .max = INT64_MAX, .help = "with --batch: end after so many"},
+    {.name = "--once", .kind = OPTION_FLAG, .offset = OPTION_FIELD(once),
+     .help = "the same as --batch --count 1"},
+    {.name = NULL},
+};
+
 static const struct verb verbs[] = {
     {.name = "up", .run = verb_up, .options = up_options, .timeout_ms = SECONDS(60),
      .arguments = "[--config FILE] [--name HUB] [--foreground]",
@@ -142,9 +188,11 @@ static const struct verb verbs[] = {
      "signal."},
     {.name = "status", .aliases = "ps list ls", .run = verb_status, .argc_max = INT_MAX,
      .options = status_options, .timeout_ms = SECONDS(5), .no_hub = CLI_NOT_RUNNING,
-     .arguments = "[WORKER[/N]...] [--check]",
+     .arguments = "[WORKER[/N]...] [--check] | --clients",
      .summary = "what runs: workers, their replicas and how they are",
-     .help = "Exit code 3 when no hub runs."},
+     .help = "Exit code 3 when no hub runs. In the table CPU is the share of one processor on the "
+     "average since the process began, and REASON why the process before it ended, if that was a "
+     "fault; JSON has all that the hub tells."},
     {.name = "start", .run = verb_start, .argc_min = 1, .argc_max = INT_MAX,
      .options = change_options, .timeout_ms = SECONDS(60), .arguments = "WORKER[/N]...",
      .summary = "start workers and wait until they are ready; one that runs is left alone"},
@@ -176,6 +224,25 @@ static const struct verb verbs[] = {
      .help = "A newline is put behind TEXT; with - it is what comes on stdin, as it is. A program that "
      "does not read has 64 KiB in its pipe and as much at the hub; then the exit code is 151, with - "
      "once it has not read for --timeout."},
+    {.name = "env", .run = verb_env, .argc_min = 1, .argc_max = 1, .options = env_options,
+     .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] [--reveal]",
+     .summary = "the environment that a process of a worker would get now",
+     .help = "A list of name, value and from: hub (what the hub was started with), worker (of its "
+     "configuration), env_file or prong. -o raw prints NAME=value. Only root and the user of the hub may "
+     "ask. Values of an env_file, passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and "
+     "the like are shown as ***. PRONG_TOKEN and PRONG_INCARNATION, which are new for each process, are "
+     "left out."},
+    {.name = "top", .run = verb_top, .options = top_options,
+     .arguments = "[-d TIME] [--sort COLUMN] [--batch [-n N] | --once]",
+     .summary = "what workers do now: a live view of the whole screen",
+     .help = "Rates, shares of a processor and how long calls take are those between two looks at "
+     "the hub, so the first picture that has them comes after the delay. The key h tells what keys "
+     "do. When the hub goes away it is told and sought until it is back."},
+    {.name = "metrics", .run = verb_metrics, .argc_max = 1, .timeout_ms = SECONDS(5),
+     .arguments = "[WORKER]", .summary = "counters and gauges as Prometheus reads them",
+     .help = "Of the hub and all workers, or of one worker. With -o json it is what the hub says "
+     "(the method hub.metrics). A new broker counts from 0. To have them scraped, write them to a "
+     "file of node_exporter's textfile collector from a timer, or serve them by any web server."},
     {.name = "call", .aliases = "req", .run = verb_call, .argc_min = 1, .argc_max = INT_MAX,
      .options = call_options_rows, .timeout_ms = SECONDS(30),
      .arguments = "WORKER[/N|/*].METHOD [KEY=TEXT | KEY:=JSON | KEY=@FILE | KEY:=@FILE]... | {...} | - | --map FILE",
@@ -242,17 +309,31 @@ static const struct verb verbs[] = {
      .summary = "add a worker to the running hub and wait until it is ready",
      .help = "It runs in the current folder, and the program is found as the shell here would find "
      "it; the environment is the hub's. In arguments and values of --env, %i stands for the number "
-     "of the replica. A worker that does not get ready is taken out again."},
+     "of the replica and %% for a percent sign. A worker that does not get ready is taken out again."},
     {.name = "remove", .aliases = "rm", .run = verb_remove, .argc_min = 1, .argc_max = INT_MAX,
      .timeout_ms = SECONDS(5), .arguments = "WORKER...",
      .summary = "take stopped workers that were added by run out of the hub"},
     {.name = "config check", .run = verb_config_check, .argc_max = 1, .timeout_ms = SECONDS(5),
      .arguments = "[FILE]", .summary = "say what is wrong with a configuration",
      .help = "Exit code 0 or 6. Default: the file that prong up would take."},
-    {.name = "config init", .run = verb_config_init, .timeout_ms = SECONDS(5), .arguments = "",
-     .summary = "print a configuration with every option as a comment"},
-    {.name = "config manual", .run = verb_config_manual, .timeout_ms = SECONDS(5), .arguments = "",
-     .summary = "print the manual of the configuration as Markdown"},
+    {.name = "config show", .run = verb_config_show, .argc_max = 1, .options = config_show_options,
+     .timeout_ms = SECONDS(5), .arguments = "[FILE] [--worker WORKER]",
+     .summary = "what a configuration comes to, with every default and all that it includes",
+     .help = "YAML that reads back as the same configuration, or JSON with -o json. Values of an env_file, "
+     "passwords in URLs and what is called PASSWORD, SECRET, TOKEN, KEY and the like are shown as ***."},
+    {.name = "config init", .run = verb_config_init, .argc_max = 1, .options = config_init_options,
+     .timeout_ms = SECONDS(5), .arguments = "[FILE] [--force]",
+     .summary = "write a configuration with every option as a comment",
+     .help = "Default: prong.yaml here; - is stdout. A file that is there already is left alone."},
+    {.name = "config manual", .run = verb_config_manual, .options = config_manual_options,
+     .timeout_ms = SECONDS(5), .arguments = "[--man]",
+     .summary = "print the manual of the configuration, as Markdown or as a man page"},
+    {.name = "config import", .run = verb_config_import, .argc_min = 1, .argc_max = 1,
+     .options = config_import_options, .timeout_ms = SECONDS(5), .arguments = "FILE [--kind KIND]",
+     .summary = "print the configuration that a file of supervisor, circus or foreman comes to",
+     .help = "What could not be carried over is told on stderr, a line each: FILE:LINE: [SECTION] KEY: why; "
+     "what to do instead. Relative paths go on from the folder of FILE, so the result belongs there. Exit "
+     "code 6 when nothing comes of it."},
     {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
     {.name = "help", .run = verb_help, .argc_max = 2, .arguments = "[VERB]",
      .summary = "tell more of a verb"},

@@ -139,10 +139,27 @@ forget_peer(struct run *r, uint64_t peer)
     }
 }
 
+/* The sample that is asked for last is answered when the step is over, as the shell does. */
+static void
+learn_usage(const struct hub_effect *e, struct hub_input *answer, struct hub_usage usage[PROCESSES])
+{
+    *answer = (struct hub_input){.kind = HUB_IN_USAGE};
+    answer->usage.call = e->call;
+    answer->usage.list = usage;
+    for (size_t i = 0; i < e->usage_count && i < PROCESSES; i++) {
+        usage[i] = e->usage[i];
+        usage[i].known = usage[i].pid % 3 != 0;
+        usage[i].cpu_ms = usage[i].pid;
+        answer->usage.count++;
+    }
+}
+
 static void
 step_once(struct run *r, struct hub_input *in)
 {
     struct hub_effects out;
+    struct hub_input answer = {.kind = HUB_IN_TIME};
+    struct hub_usage usage[PROCESSES];
     in->now_ns = r->now_ns;
     in->wall_us = (uint64_t)r->now_ns / 1000;
     if (!hub_step(r->hub, in, &out)) {
@@ -153,9 +170,14 @@ step_once(struct run *r, struct hub_input *in)
             learn_reply(r, &out.list[i]);
         } else if (out.list[i].kind == HUB_OUT_START) {
             learn_start(r, &out.list[i]);
+        } else if (out.list[i].kind == HUB_OUT_USAGE) {
+            learn_usage(&out.list[i], &answer, usage);
         }
     }
     hub_check(r->hub);
+    if (answer.kind == HUB_IN_USAGE) {
+        step_once(r, &answer);
+    }
 }
 
 /* Some inputs come together before a turn ends. */

@@ -21,9 +21,10 @@ ALLOWED = {
     # What a limit may be is said once, where it is put into force.
     "broker/config": ["proto", "proto/tbl", "broker/config", "broker/spawn/limits.h",
                       "broker/spawn/limits.def"],
+    "broker/import": ["proto", "proto/tbl", "broker/config", "broker/import"],
     "broker/shell": ["proto", "proto/tbl", "proto/link", "broker/core", "broker/config",
-                     "broker/shell", "broker/spawn/records.h", "broker/spawn/limits.h",
-                     "broker/spawn/limits.def"],
+                     "broker/import", "broker/shell", "broker/spawn/records.h",
+                     "broker/spawn/limits.h", "broker/spawn/limits.def"],
     # The spawner forks, so it knows nothing that could ever start a thread.
     "broker/spawn": ["broker/spawn"],
     "client/include": ["client/include"],
@@ -35,9 +36,10 @@ ALLOWED = {
                    "client/include"],
     "client/worker": ["proto", "proto/tbl", "proto/link", "client/session", "client/value", "client/lib",
                       "client/worker", "client/include"],
-    # The exit codes stand beside the codes of the protocol; "did you mean" is the broker's, too.
+    # The exit codes stand beside the codes of the protocol; "did you mean" and what a secret is are the
+    # broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",
-                   "proto/tbl/errors.def", "proto/closest.h"],
+                   "proto/tbl/errors.def", "proto/closest.h", "proto/mask.h"],
     "client/devices": ["client/lib", "client/worker", "client/devices", "client/include"],
     "client/web": ["client/lib", "client/worker", "client/web", "client/include"],
     # What an application sees: <prong/...>, and the headers beside its own files.

@@ -181,6 +181,8 @@ carry_out(struct sim *s, const struct hub_effect *e)
     case HUB_OUT_ADOPT:
     case HUB_OUT_STACK:
     case HUB_OUT_RELOAD:
+    case HUB_OUT_ENV:
+    case HUB_OUT_USAGE:
     case HUB_OUT_READY:
     case HUB_OUT_STOPPING:
     case HUB_OUT_END:

@@ -6,9 +6,9 @@ import subprocess
 
 import hub
 
-VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "send", "call", "emit", "events",
+VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "send", "env", "call", "emit", "events",
          "cancel", "describe", "wait", "dlq list", "dlq show", "dlq retry", "dlq drop", "run", "remove",
-         "config check", "config init", "config manual", "version",
+         "config check", "config show", "config init", "config manual", "config import", "version",
          "help"]
 
 
@@ -41,7 +41,7 @@ class Help(hub.Case):
         self.assertIn("usage: prong", result.err)
 
     def test_help_of_config_lists_its_verbs(self):
-        self.assertEqual(self.ok("help", "config").out.count("config "), 3)
+        self.assertEqual(self.ok("help", "config").out.count("config "), 5)
         self.assertEqual(self.ok("help", "dlq").out.count("dlq "), 4)
 
     def test_version(self):
@@ -66,8 +66,8 @@ class Usage(hub.Case):
         self.usage("no verb", "help", "statsu")
 
     def test_config_wants_to_know_what(self):
-        self.usage("check, init, manual", "config")
-        self.usage("check, init, manual", "config", "chekc")
+        self.usage("check, show, init, manual", "config")
+        self.usage("check, show, init, manual", "config", "chekc")
         self.usage("prong dlq needs one of list, show, retry, drop", "dlq")
         self.usage("dlq list', did you mean dlq list|list, show, retry, drop", "dlq", "lsit")
 
@@ -247,7 +247,7 @@ class Config(hub.Case):
             self.fails(6, "config", "check")
 
     def test_init_prints_a_file_that_is_valid(self):
-        text = self.ok("config", "init").out
+        text = self.ok("config", "init", "-").out
         self.assertIn("# ", text)
         self.ok("config", "check", self.write(text))
 
@@ -256,7 +256,7 @@ class Config(hub.Case):
 
 
     def test_output_that_cannot_be_written(self):
-        for words in (["config", "manual"], ["config", "init"], ["help"], ["version"]):
+        for words in (["config", "manual"], ["config", "init", "-"], ["help"], ["version"]):
             with open("/dev/full", "w", encoding="utf-8") as full:
                 done = subprocess.run(self.command(*words), env=self.env, cwd=self.dir, stdout=full,
                                       stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)

@@ -40,13 +40,28 @@ class Workers(hub.Case):
     def test_status_as_a_table(self):
         text = self.ok("status", "-o", "table").out
         self.assertEqual(text.split("\n", maxsplit=1)[0].split(),
-                         "WORKER STATE PID UPTIME RESTARTS CALLS QUEUED REASON".split())
-        self.assertRegex(text, r"(?m)^alpha/0 +ready +\d+ +\d+m?s +0 +0 +0$")
-        self.assertRegex(text, r"(?m)^beta/1 +stopped +- +- +0 +0$")
+                         "WORKER STATE PID UPTIME CPU MEMORY RESTARTS CALLS QUEUED REASON".split())
+        self.assertRegex(text, r"(?m)^alpha/0 +ready +\d+ +\d+m?s +\d+\.\d% +\d+\.\d[MG] +0 +0 +0$")
+        self.assertRegex(text, r"(?m)^beta/1 +stopped +- +- +- +- +0 +0$")
         self.assertNotIn("\x1b", text)
         self.assertIn("\x1b[32mready\x1b[0m", self.on_terminal("status")[1])
         self.assertNotIn("\x1b", self.on_terminal("status", env={"NO_COLOR": "1"})[1])
         self.assertNotIn("\x1b", self.on_terminal("status", "--no-color")[1])
+
+    def test_clients(self):
+        child, fd = self.blocking("alpha")
+        found = {c["who"].split()[0] + (" call" if "call" in c["who"] else ""): c
+                 for c in self.ok("status", "--clients").json()}
+        self.assertTrue(found["alpha/0"]["replica"])
+        mine = found["prong call"]
+        self.assertEqual((mine["connections"], mine["unfinished"], mine["replica"]), (1, 1, False))
+        self.assertGreater(mine["payload_bytes"], 0)
+        table = self.ok("status", "--clients", "-o", "table").out
+        self.assertRegex(table, r"(?m)^CLIENT +CONNECTIONS +UNFINISHED +CALLS +BACKGROUND +BYTES +LEASES$")
+        self.assertRegex(table, rf"(?m)^prong call pid {child.pid} uid \d+ +1 +1 +1 +0 +\S+[BK] +0$")
+        self.assertIn("leave out", self.fails(2, "status", "alpha", "--clients").err)
+        os.write(fd, b"done\n")
+        self.assertEqual(self.end(child).code, 0)
 
     def test_check(self):
         self.ok("status", "--check")

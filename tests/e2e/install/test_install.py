@@ -73,6 +73,10 @@ class Installed(hub.Case):
         env = {**self.env, "ASAN_OPTIONS": "detect_leaks=0"}
         self.assertRegex(run(program, env=env, cwd=self.dir), GREETING)
 
+    def test_the_manual_page(self):
+        with open(os.path.join(PREFIX, "share", "man", "man5", "prong.yaml.5"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), self.ok("config", "manual", "--man", where=False).out)
+
     def test_the_command_line(self):
         self.assertEqual(self.ok("version", where=False).out,
                          "prong " + pkg_config("--modversion")[0] + "\n")

@@ -1,6 +1,9 @@
 /* What the tests of the configuration share: see helper.h. */
 #include "tests/unit/config/helper.h"
 
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/config/object.h"
@@ -50,11 +53,60 @@ cpu_count(void *context)
     return 4;
 }
 
+/* What helper_files was given. */
+static const struct helper_file *files;
+static size_t file_count;
+
+static int
+read_file(void *context, const char *path, struct config_file *file, struct config_diag *diag)
+{
+    (void)context;
+    for (size_t i = 0; i < file_count; i++) {
+        if (strcmp(files[i].path, path) == 0 && files[i].text != NULL) {
+            const size_t size =
+                files[i].size_bytes > 0 ? files[i].size_bytes : strlen(files[i].text);
+            file->data = config_text_new(files[i].text, size);
+            file->size_bytes = size;
+            diag->error = ENOMEM;
+            return file->data != NULL ? 0 : -1;
+        }
+    }
+    diag->error = ENOENT;
+    snprintf(diag->text, sizeof diag->text, "No such file or directory");
+    return -1;
+}
+
+static int
+find_files(void *context, const char *pattern, struct config_list *found, struct config_diag *diag)
+{
+    (void)context;
+    for (size_t i = 0; i < file_count; i++) {
+        if (fnmatch(pattern, files[i].path, FNM_PATHNAME | FNM_PERIOD) == 0) {
+            char *path = config_text_new(files[i].path, strlen(files[i].path));
+            if (path == NULL || config_list_add(found, path) != 0) {
+                free(path);
+                diag->error = ENOMEM;
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 const struct config_env helper_env = {.get = get,
                                       .has_group = has_group,
                                       .has_user = has_user,
                                       .find_near = find_near,
-                                      .cpu_count = cpu_count};
+                                      .cpu_count = cpu_count,
+                                      .read_file = read_file,
+                                      .find_files = find_files};
+
+void
+helper_files(const struct helper_file *rows, size_t count)
+{
+    files = rows;
+    file_count = count;
+}
 
 const char helper_sample[] = "hub:\n"
                              "  listen: [\"tcp://127.0.0.1:7707\", \"tls+tcp://0.0.0.0:7708\"]\n"

@@ -6,8 +6,18 @@
 #include "broker/config/options.h"
 
 /* HOME=/people/ada, WORD=many, TWO=2, EMPTY= and nothing else; every group but nobody_has_it,
- * every user but that one, "visoin" and those that begin with 4; 4 CPUs. */
+ * every user but that one, "visoin" and those that begin with 4; 4 CPUs; the files of helper_files.
+ */
 extern const struct config_env helper_env;
+
+/* A file that helper_env has: an absolute path, and its text, or NULL for one that is found and
+ * cannot be read. `size_bytes` 0: the text ends with its NUL. */
+struct helper_file {
+    const char *path, *text;
+    size_t size_bytes;
+};
+/* From now on helper_env has these, in the order of their paths; borrowed. */
+void helper_files(const struct helper_file *rows, size_t count);
 
 /* A sample with every section and every kind of value. */
 extern const char helper_sample[];

@@ -28,6 +28,7 @@ Test(config_expand, variables_are_put_in_and_the_rest_stays)
         {"$(x)", "$(x)"},
         {"%i $1 {x}", "%i $1 {x}"},
         {"${NONE:-$$}", "$$"},
+        {"${TWO:?needed}", "2"},
         {"\xc3\xa4${TWO}\xc3\xb6", "\xc3\xa4\x32\xc3\xb6"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -50,11 +51,24 @@ Test(config_expand, an_unset_variable_is_named)
     cr_expect_str_eq(result.name, "HOME");
 }
 
+Test(config_expand, a_variable_that_is_required_says_what_for)
+{
+    static const char *const rows[][3] = {{"${NONE:?set it to 1}", "NONE", "set it to 1"},
+                                          {"a ${EMPTY:?}", "EMPTY", ""}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config_expansion result = {0};
+        cr_expect_eq(config_expand(rows[i][0], &helper_env, &result), CONFIG_EXPAND_REQUIRED);
+        cr_expect_str_eq(result.name, rows[i][1]);
+        cr_expect_str_eq(result.message, rows[i][2]);
+        cr_expect_null(result.text);
+    }
+}
+
 Test(config_expand, what_is_no_variable_is_refused)
 {
-    static const char *const rows[] = {"${",        "${}",         "${1}",       "${HOME",
-                                       "${HO ME}",  "${HOME:",     "${HOME:}",   "${HOME-x}",
-                                       "${HOME:-x", "${\xc3\xa4}", "${HOME:+x}", "${:-x}"};
+    static const char *const rows[] = {
+        "${",        "${}",       "${1}",      "${HOME",      "${HO ME}",   "${HOME:", "${HOME:}",
+        "${HOME-x}", "${HOME:-x", "${HOME:?x", "${\xc3\xa4}", "${HOME:+x}", "${:-x}"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct config_expansion result = {0};
         cr_expect_eq(config_expand(rows[i], &helper_env, &result), CONFIG_EXPAND_SYNTAX, "%s",

@@ -121,6 +121,31 @@ attempt_text(void)
 }
 
 static int
+attempt_included(void)
+{
+    static const struct helper_file rows[] = {
+        {"/etc/prong/a.env", "A=1\nB='2'\nA=3\n", 0},
+        {"/etc/prong/d/a.yaml", "include: ../e.yaml\nworkers: {a: {command: [run]}}\n", 0},
+        {"/etc/prong/d/b.yaml", "workers: {b: {command: [run], env_file: [\"-../a.env\"]}}\n", 0},
+        {"/etc/prong/d/../e.yaml", "defaults: {env_file: ../a.env, args: [x]}\n", 0},
+        {"/etc/prong/d/../a.env", "A=1\n", 0},
+        {"/etc/prong/d/../../a.env", "C=1\n", 0},
+    };
+    static const char text[] = "include: [d/*.yaml]\n";
+    const struct config_source source = {"x.yaml", "/etc/prong", text, strlen(text)};
+    struct config *config = NULL;
+    struct config_diag diag;
+    helper_files(rows, sizeof rows / sizeof rows[0]);
+    if (config_load_text(&source, &helper_env, &config, &diag) != 0) {
+        return expect_nomem(&diag);
+    }
+    cr_expect_eq(config->worker_count, 2);
+    cr_expect_eq(config->workers[0].environment.count, 1);
+    config_free(config);
+    return 0;
+}
+
+static int
 attempt_file(void)
 {
     struct config *config = NULL;
@@ -153,6 +178,11 @@ attempt_find(void)
 Test(config_memory, a_text_is_read_or_refused_whichever_allocation_fails)
 {
     fail_each(attempt_text);
+}
+
+Test(config_memory, included_files_are_read_or_refused_whichever_allocation_fails)
+{
+    fail_each(attempt_included);
 }
 
 Test(config_memory, a_file_is_read_or_refused_whichever_allocation_fails)

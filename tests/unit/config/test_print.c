@@ -43,6 +43,36 @@ Test(config_print, the_manual_has_a_row_for_every_key)
     free(manual);
 }
 
+static int
+print_man(FILE *out)
+{
+    return config_print_man(out, "1.2.3");
+}
+
+/* Commands of roff begin with a dot or an apostrophe; each is one that this page means to use. */
+Test(config_print, the_man_page_has_every_key_and_only_commands_that_it_means)
+{
+    static const struct config_table *const tables[] = {&config_hub_table, &config_worker_table};
+    static const char *const commands[] = {".TP", ".PP", ".SH", ".TH", ".br", ".\\\""};
+    char *page = print(print_man);
+    for (size_t t = 0; t < 2; t++) {
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            char head[100];
+            snprintf(head, sizeof head, ".TP\n\\fB%s\\fR\n", tables[t]->options[i].key);
+            cr_expect_not_null(strstr(page, head), "no %s", tables[t]->options[i].key);
+        }
+    }
+    char *rest = page, *line = NULL;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        bool known = line[0] != '.' && line[0] != '\'';
+        for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+            known = known || strncmp(line, commands[i], strlen(commands[i])) == 0;
+        }
+        cr_expect(known, "%s", line);
+    }
+    free(page);
+}
+
 Test(config_print, the_rows_of_the_manual_have_five_columns)
 {
     char *manual = print(config_print_manual);
@@ -109,8 +139,7 @@ expect_turned_on(const struct config_table *table, void *object)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct config_option *option = &table->options[i];
-        const bool is_text =
-            option->kind == CONFIG_KIND_PATH || option->kind == CONFIG_KIND_STRING;
+        const bool is_text = option->kind == CONFIG_KIND_PATH || option->kind == CONFIG_KIND_STRING;
         if (option->fallback != NULL || option->kind == CONFIG_KIND_LIST ||
             option->kind == CONFIG_KIND_MAP) {
             continue;

@@ -224,3 +224,13 @@ Test(config_reader, a_reserved_or_odd_looking_name_is_told_apart)
     cr_expect_str_eq(config->workers[3].name, "null");
     config_free(config);
 }
+
+/* As editors of Windows leave them. */
+Test(config_reader, a_byte_order_mark_and_other_ends_of_lines_change_nothing)
+{
+    struct config *config = helper_load("\xef\xbb\xbfhub:\r\n  group: a\r\nworkers:\r\n"
+                                        "  a:\r\n    command:\r\n      - run\r\n");
+    cr_expect_str_eq(config->hub.group, "a");
+    cr_expect_str_eq(config->workers[0].command.items[0], "run");
+    config_free(config);
+}

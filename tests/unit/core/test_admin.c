@@ -90,6 +90,8 @@ static const struct asked asked[] = {
     {"scale", "['echo',257]", "ERROR 1 3 0 'scale takes the name of a worker and 0 to 256"},
     {"scale", "['echo/0',1]", "ERROR 1 3 0 'scale takes"},
     {"logs", "['nobody']", "ERROR 1 5 0"},
+    {"env", "['nobody']", "ERROR 1 5 0"},
+    {"env", "['echo',true]", "wrong type of argument 'reveal'"},
     {"describe", "['nobody']", "ERROR 1 5 0"},
     {"describe", "['echo']", "ERROR 1 9 0 'the worker has not told its methods"},
     {"remove", "['nobody']", "ERROR 1 5 0"},
@@ -325,8 +327,9 @@ Test(admin, status_tells_the_hub_its_workers_and_their_replicas)
         "'workers': {'echo': {'autostart': true, 'queued': 1, 'calls': 1, 'errors': 1, "
         "'replicas': ",
         "[{'replica': 'echo/0', 'state': 'busy', 'pid': 1000, 'uptime_ms': 1500, 'incarnation': 1, "
-        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'status': '', 'leased_by': '', "
-        "'lease_ms': 0}]"};
+        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'status': '', 'last_error': '', "
+        "'leased_by': '', "
+        "'lease_ms': 0, 'cpu_ms': 10000, 'rss_bytes': 4096000, 'threads': 1}]"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
     }
@@ -431,6 +434,21 @@ Test(admin, logs_of_one_replica_and_at_most_a_thousand_lines)
     cr_assert(w.logs.lines == 7, "%u lines", w.logs.lines);
     (void)ask(&w, ROOT, "logs", "['echo',9007199254740991]");
     cr_assert(w.logs.lines == 1000, "%u lines", w.logs.lines);
+    world_deinit(&w);
+}
+
+Test(admin, an_environment_is_asked_of_the_shell_and_its_reader_told)
+{
+    struct world w;
+    begin(&w);
+    uint64_t r = ask(&w, ROOT, "env", "['echo']");
+    cr_assert(w.logs.kind == HUB_OUT_ENV && w.logs.replica == 0 && !w.logs.reveal, "masked");
+    cr_assert_str_eq(w.logs_worker, "echo", "worker");
+    cr_assert(strstr(w.events, "hub.admin") != NULL, "nobody is told: %s", w.events);
+    give_logs(&w, "[{'name':'A'}]");
+    cr_assert_str_eq(world_text(&w, r), "RESULT 1 [{'name': 'A'}]", "%s", world_text(&w, r));
+    (void)ask(&w, ROOT, "env", "{'worker':'echo/0','reveal':1}");
+    cr_assert(w.logs.kind == HUB_OUT_ENV && w.logs.reveal, "as it is");
     world_deinit(&w);
 }
 

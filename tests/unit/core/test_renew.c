@@ -245,6 +245,24 @@ Test(renew, max_age_renews_not_all_at_once)
     world_deinit(&w);
 }
 
+static void
+eating(struct worker_spec *spec)
+{
+    spec->memory_bytes_max = 1 << 20;
+}
+
+Test(renew, who_has_too_much_memory_is_replaced)
+{
+    struct world w;
+    world_begin(&w, eating);
+    world_serve(&w, "echo/0"); /* processes of this world have 4 MB */
+    world_pass_ms(&w, 1999);
+    cr_assert_eq(w.process_count, 1);
+    world_pass_ms(&w, 1);
+    cr_assert_eq(w.process_count, 2, "nobody looked at its memory");
+    world_deinit(&w);
+}
+
 Test(renew, a_broken_connection_of_the_old_one_is_still_its_own)
 {
     struct world w;

@@ -148,6 +148,23 @@ keep_event(struct world *w, const struct hub_effect *e)
     }
 }
 
+/* What it is answered with: numbers that tell the pid of the process. */
+static void
+keep_usage(struct world *w, const struct hub_effect *e)
+{
+    w->usage_asked = true;
+    w->usage_call = e->call;
+    w->usage_count = 0;
+    for (size_t i = 0; i < e->usage_count && i < WORLD_PROCESSES; i++) {
+        struct hub_usage *u = &w->usage[w->usage_count++];
+        *u = e->usage[i];
+        u->known = true;
+        u->threads = 1;
+        u->cpu_ms = u->pid * 10;
+        u->rss_bytes = (uint64_t)u->pid * 4096;
+    }
+}
+
 static void
 keep(struct world *w, const struct hub_effect *e)
 {
@@ -163,6 +180,10 @@ keep(struct world *w, const struct hub_effect *e)
         return;
     case HUB_OUT_SIGNAL:
         keep_signal(w, e);
+        return;
+    case HUB_OUT_ENV:
+        w->logs = *e;
+        (void)snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
         return;
     case HUB_OUT_LOGS:
         w->logs = *e;
@@ -186,6 +207,9 @@ keep(struct world *w, const struct hub_effect *e)
         return;
     case HUB_OUT_RELOAD:
         w->reload = e->call;
+        return;
+    case HUB_OUT_USAGE:
+        keep_usage(w, e);
         return;
     case HUB_OUT_READY:
         w->ready = true;
@@ -223,6 +247,20 @@ step(struct world *w, struct hub_input *in)
         keep(w, &out.list[i]);
     }
     hub_check(w->hub);
+    if (w->usage_asked && !w->holds_usage) {
+        world_usage(w);
+    }
+}
+
+void
+world_usage(struct world *w)
+{
+    struct hub_input in = {.kind = HUB_IN_USAGE};
+    in.usage.call = w->usage_call;
+    in.usage.list = w->usage;
+    in.usage.count = w->usage_count;
+    w->usage_asked = false;
+    step(w, &in);
 }
 
 void

@@ -57,10 +57,15 @@ struct world {
     uint64_t adopted, reload;          /* process and call of the last effects of these kinds */
     int32_t adopted_pid;
     size_t stacks;
-    struct hub_effect logs;        /* the last HUB_OUT_LOGS; its pointers are stale */
+    struct hub_effect logs;        /* the last HUB_OUT_LOGS or _ENV; its pointers are stale */
     char logs_worker[WORLD_NAME];  /* the first name that it has */
     struct hub_effect level, sent; /* the last HUB_OUT_LOG_LEVEL and HUB_OUT_SEND, likewise */
     char sent_bytes[WORLD_NAME];
+    /* The last HUB_OUT_USAGE, and what it is answered with: at once, unless a test holds it. */
+    bool usage_asked, holds_usage;
+    uint64_t usage_call;
+    struct hub_usage usage[WORLD_PROCESSES];
+    size_t usage_count;
     char events[WORLD_TEXT]; /* topics of the hub's own events, each with a space behind it */
     char text[WORLD_TEXT];   /* of world_text() */
     char state[32];          /* of world_state() */
@@ -96,6 +101,8 @@ world_say_as(struct world *w, uint64_t peer, uint32_t sp_id, const char *format,
 /* Any input: the time is filled in. The turn ends with it. */
 void world_step(struct world *w, struct hub_input *in);
 void world_turn(struct world *w);
+/* Answer HUB_OUT_USAGE with w->usage. */
+void world_usage(struct world *w);
 /* Move the clock and step at every deadline on the way. */
 void world_pass_ms(struct world *w, int64_t ms);
 void world_stop(struct world *w);

@@ -1,6 +1,8 @@
 /* From the configuration to what the spawner is told: folder, arguments and environment of a
  * replica. */
 #include "broker/shell/launch.h"
+#include "proto/mp.h"
+#include "proto/name.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -18,12 +20,35 @@ struct rig {
 
 static struct rig rig; /* too large for a stack */
 
+/* The one file that there is, whatever it is called. */
+static int
+read_env_file(void *context, const char *path, struct config_file *file, struct config_diag *diag)
+{
+    (void)path;
+    (void)diag;
+    file->data = strdup(context);
+    file->size_bytes = strlen(context);
+    return file->data != NULL ? 0 : -1;
+}
+
+static char env_file[] = "PASS_PHRASE='100% %i'\nOPEN=x\nBOTH=file\n";
+
+static const char *
+get_nothing(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return NULL;
+}
+
 static bool
 launch(const char *yaml, uint32_t replica)
 {
     struct config_diag diag;
+    const struct config_env config_env = {
+        .get = get_nothing, .context = env_file, .read_file = read_env_file};
     const struct config_source source = {"test.yaml", "/srv", yaml, strlen(yaml)};
-    cr_assert(config_load_text(&source, NULL, &rig.config, &diag) == 0, "%s", diag.text);
+    cr_assert(config_load_text(&source, &config_env, &rig.config, &diag) == 0, "%s", diag.text);
     cr_assert(launch_spec(&rig.config->workers[0], &rig.spec, &rig.texts), "no memory");
     struct hub_effect start = {
         .kind = HUB_OUT_START, .process = 4711, .spec = &rig.spec, .replica = replica};
@@ -101,6 +126,102 @@ Test(launch, percent_i_is_the_number_of_the_replica_in_everything_that_is_config
     }
     expect_setting("CUDA_VISIBLE_DEVICES", "13");
     expect_setting("INHERITED", "%i of the hub");
+    forget();
+}
+
+Test(launch, two_percent_signs_are_one_and_one_alone_stays)
+{
+    cr_assert(setenv("INHERITED", "100%% of the hub", 1) == 0, "setenv");
+    cr_assert(launch("workers: {echo: {command: [date, '+%%i %%%i %%%% %d', '%'],"
+                     " working_dir: /data/%%, environment: {FORMAT: '%%i'}}}",
+                     7),
+              "refused");
+    static const char *const want[] = {"/data/%", "date", "+%i %7 %% %d", "%"};
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_assert_str_eq(text_at(i), want[i], "text %u", i);
+    }
+    expect_setting("FORMAT", "%i");
+    expect_setting("INHERITED", "100%% of the hub");
+    forget();
+}
+
+Test(launch, what_comes_from_an_env_file_is_taken_as_it_is)
+{
+    cr_assert(
+        launch("workers: {echo: {command: [x], env_file: f, environment: {BOTH: '%i%%'}}}", 7),
+        "refused");
+    expect_setting("PASS_PHRASE", "100% %i");
+    expect_setting("OPEN", "x");
+    expect_setting("BOTH", "7%");
+    forget();
+}
+
+/* The entry of one name in a list of {name, value, from}, as "value from". Owned. */
+static char *
+listed(const struct buf *list, const char *name)
+{
+    struct span s = buf_span(list);
+    struct mp_item head, item[7];
+    cr_assert(mp_next(&s, &head) && head.kind == MP_ARRAY, "a list");
+    for (uint32_t i = 0; i < head.count; i++) {
+        for (size_t k = 0; k < 7; k++) {
+            cr_assert(mp_next(&s, &item[k]), "entry %u", i);
+        }
+        if (span_is(item[2].bytes, name)) {
+            char *text = NULL;
+            cr_assert(asprintf(&text, "%.*s %.*s", (int)item[4].bytes.len,
+                               (const char *)item[4].bytes.data, (int)item[6].bytes.len,
+                               (const char *)item[6].bytes.data) > 0,
+                      "memory");
+            return text;
+        }
+    }
+    return strdup("none");
+}
+
+static void
+expect_listed(const struct buf *list, const char *name, const char *want)
+{
+    char *got = listed(list, name);
+    cr_assert_str_eq(got, want, "%s is '%s', not '%s'", name, got, want);
+    free(got);
+}
+
+Test(launch, an_environment_can_be_looked_at_without_its_secrets)
+{
+    static const char *const want[][3] = {
+        {"FROM_HUB", "at http://u:***@h hub", "at http://u:p@h hub"},
+        {"HUB_TOKEN", "*** hub", "t0 hub"},
+        {"PASS_PHRASE", "*** env_file", "100% %i env_file"},
+        {"OPEN", "*** env_file", "x env_file"},
+        {"BOTH", "a2 worker", "a2 worker"},
+        {"API_KEY", "*** worker", "k worker"},
+        {"PYTHONUNBUFFERED", "1 prong", "1 prong"},
+        {"PRONG_WORKER", "echo prong", "echo prong"},
+        {"PRONG_REPLICA", "2 prong", "2 prong"},
+        {"PRONG_URL", "ipc:///x prong", "ipc:///x prong"},
+        {"PRONG_TOKEN", "none", "none"},
+        {"NOT_TEXT", "\xff hub", "\xff hub"},
+    };
+    cr_assert(setenv("FROM_HUB", "at http://u:p@h", 1) == 0 && setenv("HUB_TOKEN", "t0", 1) == 0 &&
+                  setenv("NOT_TEXT", "\xff", 1) == 0,
+              "setenv");
+    cr_assert(unsetenv("PRONG_TOKEN") == 0, "unsetenv");
+    cr_assert(launch("workers: {echo: {command: [x, y], env_file: f, environment: {BOTH: 'a%i', "
+                     "API_KEY: k, PRONG_WORKER: forged}}}",
+                     2),
+              "refused");
+    for (int reveal = 0; reveal < 2; reveal++) {
+        struct buf list = {0};
+        const struct hub_effect effect = {
+            .kind = HUB_OUT_ENV, .spec = &rig.spec, .replica = 2, .reveal = reveal > 0};
+        launch_list_environment(&effect, "ipc:///x", "/run/x/notify", &list);
+        cr_assert(!list.failed, "memory");
+        for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+            expect_listed(&list, want[i][0], want[i][1 + reveal]);
+        }
+        buf_deinit(&list);
+    }
     forget();
 }
 

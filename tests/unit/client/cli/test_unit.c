@@ -97,6 +97,26 @@ Test(cli_unit, spans_are_short)
     }
 }
 
+Test(cli_unit, sizes_have_few_digits)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0B"},
+                {999, "999B"},
+                {1000, "1.0K"},
+                {1024, "1.0K"},
+                {16134144, "15.4M"},
+                {1023 * 1024, "1.0M"},
+                {UINT64_C(5) << 30, "5.0G"},
+                {UINT64_MAX, "16384.0P"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[UNIT_SIZE_BYTES];
+        unit_size(rows[i].bytes, text);
+        cr_expect_str_eq(text, rows[i].text);
+    }
+}
+
 Test(cli_unit, what_is_left_is_bounded)
 {
     const int64_t now = unit_now_ms();

@@ -1,0 +1,265 @@
+/* A configuration with all its values, for people to read and for the reader to read again: see
+ * config.h.
+ *
+ * Every text stands in double quotes with the escapes of JSON, which YAML has too. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/config/object.h"
+#include "broker/config/value.h"
+#include "proto/mask.h"
+
+struct shower {
+    FILE *out;
+    bool as_json;
+    bool is_first; /* of the map that is open: no comma yet */
+    bool has_begun;
+    bool failed; /* no memory */
+};
+
+/* ---- texts ------------------------------------------------------------------------------------
+ */
+
+/* A control character, C1 included: YAML has none of them as they are, a terminal obeys them. */
+static unsigned
+control_at(const unsigned char *at, size_t *len)
+{
+    *len = 1;
+    if (at[0] < 0x20 || at[0] == 0x7f) {
+        return at[0];
+    }
+    if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
+        *len = 2;
+        return at[1];
+    }
+    return 0;
+}
+
+static void
+put_quoted(const struct shower *s, const char *text)
+{
+    size_t len;
+    fputc('"', s->out);
+    for (const char *at = text; *at != '\0'; at += len) {
+        const unsigned control = control_at((const unsigned char *)at, &len);
+        const bool begins_variable = at[0] == '$' && (at[1] == '$' || at[1] == '{');
+        if (control > 0) {
+            fprintf(s->out, "\\u%04x", control);
+        } else if (*at == '"' || *at == '\\') {
+            fprintf(s->out, "\\%c", *at);
+        } else {
+            fprintf(s->out, "%s%c", begins_variable && !s->as_json ? "$" : "", *at);
+        }
+    }
+    fputc('"', s->out);
+}
+
+/* A text without the secrets in it; all of it is one when `is_secret`. */
+static void
+put_text(struct shower *s, const char *text, bool is_secret)
+{
+    const size_t size = mask_text(text, (char[1]){0}, 1) + 1;
+    char *masked = is_secret ? NULL : malloc(size);
+    if (masked != NULL) {
+        mask_text(text, masked, size);
+    }
+    s->failed = s->failed || (masked == NULL && !is_secret);
+    put_quoted(s, masked != NULL ? masked : MASK_SHOWN);
+    free(masked);
+}
+
+static void
+put_list(struct shower *s, const struct config_list *list)
+{
+    fputc('[', s->out);
+    for (size_t i = 0; i < list->count; i++) {
+        fputs(i > 0 ? ", " : "", s->out);
+        /* "--password" and behind it the password, as items of their own. */
+        put_text(s, list->items[i],
+                 i > 0 && mask_is_option(list->items[i - 1]) && list->items[i][0] != '-');
+    }
+    fputc(']', s->out);
+}
+
+/* ---- maps -------------------------------------------------------------------------------------
+ */
+
+/* The beginning of a member of a map that is `depth` deep. */
+static void
+put_key(struct shower *s, int depth, const char *key)
+{
+    fputs(s->as_json && !s->is_first ? "," : "", s->out);
+    fprintf(s->out, "%s%*s", s->as_json || s->has_begun ? "\n" : "", 2 * depth, "");
+    s->is_first = false;
+    s->has_begun = true;
+    if (s->as_json) {
+        fprintf(s->out, "\"%s\":", key);
+    } else {
+        fprintf(s->out, "%s:", key);
+    }
+}
+
+/* The same of a member that is no map. */
+static void
+put_value_key(struct shower *s, int depth, const char *key)
+{
+    put_key(s, depth, key);
+    fputc(' ', s->out);
+}
+
+/* Maps inside: in YAML the indent is all there is. */
+static void
+open_map(struct shower *s)
+{
+    fputs(s->as_json ? " {" : "", s->out);
+    s->is_first = true;
+}
+
+static void
+close_map(struct shower *s, int depth)
+{
+    if (s->as_json) {
+        fprintf(s->out, "\n%*s}", 2 * depth, "");
+    }
+    s->is_first = false;
+}
+
+static void
+put_pair_value(struct shower *s, const struct config_option *option, const struct config_pair *pair)
+{
+    char number[CONFIG_NUMBER_BYTES_MAX];
+    if (option->each != NULL && option->each->kind == CONFIG_KIND_ENUM) {
+        put_quoted(s, option->each->allowed[pair->number]);
+    } else if (option->each != NULL) {
+        config_number_format(option->each->kind, pair->number, number);
+        put_quoted(s, number);
+    } else {
+        put_text(s, pair->value, pair->is_secret || mask_is_secret(pair->name));
+    }
+}
+
+/* One name after the other. What came from an env_file is a comment in YAML: it will come again. */
+static void
+put_map(struct shower *s, const struct config_option *option, const struct config_map *map,
+        int depth)
+{
+    size_t own = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        own += s->as_json || !map->items[i].is_secret;
+    }
+    fputs(s->as_json ? " {" : own == 0 ? " {}" : "", s->out);
+    for (size_t i = 0, shown = 0; i < map->count; i++) {
+        const struct config_pair *pair = &map->items[i];
+        const bool is_comment = pair->is_secret && !s->as_json;
+        fprintf(s->out, "%s\n%*s%s", s->as_json && shown++ > 0 ? "," : "", 2 * (depth + 1), "",
+                is_comment ? "# " : "");
+        put_quoted(s, pair->name);
+        fputs(": ", s->out);
+        put_pair_value(s, option, pair);
+        fputs(is_comment ? "  from an env_file" : "", s->out);
+    }
+    if (s->as_json) {
+        fprintf(s->out, "%s%*s}", own > 0 ? "\n" : "", own > 0 ? 2 * depth : 0, "");
+    }
+}
+
+/* ---- options ----------------------------------------------------------------------------------
+ */
+
+static void
+put_number(struct shower *s, const struct config_option *option, int64_t value)
+{
+    char number[CONFIG_NUMBER_BYTES_MAX];
+    if (option->kind == CONFIG_KIND_BOOL) {
+        fputs(value != 0 ? "true" : "false", s->out);
+    } else if (option->kind == CONFIG_KIND_INT) {
+        fprintf(s->out, "%" PRId64, value);
+    } else if (option->kind == CONFIG_KIND_ENUM) {
+        put_quoted(s, option->allowed[value]);
+    } else {
+        config_number_format(option->kind, value, number);
+        put_quoted(s, number);
+    }
+}
+
+/* One without a default is left out when it is not set, which is 0. */
+static void
+put_number_option(struct shower *s, const struct config_option *option, const void *object,
+                  int depth)
+{
+    const int64_t value = config_object_number(option, object);
+    if (option->fallback != NULL || value != 0) {
+        put_value_key(s, depth, option->key);
+        put_number(s, option, value);
+    }
+}
+
+static void
+put_options(struct shower *s, const struct config_table *table, void *object, int depth)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct config_option *option = &table->options[i];
+        switch (option->kind) {
+        case CONFIG_KIND_STRING:
+        case CONFIG_KIND_PATH:
+            if (*config_object_text(option, object) != NULL) {
+                put_value_key(s, depth, option->key);
+                put_text(s, *config_object_text(option, object), false);
+            }
+            break;
+        case CONFIG_KIND_LIST:
+            put_value_key(s, depth, option->key);
+            put_list(s, config_object_list(option, object));
+            break;
+        case CONFIG_KIND_MAP:
+            put_key(s, depth, option->key);
+            put_map(s, option, config_object_map(option, object), depth);
+            break;
+        case CONFIG_KIND_INT:
+        case CONFIG_KIND_BOOL:
+        case CONFIG_KIND_ENUM:
+        case CONFIG_KIND_DURATION:
+        case CONFIG_KIND_SIZE:
+        case CONFIG_KIND_SIGNAL:
+            put_number_option(s, option, object, depth);
+            break;
+        }
+    }
+}
+
+static void
+put_workers(struct shower *s, const struct config *config, const char *only)
+{
+    put_key(s, s->as_json ? 1 : 0, "workers");
+    open_map(s);
+    for (size_t i = 0; i < config->worker_count; i++) {
+        struct config_worker *worker = &config->workers[i];
+        if (only == NULL || strcmp(worker->name, only) == 0) {
+            put_key(s, s->as_json ? 2 : 1, worker->name);
+            open_map(s);
+            put_options(s, &config_worker_table, worker, s->as_json ? 3 : 2);
+            close_map(s, 2);
+        }
+    }
+    close_map(s, 1);
+}
+
+int
+config_show(FILE *out, const struct config *config, const struct config_show *how)
+{
+    struct shower s = {.out = out, .as_json = how->as_json};
+    struct config_hub hub = config->hub; /* looked at through the table, which has no const */
+    s.is_first = true;
+    fputs(s.as_json ? "{" : "", out);
+    if (how->worker == NULL) {
+        put_key(&s, s.as_json ? 1 : 0, "hub");
+        open_map(&s);
+        put_options(&s, &config_hub_table, &hub, s.as_json ? 2 : 1);
+        close_map(&s, 1);
+    }
+    put_workers(&s, config, how->worker);
+    close_map(&s, 0);
+    fputc('\n', out);
+    return fflush(out) == 0 && !ferror(out) && !s.failed ? 0 : -1;
+}

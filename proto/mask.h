@@ -1,0 +1,34 @@
+/* Secrets in what people are shown: which names stand for one, and texts with theirs made
+ * unreadable. Pure, no memory. Nothing of it goes over a wire; it is here because the broker and
+ * the command line share it.
+ *
+ * This is a guess by names, made so that a bug report does not give a password away. It is no
+ * border: who may read the configuration can read what is in it. */
+#ifndef PRONG_PROTO_MASK_H
+#define PRONG_PROTO_MASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What is shown instead. */
+#define MASK_SHOWN "***"
+
+/* Whether what has this name (of a variable, an option, a key) is likely to be a secret: one of its
+ * words is or ends with PASSWORD, SECRET, TOKEN, KEY and the like. Words are separated by
+ * everything that is no letter, and by a capital letter behind a small one. Names that end with
+ * FILE, PATH, DIR or ID are of something that stands for the secret elsewhere, and are no secrets.
+ */
+bool mask_is_secret(const char *name);
+
+/* The text with these replaced by MASK_SHOWN: the password of user:password@ in a URL; what follows
+ * NAME=, --NAME= or --NAME and a blank, up to the next blank, and ${NAME:- up to its }, when NAME
+ * is likely to be a secret. Written to `out` with a NUL behind it and cut to `size_bytes`, which is
+ * at least 1.
+ *
+ * Returns the length that it would have without the cut. */
+size_t mask_text(const char *text, char *out, size_t size_bytes);
+
+/* Whether the text is an option without its value, as "--password" in front of the password. */
+bool mask_is_option(const char *text);
+
+#endif

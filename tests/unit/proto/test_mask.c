@@ -1,0 +1,105 @@
+/* What is taken for a secret, and how a text looks without it. */
+#include "proto/mask.h"
+
+#include <string.h>
+
+#include "tests/support/test.h"
+
+Test(mask, names_of_secrets_are_known)
+{
+    static const char *const secret[] = {"PASSWORD",
+                                         "DB_PASSWORD",
+                                         "password",
+                                         "PGPASSWORD",
+                                         "MYSQL_PWD",
+                                         "GITHUB_TOKEN",
+                                         "AWS_SECRET_ACCESS_KEY",
+                                         "SECRET",
+                                         "API_KEY",
+                                         "apiKey",
+                                         "ApiKey",
+                                         "APIKEY",
+                                         "--db-password",
+                                         "client-secret",
+                                         "STRIPE_KEYS",
+                                         "PASSPHRASE",
+                                         "x.token",
+                                         "KEY2",
+                                         "BASIC_AUTH",
+                                         "CREDENTIALS",
+                                         "SMTP_PASS",
+                                         "DJANGO_SECRET_KEY",
+                                         "A_VERY_LONG_NAME_THAT_GOES_ON_AND_ON_PASSWORD",
+                                         "AVERYLONGWORDTHATGOESONANDONANDONANDONPASSWORD"};
+    static const char *const open[] = {"PWD",
+                                       "OLDPATH",
+                                       "HOME",
+                                       "MONKEY",
+                                       "KEYBOARD",
+                                       "TOKENIZER",
+                                       "PATH",
+                                       "TOKEN_FILE",
+                                       "TLS_KEY_PATH",
+                                       "AWS_ACCESS_KEY_ID",
+                                       "AUTHOR",
+                                       "COMPASS",
+                                       "",
+                                       "_",
+                                       "SSH_AUTH_SOCK",
+                                       "MODEL",
+                                       "PASSENGER",
+                                       "bypass"};
+    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
+        cr_expect(mask_is_secret(secret[i]), "%s", secret[i]);
+    }
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        cr_expect_not(mask_is_secret(open[i]), "%s", open[i]);
+    }
+}
+
+Test(mask, secrets_in_a_text_are_replaced_and_the_rest_stays)
+{
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"plain text", "plain text"},
+        {"http://ada:lovelace@host/x", "http://ada:***@host/x"},
+        {"see amqp://u:p:q@h:1 and redis://:x@h", "see amqp://u:***@h:1 and redis://:***@h"},
+        {"http://host:80/a@b:c", "http://host:80/a@b:c"},
+        {"http://ada@host", "http://ada@host"},
+        {"http://u:p@ss@host", "http://u:***@host"},
+        {"--password=hunter2 --level=3", "--password=*** --level=3"},
+        {"DB_PASSWORD=hunter2", "DB_PASSWORD=***"},
+        {"DB_PASSWORD= x", "DB_PASSWORD= x"},
+        {"a=b=c KEY=d=e", "a=b=c KEY=***"},
+        {"run --db-password hunter2 --level 3", "run --db-password *** --level 3"},
+        {"--password  x", "--password  ***"},
+        {"--password --level", "--password --level"},
+        {"a --password", "a --password"},
+        {"${API_KEY:-a b} ${MODEL:-x}", "${API_KEY:-***} ${MODEL:-x}"},
+        {"://", "://"},
+        {"=x", "=x"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[200];
+        cr_expect_eq(mask_text(rows[i][0], out, sizeof out), strlen(rows[i][1]), "%s", rows[i][0]);
+        cr_expect_str_eq(out, rows[i][1]);
+    }
+}
+
+Test(mask, what_does_not_fit_is_cut_and_counted)
+{
+    char out[8];
+    cr_expect_eq(mask_text("x://u:p@h", out, sizeof out), 11);
+    cr_expect_str_eq(out, "x://u:*");
+    cr_expect_eq(mask_text("abc", out, 1), 3);
+    cr_expect_str_eq(out, "");
+}
+
+Test(mask, an_option_without_its_value_is_told_from_one_with_it)
+{
+    cr_expect(mask_is_option("--password"));
+    cr_expect(mask_is_option("-db-token"));
+    cr_expect_not(mask_is_option("--password=x"));
+    cr_expect_not(mask_is_option("password"));
+    cr_expect_not(mask_is_option("--level"));
+}
