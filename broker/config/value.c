@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "proto/closest.h"
+#include "proto/signals.h"
 
 /* From the largest down, so that formatting takes the first that divides. */
 static const struct unit {
@@ -24,18 +25,6 @@ static const struct unit {
     {"", CONFIG_KIND_INT, 1},
 };
 enum { UNIT_COUNT = sizeof units / sizeof units[0] };
-
-/* The numbers are those of Linux on x86-64 and arm64; written out because <signal.h> has no
- * portable way from a name to a number. */
-static const struct signal_name {
-    const char *name;
-    int number;
-} signal_names[] = {
-    {"HUP", 1},   {"INT", 2},   {"QUIT", 3},   {"ABRT", 6},  {"KILL", 9},  {"USR1", 10},
-    {"USR2", 12}, {"PIPE", 13}, {"ALRM", 14},  {"TERM", 15}, {"CONT", 18}, {"STOP", 19},
-    {"TSTP", 20}, {"XCPU", 24}, {"WINCH", 28}, {"IO", 29},   {"PWR", 30},
-};
-enum { SIGNAL_NAME_COUNT = sizeof signal_names / sizeof signal_names[0] };
 
 static bool
 is_digit(char c)
@@ -171,12 +160,14 @@ parse_signal(const struct config_option *option, const char *text, int64_t *valu
     }
     const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
     struct closest near = {.word = name, .loose = true};
-    for (size_t i = 0; i < SIGNAL_NAME_COUNT; i++) {
-        if (strcmp(signal_names[i].name, name) == 0) {
-            *value = signal_names[i].number;
+    size_t count;
+    const struct signals_row *rows = signals_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            *value = rows[i].number;
             return true;
         }
-        closest_offer(&near, signal_names[i].name);
+        closest_offer(&near, rows[i].name);
     }
     if (near.best != NULL) {
         snprintf(why, CONFIG_WHY_BYTES_MAX, "did you mean '%s'?", near.best);
@@ -213,11 +204,10 @@ config_number_format(enum config_kind kind, int64_t value, char out[CONFIG_NUMBE
 {
     const char *unit = "";
     if (kind == CONFIG_KIND_SIGNAL) {
-        for (size_t i = 0; i < SIGNAL_NAME_COUNT; i++) {
-            if (signal_names[i].number == value) {
-                snprintf(out, CONFIG_NUMBER_BYTES_MAX, "%s", signal_names[i].name);
-                return;
-            }
+        const char *name = value > 0 && value <= SIGNALS_MAX ? signals_name((int)value) : NULL;
+        if (name != NULL) {
+            snprintf(out, CONFIG_NUMBER_BYTES_MAX, "%s", name);
+            return;
         }
     } else if (value == 0 && kind != CONFIG_KIND_INT) {
         unit = kind == CONFIG_KIND_DURATION ? "s" : "B";

@@ -235,18 +235,19 @@ tell(struct request *q, const char *method)
 {
     struct buf *b = &q->hub->scratch;
     const enum admin_param named[] = {
-        PARAM_start_worker,     PARAM_stop_worker, PARAM_restart_worker, PARAM_scale_worker,
-        PARAM_remove_worker,    PARAM_run_name,    PARAM_attach_worker,  PARAM_env_worker,
-        PARAM_log_level_worker, PARAM_send_replica};
+        PARAM_start_worker,  PARAM_stop_worker,      PARAM_restart_worker, PARAM_scale_worker,
+        PARAM_remove_worker, PARAM_run_name,         PARAM_attach_worker,  PARAM_signal_worker,
+        PARAM_env_worker,    PARAM_log_level_worker, PARAM_send_replica};
     struct span worker = {0};
     for (size_t i = 0; i < sizeof named / sizeof named[0] && worker.len == 0; i++) {
         worker = admin_text(q, named[i]);
     }
     const bool scales = q->value[PARAM_scale_replicas].len > 0;
+    const struct span signal = admin_text(q, PARAM_signal_signal);
     const uint64_t letter =
         admin_uint(q, PARAM_dlq_retry_letter, admin_uint(q, PARAM_dlq_drop_letter, 0));
     buf_reset(b, SIZE_MAX);
-    write_map(b, 5U + scales + (letter > 0));
+    write_map(b, 5U + scales + (letter > 0) + (signal.len > 0));
     if (letter > 0) {
         write_text(b, "letter");
         write_uint(b, letter);
@@ -254,6 +255,10 @@ tell(struct request *q, const char *method)
     if (scales) {
         write_text(b, "replicas");
         write_uint(b, admin_uint(q, PARAM_scale_replicas, 0));
+    }
+    if (signal.len > 0) {
+        write_text(b, "signal");
+        write_str(b, signal);
     }
     write_text(b, "uid");
     write_uint(b, q->call->client->uid);

@@ -9,7 +9,7 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     replica_name(r, name);
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
-    write_map(b, 16);
+    write_map(b, 17);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -28,6 +28,12 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     write_uint(b, r->calls_done);
     write_text(b, "reason");
     write_text(b, r->last_reason);
+    write_text(b, "exit_code");
+    if (r->has_last) {
+        write_uint(b, life_exit_code(r));
+    } else {
+        write_nil(b);
+    }
     write_text(b, "status");
     write_text(b, r->said);
     write_text(b, "last_error");

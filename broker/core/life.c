@@ -49,16 +49,29 @@ life_has_hope(const struct replica *r)
            (r->life != LIFE_STOPPED || (r->waits && depend_has_hope(r)));
 }
 
+uint32_t
+life_exit_code(const struct replica *r)
+{
+    const uint32_t signal = (uint32_t)r->last_status & 0x7f;
+    return signal != 0 ? 128 + signal : (uint32_t)r->last_status >> 8 & 0xff;
+}
+
 /* What the outside is told of a replica, as an event of the hub. */
 void
 life_tell(struct hub *hub, const struct replica *r, enum hub_event event)
 {
     char name[WIRE_NAME_BYTES_MAX + 16];
     struct buf *b = &hub->scratch;
+    /* What could not be started has not ended. */
+    const bool is_end = event == HUB_EVENT_worker_exited && r->has_last;
     replica_name(r, name);
     const bool has_log = event == HUB_EVENT_worker_exited;
     buf_reset(b, SIZE_MAX);
-    write_map(b, 7U + has_log);
+    write_map(b, 7U + has_log + is_end);
+    if (is_end) {
+        write_text(b, "exit_code");
+        write_uint(b, life_exit_code(r));
+    }
     write_text(b, "who");
     write_text(b, r->asked);
     write_text(b, "worker");
@@ -379,7 +392,7 @@ static void
 gone(struct hub *hub, struct replica *r, enum life_input input)
 {
     struct worker *w = r->worker;
-    r->has_last = true;
+    r->has_last = input == LIFE_IN_EXITED; /* what could not be started has not ended */
     life_step(hub, r, input);
     hub->last_words = (struct span){0};
     route_soon(hub, w);

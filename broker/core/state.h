@@ -305,7 +305,7 @@ struct replica {
     uint32_t deaths_cap;
     uint32_t death_count, death_row;
     int32_t last_status;
-    bool has_last;
+    bool has_last; /* a process has ended, with last_status */
     char last_reason[96];
     char last_error[96]; /* the newest reason that was a fault; it stays when it is ready again */
     /* the link */
@@ -722,6 +722,8 @@ enum life_input {
 };
 enum { LIFE_SIGABRT = 6 }; /* on every Linux; the core includes no <signal.h> */
 void life_step(struct hub *hub, struct replica *replica, enum life_input input);
+/* Of the last process that ended, as a shell gives it: its exit code, or 128 and the signal. */
+uint32_t life_exit_code(const struct replica *r);
 void life_notified(struct hub *hub, const struct hub_input *in);
 /* For the files below. */
 void life_tell(struct hub *hub, const struct replica *replica, enum hub_event event);

@@ -211,6 +211,20 @@ hub_since_us(const char *runtime_dir)
                : (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
 }
 
+/* Where output is kept without hub: log_dir. A service manager gives a folder that outlives the
+ * runtime folder: the first one of a list with colons, as for RUNTIME_DIRECTORY. */
+static void
+choose_log_dir(struct broker *b, const char *runtime_dir)
+{
+    const char *list = getenv("LOGS_DIRECTORY");
+    const int length = list != NULL && list[0] == '/' ? (int)strcspn(list, ":") : 0;
+    if (length > 0 && length < (int)sizeof b->log_dir) {
+        (void)snprintf(b->log_dir, sizeof b->log_dir, "%.*s", length, list);
+    } else {
+        (void)snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
+    }
+}
+
 static bool
 has_replica(void *context, const char *replica)
 {
@@ -258,7 +272,7 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
                          .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
     b->log.level = (enum log_level)config->hub.log_level;
-    (void)snprintf(b->log_dir, sizeof b->log_dir, "%s/log", runtime_dir);
+    choose_log_dir(b, runtime_dir);
     b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     const struct output_options output = {
         .epoll_fd = b->epoll_fd,

@@ -75,8 +75,9 @@ void broker_feed_line(void *context, const struct output_line *line);
 void broker_feed_answer(void *context, uint64_t call, struct span payload);
 void broker_feed_input_ended(void *context, uint64_t process);
 
-/* reload.c: read the configuration again, for a call of the core (0: for nobody). */
-void broker_reload(struct broker *b, uint64_t call);
+/* reload.c: read the configuration again, for a call of the core (0: for nobody).
+ * False when it was refused and nothing has changed; else hub.reload tells the end of it. */
+bool broker_reload(struct broker *b, uint64_t call);
 
 /* secret.c: 16 secret bytes of this hub, made by its first broker and read by later ones; and the
  * token for network clients. Both in files of mode 0600. false with a text for people. */

@@ -231,6 +231,9 @@ carry_out(struct broker *b, const struct hub_effect *e)
         if (span_is(e->topic, "hub.admin")) {
             output_sweep(b->output); /* it may have taken a worker or some of its replicas away */
         }
+        if (span_is(e->topic, "hub.reload")) {
+            send_simple(b, SPAWN_RELOADED, 0);
+        }
         return;
     case HUB_OUT_READY:
         send_simple(b, SPAWN_READY, 0);
@@ -284,7 +287,7 @@ broker_feed(struct broker *b, struct hub_input *in)
     b->follow_count = 0;
     if (b->reload_due) {
         b->reload_due = false;
-        broker_reload(b, b->reload_call);
+        (void)broker_reload(b, b->reload_call); /* the core tells whoever asked */
     }
 }
 
@@ -443,7 +446,12 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         ask_to_stop(b, r);
         return;
     case SPAWN_RELOAD:
-        broker_reload(b, 0);
+        if (!broker_reload(b, 0)) {
+            send_simple(b, SPAWN_RELOADED, 0); /* else the event of its end tells it */
+        }
+        return;
+    case SPAWN_PING:
+        send_simple(b, SPAWN_PONG, 0);
         return;
     case SPAWN_REOPEN:
         output_reopen(b->output);
@@ -459,6 +467,8 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_END:
     case SPAWN_FORGET:
     case SPAWN_STOP_TIMEOUT:
+    case SPAWN_PONG:
+    case SPAWN_RELOADED:
         break;
     }
     log_write(&b->log, LOG_ERROR, "the spawner sent a record %d, which only a broker sends",

@@ -65,32 +65,30 @@ how_of(void *context, const char *replica)
     return spec != NULL ? &spec->output : NULL;
 }
 
-static void
+static bool
 refuse(struct broker *b, uint64_t call, const char *why)
 {
     struct hub_input in = {.kind = HUB_IN_RELOAD, .reload = {.call = call, .wrong = why}};
     log_write(&b->log, LOG_ERROR, "the configuration was not read again: %s", why);
     broker_feed(b, &in);
+    return false;
 }
 
-void
+bool
 broker_reload(struct broker *b, uint64_t call)
 {
     struct reload r = {0};
     struct config_diag diag;
     if (b->config_path == NULL) {
-        refuse(b, call, "the hub was started without a configuration file");
-        return;
+        return refuse(b, call, "the hub was started without a configuration file");
     }
     if (config_load(b->config_path, &config_env_process, &r.config, &diag) != 0) {
         char text[CONFIG_DIAG_BYTES_MAX + 300];
         config_diag_format(&diag, text, sizeof text);
-        refuse(b, call, text);
-        return;
+        return refuse(b, call, text);
     }
-    if (!make_specs(b, &r)) {
-        refuse(b, call, "out of memory");
-    } else {
+    const bool ok = make_specs(b, &r) || refuse(b, call, "out of memory");
+    if (ok) {
         struct hub_input in = {.kind = HUB_IN_RELOAD,
                                .reload = {.call = call, .specs = r.specs, .count = r.count}};
         take_hub(b, r.config);
@@ -102,4 +100,5 @@ broker_reload(struct broker *b, uint64_t call)
         r.config = old;
     }
     release(&r);
+    return ok;
 }

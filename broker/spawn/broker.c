@@ -152,6 +152,7 @@ broker_start(struct spawner *spawner)
     broker->fault_fd = birth.fault_fd;
     broker->fault = (struct child_fault){0};
     broker->has_spoken = false;
+    broker->is_pinged = false;
     broker->restart_ns = CLOCK_NEVER_NS;
     broker_link_open(&spawner->link, pair[0]);
     logger_write(spawner->logger, LOGGER_INFO, "broker started (pid %ld, epoch %" PRIu64 ")",
@@ -205,6 +206,7 @@ broker_note_death(struct spawner *spawner, int wait_status)
     broker_link_close(&spawner->link);
     log_death(spawner, wait_status);
     broker->pid = 0;
+    requests_reloaded(spawner); /* the next broker reads the configuration anew anyway */
     if (spawner->is_ending) {
         spawner_finish(spawner, spawner->exit_code);
         return;

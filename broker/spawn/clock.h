@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { NS_PER_MS = 1000 * 1000 };
+enum { NS_PER_MS = 1000 * 1000, NS_PER_US = 1000 };
 
 /* "No deadline": later than any time. */
 #define CLOCK_NEVER_NS INT64_MAX

@@ -14,9 +14,12 @@ enum control_op {
     CONTROL_KILL,   /* sweep now and exit 0 */
     CONTROL_RELOAD, /* SIGHUP */
     CONTROL_REOPEN, /* SIGUSR1 */
+    CONTROL_PING,   /* does the broker's loop turn? */
     /* spawner to keeper */
     CONTROL_READY,
     CONTROL_STOPPING,
+    CONTROL_PONG,     /* it does */
+    CONTROL_RELOADED, /* the reload is over, as the broker says or because it died with it */
 };
 
 struct control_record {

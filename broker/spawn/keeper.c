@@ -3,6 +3,7 @@
 #include "broker/spawn/keeper.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,12 +24,14 @@
 
 enum {
     NOTIFY_AGAIN_MS = 100,
-    TELL_AGAIN_MS = 20,   /* the system had no memory for a record to the spawner */
-    KILL_GRACE_MS = 2000, /* for the spawner's own sweep after the third SIGTERM */
+    TELL_AGAIN_MS = 20,     /* the system had no memory for a record to the spawner */
+    WATCHDOG_US_MIN = 1000, /* between two questions, however short the watchdog's time is */
+    KILL_GRACE_MS = 2000,   /* for the spawner's own sweep after the third SIGTERM */
     STOP_LEVEL_MAX = 3,
 };
 
-/* What the service manager is told, in this order, each at most once. */
+/* What the service manager is told, in this order, each at most once; but a reload, which is told
+ * as it begins, makes NEWS_READY due again for its end. */
 enum news { NEWS_READY = 1, NEWS_STOPPING = 2 };
 
 struct keeper {
@@ -44,6 +47,8 @@ struct keeper {
     int64_t tell_ns; /* when to try again to tell the spawner; CLOCK_NEVER_NS if it knows all */
     unsigned news_due, news_told; /* bits of enum news */
     int64_t notify_ns;            /* when to try again; CLOCK_NEVER_NS if nothing is due */
+    int64_t ping_ns;              /* when to ask for the next sign of life; CLOCK_NEVER_NS */
+    bool is_reloading;            /* RELOADING=1 was told */
     int exit_code;
 };
 
@@ -106,6 +111,31 @@ announce(struct keeper *keeper, enum news news)
     send_all_news(keeper);
 }
 
+/* A reload that a service manager is told of has a beginning and an end. Before the first READY=1
+ * it would be taken for that, and while the hub stops it is of no interest. */
+static void
+tell_reloading(struct keeper *keeper)
+{
+    char text[64];
+    if (keeper->news_told != NEWS_READY) {
+        return;
+    }
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_now_ns() / NS_PER_US);
+    if (notify_send(keeper->setup->notify_address, text) == NOTIFY_SENT) {
+        keeper->is_reloading = true;
+    }
+}
+
+static void
+note_reloaded(struct keeper *keeper)
+{
+    if (keeper->is_reloading) {
+        keeper->is_reloading = false;
+        keeper->news_told &= ~(unsigned)NEWS_READY;
+        send_all_news(keeper);
+    }
+}
+
 /* Tell the spawner what it does not know yet. It may fail for want of memory: then again a little
  * later, until it is told or gone. */
 static void
@@ -121,9 +151,33 @@ tell_spawner(struct keeper *keeper)
     if (keeper->is_reload_due) {
         keeper->is_reload_due = !control_send(keeper->spawner_fd, CONTROL_RELOAD, 0);
         is_told = is_told && !keeper->is_reload_due;
+        if (!keeper->is_reload_due) {
+            tell_reloading(keeper);
+        }
     }
     keeper->tell_ns =
         is_told ? CLOCK_NEVER_NS : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
+}
+
+/* Half the watchdog's time, as sd_watchdog_enabled(3) proposes. */
+static void
+plan_ping(struct keeper *keeper)
+{
+    const int64_t half_us = keeper->setup->watchdog_us / 2;
+    if (keeper->setup->watchdog_us > 0 && keeper->setup->notify_address) {
+        keeper->ping_ns =
+            clock_now_ns() + (half_us > WATCHDOG_US_MIN ? half_us : WATCHDOG_US_MIN) * NS_PER_US;
+    }
+}
+
+/* The watchdog is fed for an answer of the broker's loop and for nothing else: keeper and spawner
+ * turning says nothing of the hub. One that cannot be sent is made good by the next. */
+static void
+feed_watchdog(const struct keeper *keeper)
+{
+    if (keeper->setup->notify_address) {
+        notify_send(keeper->setup->notify_address, "WATCHDOG=1");
+    }
 }
 
 static void
@@ -214,6 +268,10 @@ read_spawner(struct keeper *keeper)
             announce(keeper, NEWS_READY);
         } else if (record.op == CONTROL_STOPPING) {
             announce(keeper, NEWS_STOPPING);
+        } else if (record.op == CONTROL_PONG) {
+            feed_watchdog(keeper);
+        } else if (record.op == CONTROL_RELOADED) {
+            note_reloaded(keeper);
         }
     }
     if (result == CONTROL_CLOSED) {
@@ -232,6 +290,10 @@ check_deadlines(struct keeper *keeper)
     if (now_ns >= keeper->tell_ns) {
         tell_spawner(keeper);
     }
+    if (now_ns >= keeper->ping_ns) {
+        control_send(keeper->spawner_fd, CONTROL_PING, 0); /* or it is gone, or does not read */
+        plan_ping(keeper);
+    }
     if (now_ns >= keeper->kill_ns && keeper->spawner_pid > 0) {
         keeper->kill_ns = CLOCK_NEVER_NS;
         kill(keeper->spawner_pid, SIGKILL); /* not reaped, so it is still that process */
@@ -241,9 +303,13 @@ check_deadlines(struct keeper *keeper)
 static int64_t
 next_deadline_ns(const struct keeper *keeper)
 {
-    const int64_t told_ns =
-        keeper->notify_ns < keeper->tell_ns ? keeper->notify_ns : keeper->tell_ns;
-    return keeper->kill_ns < told_ns ? keeper->kill_ns : told_ns;
+    const int64_t deadlines[] = {keeper->kill_ns, keeper->notify_ns, keeper->tell_ns,
+                                 keeper->ping_ns};
+    int64_t first_ns = deadlines[0];
+    for (size_t i = 1; i < sizeof deadlines / sizeof deadlines[0]; i++) {
+        first_ns = deadlines[i] < first_ns ? deadlines[i] : first_ns;
+    }
+    return first_ns;
 }
 
 static void
@@ -308,6 +374,7 @@ keeper_run(const struct keeper_setup *setup)
         .kill_ns = CLOCK_NEVER_NS,
         .notify_ns = CLOCK_NEVER_NS,
         .tell_ns = CLOCK_NEVER_NS,
+        .ping_ns = CLOCK_NEVER_NS,
         .exit_code = EX_OSERR,
     };
     int pair[2];
@@ -332,6 +399,7 @@ keeper_run(const struct keeper_setup *setup)
         logger_write(setup->logger, LOGGER_ERROR, "cannot fork: %s", strerror(errno));
         keeper.spawner_pid = 0;
     }
+    plan_ping(&keeper);
     loop(&keeper);
     clean_up(&keeper);
     return keeper.exit_code;

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
 #include "broker/spawn/log.h"
@@ -20,6 +21,7 @@ struct keeper_setup {
     char *const *broker_argv;
     char *const *environment;
     const char *notify_address; /* $NOTIFY_SOCKET or NULL */
+    int64_t watchdog_us;        /* see notify_watchdog_us; 0: none */
     struct rlimit files;        /* RLIMIT_NOFILE as it was when prongd started */
     sigset_t signals;           /* blocked since the start of prongd */
 };

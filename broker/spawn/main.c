@@ -11,6 +11,7 @@
 
 #include "broker/spawn/keeper.h"
 #include "broker/spawn/log.h"
+#include "broker/spawn/notify.h"
 #include "broker/spawn/options.h"
 #include "broker/spawn/rundir.h"
 
@@ -141,6 +142,8 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         rundir_close(&rundir);
         return EX_OSERR;
     }
+    const int64_t watchdog_us =
+        notify_watchdog_us(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid());
     clean_environment();
     const struct keeper_setup setup = {
         .logger = logger,
@@ -148,6 +151,7 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         .broker_argv = argv.list,
         .environment = environ,
         .notify_address = notify_address,
+        .watchdog_us = watchdog_us,
         .files = files,
         .signals = signals,
     };
@@ -180,6 +184,10 @@ main(int argc, char *argv[])
     }
     if (options.help) {
         options_print_help(stdout);
+        return 0;
+    }
+    if (options.man) {
+        options_print_man(stdout, PRONG_VERSION);
         return 0;
     }
     if (options.version) {

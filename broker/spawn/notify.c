@@ -3,7 +3,9 @@
 #include "broker/spawn/notify.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -36,4 +38,26 @@ notify_send(const char *address, const char *text)
     return error == 0                            ? NOTIFY_SENT
            : error == EAGAIN || error == ENOBUFS ? NOTIFY_LATER
                                                  : NOTIFY_FAILED;
+}
+
+/* Digits alone, above 0; 0 for everything else. */
+static int64_t
+read_number(const char *text)
+{
+    char *end;
+    if (!text || text[0] < '0' || text[0] > '9') {
+        return 0;
+    }
+    errno = 0;
+    const long long number = strtoll(text, &end, 10);
+    return errno == 0 && *end == '\0' ? number : 0;
+}
+
+int64_t
+notify_watchdog_us(const char *usec, const char *pid, long own_pid)
+{
+    const int64_t watchdog_us = read_number(usec);
+    const bool is_meant = !pid || pid[0] == '\0' || read_number(pid) == own_pid;
+    /* So long that its nanoseconds do not fit is as good as none. */
+    return is_meant && watchdog_us <= NOTIFY_WATCHDOG_US_MAX ? watchdog_us : 0;
 }

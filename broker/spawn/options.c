@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sysexits.h>
 
 /* One row per option: `value` is the name of its value in --help, NULL for a switch; `offset` is
  * that of its field in struct options, a const char * with a value, a bool without. */
@@ -14,6 +15,27 @@ struct row {
     const char *help;
     size_t offset;
 };
+
+static const char description[] =
+    "Runs a hub in the foreground: starts the broker and the workers of the configuration,\n"
+    "keeps them running, and leaves nothing behind when it ends.";
+static const char signals[] =
+    "SIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"
+    "SIGHUP is ignored: a changed configuration counts with the next start.\n"
+    "SIGUSR1 opens the log files of the workers anew, by their names.";
+static const struct {
+    int code;
+    const char *meaning;
+} exits[] = {{0, "stopped as asked"},
+             {EX_USAGE, "usage"},
+             {EX_UNAVAILABLE, "the broker keeps crashing"},
+             {EX_SOFTWARE, "internal error"},
+             {EX_OSERR, "system error"},
+             {EX_CANTCREAT, "cannot create"},
+             {EX_TEMPFAIL, "another hub runs here"},
+             {EX_NOPERM, "permission"},
+             {EX_CONFIG, "configuration"}};
+enum { EXIT_COUNT = sizeof exits / sizeof exits[0] };
 
 #define FIELD(name) offsetof(struct options, name)
 
@@ -29,6 +51,7 @@ static const struct row rows[] = {
     {"--broker", "PATH", "program of the broker (default: prong-broker beside prongd)",
      FIELD(broker)},
     {"--version", NULL, "print the version and end", FIELD(version)},
+    {"--man", NULL, "print the manual page prongd(8) and end, for man -l -", FIELD(man)},
     {"--help", NULL, "print this text and end", FIELD(help)},
 };
 
@@ -183,7 +206,7 @@ options_parse(int argc, char *const argv[], struct options *options,
             return false;
         }
         memcpy((char *)options + row->offset, &(bool){true}, sizeof(bool));
-        if (options->help || options->version) {
+        if (options->help || options->version || options->man) {
             return true;
         }
     }
@@ -193,21 +216,71 @@ options_parse(int argc, char *const argv[], struct options *options,
 void
 options_print_help(FILE *out)
 {
-    fputs("usage: prongd [options]\n"
-          "Runs a hub in the foreground: starts the broker and the workers of the configuration,\n"
-          "keeps them running, and leaves nothing behind when it ends.\n\n",
-          out);
+    fprintf(out, "usage: prongd [options]\n%s\n\n", description);
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const char *name = rows[i].name ? rows[i].name : "";
         const char *value = rows[i].value ? rows[i].value : "";
         const int width = 18 - (int)strlen(name);
         fprintf(out, "  %s %-*s %s\n", name, width > 0 ? width : 0, value, rows[i].help);
     }
-    fputs("\nSIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"
-          "SIGHUP is ignored: a changed configuration counts with the next start.\n"
-          "SIGUSR1 opens the log files of the workers anew, by their names.\n"
-          "Exit codes: 0 stopped as asked, 64 usage, 69 the broker keeps crashing, 70 internal\n"
-          "error, 71 system error, 73 cannot create, 75 another hub runs here, 77 permission,\n"
-          "78 configuration.\n",
-          out);
+    fprintf(out, "\n%s\n\nExit codes:\n", signals);
+    for (size_t i = 0; i < EXIT_COUNT; i++) {
+        fprintf(out, "  %3d  %s\n", exits[i].code, exits[i].meaning);
+    }
+}
+
+/* What roff would take for a command is made harmless. */
+static void
+put_roff(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '-' || *text == '\\') {
+            fputs(*text == '-' ? "\\-" : "\\e", out);
+        } else {
+            fputc(*text, out);
+        }
+    }
+}
+
+static void
+put_man_options(FILE *out)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].name) {
+            fputs(".TP\n.BI \"", out);
+            put_roff(out, rows[i].name);
+            fprintf(out, "\" \" %s\"\n", rows[i].value ? rows[i].value : "");
+        }
+        put_roff(out, rows[i].help);
+        fputc('\n', out);
+    }
+}
+
+void
+options_print_man(FILE *out, const char *version)
+{
+    fprintf(out,
+            ".\\\" Made by prongd \\-\\-man from its tables.\n"
+            ".TH PRONGD 8 \"\" \"prongd %s\" \"Prong\"\n"
+            ".SH NAME\nprongd \\- a hub that runs worker processes\n"
+            ".SH SYNOPSIS\n.B prongd\n.RI [ OPTION ...]\n.SH DESCRIPTION\n",
+            version);
+    put_roff(out, description);
+    fputs("\n.SH OPTIONS\n", out);
+    put_man_options(out);
+    fputs(".SH SIGNALS\n", out);
+    put_roff(out, signals);
+    fputs("\n.SH EXIT STATUS\n", out);
+    for (size_t i = 0; i < EXIT_COUNT; i++) {
+        fprintf(out, ".TP\n.B %d\n%s.\n", exits[i].code, exits[i].meaning);
+    }
+    fputs(
+        ".SH ENVIRONMENT\n"
+        ".TP\n.B RUNTIME_DIRECTORY, XDG_RUNTIME_DIR\nWhere the runtime folder is.\n"
+        ".TP\n.B LOGS_DIRECTORY\nWhere output of workers is kept, unless the configuration says "
+        "it.\n"
+        ".TP\n.B NOTIFY_SOCKET, WATCHDOG_USEC\nThe service manager, which is told when the hub is "
+        "ready, reloads and stops, and that its broker turns.\n"
+        ".SH SEE ALSO\n.BR prong (1)\n",
+        out);
 }

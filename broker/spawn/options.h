@@ -16,9 +16,10 @@ struct options {
     bool no_config;
     bool version;
     bool help;
+    bool man;
 };
 
-/* Read argv into `options`. With --help or --version nothing after it is looked at.
+/* Read argv into `options`. With --help, --man or --version nothing after it is looked at.
  *
  *   fault   caller's storage of OPTIONS_FAULT_BYTES_MAX bytes: on false one line for people,
  * without the program's name, that says what is wrong and what is allowed
@@ -29,5 +30,8 @@ bool options_parse(int argc, char *const argv[], struct options *options,
 
 /* Print the text of --help. */
 void options_print_help(FILE *out);
+
+/* Print the manual page prongd(8), for man(7). */
+void options_print_man(FILE *out, const char *version);
 
 #endif

@@ -49,6 +49,8 @@ enum spawn_op {
     SPAWN_STOP_TIMEOUT, /* status: hub.stop_timeout in milliseconds. Neither keeper nor spawner
                            reads the configuration, and a stop has to end though the broker hangs */
     SPAWN_INPUT_END,    /* id: nothing more is for its stdin, whose end it is to see */
+    SPAWN_PONG,         /* the answer to a SPAWN_PING: the broker's loop turns */
+    SPAWN_RELOADED,     /* the answer to a SPAWN_RELOAD, once it is carried out or refused */
     /* spawner to broker; all carry `epoch`, those with an id carry `name`, too */
     SPAWN_STARTED = 32, /* id, pid, time_ns; with the read end of the worker's output (one fd) */
     SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START. With step
@@ -67,6 +69,7 @@ enum spawn_op {
     SPAWN_INPUT,        /* id; with the write end of the worker's stdin. Follows SPAWN_STARTED and
                            SPAWN_ALIVE of a worker that has one which was not ended */
     SPAWN_REOPEN,       /* the keeper got SIGUSR1: log files are to be opened anew */
+    SPAWN_PING,         /* only when a service manager asked for a watchdog; one at a time */
 };
 
 /* What a worker has as its stdin. */

@@ -129,6 +129,25 @@ requests_tell_keeper(struct spawner *spawner)
                              : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
 }
 
+void
+requests_reloaded(struct spawner *spawner)
+{
+    if (spawner->is_reloading) {
+        spawner->is_reloading = false;
+        control_send(spawner->setup->keeper_fd, CONTROL_RELOADED, 0); /* or the keeper is gone */
+    }
+}
+
+/* Lost when the keeper does not read: then it could not tell the service manager either. */
+static void
+handle_pong(struct spawner *spawner)
+{
+    if (spawner->broker.is_pinged) {
+        spawner->broker.is_pinged = false;
+        control_send(spawner->setup->keeper_fd, CONTROL_PONG, 0);
+    }
+}
+
 /* What may still count after the broker's death; false for every other op. */
 static bool
 handle_last_word(struct spawner *spawner, const struct spawn_record *request)
@@ -171,6 +190,10 @@ handle(struct spawner *spawner, const struct spawn_record *request, char *text)
             refuse_junk(spawner, request, EINVAL, "no such time");
             return;
         }
+    } else if (request->op == SPAWN_PONG) {
+        handle_pong(spawner);
+    } else if (request->op == SPAWN_RELOADED) {
+        requests_reloaded(spawner);
     } else if (!handle_last_word(spawner, request)) {
         refuse_junk(spawner, request, EOPNOTSUPP, "unknown op");
         return;

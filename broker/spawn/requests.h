@@ -16,5 +16,7 @@ void requests_read_last(struct spawner *spawner);
 /* Tell the keeper what the service manager has to hear and what it has not been told yet; what
  * cannot be sent now is tried again at spawner->keeper_ns. */
 void requests_tell_keeper(struct spawner *spawner);
+/* A reload that the keeper asked for is over; nothing if it asked for none. */
+void requests_reloaded(struct spawner *spawner);
 
 #endif

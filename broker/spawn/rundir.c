@@ -245,14 +245,21 @@ take_lock(int dir_fd, const char *path, struct rundir_fault *fault)
     return -1;
 }
 
+static bool
+unlink_socket(const struct rundir *rundir, const char *name)
+{
+    struct stat status;
+    if (fstatat(rundir->dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT;
+    }
+    return S_ISSOCK(status.st_mode) && unlinkat(rundir->dir_fd, name, 0) == 0;
+}
+
 bool
 rundir_unlink_socket(const struct rundir *rundir)
 {
-    struct stat status;
-    if (fstatat(rundir->dir_fd, RUNDIR_SOCKET, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        return errno == ENOENT;
-    }
-    return S_ISSOCK(status.st_mode) && unlinkat(rundir->dir_fd, RUNDIR_SOCKET, 0) == 0;
+    (void)unlink_socket(rundir, RUNDIR_NOTIFY); /* the broker says what is in its way */
+    return unlink_socket(rundir, RUNDIR_SOCKET);
 }
 
 bool

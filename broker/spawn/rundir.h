@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #define RUNDIR_SOCKET "hub.sock"
+#define RUNDIR_NOTIFY "notify" /* what NOTIFY_SOCKET of workers leads to */
 #define RUNDIR_LOCK   "lock"
 
 enum { RUNDIR_FAULT_BYTES_MAX = 2 * PATH_MAX };

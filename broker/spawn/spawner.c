@@ -66,6 +66,16 @@ tell_broker(struct spawner *spawner, enum spawn_op op, int status)
     spawner_tell(spawner, &record, false);
 }
 
+/* One that hangs is asked once, so that its queue does not fill with the same question. */
+static void
+ping_broker(struct spawner *spawner)
+{
+    if (spawner->link.fd >= 0 && !spawner->broker.is_pinged) {
+        spawner->broker.is_pinged = true;
+        tell_broker(spawner, SPAWN_PING, 0);
+    }
+}
+
 static void
 read_keeper(struct spawner *spawner)
 {
@@ -81,10 +91,14 @@ read_keeper(struct spawner *spawner)
             spawner_finish(spawner, 0);
             break;
         case CONTROL_RELOAD:
+            spawner->is_reloading = true;
             tell_broker(spawner, SPAWN_RELOAD, 0);
             break;
         case CONTROL_REOPEN:
             tell_broker(spawner, SPAWN_REOPEN, 0);
+            break;
+        case CONTROL_PING:
+            ping_broker(spawner);
             break;
         default:
             break; /* one program is both ends: no other op exists */

@@ -43,6 +43,7 @@ struct broker {
     struct child_fault fault;
     uint64_t epoch;
     bool has_spoken;    /* this one has sent a record */
+    bool is_pinged;     /* it has not answered the last SPAWN_PING yet */
     int64_t restart_ns; /* when to start the next one; CLOCK_NEVER_NS while one runs */
     struct ladder ladder;
 };
@@ -67,6 +68,7 @@ struct spawner {
     struct stop stop;
     struct tidings ready, stopping;
     int64_t keeper_ns; /* when to tell the keeper again; CLOCK_NEVER_NS if it knows all */
+    bool is_reloading; /* the keeper waits for CONTROL_RELOADED */
     bool is_ending;    /* SPAWN_END came: the broker may exit until end_deadline_ns */
     int64_t end_deadline_ns;
     int64_t orphans_ns; /* when to look at orphans again; CLOCK_NEVER_NS if all are judged */

@@ -67,8 +67,11 @@ struct verb {
 /* The table; *count rows. */
 const struct verb *verb_table(size_t *count);
 
+int verb_attach(struct cli *cli);
 int verb_call(struct cli *cli);
 int verb_cancel(struct cli *cli);
+int verb_complete(struct cli *cli);
+int verb_completion(struct cli *cli);
 int verb_config_check(struct cli *cli);
 int verb_config_import(struct cli *cli);
 int verb_config_init(struct cli *cli);
@@ -79,6 +82,7 @@ int verb_dlq_drop(struct cli *cli);
 int verb_dlq_list(struct cli *cli);
 int verb_dlq_retry(struct cli *cli);
 int verb_dlq_show(struct cli *cli);
+int verb_doctor(struct cli *cli);
 int verb_down(struct cli *cli);
 int verb_emit(struct cli *cli);
 int verb_env(struct cli *cli);
@@ -86,11 +90,14 @@ int verb_events(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_logs(struct cli *cli);
 int verb_metrics(struct cli *cli);
+int verb_reload(struct cli *cli);
 int verb_remove(struct cli *cli);
 int verb_restart(struct cli *cli);
 int verb_run(struct cli *cli);
 int verb_scale(struct cli *cli);
 int verb_send(struct cli *cli);
+int verb_signal(struct cli *cli);
+int verb_stack(struct cli *cli);
 int verb_start(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_stop(struct cli *cli);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "client/cli/man.h"
 #include "client/cli/output.h"
 #include "client/cli/unit.h"
 #include "proto/closest.h"
@@ -38,14 +39,11 @@ static const struct option_row common[] = {
     {.name = NULL},
 };
 
-static const struct {
-    int code;
-    const char *meaning;
-} exit_codes[] = {
+static const struct help_exit_code exit_codes[] = {
     {CLI_OK, "done"},
     {CLI_FAILED, "the method failed, or something else did"},
     {CLI_USAGE, "the command line is wrong"},
-    {CLI_NOT_RUNNING, "status, wait: not running"},
+    {CLI_NOT_RUNNING, "status, wait, signal, stack: not running"},
     {CLI_DENIED, "not allowed"},
     {CLI_NO_SUCH, "no such worker, method or topic"},
     {CLI_CONFIG, "the configuration is wrong"},
@@ -64,6 +62,13 @@ const struct option_row *
 help_common_options(void)
 {
     return common;
+}
+
+const struct help_exit_code *
+help_exit_codes(size_t *count)
+{
+    *count = sizeof exit_codes / sizeof exit_codes[0];
+    return exit_codes;
 }
 
 /* Text from column `from` on, wrapped; the line has `used` columns already. */
@@ -280,6 +285,10 @@ verb_help(struct cli *cli)
 {
     char names[GROUP_BYTES];
     int used = 0;
+    if (cli->options.man) {
+        man_print(stdout);
+        return CLI_OK;
+    }
     if (cli->argc == 0) {
         help_print_all(stdout);
         return CLI_OK;

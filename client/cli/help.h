@@ -8,6 +8,13 @@
 
 /* The options that every verb has; ends with an empty row. */
 const struct option_row *help_common_options(void);
+
+/* How the program ends; *count rows. */
+struct help_exit_code {
+    int code;
+    const char *meaning;
+};
+const struct help_exit_code *help_exit_codes(size_t *count);
 /* All verbs and exit codes. */
 void help_print_all(FILE *out);
 void help_print_verb(FILE *out, const struct verb *verb);

@@ -23,7 +23,7 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check, clients;         /* status */
+    bool check, clients;         /* status; check: doctor, too */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
     bool follow;                 /* logs */
@@ -31,15 +31,18 @@ struct options {
     const char *level;           /* logs */
     const char *set_level;       /* logs */
     bool end;                    /* send */
+    bool group;                  /* signal */
+    const char *bundle;          /* doctor */
     bool reveal;                 /* env */
     bool force;                  /* config init */
-    bool man;                    /* config manual */
+    bool man;                    /* config manual, help */
     const char *kind;            /* config import */
     const char *worker;          /* config show */
     const char *from, *until;    /* events, wait */
     int64_t count;               /* events, wait, top */
     const char *json;            /* emit */
     const char *goal, *event;    /* wait */
+    bool any, exit_status;       /* wait */
     const char *call;            /* wait: the handle of a call in the background */
     bool each;                   /* call, wait, dlq retry */
     bool progress;               /* the same */

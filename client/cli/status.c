@@ -36,6 +36,14 @@ read_uint(const prong_value *map, const char *key)
     return prong_value_find(map, key, &value) && prong_value_uint(&value, &number) ? number : 0;
 }
 
+static bool
+has_uint(const prong_value *map, const char *key)
+{
+    prong_value value;
+    uint64_t number;
+    return prong_value_find(map, key, &value) && prong_value_uint(&value, &number);
+}
+
 static void
 read_replica(const prong_value *map, struct status_replica *r)
 {
@@ -54,6 +62,8 @@ read_replica(const prong_value *map, struct status_replica *r)
     r->running = read_uint(map, "running");
     r->cpu_ms = read_uint(map, "cpu_ms");
     r->rss_bytes = read_uint(map, "rss_bytes");
+    r->has_exit_code = has_uint(map, "exit_code");
+    r->exit_code = read_uint(map, "exit_code");
 }
 
 /* Two walks: the first counts, so that there is one piece of memory for all. */

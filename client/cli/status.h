@@ -13,6 +13,8 @@ struct status_replica {
     char state[16], reason[128], last_error[128];
     uint64_t index;
     uint64_t pid, uptime_ms, incarnation, restarts, calls, running, cpu_ms, rss_bytes;
+    bool has_exit_code; /* a process of it has ended */
+    uint64_t exit_code; /* of the last one; 128 and the signal */
 };
 
 struct status_worker {
@@ -42,6 +44,8 @@ int status_no_such(const struct cli *cli, const struct status *status, const cha
 /* Whether the target ("detector" or "detector/1") means this replica. */
 bool status_is_meant(const char *target, const struct status_replica *replica);
 bool status_serves(const struct status_replica *replica);
+/* Whether the process that a replica had before is gone, or it had none. */
+bool status_has_ended(const struct status_replica *before, const struct status_replica *now);
 
 /* What is printed: the workers that `targets` name; all of them when there are none, only those
  * that start by themselves with `autostart`. */
@@ -61,7 +65,8 @@ enum status_goal {
     STATUS_READY,   /* every replica serves */
     STATUS_FRESH,   /* the same, and none is the process it was before */
     STATUS_STOPPED, /* no replica has a process or is to get one */
-    STATUS_EXITED,  /* one replica has no process, or another one than before */
+    STATUS_EXITED,  /* one replica has no process, or not the one of before */
+    STATUS_FAILED,  /* one replica has failed */
 };
 
 enum status_verdict {
@@ -87,11 +92,17 @@ bool status_is_lost(const struct status_worker *worker, const struct status_repl
 struct status_watch {
     prong_subscription *events;
     struct status status; /* the newest */
+    /* Gets each event; may be NULL. Set after status_watch_begin. */
+    void (*take)(void *context, const prong_event *event);
+    void *context;
 };
 
 /* Subscribe, then ask. */
 int status_watch_begin(struct cli *cli, struct status_watch *watch);
 void status_watch_end(struct status_watch *watch);
+/* Wait until something happened to a worker, and ask for the status again. *is_late: the deadline
+ * of the verb has passed instead, and the code is CLI_OK all the same. */
+int status_watch_change(struct cli *cli, struct status_watch *watch, bool *is_late);
 /* Wait until the wish is decided or the deadline of the verb has passed: then *verdict is
  * STATUS_GOES_ON, and the code CLI_OK all the same. */
 int status_watch_until(struct cli *cli, struct status_watch *watch, const struct status_wish *wish,

@@ -25,6 +25,24 @@ static const struct option_row change_options[] = {
      .help = "return when the hub has taken it, not when it is so"},
     {.name = NULL},
 };
+static const struct option_row doctor_options[] = {
+    {.name = "--output", .letter = 'o', .kind = OPTION_TEXT, .offset = OPTION_FIELD(bundle),
+     .value = "PATH", .help = "the bundle: a file that ends with .tar.gz, .tgz or .tar, else a new "
+     "folder; default: prong-doctor-TIME.tar.gz here"},
+    {.name = "--check", .kind = OPTION_FLAG, .offset = OPTION_FIELD(check),
+     .help = "only the checks: write no bundle"},
+    {.name = NULL},
+};
+static const struct option_row help_options[] = {
+    {.name = "--man", .kind = OPTION_FLAG, .offset = OPTION_FIELD(man),
+     .help = "print the manual page prong(1), for man -l -"},
+    {.name = NULL},
+};
+static const struct option_row signal_options[] = {
+    {.name = "--group", .kind = OPTION_FLAG, .offset = OPTION_FIELD(group),
+     .help = "to the process group: what the worker started, too, unless that made a group of its own"},
+    {.name = NULL},
+};
 static const struct option_row logs_options[] = {
     {.name = "--lines", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(lines),
      .value = "N", .min = 0, .max = 1000,
@@ -124,10 +142,16 @@ static const struct option_row wait_options[] = {
      .help = "wait for a call in the background instead, and print its outcome"},
     EACH_ROWS,
     {.name = "--for", .kind = OPTION_TEXT, .offset = OPTION_FIELD(goal), .value = "WHAT",
-     .allowed = "ready exited stopped",
-     .help = "ready (default): all replicas are; stopped: none runs or will; exited: one ended"},
+     .allowed = "ready exited stopped failed event",
+     .help = "ready (default): all replicas are; stopped: none runs or will; exited: one ended; "
+     "failed: one has, and is not started again; event: one came of the TOPICs, and is printed"},
+    {.name = "--any", .kind = OPTION_FLAG, .offset = OPTION_FIELD(any),
+     .help = "of several workers one is enough"},
+    {.name = "--exit-status", .kind = OPTION_FLAG, .offset = OPTION_FIELD(exit_status),
+     .help = "with --for exited: end with the exit code of the process, 128 and the signal if it was "
+     "killed; of several the first that is not 0"},
     {.name = "--event", .kind = OPTION_TEXT, .offset = OPTION_FIELD(event), .value = "FILTER",
-     .help = "wait for an event instead, and print it"},
+     .help = "the same as --for event FILTER"},
     {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
      .value = "N", .min = 1, .max = INT64_MAX, .help = "wait for so many events; default: 1"},
     {.name = "--from", .kind = OPTION_TEXT, .offset = OPTION_FIELD(from), .value = "WHERE",
@@ -205,6 +229,37 @@ static const struct verb verbs[] = {
     {.name = "scale", .run = verb_scale, .argc_min = 2, .argc_max = 2, .options = change_options,
      .timeout_ms = SECONDS(60), .arguments = "WORKER REPLICAS",
      .summary = "change how many replicas a worker has"},
+    {.name = "reload", .run = verb_reload, .timeout_ms = SECONDS(600), .arguments = "",
+     .summary = "read the configuration of the hub again and change only what differs",
+     .help = "New workers start, those that are gone end, numbers change at once. A worker whose command, "
+     "environment or the like differs gets new processes, one replica after the other, each started before "
+     "the old one ends (update_order). If one does not get ready the worker goes back to what it was: exit "
+     "code 1. A configuration that is wrong changes nothing: exit code 6. Options of the hub itself hold "
+     "when it is started again, log_level at once. SIGHUP to prongd does the same."},
+    {.name = "attach", .run = verb_attach, .argc_min = 2, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(5), .stops_at_argument = true,
+     .arguments = "WORKER[/N] COMMAND [ARGUMENT...]",
+     .summary = "run a command in the place of a stopped replica, under a debugger for instance",
+     .help = "prong stop detector/0, then prong attach detector/0 gdb --args ./detector: what attaches from "
+     "there gets the calls of the replica, and neither max_busy, heartbeat nor start_timeout hold. When the "
+     "command has ended the replica is stopped; prong start gives it back to the hub. Not across a restart "
+     "of the broker."},
+    {.name = "signal", .aliases = "kill", .run = verb_signal, .argc_min = 2, .argc_max = 2,
+     .options = signal_options, .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] SIGNAL [--group]",
+     .summary = "send a signal to the processes of a worker",
+     .help = "SIGNAL is a name with or without SIG, or a number: HUP, SIGHUP, 1. Prints who got it; "
+     "exit code 3 when no process runs.\n"
+     "This ends no worker as prong stop does: a process that ends by a signal has died, which counts "
+     "as any other death, and is started again as its restart says. One that was stopped by STOP "
+     "serves nobody until CONT, and still has calls."},
+    {.name = "stack", .run = verb_stack, .argc_min = 1, .argc_max = INT_MAX,
+     .timeout_ms = SECONDS(30), .arguments = "WORKER[/N]...",
+     .summary = "where the processes of workers are: their threads and stacks",
+     .help = "Has to run on the machine of the hub, as the user of the workers or as root. Each thread "
+     "with its state and where it waits in the kernel; then the stack as the first of these tells it "
+     "that is installed and works: py-spy (Python), eu-stack, gdb, else what the kernel shows. A tool "
+     "that hangs is ended. The process stands still for as long as it is looked at. -o raw is the text "
+     "of the tool alone. Exit code 3 when no process runs."},
     {.name = "logs", .aliases = "tail", .run = verb_logs, .argc_max = INT_MAX, .options = logs_options,
      .timeout_ms = SECONDS(5), .arguments = "[-f] [-n N] [--since TIME] [--level LEVEL] [WORKER[/N]...]",
      .summary = "the lines that workers wrote, and those that they write",
@@ -284,15 +339,29 @@ static const struct verb verbs[] = {
      .timeout_ms = SECONDS(5), .arguments = "[WORKER]",
      .summary = "the methods that can be called, of one worker or of all and the hub",
      .help = "A worker tells its methods when it attaches for the first time."},
-    {.name = "wait", .run = verb_wait, .argc_max = 1, .options = wait_options,
-     .timeout_ms = SECONDS(60), .no_hub = CLI_NOT_RUNNING,
-     .arguments = "WORKER[/N] [--for ready|exited|stopped] | --event FILTER [--count N] | --call HANDLE",
-     .summary = "wait for a worker to be ready or to end, for an event, or for a call",
-     .help = "Exit code 3 at once when no hub runs, or when it will not come to that by itself: a "
-     "worker that has failed does not get ready.\n"
+    {.name = "wait", .run = verb_wait, .argc_max = INT_MAX, .options = wait_options,
+     .timeout_ms = SECONDS(60),
+     .arguments = "WORKER[/N]... [--for ready|exited|stopped|failed] [--any] | --for event TOPIC... "
+     "[--count N] | --call HANDLE",
+     .summary = "wait for workers to be ready or to end, for an event, or for a call",
+     .help = "Exit code 3 at once when it will not come to that by itself: a worker that has failed "
+     "does not get ready, one that is stopped does not fail. 7 when no hub runs.\n"
+     "--for exited prints for each process that ended: replica, pid, reason, exit_code. It is done at "
+     "once with one that does not run; what it died of last is told then.\n"
+     "A TOPIC may have * for a word and > for all that follows, as for prong events.\n"
      "With --call the outcome is printed and the exit code is that of prong call; 5 when the hub "
      "does not know the call (any more). What a method yields is given once: who waits again gets "
      "the value alone. After a timeout or SIGINT the call goes on."},
+    {.name = "doctor", .run = verb_doctor, .options = doctor_options,
+     .arguments = "[-o FILE.tar.gz|FOLDER] [--check]",
+     .summary = "check the hub and this machine, and write a bundle for a bug report",
+     .help = "Prints PASS, WARN or FAIL for each check with what to do; exit code 1 when one is FAIL. "
+     "JSON with -j.\n"
+     "The bundle has versions, the configuration, status, events, logs, limits and processes of the "
+     "hub. Passwords in URLs, and values whose names look like those of secrets, are masked; of "
+     "environments there are names only. Look at it all the same before it leaves the house. What "
+     "hangs is given up after some seconds, and checks.txt says which parts are not whole: it works "
+     "with a hub that is down or stands still, too."},
     {.name = "dlq list", .run = verb_dlq_list, .timeout_ms = SECONDS(5), .arguments = "",
      .summary = "the dead letters: calls that are refused because two replicas died with them"},
     {.name = "dlq show", .run = verb_dlq_show, .argc_min = 1, .argc_max = 1,
@@ -334,8 +403,19 @@ static const struct verb verbs[] = {
      .help = "What could not be carried over is told on stderr, a line each: FILE:LINE: [SECTION] KEY: why; "
      "what to do instead. Relative paths go on from the folder of FILE, so the result belongs there. Exit "
      "code 6 when nothing comes of it."},
+    {.name = "completion", .run = verb_completion, .argc_min = 1, .argc_max = 1,
+     .timeout_ms = SECONDS(5), .arguments = "bash|zsh|fish",
+     .summary = "print a script that completes command lines of prong in a shell",
+     .help = "Names of workers and methods come from the hub. It is installed with prong; else: "
+     "source <(prong completion bash), prong completion fish | source."},
+    {.name = "complete", .run = verb_complete, .argc_max = INT_MAX, .timeout_ms = SECONDS(5),
+     .stops_at_argument = true, .arguments = "[--] WORD...",
+     .summary = "print what the last word may become, for the scripts of prong completion",
+     .help = "The words of a command line without prong, the last one being written. A line for each "
+     "candidate, with a tab and what it is."},
     {.name = "version", .run = verb_version, .arguments = "", .summary = "print the version"},
-    {.name = "help", .run = verb_help, .argc_max = 2, .arguments = "[VERB]",
+    {.name = "help", .run = verb_help, .argc_max = 2, .options = help_options,
+     .arguments = "[VERB] [--man]",
      .summary = "tell more of a verb"},
 };
 /* clang-format on */

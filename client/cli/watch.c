@@ -16,12 +16,18 @@ is_state(const struct status_replica *r, const char *state)
     return strcmp(r->state, state) == 0;
 }
 
+/* A hub that has just begun has not started those that start by themselves yet. */
+static bool
+is_new(const struct status_worker *w, const struct status_replica *r)
+{
+    return r->incarnation == 0 && w->autostart;
+}
+
 bool
 status_is_lost(const struct status_worker *w, const struct status_replica *r, bool one_life)
 {
-    /* A hub that has just begun has not started those that start by themselves yet. */
-    const bool is_new = r->incarnation == 0 && w->autostart;
-    return is_state(r, "failed") || is_state(r, "stuck") || (is_state(r, "stopped") && !is_new) ||
+    return is_state(r, "failed") || is_state(r, "stuck") ||
+           (is_state(r, "stopped") && !is_new(w, r)) ||
            (one_life && (is_state(r, "backoff") || r->restarts > 0));
 }
 
@@ -57,6 +63,17 @@ judge_ready(const struct status_wish *wish, const struct status_worker *w,
     return status_is_lost(w, r, wish->one_life) ? STATUS_LOST : STATUS_GOES_ON;
 }
 
+bool
+status_has_ended(const struct status_replica *before, const struct status_replica *now)
+{
+    if (before->pid > 0) {
+        return now->pid != before->pid;
+    }
+    /* One that is being started has no number yet, but is a process to wait for. */
+    return !is_state(before, "starting") || now->incarnation != before->incarnation ||
+           (now->pid == 0 && !is_state(now, "starting"));
+}
+
 /* One replica alone. */
 static enum status_verdict
 judge_one(const struct status_wish *wish, const struct status_worker *w,
@@ -73,7 +90,11 @@ judge_one(const struct status_wish *wish, const struct status_worker *w,
                                                                : STATUS_GOES_ON;
     case STATUS_EXITED:
         was = find_replica(wish->before, r->name);
-        return r->pid == 0 || (was != NULL && was->pid != r->pid) ? STATUS_DONE : STATUS_GOES_ON;
+        return status_has_ended(was != NULL ? was : r, r) ? STATUS_DONE : STATUS_GOES_ON;
+    case STATUS_FAILED:
+        return is_state(r, "failed")                     ? STATUS_DONE
+               : is_state(r, "stopped") && !is_new(w, r) ? STATUS_LOST
+                                                         : STATUS_GOES_ON;
     }
     return STATUS_LOST;
 }
@@ -100,8 +121,12 @@ status_judge(const struct status_wish *wish, const struct status *now)
     if (wish->choice.count > 0 && chosen == 0) {
         return STATUS_LOST; /* somebody took it out of the hub */
     }
-    if (wish->goal == STATUS_EXITED && counts[STATUS_DONE] > 0) {
+    const bool needs_one = wish->goal == STATUS_EXITED || wish->goal == STATUS_FAILED;
+    if (needs_one && counts[STATUS_DONE] > 0) {
         return STATUS_DONE;
+    }
+    if (wish->goal == STATUS_FAILED && counts[STATUS_GOES_ON] == 0) {
+        return STATUS_LOST; /* it has no replicas, or none that runs */
     }
     /* Everybody is heard out, so that all that are lost can be told; but not with one life, where
      * the first death decides. */
@@ -148,8 +173,27 @@ has_news(struct status_watch *watch)
     bool came = false;
     while (prong_subscription_next(watch->events, 0, &event) == PRONG_OK) {
         came = true;
+        if (watch->take != NULL) {
+            watch->take(watch->context, event);
+        }
     }
     return came;
+}
+
+int
+status_watch_change(struct cli *cli, struct status_watch *watch, bool *is_late)
+{
+    int code = CLI_OK;
+    *is_late = false;
+    while (code == CLI_OK && !has_news(watch)) {
+        const enum hub_woke woke = hub_wait(cli, cli->deadline_ms, -1);
+        if (woke == HUB_LATE) {
+            *is_late = true;
+            return CLI_OK;
+        }
+        code = hub_woke_code(cli, woke, "the workers");
+    }
+    return code == CLI_OK ? status_get(cli, &watch->status) : code;
 }
 
 int
@@ -157,17 +201,10 @@ status_watch_until(struct cli *cli, struct status_watch *watch, const struct sta
                    enum status_verdict *verdict)
 {
     int code = CLI_OK;
+    bool is_late = false;
     *verdict = status_judge(wish, &watch->status);
-    while (code == CLI_OK && *verdict == STATUS_GOES_ON) {
-        if (!has_news(watch)) {
-            const enum hub_woke woke = hub_wait(cli, cli->deadline_ms, -1);
-            if (woke == HUB_LATE) {
-                return CLI_OK;
-            }
-            code = hub_woke_code(cli, woke, "the workers");
-            continue;
-        }
-        code = status_get(cli, &watch->status);
+    while (code == CLI_OK && !is_late && *verdict == STATUS_GOES_ON) {
+        code = status_watch_change(cli, watch, &is_late);
         *verdict = code == CLI_OK ? status_judge(wish, &watch->status) : *verdict;
     }
     return code;

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BIN = os.environ.get("PRONG_BIN_DIR", "")
@@ -145,9 +146,10 @@ class Case(unittest.TestCase):
         """The words of a command; where: with the test's runtime directory."""
         return [os.path.join(BIN, "prong"), *(["--runtime-dir", self.run_dir] if where else []), *words]
 
-    def start(self, *words, stdin=subprocess.DEVNULL, **more):
+    def start(self, *words, stdin=subprocess.DEVNULL, env_more=None, **more):
         child = subprocess.Popen(self.command(*words), stdin=stdin, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, cwd=self.dir, env=self.env, text=True, **more)
+                                 stderr=subprocess.PIPE, cwd=self.dir, env={**self.env, **(env_more or {})},
+                                 text=True, **more)
         self.children.append(child)
         return child
 
@@ -215,6 +217,26 @@ class Case(unittest.TestCase):
         child = self.start("call", worker + ".block", "fifo=" + path, *more)
         self.ok("wait", "--event", "test.blocking", "--from", str(before), "-q")
         return child, fd
+
+    def logged(self, worker, line):
+        """Look at a worker's output again and again until it has this line."""
+        end = time.monotonic() + DEADLINE
+        while line not in self.ok("logs", "-o", "raw", worker).out.splitlines():
+            self.assertLess(time.monotonic(), end, f"{worker} did not say '{line}'")
+            select.select([], [], [], 0.01)
+
+    def until_settled(self, child):
+        """Until it only waits: it sleeps and has not woken up for a while. A guess that makes it likely
+        that what follows is seen as news; a test may not fail when it is wrong."""
+        end, before, since = time.monotonic() + DEADLINE, None, 0
+        while time.monotonic() < end and child.poll() is None:
+            with open(f"/proc/{child.pid}/status", encoding="utf-8") as file:
+                text = file.read()
+            if "\nState:\tS" not in text or text != before:
+                before, since = text, time.monotonic()
+            elif time.monotonic() - since > 0.1 * SLOW:
+                return
+            select.select([], [], [], 0.01)
 
     def first_line(self, *children):
         """The one that says something on stderr, or ends, first."""

@@ -89,8 +89,8 @@ class Usage(hub.Case):
         self.usage("--quiet takes no value", "status", "--quiet=yes")
         self.usage("from 0 to 1000", "logs", "-n", "1001", "w")
         self.usage("from 1 to 256", "run", "--replicas", "257", "true")
-        self.usage("use one of ready exited stopped\n", "wait", "w", "--for", "done")
-        self.usage("use one of ready exited stopped; did you mean ready?", "wait", "w", "--for", "raedy")
+        self.usage("use one of ready exited stopped failed event\n", "wait", "w", "--for", "done")
+        self.usage("use one of ready exited stopped failed event; did you mean ready?", "wait", "w", "--for", "raedy")
         self.usage("number, new, oldest or last; did you mean oldest?", "events", "--from", "odlest")
         self.usage("number, new, oldest or last\n", "events", "--from", "yesterday")
         for wrong in ("5", "5sec", "2d", "1.5"):
@@ -106,7 +106,10 @@ class Usage(hub.Case):
         self.usage("unexpected argument 'x'", "down", "x")
         self.usage("name a WORKER", "wait")
         self.usage("stands alone", "wait", "w", "--event", "x")
-        self.usage("go with --event", "wait", "w", "--count", "3")
+        self.usage("go with --for event", "wait", "w", "--count", "3")
+        self.usage("needs a TOPIC", "wait", "--for", "event")
+        self.usage("--any and --exit-status go with a WORKER", "wait", "t", "--for", "event", "--any")
+        self.usage("--exit-status goes with --for exited", "wait", "w", "--exit-status")
 
     def test_the_environment_has_a_default_of_timeout(self):
         env = {"PRONG_TIMEOUT": "5"}
@@ -170,14 +173,14 @@ class NoHub(hub.Case):
     def test_verbs_that_need_a_hub_say_that_there_is_none(self):
         for words in (["start", "w"], ["stop", "w"], ["restart", "w"], ["scale", "w", "1"], ["logs", "w"],
                       ["call", "a.b"], ["emit", "t"], ["events"], ["describe"], ["run", "true"],
-                      ["remove", "w"]):
+                      ["remove", "w"], ["signal", "w", "HUP"], ["wait", "w"], ["wait", "--event", "x"]):
             result = self.fails(7, *words)
             self.assertIn("prong up", result.err)
             self.assertIn(self.run_dir, result.err)
             self.assertEqual(result.out, "")
 
-    def test_status_and_wait_say_that_nothing_runs(self):
-        for words in (["status"], ["ps"], ["status", "--check"], ["wait", "w"], ["wait", "--event", "x"]):
+    def test_status_says_that_nothing_runs(self):
+        for words in (["status"], ["ps"], ["status", "--check"]):
             self.fails(3, *words)
 
     def test_down_is_content(self):

@@ -12,6 +12,7 @@ class Workers(hub.Case):
   beta: {{command: [{PY}, {W}], autostart: false, replicas: 2}}
   bad: {{command: [{PY}, {W}, die, "3"], autostart: false, restart: "no"}}
   slow: {{command: [{PY}, {W}, never], autostart: false}}
+  once: {{command: [{PY}, {W}], autostart: false, restart: "no"}}
 """
 
     def states(self, worker):
@@ -25,7 +26,7 @@ class Workers(hub.Case):
     def test_status_as_json(self):
         found = self.ok("status").json()
         self.assertEqual(sorted(found), ["hub", "workers"])
-        self.assertEqual(list(found["workers"]), ["alpha", "beta", "bad", "slow"])
+        self.assertEqual(list(found["workers"]), ["alpha", "beta", "bad", "slow", "once"])
         replica, = found["workers"]["alpha"]["replicas"]
         self.assertEqual((replica["replica"], replica["state"]), ("alpha/0", "ready"))
         os.kill(replica["pid"], 0)
@@ -123,6 +124,41 @@ class Workers(hub.Case):
         self.fails(1, "scale", "alpha", "1000")
         self.fails(5, "scale", "omega", "1")
 
+    # ---- signal -------------------------------------------------------------------------------------
+
+    def test_signal(self):
+        self.fails(3, "signal", "beta", "HUP")       # nothing of it runs
+        self.fails(3, "signal", "beta/1", "KILL", "-j")
+        self.ok("start", "beta")
+        pids = self.pids("beta")
+        found = self.ok("signal", "beta", "WINCH").json()
+        self.assertEqual(found, [{"replica": f"beta/{n}", "pid": pid} for n, pid in enumerate(pids)])
+        text = self.ok("kill", "beta/1", "sigcont", "--group", "-o", "table").out
+        self.assertRegex(text, rf"^WORKER +PID\nbeta/1 +{pids[1]}\n$")
+        self.assertIn("did you mean WINCH?", self.fails(1, "signal", "beta", "WINHC").err)
+        self.assertIn("a number from 1 to 64", self.fails(1, "signal", "beta", "65").err)
+        self.fails(5, "signal", "omega", "HUP")
+        self.fails(5, "signal", "beta/9", "HUP")
+        self.fails(2, "signal", "beta")
+        self.assertEqual(self.pids("beta"), pids)
+        # One that ends by it has died, and is started again.
+        before = self.ok("emit", "test.before", "-j").json()["number"]
+        self.ok("signal", "beta/0", "9")
+        event = self.ok("wait", "--event", "hub.worker.exited", "--from", str(before)).json()["payload"]
+        self.assertEqual((event["replica"], event["pid"], event["who"]), ("beta/0", pids[0], ""))
+        told = self.ok("events", "hub.admin", "--from", str(before), "-n", "1").json()["payload"]
+        self.assertEqual((told["method"], told["worker"], told["signal"]), ("signal", "beta/0", "9"))
+        # To the group: a shell catches it, and its child does not.
+        self.ok("run", "--name", "shell", "--ready", "started", "--", "sh", "-c",
+                "trap 'echo got it' USR1; tail -f /dev/null & echo begun; "
+                "while kill -0 $! 2>&-; do wait $!; done; echo child gone; exec tail -f /dev/null")
+        self.logged("shell", "begun")
+        self.ok("signal", "shell", "USR1")
+        self.logged("shell", "got it")
+        self.assertNotIn("child gone", self.ok("logs", "shell").out)
+        self.ok("signal", "shell", "USR1", "--group")
+        self.logged("shell", "child gone")
+
     # ---- logs and describe --------------------------------------------------------------------------
 
     def test_logs(self):
@@ -165,6 +201,53 @@ class Workers(hub.Case):
         self.ok("start", "slow", "--no-wait")
         self.fails(124, "wait", "slow", "--timeout", "200ms")
         self.fails(124, "wait", "alpha", "--for", "exited", "--timeout", "200ms")
+
+    def test_wait_for_several_and_for_a_failure(self):
+        self.ok("wait", "alpha", "beta/0", "--for", "ready", "--any")
+        self.fails(3, "wait", "alpha", "beta/0")     # beta is stopped, and stays so
+        self.fails(5, "wait", "alpha", "omega", "--any")
+        self.ok("wait", "beta", "slow", "--for", "stopped")
+        self.ok("start", "slow", "--no-wait")
+        child = self.start("wait", "slow", "beta", "--any")
+        self.ok("start", "beta")
+        self.assertEqual(self.end(child).code, 0)
+        self.fails(124, "wait", "slow", "beta", "--timeout", "200ms")
+        self.ok("stop", "slow")
+        self.fails(3, "wait", "bad", "--for", "failed")      # it does not run, so it cannot
+        self.fails(124, "wait", "alpha", "--for", "failed", "--timeout", "200ms")
+        child = self.start("wait", "bad", "alpha", "--for", "failed", "--any")
+        self.ok("start", "bad", "--no-wait")
+        self.assertEqual(self.end(child).code, 0)
+        self.ok("wait", "bad", "--for", "failed")
+
+    def test_wait_for_an_exit_status_and_for_events(self):
+        self.assertEqual(self.ok("wait", "beta/1", "--for", "exited").json(),
+                         {"replica": "beta/1", "pid": 0, "reason": "it never ran", "exit_code": None})
+        self.assertIn("has no exit status", self.fails(1, "wait", "beta/1", "--for", "exited",
+                                                       "--exit-status").err)
+        self.ok("start", "bad", "--no-wait")
+        found = self.fails(3, "wait", "bad", "--for", "exited", "--exit-status").json()
+        self.assertEqual((found["replica"], found["reason"], found["exit_code"]), ("bad/0", "exited with 3", 3))
+        found = self.fails(3, "wait", "bad", "--for", "exited", "--exit-status").json()     # afterwards
+        self.assertEqual((found["reason"], found["exit_code"]), ("exited with 3", 3))
+        self.ok("start", "once")
+        child = self.start("wait", "once", "bad", "--for", "exited", "--exit-status", "-o", "table")
+        self.until_settled(child)
+        pid = self.pids("once")[0]
+        os.kill(pid, signal.SIGKILL)
+        result = self.end(child)
+        self.assertEqual(result.code, 3, result)     # of the first in the order of the hub
+        self.assertRegex(result.out, rf"^bad/0: exited with 3\nonce/0( \(pid {pid}\))?: killed by signal 9\n$")
+        self.fails(137, "wait", "once", "--for", "exited", "--exit-status")
+        self.assertEqual(self.replicas("bad")[0]["exit_code"], 3)
+        self.assertIsNone(self.replicas("beta")[0]["exit_code"])
+        # Events by their topics.
+        number = self.ok("emit", "test.a", "n:=1", "-j").json()["number"]
+        self.ok("emit", "test.b.c", "n:=2")
+        found = self.ok("wait", "--for", "event", "test.none", "test.*.c", "--from", str(number)).json()
+        self.assertEqual((found["topic"], found["payload"]), ("test.b.c", {"n": 2}))
+        self.fails(124, "wait", "--for", "event", "test.none", "--timeout", "100ms")
+        self.fails(2, "wait", "--for", "event", "not a topic")
 
     def test_wait_for_the_end_of_a_process(self):
         child = self.start("wait", "alpha", "--for", "stopped")

@@ -143,6 +143,53 @@ class Files(hub.Case):
                 elif os.path.dirname(path) in (hub.BIN, LIBDIR) and not name.endswith(".a"):
                     self.assertNotRegex(run("readelf", "-d", path), r"\((RPATH|RUNPATH)\)", path)
 
+    def verify(self, unit, *more):
+        """What systemd has to say against a unit; it ends with 0 for what it only ignores."""
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", *more, unit], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                              env={**os.environ, "XDG_RUNTIME_DIR": self.dir}, timeout=hub.DEADLINE)
+        return f"exit {done.returncode}\n{done.stdout}" if done.returncode or done.stdout else ""
+
+    def test_systemd_takes_the_units(self):
+        folder = PREFIX + "/lib/systemd"
+        with open(folder + "/system/prongd.service", encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(f"\nExecStart={PREFIX}/bin/prongd --config ", text)
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("there is no systemd-analyze: apt-get install systemd")
+        self.assertEqual(self.verify(folder + "/system/prongd.service"), "")
+        self.assertEqual(self.verify(folder + "/system/prongd@line1.service"), "")
+        self.assertEqual(self.verify(folder + "/user/prongd.service", "--user"), "")
+        # It does look.
+        wrong = os.path.join(self.dir, "prongd.service")
+        with open(wrong, "w", encoding="utf-8") as file:
+            file.write(text.replace("KillMode=mixed", "KillMode=mixd").replace("/bin/prongd", "/bin/prongx"))
+        found = self.verify(wrong)
+        self.assertIn("kill mode", found)
+        self.assertIn("prongx", found)
+        user = run("systemd-sysusers", "--dry-run", PREFIX + "/lib/sysusers.d/prong.conf")
+        self.assertNotIn("rror", user)
+
+    def test_completions(self):
+        for shell, path in (("bash", "bash-completion/completions/prong"), ("zsh", "zsh/site-functions/_prong"),
+                            ("fish", "fish/vendor_completions.d/prong.fish")):
+            with open(f"{PREFIX}/share/{path}", encoding="utf-8") as file:
+                self.assertEqual(file.read(), self.ok("completion", shell, where=False).out)
+
+    def test_manual_pages(self):
+        pages = {"prong.1": [".SS \"prong wait\"", ".B prong stack\n", ".BR prongd (8)"],
+                 "prongd.8": [".BI \"\\-\\-config\" \" FILE\"", ".B 78\n"]}
+        for name, parts in pages.items():
+            path = f"{PREFIX}/share/man/man{name[-1]}/{name}"
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            for part in parts:
+                self.assertIn(part, text)
+            if shutil.which("groff"):
+                done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", path], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+                self.assertEqual(done.stdout, "")
+
     def test_prong_pc_finds_its_prefix_from_any_depth(self):
         for libdir in ("lib", "lib64", "lib/x86_64-linux-gnu", "here/and/there"):
             build = os.path.join(self.dir, "build")

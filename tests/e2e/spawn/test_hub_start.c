@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -311,9 +312,11 @@ check_news(bool is_abstract)
     struct sockaddr_un address;
     socklen_t length;
     const int news = listen_for_news(&address, &length, is_abstract, variable);
-    hub_start(NULL, (const char *const[]){variable, "WATCHDOG_USEC=1", NULL});
+    hub_start(NULL, (const char *const[]){variable, "WATCHDOG_USEC=3600000000", NULL});
     hub_accept(false);
     cr_expect_not(hub_get()->hello.has_notify_socket);
+    kill(hub_get()->keeper, SIGHUP); /* a reload before the first READY=1 is no news */
+    hub_expect(SPAWN_RELOAD, 0, NULL);
     const struct spawn_record is_ready = {.version = SPAWN_RECORDS_VERSION, .op = SPAWN_READY};
     hub_send(&is_ready, NULL);
     hub_send(&is_ready, NULL);
@@ -331,6 +334,67 @@ check_news(bool is_abstract)
     hub_down();
     char rest[16];
     cr_expect_eq(recv(news, rest, sizeof rest, MSG_DONTWAIT), -1, "each is told once");
+    close(news);
+}
+
+static void
+answer(enum spawn_op op)
+{
+    hub_send(&(struct spawn_record){.version = SPAWN_RECORDS_VERSION, .op = (uint16_t)op}, NULL);
+}
+
+/* Past pings and what they led to: the next text that is no WATCHDOG=1. */
+static void
+next_news(int fd, char got[256])
+{
+    do {
+        memset(got, 0, 256);
+        cr_assert(until_readable(fd, HUB_DEADLINE_MS), "no news");
+        cr_assert(recv(fd, got, 255, 0) > 0);
+    } while (strcmp(got, "WATCHDOG=1") == 0);
+}
+
+HUB_TEST(feeds_the_watchdog_for_an_answer_of_the_broker_and_tells_a_reload_from_start_to_end)
+{
+    char variable[VARIABLE_BYTES_MAX], got[256];
+    struct sockaddr_un address;
+    socklen_t length;
+    const int news = listen_for_news(&address, &length, false, variable);
+    hub_start(NULL, (const char *const[]){variable, "WATCHDOG_USEC=20000", NULL});
+    hub_accept(false);
+    hub_expect(SPAWN_PING, 0, NULL);
+    /* Nobody answered, so there is no second question and nothing is fed. */
+    cr_expect_not(until_readable(news, 100));
+    cr_expect_not(until_readable(hub_get()->link, 1));
+    answer(SPAWN_PONG);
+    answer(SPAWN_PONG); /* one too many is worth nothing */
+    expect_news(news, "WATCHDOG=1");
+    hub_expect(SPAWN_PING, 0, NULL);
+    /* The next broker is asked anew. */
+    hub_broker_kill();
+    hub_accept(false);
+    hub_expect(SPAWN_PING, 0, NULL);
+    answer(SPAWN_READY);
+    next_news(news, got);
+    cr_expect_eq(strncmp(got, "READY=1\n", 8), 0, "%s", got);
+    kill(hub_get()->keeper, SIGHUP);
+    hub_expect(SPAWN_RELOAD, 0, NULL);
+    next_news(news, got);
+    cr_expect_eq(strncmp(got, "RELOADING=1\nMONOTONIC_USEC=", 27), 0, "%s", got);
+    cr_expect_gt(strtoll(got + 27, NULL, 10), 0);
+    answer(SPAWN_RELOADED);
+    next_news(news, got);
+    cr_expect_eq(strncmp(got, "READY=1\n", 8), 0, "%s", got);
+    /* A broker that dies while it reloads ends the reload, too. */
+    kill(hub_get()->keeper, SIGHUP);
+    hub_expect(SPAWN_RELOAD, 0, NULL);
+    next_news(news, got);
+    cr_expect_eq(strncmp(got, "RELOADING=1\n", 12), 0, "%s", got);
+    hub_broker_kill();
+    next_news(news, got);
+    cr_expect_eq(strncmp(got, "READY=1\n", 8), 0, "%s", got);
+    hub_accept(false);
+    hub_down();
     close(news);
 }
 

@@ -86,6 +86,15 @@ static const struct asked asked[] = {
     {"stop", "['nobody']", "ERROR 1 5 0 'there is no worker 'nobody'"},
     {"stop", "['echo/9']", "ERROR 1 5 0 'there is no replica 'echo/9'"},
     {"stop", "['not a name']", "ERROR 1 5 0 'there is no worker 'not a name'"},
+    {"signal", "['nobody','HUP']", "ERROR 1 5 0"},
+    {"signal", "['echo/9','HUP']", "ERROR 1 5 0"},
+    {"signal", "['echo','HUPP']", "ERROR 1 3 0 'there is no signal 'HUPP', did you mean HUP?; use"},
+    {"signal", "['echo','0']", "there is no signal '0'; use a name such as HUP or SIGHUP, or a "},
+    {"signal", "['echo','65']", "ERROR 1 3 0 'there is no signal '65'"},
+    {"signal", "['echo','']", "ERROR 1 3 0 'there is no signal ''"},
+    {"signal", "['echo',9]", "wrong type of argument 'signal'"},
+    {"signal", "['echo','HUP','all']", "ERROR 1 3 0 'to must be process or group"},
+    {"signal", "['echo','HUP']", "ERROR 1 9 0 'no process of it runs"},
     {"scale", "['nobody',1]", "ERROR 1 5 0"},
     {"scale", "['echo',257]", "ERROR 1 3 0 'scale takes the name of a worker and 0 to 256"},
     {"scale", "['echo/0',1]", "ERROR 1 3 0 'scale takes"},
@@ -327,8 +336,8 @@ Test(admin, status_tells_the_hub_its_workers_and_their_replicas)
         "'workers': {'echo': {'autostart': true, 'queued': 1, 'calls': 1, 'errors': 1, "
         "'replicas': ",
         "[{'replica': 'echo/0', 'state': 'busy', 'pid': 1000, 'uptime_ms': 1500, 'incarnation': 1, "
-        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'status': '', 'last_error': '', "
-        "'leased_by': '', "
+        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'exit_code': null, 'status': '', "
+        "'last_error': '', 'leased_by': '', "
         "'lease_ms': 0, 'cpu_ms': 10000, 'rss_bytes': 4096000, 'threads': 1}]"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
@@ -392,6 +401,68 @@ Test(admin, describe_of_the_hub_names_every_method_and_argument)
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         cr_assert(world_says(&w, r, parts[i]), "no %s in %s", parts[i], world_text(&w, r));
     }
+    world_deinit(&w);
+}
+
+Test(admin, status_tells_how_the_last_process_ended)
+{
+    static const struct {
+        int status;
+        const char *part;
+    } rows[] = {{3 << 8, "'exit_code': 3,"}, {11, "'exit_code': 139,"}, {0, "'exit_code': 0,"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        begin(&w);
+        world_serve(&w, "echo/0");
+        world_exited(&w, "echo/0", rows[i].status);
+        const uint64_t r = ask(&w, ROOT, "status", "{}");
+        cr_assert(world_says(&w, r, rows[i].part), "%s", world_text(&w, r));
+        world_deinit(&w);
+    }
+    /* What could not be started has not ended. */
+    struct world w;
+    begin(&w);
+    world_start_failed(&w, "echo/0", true);
+    const uint64_t r = ask(&w, ROOT, "status", "{}");
+    cr_assert(world_says(&w, r, "'exit_code': null,"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* ---- signals ------------------------------------------------------------------------------------
+ */
+
+Test(admin, a_signal_goes_to_every_process_of_a_worker_or_to_one)
+{
+    static const struct {
+        const char *args;
+        int signal;   /* to echo/0 */
+        size_t times; /* so many by then */
+        bool whole;
+    } rows[] = {{"['echo','HUP']", 1, 1, true},
+                {"['echo/0','SIGUSR1','process']", 10, 2, false},
+                {"['echo/0','64','group']", 64, 3, false},
+                {"{'worker':'echo','signal':'sigterm'}", 15, 4, true}};
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "scale", "['echo',2]");
+    world_serve(&w, "echo/0");
+    world_serve(&w, "echo/1");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const size_t other = world_process(&w, "echo/1")->signals;
+        const uint64_t r = ask(&w, ROOT, "signal", rows[i].args);
+        const struct process *p = world_process(&w, "echo/0");
+        cr_assert(world_says(&w, r, "RESULT 1 [{'replica': 'echo/0', 'pid': "), "%s: %s",
+                  rows[i].args, world_text(&w, r));
+        cr_assert(world_says(&w, r, "'echo/1'") == rows[i].whole, "%s", world_text(&w, r));
+        cr_assert(p->signal == rows[i].signal && p->signals == rows[i].times, "%s", rows[i].args);
+        cr_assert(world_process(&w, "echo/1")->signals == other + rows[i].whole, "%s",
+                  rows[i].args);
+    }
+    /* One whose process is gone is left out. */
+    world_exited(&w, "echo/1", 0);
+    cr_assert(!world_says(&w, ask(&w, ROOT, "signal", "['echo','HUP']"), "echo/1"), "gone");
+    cr_assert(world_says(&w, ask(&w, ROOT, "signal", "['echo/1','HUP']"), "no process of it runs"),
+              "gone");
     world_deinit(&w);
 }
 

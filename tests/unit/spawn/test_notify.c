@@ -53,6 +53,33 @@ Test(notify, reaches_an_abstract_name)
     close(fd);
 }
 
+Test(notify, a_watchdog_is_only_what_was_asked_of_this_process)
+{
+    static const struct {
+        const char *usec, *pid;
+        int64_t watchdog_us;
+    } rows[] = {
+        {"30000000", NULL, 30000000},
+        {"30000000", "", 30000000},
+        {"30000000", "77", 30000000},
+        {"1", "77", 1},
+        {"30000000", "78", 0},
+        {"30000000", "77x", 0},
+        {NULL, "77", 0},
+        {"", NULL, 0},
+        {"0", NULL, 0},
+        {"-5", NULL, 0},
+        {" 5", NULL, 0},
+        {"5s", NULL, 0},
+        {"31536000000001", NULL, 0},
+        {"99999999999999999999", NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cr_expect_eq(notify_watchdog_us(rows[i].usec, rows[i].pid, 77), rows[i].watchdog_us,
+                     "row %zu", i);
+    }
+}
+
 Test(notify, a_full_receiver_is_tried_later_and_a_missing_one_never, .init = dir_enter,
      .fini = dir_leave, .timeout = 20)
 {

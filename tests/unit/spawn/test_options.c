@@ -108,8 +108,22 @@ Test(options, help_names_every_option)
     options_print_help(out);
     fclose(out);
     static const char *const names[] = {"--config", "--no-config", "--runtime-dir", "--name",
-                                        "--broker", "--version",   "--help"};
+                                        "--broker", "--version",   "--man",         "--help"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
     }
+    cr_expect_not_null(strstr(text, "\n   78  configuration\n"));
+}
+
+Test(options, the_manual_page_names_every_option_and_exit_code)
+{
+    char text[8192] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    cr_assert_not_null(out);
+    options_print_man(out, "1.2.3");
+    fclose(out);
+    cr_expect_not_null(strstr(text, "\n.TH PRONGD 8 \"\" \"prongd 1.2.3\""));
+    cr_expect_not_null(strstr(text, "\n.BI \"\\-\\-runtime\\-dir\" \" DIR\"\nfolder of the lock"));
+    cr_expect_not_null(strstr(text, "\n.TP\n.B 78\nconfiguration.\n"));
+    cr_expect_null(strstr(text, "--"), "a minus is written so that it can be copied");
 }
