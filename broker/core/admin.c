@@ -56,6 +56,10 @@ is_of_kind(struct span object, enum admin_kind kind)
         return is_text(object);
     case UINT:
         return mp_next(&s, &item) && item.kind == MP_UINT && item.uint <= WIRE_INT_MAX;
+    case BOOL:
+        return mp_next(&s, &item) && item.kind == MP_BOOL;
+    case BYTES:
+        return mp_next(&s, &item) && (item.kind == MP_STR || item.kind == MP_BIN);
     case TEXTS:
         return is_list_of_texts(object, MP_ARRAY);
     case TABLE:
@@ -67,10 +71,9 @@ is_of_kind(struct span object, enum admin_kind kind)
 static const char *
 kind_text(enum admin_kind kind)
 {
-    static const char *const texts[] = {[TEXT] = "a text",
-                                        [UINT] = "a whole number",
-                                        [TEXTS] = "a list of texts",
-                                        [TABLE] = "a map of texts"};
+    static const char *const texts[] = {
+        [TEXT] = "a text",           [UINT] = "a whole number",   [BOOL] = "true or false",
+        [BYTES] = "a text or bytes", [TEXTS] = "a list of texts", [TABLE] = "a map of texts"};
     return texts[kind];
 }
 
@@ -160,12 +163,24 @@ read_arguments(struct request *q, enum admin_method method)
     return true;
 }
 
-/* The worker of an argument, and the replica when one is named. NULL after it was refused. */
+bool
+admin_bool(const struct request *q, enum admin_param p)
+{
+    struct span s = q->value[p];
+    struct mp_item item;
+    return s.len > 0 && mp_next(&s, &item) && item.boolean;
+}
+
 struct worker *
 admin_worker(struct request *q, enum admin_param p, int64_t *only)
 {
+    return admin_find(q, admin_text(q, p), only);
+}
+
+struct worker *
+admin_find(const struct request *q, struct span name, int64_t *only)
+{
     struct target t;
-    const struct span name = admin_text(q, p);
     struct worker *w = name_target(name, &t) ? worker_find(q->hub, t.worker) : NULL;
     *only = -1;
     if (w == NULL || (t.one && t.index >= w->replica_count)) {
@@ -220,9 +235,9 @@ tell(struct request *q, const char *method)
 {
     struct buf *b = &q->hub->scratch;
     const enum admin_param named[] = {
-        PARAM_start_worker,  PARAM_stop_worker,   PARAM_restart_worker,
-        PARAM_scale_worker,  PARAM_remove_worker, PARAM_run_name,
-        PARAM_attach_worker, PARAM_signal_worker, PARAM_env_worker};
+        PARAM_start_worker,  PARAM_stop_worker,      PARAM_restart_worker, PARAM_scale_worker,
+        PARAM_remove_worker, PARAM_run_name,         PARAM_attach_worker,  PARAM_signal_worker,
+        PARAM_env_worker,    PARAM_log_level_worker, PARAM_send_replica};
     struct span worker = {0};
     for (size_t i = 0; i < sizeof named / sizeof named[0] && worker.len == 0; i++) {
         worker = admin_text(q, named[i]);

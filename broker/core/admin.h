@@ -19,7 +19,7 @@ enum admin_param {
     PARAM_COUNT,
 };
 
-enum admin_kind { TEXT, UINT, TEXTS, TABLE };
+enum admin_kind { TEXT, UINT, BOOL, BYTES, TEXTS, TABLE };
 
 struct admin_row {
     enum admin_method method;
@@ -52,5 +52,8 @@ struct span admin_text(const struct request *q, enum admin_param p);
 uint64_t admin_uint(const struct request *q, enum admin_param p, uint64_t otherwise);
 /* The worker of an argument, and the replica when one is named. NULL after it was refused. */
 struct worker *admin_worker(struct request *q, enum admin_param p, int64_t *only);
+/* The same of a name that stands elsewhere. */
+struct worker *admin_find(const struct request *q, struct span name, int64_t *only);
+bool admin_bool(const struct request *q, enum admin_param p);
 
 #endif

@@ -118,7 +118,9 @@ static const char *
 read_words(const struct request *q, struct worker_spec *spec)
 {
     const struct span restart = admin_text(q, PARAM_run_restart),
-                      ready = admin_text(q, PARAM_run_ready);
+                      ready = admin_text(q, PARAM_run_ready),
+                      output = admin_text(q, PARAM_run_output),
+                      input = admin_text(q, PARAM_run_stdin);
     const uint64_t replicas = admin_uint(q, PARAM_run_replicas, 1);
     if (replicas == 0 || replicas > WIRE_REPLICAS_MAX) {
         return "replicas must be from 1 to 256";
@@ -131,6 +133,14 @@ read_words(const struct request *q, struct worker_spec *spec)
     if (ready.len > 0 && !span_is(ready, "attach") && !span_is(ready, "started")) {
         return "ready must be attach or started";
     }
+    if (output.len > 0 && !span_is(output, "log") && !span_is(output, "events")) {
+        return "output must be log or events";
+    }
+    if (input.len > 0 && !span_is(input, "none") && !span_is(input, "pipe")) {
+        return "stdin must be none or pipe";
+    }
+    spec->output.is_events = span_is(output, "events");
+    spec->output.takes_input = span_is(input, "pipe");
     spec->restart = span_is(restart, "no")       ? SPEC_RESTART_NO
                     : span_is(restart, "always") ? SPEC_RESTART_ALWAYS
                                                  : SPEC_RESTART_ON_FAILURE;

@@ -1,7 +1,5 @@
-/* What the hub tells of itself: status, descriptions, logs, dead letters. */
+/* What the hub tells of itself: status, descriptions, dead letters. */
 #include "broker/core/admin.h"
-
-enum { LOG_LINES = 20, LOG_LINES_MAX = 1000 };
 
 static void
 write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
@@ -311,21 +309,6 @@ admin_describe(struct request *q)
 }
 
 void
-admin_logs(struct request *q)
-{
-    int64_t only;
-    const uint64_t lines = admin_uint(q, PARAM_logs_lines, LOG_LINES);
-    struct worker *w = admin_worker(q, PARAM_logs_worker, &only);
-    struct hub_effect *e = w == NULL ? NULL : effect_add(q->hub, HUB_OUT_LOGS);
-    if (e != NULL) {
-        e->call = q->call->number;
-        e->spec = w->spec;
-        e->only = only;
-        e->lines = (uint32_t)(lines > LOG_LINES_MAX ? LOG_LINES_MAX : lines);
-    }
-}
-
-void
 admin_env(struct request *q)
 {
     int64_t only;
@@ -336,15 +319,6 @@ admin_env(struct request *q)
         e->spec = w->spec;
         e->replica = only < 0 ? 0 : (uint32_t)only;
         e->reveal = admin_uint(q, PARAM_env_reveal, 0) > 0;
-    }
-}
-
-void
-admin_logs_came(struct hub *hub, const struct hub_input *in)
-{
-    struct call *call = call_by_number(hub, in->logs.call);
-    if (call != NULL) {
-        call_result(hub, call, in->logs.payload);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Events in: EMIT, stored once however often it is repeated, and the hub's own events. */
 #include "broker/core/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Its number; 0 after it was refused. */
@@ -125,6 +126,22 @@ emit_take(struct hub *hub, struct slot *slot, const struct record *r)
         note_seq(c, slot->seq, number);
     }
     slot_ack(hub, slot, number);
+}
+
+void
+emit_line(struct hub *hub, const struct hub_input *in)
+{
+    char topic[WIRE_NAME_BYTES_MAX + sizeof ".line"];
+    const size_t worker = strcspn(in->line.replica, "/");
+    (void)snprintf(topic, sizeof topic, "%.*s.line", (int)worker, in->line.replica);
+    const struct event_view event = {
+        .time_us = hub->wall_us,
+        .topic = span_text(topic),
+        .source = span_text(in->line.replica),
+        .payload = in->line.payload,
+    };
+    /* What does not fit into the ring, or finds no memory, is in the log all the same. */
+    (void)ring_add(hub, &event);
 }
 
 void

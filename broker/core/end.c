@@ -123,13 +123,24 @@ may_run_again(struct hub *hub, const struct call *call)
 }
 
 void
+life_write_words(const struct hub *hub, struct buf *b)
+{
+    if (hub->last_words.len > 0) {
+        write_raw(b, hub->last_words);
+    } else {
+        write_array(b, 0);
+    }
+}
+
+void
 life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
 {
     struct buf details = {0};
     char name[WIRE_NAME_BYTES_MAX + 16];
     replica_name(r, name);
     const int signal = died ? r->last_status & 0x7f : 0;
-    write_map(&details, 1u + died + (signal != 0));
+    const bool has_log = died && hub->last_words.len > 0;
+    write_map(&details, 1u + died + (signal != 0) + has_log);
     write_text(&details, "replica");
     write_text(&details, name);
     if (died) {
@@ -139,6 +150,10 @@ life_end_calls(struct hub *hub, struct replica *r, const char *why, bool died)
     if (signal != 0) {
         write_text(&details, "signal");
         write_uint(&details, (uint64_t)signal);
+    }
+    if (has_log) {
+        write_text(&details, "log");
+        life_write_words(hub, &details);
     }
     LIST_EACH(n, &r->running)
     {

@@ -208,6 +208,9 @@ bool pick_last(struct hub *hub, struct fetch *fetch,
 
 /* emit.c */
 void emit_take(struct hub *hub, struct slot *slot, const struct record *r);
+struct hub_input;
+/* A line of a worker's output becomes an event <worker>.line. */
+void emit_line(struct hub *hub, const struct hub_input *in);
 /* An event of the hub itself; the payload is built in hub->scratch by the caller. */
 enum hub_event {
 #define EVENT(name, topic, keys, when) HUB_EVENT_##name,

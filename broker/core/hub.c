@@ -288,6 +288,12 @@ take(struct hub *hub, const struct hub_input *in)
     case HUB_IN_LOGS:
         admin_logs_came(hub, in);
         return;
+    case HUB_IN_LINE:
+        emit_line(hub, in);
+        return;
+    case HUB_IN_SENT:
+        admin_sent(hub, in);
+        return;
     case HUB_IN_USAGE:
         usage_take(hub, in);
         renew_looked(hub);

@@ -68,8 +68,20 @@ enum hub_input_kind {
     HUB_IN_NOTIFY,       /* a process has said something to its service manager, or is ready */
     HUB_IN_RELOAD,       /* answer to HUB_OUT_RELOAD, or without being asked: a configuration */
     HUB_IN_LOGS,         /* answer to HUB_OUT_LOGS or HUB_OUT_ENV */
+    HUB_IN_LINE,         /* a line that a worker wrote is an event */
+    HUB_IN_SENT,         /* answer to HUB_OUT_SEND */
     HUB_IN_USAGE,        /* answer to HUB_OUT_USAGE */
     HUB_IN_STOP,         /* stop everything in order; again: faster */
+};
+
+/* How much can be sent to a worker's stdin at a time, and how much of that may wait for it. */
+enum { HUB_SEND_BYTES_MAX = 64 * 1024 };
+
+/* What became of bytes for a worker's stdin. */
+enum hub_sent {
+    HUB_SENT,        /* it is given all of them, as fast as it reads */
+    HUB_SENT_FULL,   /* none: it does not read */
+    HUB_SENT_CLOSED, /* none: it has closed its stdin, or that was ended before */
 };
 
 struct hub_input {
@@ -101,6 +113,7 @@ struct hub_input {
             const char *step, *error; /* START_FAILED: where, and the text of the errno */
             bool never;               /* START_FAILED: it would not go better another time */
             const char *name;         /* ALIVE: "detector/0" */
+            struct span log; /* EXITED: what it wrote last, an encoded list of texts, or empty */
         } process;
         struct {
             uint64_t process;
@@ -117,7 +130,17 @@ struct hub_input {
         struct {
             uint64_t call;       /* number in HUB_OUT_LOGS or HUB_OUT_ENV */
             struct span payload; /* encoded result; empty when there is nothing */
+            const char *refused; /* not NULL: what is wrong with the question */
         } logs;
+        struct {
+            const char *replica; /* "detector/0" */
+            struct span payload; /* encoded */
+        } line;
+        struct {
+            uint64_t call; /* number in HUB_OUT_SEND */
+            enum hub_sent what;
+            uint64_t held_bytes; /* SENT_FULL: so many wait already */
+        } sent;
         struct {
             uint64_t call; /* number in HUB_OUT_USAGE */
             const struct hub_usage *list;
@@ -127,20 +150,23 @@ struct hub_input {
 };
 
 enum hub_effect_kind {
-    HUB_OUT_REPLY,    /* peer, request, body, cuts */
-    HUB_OUT_CLOSE,    /* peer */
-    HUB_OUT_START,    /* process, spec, replica, token */
-    HUB_OUT_SIGNAL,   /* process, signal, group, external */
-    HUB_OUT_ADOPT,    /* process, pid: watch this one, which is not a child of the spawner */
-    HUB_OUT_STACK,    /* process, pid, spec, replica: put into the log what it is doing */
-    HUB_OUT_RELOAD,   /* call: read the configuration again */
-    HUB_OUT_LOGS,     /* call, worker, replica (-1: all), lines */
-    HUB_OUT_ENV,      /* call, spec, replica, reveal */
-    HUB_OUT_USAGE,    /* call (0: nobody waits, the core itself asks), usage, usage_count */
-    HUB_OUT_EVENT,    /* an event under hub. was stored: topic, body; for the log */
-    HUB_OUT_READY,    /* every worker that starts by itself is ready, for the first time */
-    HUB_OUT_STOPPING, /* a stop of the whole hub has begun */
-    HUB_OUT_END,      /* nothing is left: exit */
+    HUB_OUT_REPLY,     /* peer, request, body, cuts */
+    HUB_OUT_CLOSE,     /* peer */
+    HUB_OUT_START,     /* process, spec, replica, token */
+    HUB_OUT_SIGNAL,    /* process, signal, group, external */
+    HUB_OUT_ADOPT,     /* process, pid: watch this one, which is not a child of the spawner */
+    HUB_OUT_STACK,     /* process, pid, spec, replica: put into the log what it is doing */
+    HUB_OUT_RELOAD,    /* call: read the configuration again */
+    HUB_OUT_LOGS,      /* call, body (the names of workers and replicas, each with a NUL; empty:
+                          all), lines, logs */
+    HUB_OUT_LOG_LEVEL, /* spec (NULL: the hub itself), level */
+    HUB_OUT_SEND,      /* call, process, body, ends (of its stdin) */
+    HUB_OUT_ENV,       /* call, spec, replica, reveal */
+    HUB_OUT_USAGE,     /* call (0: nobody waits, the core itself asks), usage, usage_count */
+    HUB_OUT_EVENT,     /* an event under hub. was stored: topic, body; for the log */
+    HUB_OUT_READY,     /* every worker that starts by itself is ready, for the first time */
+    HUB_OUT_STOPPING,  /* a stop of the whole hub has begun */
+    HUB_OUT_END,       /* nothing is left: exit */
 };
 
 struct hub_effect {
@@ -158,8 +184,14 @@ struct hub_effect {
     int signal;
     bool group, external;
     uint64_t call;
-    int64_t only; /* LOGS: replica, or -1 */
     uint32_t lines;
+    enum spec_level level;
+    struct {
+        bool follows;      /* the answer says how to go on, and may wait for a line */
+        struct span after; /* the position in an earlier answer, or empty */
+        uint64_t since_us, wait_ms;
+    } logs;
+    bool ends;
     bool reveal;                   /* ENV: with secrets */
     const struct hub_usage *usage; /* USAGE: the processes that are meant */
     size_t usage_count;
@@ -194,6 +226,11 @@ const struct worker_spec *hub_process_spec(struct hub *hub, uint64_t process);
 
 /* The process of a replica by its pid, 0 when none has it. */
 uint64_t hub_process_of_pid(const struct hub *hub, int32_t pid);
+
+/* The call that a process serves, when it serves exactly one: "detect#99", its method and the
+ * number that it has in WORK. false when it serves none, or several. */
+enum { HUB_CALL_BYTES = 96 };
+bool hub_running(struct hub *hub, uint64_t process, char out[HUB_CALL_BYTES]);
 
 /* What the state holds, for tests and status. */
 struct hub_counts {

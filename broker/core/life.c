@@ -65,8 +65,9 @@ life_tell(struct hub *hub, const struct replica *r, enum hub_event event)
     /* What could not be started has not ended. */
     const bool is_end = event == HUB_EVENT_worker_exited && r->has_last;
     replica_name(r, name);
+    const bool has_log = event == HUB_EVENT_worker_exited;
     buf_reset(b, SIZE_MAX);
-    write_map(b, 7U + is_end);
+    write_map(b, 7U + has_log + is_end);
     if (is_end) {
         write_text(b, "exit_code");
         write_uint(b, life_exit_code(r));
@@ -85,6 +86,10 @@ life_tell(struct hub *hub, const struct replica *r, enum hub_event event)
     write_uint(b, r->restarts);
     write_text(b, "reason");
     write_text(b, r->last_reason);
+    if (has_log) {
+        write_text(b, "log");
+        life_write_words(hub, b);
+    }
     hub_event(hub, event, buf_span(b));
 }
 
@@ -389,6 +394,7 @@ gone(struct hub *hub, struct replica *r, enum life_input input)
     struct worker *w = r->worker;
     r->has_last = input == LIFE_IN_EXITED; /* what could not be started has not ended */
     life_step(hub, r, input);
+    hub->last_words = (struct span){0};
     route_soon(hub, w);
     renew_ended(hub, r);
     worker_prune(hub, w);
@@ -416,6 +422,7 @@ life_exited(struct hub *hub, const struct hub_input *in)
         return;
     }
     r->last_status = in->process.status;
+    hub->last_words = in->process.log;
     end_write_reason(r, in->process.status, in->process.out_of_memory);
     gone(hub, r, LIFE_IN_EXITED);
 }

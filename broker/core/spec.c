@@ -1,8 +1,33 @@
 /* Worker specifications: see spec.h. */
 #include "broker/core/spec.h"
 
+#include "proto/name.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const level_words[SPEC_LEVEL_COUNT] = {[SPEC_LEVEL_ERROR] = "error",
+                                                          [SPEC_LEVEL_WARN] = "warn",
+                                                          [SPEC_LEVEL_INFO] = "info",
+                                                          [SPEC_LEVEL_DEBUG] = "debug"};
+
+const char *
+spec_level_word(enum spec_level level)
+{
+    return level_words[level];
+}
+
+bool
+spec_level_read(struct span word, enum spec_level *level)
+{
+    for (unsigned i = 0; i < SPEC_LEVEL_COUNT; i++) {
+        if (span_is(word, level_words[i])) {
+            *level = (enum spec_level)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 void
 spec_defaults(struct worker_spec *spec)
@@ -22,6 +47,7 @@ spec_defaults(struct worker_spec *spec)
         .stop_timeout_ms = 5000,
         .queue_max = 1024,
         .batch_max = 64,
+        .output = {.level = SPEC_LEVEL_DEBUG, .file_bytes_max = 10 << 20, .backups = 3},
     };
 }
 
@@ -114,7 +140,7 @@ spec_is_same_process(const struct worker_spec *a, const struct worker_spec *b)
            (a->launch.text_bytes == 0 ||
             memcmp(a->launch.text, b->launch.text, a->launch.text_bytes) == 0) &&
            a->ready == b->ready && strcmp(a->ready_at, b->ready_at) == 0 &&
-           a->heartbeat_ms == b->heartbeat_ms;
+           a->heartbeat_ms == b->heartbeat_ms && a->output.takes_input == b->output.takes_input;
 }
 
 static bool
@@ -142,7 +168,9 @@ static const struct {
     NUMBER(stop_timeout_ms),    NUMBER(queue_max),         NUMBER(batch_max),
     NUMBER(depend_count),       NUMBER(calls_max),         NUMBER(memory_bytes_max),
     NUMBER(restart_with_count), NUMBER(age_ms_max),        NUMBER(stop_first),
-    NUMBER(busy_ms_max),        NUMBER(replace_stuck),
+    NUMBER(busy_ms_max),        NUMBER(replace_stuck),     NUMBER(output.log),
+    NUMBER(output.level),       NUMBER(output.backups),    NUMBER(output.file_bytes_max),
+    NUMBER(output.is_events),
 #undef NUMBER
 };
 

@@ -2,6 +2,8 @@
 #ifndef PRONG_CORE_SPEC_H
 #define PRONG_CORE_SPEC_H
 
+#include "proto/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +19,25 @@ enum spec_ready {
 };
 /* How far another worker has to be. */
 enum spec_when { SPEC_WHEN_READY, SPEC_WHEN_STARTED, SPEC_WHEN_COMPLETED, SPEC_WHEN_COUNT };
+
+/* How important a line is, the most important first. */
+enum spec_level { SPEC_LEVEL_ERROR, SPEC_LEVEL_WARN, SPEC_LEVEL_INFO, SPEC_LEVEL_DEBUG };
+enum { SPEC_LEVEL_COUNT = SPEC_LEVEL_DEBUG + 1 };
+/* "error", "warn", "info", "debug"; and back, false when it is none of them. */
+const char *spec_level_word(enum spec_level level);
+bool spec_level_read(struct span word, enum spec_level *level);
+
+enum spec_log { SPEC_LOG_FILE, SPEC_LOG_JOURNAL, SPEC_LOG_INHERIT, SPEC_LOG_NONE };
+
+/* What becomes of what it writes, and what it reads. The core only looks at `takes_input`. */
+struct spec_output {
+    enum spec_log log;
+    enum spec_level level; /* the least important lines that are logged */
+    size_t file_bytes_max;
+    uint32_t backups;
+    bool is_events;   /* each line is an event, too */
+    bool takes_input; /* a pipe is its stdin, for what is sent to it */
+};
 
 /* How to start it. `text` is NUL-terminated strings in a row: the working folder, `argc` arguments,
  * `envc` settings NAME=value, `limitc` limits of the process KEY=VALUE. The core carries it and
@@ -56,6 +77,7 @@ struct worker_spec {
     int64_t stop_timeout_ms;
     uint32_t queue_max;
     uint32_t batch_max; /* calls given to a replica at a time, short ones */
+    struct spec_output output;
     /* When a process is replaced by a new one though it is well. */
     uint64_t calls_max, memory_bytes_max;
     int64_t age_ms_max;

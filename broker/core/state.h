@@ -417,6 +417,7 @@ struct hub {
     struct deadline usage_due; /* when the memory of processes is looked at (renew.c) */
     uint32_t gone;             /* workers on their way out */
     const char *asker;         /* who asks for what is being changed, NULL for nobody */
+    struct span last_words;    /* of the process whose end is being taken; for the step */
     int64_t limit_told_ns[LIMIT_COUNT];
     uint64_t refused[LIMIT_COUNT], refused_no_worker; /* calls, since the broker began; so are */
     uint64_t own_calls;                               /* those of the hub's own methods, */
@@ -743,6 +744,8 @@ enum verdict end_judge(int32_t status);
 void end_write_reason(struct replica *replica, int32_t status, bool out_of_memory);
 /* What follows. */
 enum life end_take(struct hub *hub, struct replica *replica, enum verdict verdict);
+/* The lines that the process which has ended wrote last, a list of texts. */
+void life_write_words(const struct hub *hub, struct buf *b);
 /* What the replica had been given ends (ABORTED, maybe begun), or is given to another where its
  * policy allows that. */
 void life_end_calls(struct hub *hub, struct replica *replica, const char *why, bool died);
@@ -792,6 +795,7 @@ void hang_expired(struct hub *hub, struct replica *replica);
 /* admin.c */
 void admin_call(struct hub *hub, struct call *call, struct peer *peer);
 void admin_logs_came(struct hub *hub, const struct hub_input *in);
+void admin_sent(struct hub *hub, const struct hub_input *in);
 /* What a call of status or metrics waited for was sampled: it goes on. 0 for none. */
 void admin_usage_came(struct hub *hub, uint64_t call);
 

@@ -87,6 +87,19 @@ hub_process_of_pid(const struct hub *hub, int32_t pid)
     return 0;
 }
 
+bool
+hub_running(struct hub *hub, uint64_t process, char out[HUB_CALL_BYTES])
+{
+    const struct replica *r = replica_of_process(hub, process);
+    if (r == NULL || r->running_count != 1) {
+        return false;
+    }
+    const struct call *call = CONTAINER(r->running.next, struct call, running);
+    (void)snprintf(out, HUB_CALL_BYTES, "%.*s#%llu", (int)call->method_len, call->method,
+                   (unsigned long long)call->number);
+    return true;
+}
+
 void
 replica_name(const struct replica *r, char out[WIRE_NAME_BYTES_MAX + 16])
 {

@@ -116,11 +116,18 @@ open_links(struct broker *b, const char *runtime_dir)
     return code;
 }
 
+/* Counts the brokers of this hub. */
+static uint64_t
+epoch(void)
+{
+    const char *text = getenv("PRONG_EPOCH");
+    return text != NULL ? strtoull(text, NULL, 10) : 1;
+}
+
 static int
 open_hub(struct broker *b, const char *runtime_dir)
 {
     const struct config_hub *c = &b->config->hub;
-    const char *epoch = getenv("PRONG_EPOCH");
     const char *slash = strrchr(runtime_dir, '/');
     char why[400], token_path[4200];
     struct buf token = {0};
@@ -132,7 +139,7 @@ open_hub(struct broker *b, const char *runtime_dir)
     struct hub_options options = {
         .name = slash != NULL ? slash + 1 : runtime_dir,
         .version = PRONG_VERSION,
-        .epoch = epoch != NULL ? strtoull(epoch, NULL, 10) : 1,
+        .epoch = epoch(),
         .uid = getuid(),
         .events_bytes = (uint64_t)c->events_size_bytes,
         .message_bytes = (uint64_t)c->message_bytes_max,
@@ -272,14 +279,21 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
         .dir = config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir,
         .log = &b->log,
         .since_us = hub_since_us(runtime_dir),
+        .epoch = epoch(),
         .has_replica = has_replica,
+        .running = broker_feed_running,
+        .line = broker_feed_line,
+        .answer = broker_feed_answer,
         .context = b,
     };
+    const struct input_options input = {
+        .epoll_fd = b->epoll_fd, .ended = broker_feed_input_ended, .context = b};
     b->output = output_new(&output);
+    b->input = input_new(&input);
     b->spawner.context = b;
     b->spawner.record = spawner_record;
     b->spawner.gone = spawner_gone;
-    if (b->epoll_fd < 0 || b->output == NULL) {
+    if (b->epoll_fd < 0 || b->output == NULL || b->input == NULL) {
         return fail(b, EX_OSERR, "out of memory or descriptors");
     }
     read_clocks(b);
@@ -309,7 +323,9 @@ timeout_ms(const struct broker *b)
 {
     const int64_t hub_ns = hub_deadline_ns(b->hub);
     const int64_t notice_ns = notice_deadline_ns(b->notice);
-    const int64_t first_ns = notice_ns < hub_ns ? notice_ns : hub_ns;
+    const int64_t output_ns = output_deadline_ns(b->output);
+    const int64_t shell_ns = notice_ns < output_ns ? notice_ns : output_ns;
+    const int64_t first_ns = shell_ns < hub_ns ? shell_ns : hub_ns;
     const int64_t at_ns = b->stop_by_ns < first_ns ? b->stop_by_ns : first_ns;
     if (at_ns == HUB_NEVER) {
         return -1;
@@ -354,12 +370,13 @@ broker_run(struct broker *b)
         }
         keep_time(b);
         notice_turn(b->notice, b->now_ns);
+        output_turn(b->output, b->now_ns, n == EVENTS_PER_TURN);
+        input_turn(b->input);
         struct hub_input turn = {.kind = HUB_IN_TURN};
         broker_feed(b, &turn);
         for (size_t i = 0; i < b->link_count; i++) {
             link_server_turn(b->links[i]);
         }
-        output_turn(b->output);
     }
     if (b->exit_code == 0) {
         const struct spawn_record end = {.version = SPAWN_RECORDS_VERSION, .op = SPAWN_END};
@@ -378,6 +395,7 @@ broker_close(struct broker *b)
     }
     spawn_link_close(&b->spawner);
     output_free(b->output);
+    input_free(b->input);
     notice_free(b->notice);
     hub_free(b->hub);
     config_free(b->config);

@@ -4,6 +4,7 @@
 
 #include "broker/config/config.h"
 #include "broker/core/hub.h"
+#include "broker/shell/input.h"
 #include "broker/shell/log.h"
 #include "broker/shell/notice.h"
 #include "broker/shell/output.h"
@@ -28,6 +29,7 @@ struct broker {
     size_t link_count;
     struct spawn_link spawner;
     struct output *output;
+    struct input *input;
     struct notice *notice;
     char notice_path[4200];
     const char *config_path; /* of the file that `config` was read from, NULL when there is none */
@@ -57,6 +59,21 @@ void broker_close(struct broker *b);
 void broker_feed(struct broker *b, struct hub_input *in);
 void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);
 extern const struct link_handler broker_link_handler;
+/* Something to tell the core once its present effects are done with; NULL when memory is out, which
+ * ends the broker: what it was told to do would be lost. */
+struct follow *broker_follow(struct broker *b, enum hub_input_kind kind);
+
+/* feed_lines.c: what workers write and read. */
+void broker_give_logs(struct broker *b, const struct hub_effect *e);
+void broker_set_level(struct broker *b, const struct hub_effect *e);
+void broker_send_input(struct broker *b, const struct hub_effect *e);
+/* The output of a process; `fd` is moved, -1 when it has none. */
+void broker_take_output(struct broker *b, const struct spawn_record *record, int fd);
+/* What output.h and input.h tell; the context is the broker. */
+bool broker_feed_running(void *context, uint64_t process, char out[HUB_CALL_BYTES]);
+void broker_feed_line(void *context, const struct output_line *line);
+void broker_feed_answer(void *context, uint64_t call, struct span payload);
+void broker_feed_input_ended(void *context, uint64_t process);
 
 /* reload.c: read the configuration again, for a call of the core (0: for nobody).
  * False when it was refused and nothing has changed; else hub.reload tells the end of it. */

@@ -34,10 +34,8 @@ link_of(const struct broker *b, uint64_t peer)
 /* ---- effects ----------------------------------------------------------------------------------
  */
 
-/* Something to tell the core once its present effects are done with; NULL when memory is out, which
- * ends the broker: what it was told to do would be lost. */
-static struct follow *
-follow_add(struct broker *b, enum hub_input_kind kind)
+struct follow *
+broker_follow(struct broker *b, enum hub_input_kind kind)
 {
     if (b->follow_count == b->follow_cap) {
         const size_t cap = b->follow_cap > 0 ? b->follow_cap * 2 : BROKER_FOLLOWS_MAX;
@@ -69,10 +67,12 @@ start(struct broker *b, const struct hub_effect *e)
 {
     struct spawn_record r;
     char *text = malloc(SPAWN_TEXT_BYTES_MAX);
+    log_write(&b->log, LOG_DEBUG, "starting %s/%u as process %llu", e->spec->name,
+              (unsigned)e->replica, (unsigned long long)e->process);
     if (text != NULL && launch_record(e, b->url, b->notice_path, &r, text)) {
         spawn_link_send(&b->spawner, &r, text);
     } else {
-        struct follow *f = follow_add(b, HUB_IN_START_FAILED);
+        struct follow *f = broker_follow(b, HUB_IN_START_FAILED);
         if (f != NULL) {
             f->input.process.id = e->process;
             f->input.process.step = spawn_step_text(SPAWN_STEP_RECORD);
@@ -88,7 +88,7 @@ static void
 adopt(struct broker *b, const struct hub_effect *e)
 {
     if (!notice_adopt(b->notice, e->process, e->pid)) {
-        struct follow *f = follow_add(b, HUB_IN_START_FAILED);
+        struct follow *f = broker_follow(b, HUB_IN_START_FAILED);
         if (f != NULL) {
             f->input.process.id = e->process;
             f->input.process.step = "watching the process that was started by hand";
@@ -96,7 +96,7 @@ adopt(struct broker *b, const struct hub_effect *e)
         }
         return;
     }
-    struct follow *f = follow_add(b, HUB_IN_STARTED);
+    struct follow *f = broker_follow(b, HUB_IN_STARTED);
     if (f != NULL) {
         f->input.process.id = e->process;
         f->input.process.pid = e->pid;
@@ -118,6 +118,8 @@ send_signal(struct broker *b, const struct hub_effect *e)
         notice_signal(b->notice, e->process, e->signal);
         return;
     }
+    log_write(&b->log, LOG_DEBUG, "signal %d for process %llu%s", e->signal,
+              (unsigned long long)e->process, e->group ? " and its group" : "");
     const struct spawn_record r = {.version = SPAWN_RECORDS_VERSION,
                                    .op = SPAWN_SIGNAL,
                                    .id = e->process,
@@ -127,19 +129,9 @@ send_signal(struct broker *b, const struct hub_effect *e)
 }
 
 static void
-give_logs(struct broker *b, const struct hub_effect *e)
-{
-    struct follow *f = follow_add(b, HUB_IN_LOGS);
-    if (f != NULL) {
-        f->input.logs.call = e->call;
-        output_last(b->output, e->spec->name, e->only, e->lines, &f->payload);
-    }
-}
-
-static void
 give_env(struct broker *b, const struct hub_effect *e)
 {
-    struct follow *f = follow_add(b, HUB_IN_LOGS);
+    struct follow *f = broker_follow(b, HUB_IN_LOGS);
     if (f != NULL) {
         f->input.logs.call = e->call;
         launch_list_environment(e, b->url, b->notice_path, &f->payload);
@@ -153,7 +145,7 @@ give_env(struct broker *b, const struct hub_effect *e)
 static void
 give_usage(struct broker *b, const struct hub_effect *e)
 {
-    struct follow *f = follow_add(b, HUB_IN_USAGE);
+    struct follow *f = broker_follow(b, HUB_IN_USAGE);
     if (f == NULL) {
         return;
     }
@@ -213,14 +205,20 @@ carry_out(struct broker *b, const struct hub_effect *e)
         write_stack(b, e);
         return;
     case HUB_OUT_RELOAD: {
-        struct follow *f = follow_add(b, HUB_IN_RELOAD);
+        struct follow *f = broker_follow(b, HUB_IN_RELOAD);
         if (f != NULL) {
             f->input.reload.call = e->call;
         }
         return;
     }
     case HUB_OUT_LOGS:
-        give_logs(b, e);
+        broker_give_logs(b, e);
+        return;
+    case HUB_OUT_LOG_LEVEL:
+        broker_set_level(b, e);
+        return;
+    case HUB_OUT_SEND:
+        broker_send_input(b, e);
         return;
     case HUB_OUT_ENV:
         give_env(b, e);
@@ -305,6 +303,8 @@ opened(void *context, struct link_server *s, uint64_t peer, const struct link_cr
     in.opened.uid = cred->uid;
     in.opened.pid = cred->pid;
     in.opened.start_ticks = cred->start_ticks;
+    log_write(&b->log, LOG_DEBUG, "connection %llu of pid %d, uid %u", (unsigned long long)in.peer,
+              in.opened.local ? (int)cred->pid : 0, in.opened.local ? (unsigned)cred->uid : 0U);
     broker_feed(b, &in);
 }
 
@@ -336,6 +336,7 @@ closed(void *context, struct link_server *s, uint64_t peer)
 {
     struct broker *b = context;
     struct hub_input in = {.kind = HUB_IN_CLOSED, .peer = peer_of(b, s, peer)};
+    log_write(&b->log, LOG_DEBUG, "connection %llu is closed", (unsigned long long)in.peer);
     broker_feed(b, &in);
 }
 
@@ -345,38 +346,10 @@ const struct link_handler broker_link_handler = {
 /* ---- the spawner ------------------------------------------------------------------------------
  */
 
+/* `log`: the last words of one that has ended. */
 static void
-take_output(struct broker *b, const struct spawn_record *r, int fd)
-{
-    char worker[SPAWN_NAME_BYTES_MAX];
-    if (fd < 0) {
-        return;
-    }
-    memcpy(worker, r->name, sizeof worker);
-    worker[sizeof worker - 1] = '\0';
-    char *slash = strchr(worker, '/');
-    if (slash == NULL) {
-        (void)close(fd);
-        return;
-    }
-    *slash = '\0';
-    struct output_target target = {.worker = worker,
-                                   .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
-                                   .pid = r->pid,
-                                   .file_bytes_max = 10 << 20,
-                                   .backups = 3,
-                                   .is_old = r->op != SPAWN_STARTED};
-    for (size_t i = 0; i < b->config->worker_count; i++) {
-        if (strcmp(b->config->workers[i].name, worker) == 0) {
-            target.file_bytes_max = (size_t)b->config->workers[i].log_bytes_max;
-            target.backups = (uint32_t)b->config->workers[i].log_backups;
-        }
-    }
-    output_add(b->output, r->id, fd, &target);
-}
-
-static void
-feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind)
+feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind kind,
+             struct span log)
 {
     struct hub_input in = {.kind = kind};
     char step[LAUNCH_STEP_BYTES];
@@ -389,7 +362,23 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.step = step;
     in.process.never = launch_never((enum spawn_step)r->step, r->error);
     in.process.name = r->name;
+    in.process.log = log;
     broker_feed(b, &in);
+}
+
+static void
+note_exit(struct broker *b, const struct spawn_record *r)
+{
+    const struct spawn_record forget = {
+        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
+    struct buf words = {0};
+    output_end(b->output, r->id);
+    input_end(b->input, r->id);
+    notice_forget(b->notice, r->id);
+    output_last_words(b->output, r->name, r->id, &words);
+    feed_process(b, r, HUB_IN_EXITED, words.failed ? (struct span){0} : buf_span(&words));
+    buf_deinit(&words);
+    spawn_link_send(&b->spawner, &forget, NULL);
 }
 
 /* It may get ready in a way that is to be looked for. */
@@ -421,34 +410,31 @@ ask_to_stop(struct broker *b, const struct spawn_record *r)
 void
 broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
 {
+    const struct span nothing = {0};
     if (r->op == SPAWN_STARTED || r->op == SPAWN_ALIVE || r->op == SPAWN_EXITED) {
-        take_output(b, r, fd);
+        broker_take_output(b, r, fd);
+    } else if (r->op == SPAWN_INPUT && fd >= 0) {
+        input_add(b->input, r->id, fd);
     } else if (fd >= 0) {
         (void)close(fd);
     }
     switch ((enum spawn_op)r->op) {
     case SPAWN_STARTED:
-        feed_process(b, r, HUB_IN_STARTED);
+        feed_process(b, r, HUB_IN_STARTED, nothing);
         watch_start(b, r);
         return;
     case SPAWN_ALIVE:
-        feed_process(b, r, HUB_IN_ALIVE);
+        feed_process(b, r, HUB_IN_ALIVE, nothing);
         return;
     case SPAWN_FAILED:
         if (r->step != SPAWN_STEP_SIGNAL) {
             output_end(b->output, r->id);
-            feed_process(b, r, HUB_IN_START_FAILED);
+            feed_process(b, r, HUB_IN_START_FAILED, nothing);
         }
         return;
-    case SPAWN_EXITED: {
-        const struct spawn_record forget = {
-            .version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
-        output_end(b->output, r->id);
-        notice_forget(b->notice, r->id);
-        feed_process(b, r, HUB_IN_EXITED);
-        spawn_link_send(&b->spawner, &forget, NULL);
+    case SPAWN_EXITED:
+        note_exit(b, r);
         return;
-    }
     case SPAWN_ALIVE_END: {
         struct hub_input in = {.kind = HUB_IN_CONFIGURED};
         b->configured = true;
@@ -467,6 +453,13 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
     case SPAWN_PING:
         send_simple(b, SPAWN_PONG, 0);
         return;
+    case SPAWN_REOPEN:
+        output_reopen(b->output);
+        log_write(&b->log, LOG_INFO, "the log files of the workers are opened anew");
+        return;
+    case SPAWN_INPUT: /* its descriptor was taken above */
+        return;
+    case SPAWN_INPUT_END:
     case SPAWN_START:
     case SPAWN_SIGNAL:
     case SPAWN_READY:

@@ -5,6 +5,7 @@
 #include "proto/mp.h"
 #include "proto/write.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,18 @@ put_text(struct buf *b, const char *text)
 {
     buf_put(b, text, strlen(text) + 1);
 }
+
+/* The words of the configuration stand in the order of what they mean. */
+static_assert((int)CONFIG_LOG_TO_FILE == SPEC_LOG_FILE &&
+                  (int)CONFIG_LOG_TO_JOURNAL == SPEC_LOG_JOURNAL &&
+                  (int)CONFIG_LOG_TO_INHERIT == SPEC_LOG_INHERIT &&
+                  (int)CONFIG_LOG_TO_NONE == SPEC_LOG_NONE,
+              "where lines go");
+static_assert((int)CONFIG_LOG_ERROR == SPEC_LEVEL_ERROR &&
+                  (int)CONFIG_LOG_WARN == SPEC_LEVEL_WARN &&
+                  (int)CONFIG_LOG_INFO == SPEC_LEVEL_INFO &&
+                  (int)CONFIG_LOG_DEBUG == SPEC_LEVEL_DEBUG,
+              "levels");
 
 /* NAME=value. In a value from an env_file a percent sign is one, so it is doubled for texts_add. */
 static void
@@ -149,6 +162,12 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct laun
         .busy_ms_max = w->busy_ms_max,
         .heartbeat_ms = w->heartbeat_ms,
         .replace_stuck = w->replace_stuck,
+        .output = {.log = (enum spec_log)w->log_to,
+                   .level = (enum spec_level)w->log_level,
+                   .file_bytes_max = (size_t)w->log_bytes_max,
+                   .backups = (uint32_t)w->log_backups,
+                   .is_events = w->output == CONFIG_OUTPUT_EVENTS,
+                   .takes_input = w->takes_stdin == CONFIG_STDIN_PIPE},
     };
     return !texts->text.failed;
 }
@@ -288,8 +307,11 @@ launch_record(const struct hub_effect *start, const char *url, const char *notif
         texts_add(&limits, p, start->replica);
         p += strlen(p) + 1;
     }
-    *record = (struct spawn_record){
-        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_START, .id = start->process};
+    *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION,
+                                    .op = SPAWN_START,
+                                    .id = start->process,
+                                    .status = start->spec->output.takes_input ? SPAWN_INPUT_PIPE
+                                                                              : SPAWN_INPUT_NULL};
     (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
                    (unsigned)start->replica);
     bool ok =

@@ -3,9 +3,12 @@
 
 #include "proto/mp.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +90,28 @@ log_write(const struct log *log, enum log_level level, const char *format, ...)
                   (int)getpid(), text);
 }
 
+bool
+log_line(const struct log *log, unsigned priority, struct span heading, struct span text)
+{
+    /* A pipe that says that it can be written to has room for so much, and for no more. */
+    char line[PIPE_BUF];
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    size_t n = 0;
+    if (log->journal) {
+        n = (size_t)snprintf(line, sizeof line, "<%u>", priority);
+    }
+    memcpy(line + n, heading.data, heading.len);
+    n += heading.len;
+    const size_t room = sizeof line - n - 1, len = text.len < room ? text.len : room;
+    memcpy(line + n, text.data, len);
+    n += len;
+    line[n++] = '\n';
+    if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) {
+        return false;
+    }
+    return write(STDERR_FILENO, line, n) == (ssize_t)n;
+}
+
 static int
 put_value(char *out, size_t size, const struct mp_item *v)
 {
@@ -104,9 +129,10 @@ put_value(char *out, size_t size, const struct mp_item *v)
     case MP_FLOAT:
     case MP_BIN:
     case MP_EXT:
-    case MP_ARRAY:
     case MP_MAP:
         break;
+    case MP_ARRAY:
+        return snprintf(out, size, "[%u]", (unsigned)v->count);
     }
     return snprintf(out, size, "...");
 }
@@ -116,11 +142,13 @@ log_event(const struct log *log, struct span topic, struct span map)
 {
     char text[900];
     struct mp_item head, name, value;
+    struct span object;
     size_t n = 0;
     text[0] = '\0';
     if (mp_next(&map, &head) && head.kind == MP_MAP) {
         for (uint32_t i = 0; i < head.count && n < sizeof text - 300; i++) {
-            if (!mp_next(&map, &name) || name.kind != MP_STR || !mp_next(&map, &value)) {
+            if (!mp_next(&map, &name) || name.kind != MP_STR || !mp_skip(&map, &object) ||
+                !mp_next(&object, &value)) {
                 break;
             }
             n += (size_t)snprintf(text + n, sizeof text - n,

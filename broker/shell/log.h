@@ -18,6 +18,9 @@ struct log {
 struct log log_start(void);
 __attribute__((format(printf, 3, 4))) void log_write(const struct log *log, enum log_level level,
                                                      const char *format, ...);
+/* A line of somebody else, where the broker's own go: heading and text, without newlines. Does not
+ * wait: false when there is no room for it now. What is longer than 4 KiB is cut. */
+bool log_line(const struct log *log, unsigned priority, struct span heading, struct span text);
 /* A line of a topic and the flat map that came with it: "topic name=value name=value". */
 void log_event(const struct log *log, struct span topic, struct span map);
 /* "2026-01-31T12:00:00.123456Z" */

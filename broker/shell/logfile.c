@@ -1,11 +1,13 @@
 /* The log file of one replica: see logfile.h. */
 #include "broker/shell/logfile.h"
+#include "broker/shell/logline.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { PATH_BYTES = 4200 };
@@ -115,35 +117,62 @@ count_lines(const char *bytes, size_t len)
     return lines;
 }
 
-/* A disk that is full takes a part: whole lines of it stay, a piece of one does not. What follows
- * is dropped without another try, which would cost a system call for each line. */
+/* A disk that is full takes a part: whole lines of it stay, a piece of one does not, nor does the
+ * line about a gap alone. What follows is dropped without another try, which would cost a system
+ * call for each line. */
 static void
-keep_part(struct logfile *f, const struct logfile_batch *batch, size_t written)
+keep_part(struct logfile *f, const struct logfile_batch *batch, size_t gap, size_t written)
 {
-    const char *end = memrchr(batch->bytes, '\n', written);
+    const char *end = written > gap ? memrchr(batch->bytes, '\n', written - gap) : NULL;
     const size_t whole = end == NULL ? 0 : (size_t)(end - batch->bytes) + 1;
-    if (written > whole && ftruncate(f->fd, (off_t)(f->bytes + whole)) != 0) {
-        f->bytes += written - whole; /* the piece stays */
+    const size_t kept = whole > 0 ? gap + whole : 0;
+    if (written > kept && ftruncate(f->fd, (off_t)(f->bytes + kept)) != 0) {
+        f->bytes += written - kept; /* the piece stays */
     }
-    f->bytes += whole;
+    f->bytes += kept;
     if (whole > 0) {
         tell_dropped(f);
     }
     note_dropped(f, count_lines(batch->bytes + whole, batch->len - whole));
 }
 
+enum { GAP_BYTES = LOGLINE_HEADING_BYTES + 80 };
+
+/* The line that says in the file itself how many are missing before those of the batch. */
+static size_t
+make_gap(const struct logfile *f, const struct logfile_batch *batch, char text[GAP_BYTES])
+{
+    char who[LOGLINE_WHO_BYTES];
+    struct logline_head head = {.level = LOG_WARN, .who = who, .call = ""};
+    /* The time of the line that follows, so that times in a file go up. */
+    (void)log_time_read((struct span){(const uint8_t *)batch->bytes, batch->len}, &head.time_us);
+    (void)snprintf(who, sizeof who, "%s/%u", f->worker, (unsigned)f->replica);
+    const size_t n = logline_write(&head, text);
+    return n + (size_t)snprintf(text + n, GAP_BYTES - n, "(prong: %llu line%s lost here)\n",
+                                (unsigned long long)f->dropped,
+                                f->dropped == 1 ? " was" : "s were");
+}
+
 void
 logfile_flush(struct logfile *f, struct logfile_batch *batch)
 {
+    char text[GAP_BYTES];
+    ssize_t n = -1;
     if (batch->len == 0) {
         return;
     }
-    const ssize_t n = f->fd < 0 ? -1 : write(f->fd, batch->bytes, batch->len);
-    if (n == (ssize_t)batch->len) {
-        f->bytes += batch->len;
+    const size_t gap = f->fd >= 0 && f->dropped > 0 ? make_gap(f, batch, text) : 0;
+    if (gap > 0) {
+        const struct iovec parts[] = {{text, gap}, {batch->bytes, batch->len}};
+        n = writev(f->fd, parts, 2);
+    } else if (f->fd >= 0) {
+        n = write(f->fd, batch->bytes, batch->len);
+    }
+    if (n == (ssize_t)(gap + batch->len)) {
+        f->bytes += gap + batch->len;
         tell_dropped(f);
     } else {
-        keep_part(f, batch, n > 0 ? (size_t)n : 0);
+        keep_part(f, batch, gap, n > 0 ? (size_t)n : 0);
     }
     batch->len = 0;
 }

@@ -1,6 +1,7 @@
-/* What workers write: see output.h. */
+/* What workers write: see output.h. Here is the way of a line: out of a pipe, and to where it goes.
+ */
 #include "broker/shell/output.h"
-#include "broker/shell/logfile.h"
+#include "broker/shell/journal.h"
 
 #include "proto/mp.h"
 #include "proto/write.h"
@@ -18,33 +19,10 @@
  * writes short lines without end may not hold up the calls of others for long. */
 enum {
     LINE_BYTES_MAX = 8192,
-    KEPT_LINES = 1000,
-    KEPT_BYTES_MAX = 128 * 1024,
     READ_BYTES_MAX = 1024,
-    HEADING_BYTES_MAX = 160,
-};
-#define FIRST_LINE (UINT64_C(1) << 40)
-
-struct line {
-    /* Over all replicas, so that lines can be told in the order in which they came. Those of an
-     * earlier broker are below FIRST_LINE, downwards as they are read: between replicas only their
-     * time tells it. */
-    uint64_t number;
-    uint64_t time_us;
-    const struct stream *of;
-    int32_t pid;
-    char *text;
-    size_t len;
-};
-
-/* One replica, over all of its processes. The list begins with those that run and those that ended
- * last. */
-struct stream {
-    struct stream *next;
-    struct line *lines; /* a ring of KEPT_LINES, made with the first line */
-    size_t first, count, bytes;
-    size_t pipes; /* that are open: 0 when no process of it runs */
-    struct logfile file;
+    WORDS_MAX = 10, /* last words */
+    WORDS_BYTES_MAX = 2048,
+    WORD_BYTES_MAX = 512,
 };
 
 struct pipe {
@@ -55,17 +33,23 @@ struct pipe {
     uint64_t process;
     int32_t pid;
     int fd; /* -1: closed, to be freed at the turn's end */
+    /* Whose the lines of a read are: what was running when the pipe was read before, and whether it
+     * was empty then. */
+    char call[HUB_CALL_BYTES];
+    bool is_behind, is_mixed;
+    unsigned priority; /* of the line of which a piece was taken; */
+    bool in_line;      /* the rest of it follows */
     size_t len;
     char text[LINE_BYTES_MAX];
 };
 
 struct output {
     struct output_options options;
-    struct stream *streams;
+    struct streams streams;
+    struct follows follows;
+    struct journal journal;
     struct pipe *pipes;
-    bool has_closed, has_ended;
-    uint64_t last_line, oldest_line;
-    struct logfile_batch batch; /* of the read that is being taken */
+    bool has_closed, has_ended, has_come, is_crowded;
 };
 
 struct output *
@@ -74,116 +58,140 @@ output_new(const struct output_options *options)
     struct output *o = calloc(1, sizeof *o);
     if (o != NULL) {
         o->options = *options;
-        o->last_line = o->oldest_line = FIRST_LINE;
+        streams_init(&o->streams, options->dir, options->log, options->since_us);
+        journal_init(&o->journal, options->log);
+        o->follows = (struct follows){.streams = &o->streams,
+                                      .epoch = options->epoch,
+                                      .answer = options->answer,
+                                      .context = options->context};
     }
     return o;
-}
-
-/* The stream of a replica, made when there is none; NULL when memory is out. */
-static struct stream *
-get_stream(struct output *o, const char *worker, uint32_t replica)
-{
-    for (struct stream *s = o->streams; s != NULL; s = s->next) {
-        if (s->file.replica == replica && strcmp(s->file.worker, worker) == 0) {
-            return s;
-        }
-    }
-    struct stream *s = calloc(1, sizeof *s);
-    if (s != NULL) {
-        logfile_init(&s->file, o->options.dir, o->options.log, worker, replica);
-        s->next = o->streams;
-        o->streams = s;
-    }
-    return s;
-}
-
-static void
-put_first(struct output *o, struct stream *s)
-{
-    struct stream **at = &o->streams;
-    while (*at != s) {
-        at = &(*at)->next;
-    }
-    *at = s->next;
-    s->next = o->streams;
-    o->streams = s;
 }
 
 /* ---- lines ------------------------------------------------------------------------------------
  */
 
-static void
-forget_line(struct stream *s)
-{
-    struct line *l = &s->lines[s->first];
-    s->bytes -= l->len;
-    free(l->text);
-    *l = (struct line){0};
-    s->first = (s->first + 1) % KEPT_LINES;
-    s->count--;
-}
-
-/* A copy of a text, when there is a ring to keep it in; NULL when memory is out. */
-static char *
-copy_text(struct stream *s, const char *text, size_t len)
-{
-    if (s->lines == NULL) {
-        s->lines = calloc(KEPT_LINES, sizeof *s->lines);
-    }
-    char *copy = s->lines == NULL ? NULL : malloc(len + 1);
-    if (copy != NULL) {
-        memcpy(copy, text, len);
-    }
-    return copy;
-}
-
-static void
-keep_line(struct pipe *p, uint64_t time_us, const char *text, size_t len)
-{
-    struct stream *s = p->stream;
-    char *copy = copy_text(s, text, len);
-    if (copy == NULL) {
-        return; /* the file still has it */
-    }
-    while (s->count == KEPT_LINES || (s->count > 0 && s->bytes + len > KEPT_BYTES_MAX)) {
-        forget_line(s);
-    }
-    s->lines[(s->first + s->count++) % KEPT_LINES] =
-        (struct line){++p->output->last_line, time_us, s, p->pid, copy, len};
-    s->bytes += len;
-}
-
-/* What stands before each line in the file: "2026-01-31T12:00:00.123456Z echo/0[7] ". Lines that
- * came with one read have one time. */
+/* What stands before each line in the file, for the lines of one read; made anew when it changes.
+ */
 struct heading {
-    uint64_t time_us;
+    struct logline_head head;
+    uint64_t read_us; /* when they came */
     size_t len;
-    char text[HEADING_BYTES_MAX];
+    char text[LOGLINE_HEADING_BYTES];
 };
 
 static void
 heading_init(struct heading *h, const struct pipe *p)
 {
-    char when[LOG_TIME_BYTES];
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
-    h->time_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-    log_time(h->time_us, when);
-    h->len =
-        (size_t)snprintf(h->text, sizeof h->text, "%s %s/%u[%d] ", when, p->stream->file.worker,
-                         (unsigned)p->stream->file.replica, (int)p->pid);
+    h->read_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+    h->len = 0;
+    h->head = (struct logline_head){.who = p->stream->who,
+                                    .pid = p->pid,
+                                    .incarnation = p->process,
+                                    .call = p->is_mixed ? "" : p->call};
+}
+
+/* For the next line. Most differ from the one before in a microsecond alone. */
+static void
+heading_next(struct heading *h, struct streams *all, enum log_level level)
+{
+    const uint64_t before_us = h->head.time_us;
+    h->head.time_us = streams_stamp(all, h->read_us);
+    if (h->len == 0 || level != h->head.level || before_us / 1000000 != h->head.time_us / 1000000) {
+        h->head.level = level;
+        h->len = logline_write(&h->head, h->text);
+    } else {
+        logline_set_time(h->text, h->head.time_us);
+    }
+}
+
+/* Lines that the journal or stderr did not take are told with the first one that goes through. */
+static void
+note_taken(struct stream *s, bool is_taken)
+{
+    if (is_taken && s->lost > 0) {
+        log_write(s->file.log, LOG_WARN, "%s: %llu lines of its log were dropped", s->who,
+                  (unsigned long long)s->lost);
+    }
+    s->lost = is_taken ? 0 : s->lost + 1;
+}
+
+/* false when there is no journal. */
+static bool
+put_journal(struct output *o, struct stream *s, const struct heading *h, unsigned priority,
+            struct span text)
+{
+    const struct journal_line line = {.worker = s->crowd->worker,
+                                      .replica = s->file.replica,
+                                      .priority = priority,
+                                      .pid = h->head.pid,
+                                      .incarnation = h->head.incarnation,
+                                      .time_us = h->head.time_us,
+                                      .call = h->head.call,
+                                      .text = text};
+    const enum journal_outcome outcome = journal_put(&o->journal, &line);
+    if (outcome != JOURNAL_ABSENT) {
+        note_taken(s, outcome == JOURNAL_TAKEN);
+    }
+    return outcome != JOURNAL_ABSENT;
 }
 
 static void
-take_line(struct pipe *p, const struct heading *h, const char *text, size_t len)
+log_one(struct output *o, struct stream *s, const struct heading *h, unsigned priority,
+        struct span text)
 {
-    while (len > 0 && text[len - 1] == '\r') {
-        len--;
+    const struct span heading = {(const uint8_t *)h->text, h->len};
+    switch (s->output.log) {
+    case SPEC_LOG_NONE:
+        return;
+    case SPEC_LOG_INHERIT:
+        note_taken(s, log_line(s->file.log, priority, heading, text));
+        return;
+    case SPEC_LOG_JOURNAL:
+        if (put_journal(o, s, h, priority, text)) {
+            return;
+        }
+        break;
+    case SPEC_LOG_FILE:
+        break;
     }
-    logfile_put(&p->stream->file, &p->output->batch,
-                (struct span){(const uint8_t *)h->text, h->len},
-                (struct span){(const uint8_t *)text, len});
-    keep_line(p, h->time_us, text, len);
+    logfile_put(&s->file, &o->streams.batch, heading, text);
+}
+
+static void
+take_line(struct pipe *p, struct heading *h, const char *from, size_t len)
+{
+    struct output *o = p->output;
+    struct stream *s = p->stream;
+    struct span text = {(const uint8_t *)from, len};
+    const unsigned priority = p->in_line ? p->priority : logline_take_prefix(&text);
+    const enum log_level level = logline_level(priority);
+    p->priority = priority;
+    while (text.len > 0 && text.data[text.len - 1] == '\r') {
+        text.len--;
+    }
+    if (o->options.line != NULL) {
+        const struct output_line line = {
+            p->process,         s->who, p->pid, level, (const char *)text.data, text.len,
+            s->output.is_events};
+        o->options.line(o->options.context, &line);
+    }
+    if (level > stream_level(s)) {
+        return;
+    }
+    heading_next(h, &o->streams, level);
+    log_one(o, s, h, priority, text);
+    const struct line kept = {.time_us = h->head.time_us,
+                              .incarnation = p->process,
+                              .level = level,
+                              .pid = p->pid,
+                              .call = h->head.call,
+                              .text = (const char *)text.data,
+                              .len = text.len};
+    stream_keep(&o->streams, s, &kept);
+    o->has_come = true;
 }
 
 /* Whole lines, and pieces of what is longer than a line may be; `is_last`: the rest, too. */
@@ -195,15 +203,17 @@ take_text(struct pipe *p, bool is_last)
     heading_init(&h, p);
     while ((newline = memchr(from, '\n', (size_t)(end - from))) != NULL) {
         take_line(p, &h, from, (size_t)(newline - from));
+        p->in_line = false;
         from = newline + 1;
     }
     p->len = (size_t)(end - from);
     if (p->len == sizeof p->text || (is_last && p->len > 0)) {
         take_line(p, &h, from, p->len);
+        p->in_line = true;
         p->len = 0;
     }
     memmove(p->text, from, p->len);
-    logfile_flush(&p->stream->file, &p->output->batch);
+    logfile_flush(&p->stream->file, &p->output->streams.batch);
 }
 
 /* ---- pipes ------------------------------------------------------------------------------------
@@ -217,8 +227,7 @@ pipe_close(struct pipe *p)
     }
     take_text(p, true);
     if (--p->stream->pipes == 0) {
-        logfile_close(&p->stream->file); /* a replica that has ended for good needs no descriptor */
-        put_first(p->output, p->stream);
+        stream_rest(&p->output->streams, p->stream);
     }
     /* Closing alone would not take it out: the spawner holds the same open pipe. */
     (void)epoll_ctl(p->output->options.epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
@@ -228,14 +237,33 @@ pipe_close(struct pipe *p)
     p->output->has_closed = true;
 }
 
+/* Find out whose the lines are that are about to be read. Work is given out at the end of a turn,
+ * when everything that was ready in it has been read: so a pipe that was empty the last time has
+ * nothing in it of calls before the one that runs now, or that ended in this turn. Of one that was
+ * not empty that cannot be said, until it is. */
+static void
+note_call(struct pipe *p)
+{
+    const struct output_options *o = &p->output->options;
+    char call[HUB_CALL_BYTES] = "";
+    if (o->running == NULL || !o->running(o->context, p->process, call)) {
+        call[0] = '\0';
+    }
+    const bool is_behind = p->is_behind || p->output->is_crowded;
+    p->is_mixed = is_behind && (p->is_mixed || strcmp(call, p->call) != 0);
+    memcpy(p->call, call, sizeof call);
+}
+
 /* At most `reads` pieces; true while there may be more. */
 static bool
 pipe_read(struct pipe *p, int reads)
 {
     for (int i = 0; i < reads && p->fd >= 0; i++) {
         const size_t room = sizeof p->text - p->len;
-        const ssize_t n =
-            read(p->fd, p->text + p->len, room < READ_BYTES_MAX ? room : READ_BYTES_MAX);
+        const size_t wanted = room < READ_BYTES_MAX ? room : READ_BYTES_MAX;
+        note_call(p);
+        const ssize_t n = read(p->fd, p->text + p->len, wanted);
+        p->is_behind = n == (ssize_t)wanted;
         if (n > 0) {
             p->len += (size_t)n;
             take_text(p, false);
@@ -258,18 +286,37 @@ pipe_ready(struct source *source, uint32_t events)
     (void)pipe_read((struct pipe *)source, 1);
 }
 
+static void
+set_how(struct stream *s, const struct spec_output *how)
+{
+    s->output = *how;
+    s->file.bytes_max = how->file_bytes_max;
+    s->file.backups = how->backups;
+}
+
+void
+output_change(struct output *o,
+              const struct spec_output *(*how)(void *context, const char *replica), void *context)
+{
+    for (struct stream *s = o->streams.list; s != NULL; s = s->next) {
+        const struct spec_output *now = how(context, s->who);
+        if (now != NULL) {
+            set_how(s, now);
+        }
+    }
+}
+
 void
 output_add(struct output *o, uint64_t process, int fd, const struct output_target *target)
 {
-    struct stream *s = get_stream(o, target->worker, target->replica);
+    struct stream *s = stream_get(&o->streams, target->worker, target->replica);
     struct pipe *p = calloc(1, sizeof *p);
     if (s == NULL || p == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         free(p);
         (void)close(fd);
         return;
     }
-    s->file.bytes_max = target->file_bytes_max;
-    s->file.backups = target->backups;
+    set_how(s, &target->how);
     if (target->is_old && s->pipes == 0 && s->lines == NULL) {
         logfile_mark_past(&s->file);
     }
@@ -302,50 +349,73 @@ output_end(struct output *o, uint64_t process)
     o->has_ended = true;
 }
 
-static void
-stream_free(struct stream *s)
+/* ---- last words -------------------------------------------------------------------------------
+ */
+
+/* As much of a line as is told, as text whatever it is. */
+static size_t
+put_words(const struct line *l, char out[WORD_BYTES_MAX])
 {
-    while (s->count > 0) {
-        forget_line(s);
+    const size_t len = l->len < WORD_BYTES_MAX ? l->len : WORD_BYTES_MAX;
+    const bool is_text = mp_is_utf8((struct span){(const uint8_t *)l->text, l->len});
+    size_t n = len;
+    while (is_text && n < l->len && n > 0 && ((unsigned char)l->text[n] & 0xc0) == 0x80) {
+        n--; /* not in the middle of a character */
     }
-    logfile_deinit(&s->file);
-    free(s->lines);
-    free(s);
+    memcpy(out, l->text, n);
+    for (size_t i = 0; i < n && !is_text; i++) {
+        out[i] = (unsigned char)out[i] > 0x7f ? '?' : out[i];
+    }
+    return n;
 }
 
-static bool
-has_replica(const struct output *o, const struct stream *s)
+void
+output_last_words(struct output *o, const char *replica, uint64_t process, struct buf *out)
 {
-    char name[96];
-    (void)snprintf(name, sizeof name, "%s/%u", s->file.worker, (unsigned)s->file.replica);
-    return o->options.has_replica(o->options.context, name);
+    const struct line *found[WORDS_MAX];
+    size_t count = 0, bytes = 0;
+    struct stream *s = o->streams.list;
+    while (s != NULL && strcmp(s->who, replica) != 0) {
+        s = s->next;
+    }
+    if (s == NULL) {
+        return;
+    }
+    stream_take_old(&o->streams, s);
+    for (size_t i = s->count; i > 0 && count < WORDS_MAX; i--) {
+        const struct line *l = stream_line(s, i - 1);
+        const size_t len = l->len < WORD_BYTES_MAX ? l->len : WORD_BYTES_MAX;
+        if (l->incarnation != process) {
+            continue; /* of another process, or of the hub about a file */
+        }
+        if (bytes + len > WORDS_BYTES_MAX) {
+            break;
+        }
+        bytes += len;
+        found[count++] = l;
+    }
+    if (count > 0) {
+        write_array(out, (uint32_t)count);
+    }
+    while (count > 0) {
+        char text[WORD_BYTES_MAX];
+        const size_t n = put_words(found[--count], text);
+        write_str(out, (struct span){(const uint8_t *)text, n});
+    }
 }
+
+/* ---- the rest ---------------------------------------------------------------------------------
+ */
 
 void
 output_sweep(struct output *o)
 {
-    size_t finished = 0;
-    for (struct stream **at = &o->streams; *at != NULL;) {
-        struct stream *s = *at;
-        if (s->pipes == 0 && (++finished > OUTPUT_FINISHED_MAX || !has_replica(o, s))) {
-            *at = s->next;
-            stream_free(s);
-        } else {
-            at = &s->next;
-        }
-    }
+    streams_sweep(&o->streams, OUTPUT_FINISHED_MAX, o->options.has_replica, o->options.context);
 }
 
-void
-output_turn(struct output *o)
+static void
+free_closed(struct output *o)
 {
-    if (o->has_ended) {
-        output_sweep(o);
-        o->has_ended = false;
-    }
-    if (!o->has_closed) {
-        return;
-    }
     for (struct pipe **at = &o->pipes; *at != NULL;) {
         struct pipe *p = *at;
         if (p->fd < 0) {
@@ -359,6 +429,54 @@ output_turn(struct output *o)
 }
 
 void
+output_turn(struct output *o, int64_t now_ns, bool crowded)
+{
+    const bool has_come = o->has_come;
+    o->has_come = false;
+    o->is_crowded = crowded;
+    if (o->follows.waiting != NULL) {
+        follows_turn(&o->follows, has_come, now_ns);
+    }
+    if (o->has_ended) {
+        output_sweep(o);
+        o->has_ended = false;
+    }
+    if (o->has_closed) {
+        free_closed(o);
+    }
+}
+
+int64_t
+output_deadline_ns(const struct output *o)
+{
+    return follows_deadline_ns(&o->follows);
+}
+
+enum follow_outcome
+output_ask(struct output *o, const struct follow_question *question, int64_t now_ns,
+           struct buf *out, const char **refused)
+{
+    return follow_ask(&o->follows, question, now_ns, out, refused);
+}
+
+void
+output_set_level(struct output *o, const char *worker, enum log_level level)
+{
+    if (!crowd_set_level(&o->streams, worker, level)) {
+        log_write(o->options.log, LOG_ERROR, "out of memory: the level of %s stays what it is",
+                  worker);
+    }
+}
+
+void
+output_reopen(struct output *o)
+{
+    for (struct stream *s = o->streams.list; s != NULL; s = s->next) {
+        logfile_close(&s->file);
+    }
+}
+
+void
 output_free(struct output *o)
 {
     if (o == NULL) {
@@ -367,131 +485,9 @@ output_free(struct output *o)
     for (struct pipe *p = o->pipes; p != NULL; p = p->next) {
         pipe_close(p);
     }
-    output_turn(o);
-    while (o->streams != NULL) {
-        struct stream *s = o->streams;
-        o->streams = s->next;
-        stream_free(s);
-    }
+    free_closed(o);
+    follows_deinit(&o->follows);
+    streams_deinit(&o->streams);
+    journal_deinit(&o->journal);
     free(o);
-}
-
-/* ---- the last lines ---------------------------------------------------------------------------
- */
-
-static bool
-is_wanted(const struct stream *s, const char *worker, int64_t only)
-{
-    return strcmp(s->file.worker, worker) == 0 && (only < 0 || s->file.replica == (uint64_t)only);
-}
-
-/* One line of the file, without its newline, before all lines of a stream; false when there is no
- * room for it, or when it and all before it are of an earlier hub. */
-static bool
-take_old_line(struct output *o, struct stream *s, struct span line)
-{
-    char who[HEADING_BYTES_MAX];
-    struct line old = {.of = s};
-    const size_t n =
-        (size_t)snprintf(who, sizeof who, " %s/%u[", s->file.worker, (unsigned)s->file.replica);
-    const char *at = (const char *)line.data, *end = at + line.len;
-    if (line.len < LOG_TIME_CHARS + n || !log_time_read(line, &old.time_us) ||
-        memcmp(at + LOG_TIME_CHARS, who, n) != 0) {
-        return true; /* nothing that we wrote */
-    }
-    for (at += LOG_TIME_CHARS + n; at < end && *at >= '0' && *at <= '9' && old.pid < INT32_MAX / 16;
-         at++) {
-        old.pid = old.pid * 10 + (*at - '0');
-    }
-    if (end - at < 2 || at[0] != ']' || at[1] != ' ') {
-        return true;
-    }
-    old.len = (size_t)(end - at) - 2;
-    if (old.time_us < o->options.since_us || s->count == KEPT_LINES ||
-        s->bytes + old.len > KEPT_BYTES_MAX) {
-        return false;
-    }
-    old.text = copy_text(s, at + 2, old.len);
-    if (old.text == NULL) {
-        return false;
-    }
-    old.number = --o->oldest_line;
-    s->first = (s->first + KEPT_LINES - 1) % KEPT_LINES;
-    s->lines[s->first] = old;
-    s->count++;
-    s->bytes += old.len;
-    return true;
-}
-
-/* The newest first, as long as there is room. */
-static void
-take_old_lines(struct output *o, struct stream *s)
-{
-    struct span past = logfile_take_past(&s->file, &o->batch);
-    while (past.len > 0) {
-        const uint8_t *newline = memrchr(past.data, '\n', past.len - 1);
-        const size_t begin = newline == NULL ? 0 : (size_t)(newline - past.data) + 1;
-        if (!take_old_line(o, s, (struct span){past.data + begin, past.len - 1 - begin})) {
-            return;
-        }
-        past.len = begin;
-    }
-}
-
-static int
-by_age(const void *a, const void *b)
-{
-    const struct line *x = *(const struct line *const *)a, *y = *(const struct line *const *)b;
-    if (x->number < FIRST_LINE && y->number < FIRST_LINE && x->time_us != y->time_us) {
-        return x->time_us < y->time_us ? -1 : 1;
-    }
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
-static void
-write_line(struct buf *out, const struct line *l)
-{
-    char name[96];
-    (void)snprintf(name, sizeof name, "%s/%u", l->of->file.worker, (unsigned)l->of->file.replica);
-    const struct span text = {(const uint8_t *)l->text, l->len};
-    write_map(out, 4);
-    write_text(out, "time_us");
-    write_uint(out, l->time_us);
-    write_text(out, "replica");
-    write_text(out, name);
-    write_text(out, "pid");
-    write_uint(out, (uint64_t)l->pid);
-    write_text(out, "line");
-    if (mp_is_utf8(text)) {
-        write_str(out, text);
-    } else {
-        write_bin(out, text);
-    }
-}
-
-void
-output_last(struct output *o, const char *worker, int64_t only, uint32_t lines, struct buf *out)
-{
-    size_t count = 0, n = 0;
-    for (struct stream *s = o->streams; s != NULL; s = s->next) {
-        if (is_wanted(s, worker, only)) {
-            take_old_lines(o, s);
-            count += s->count;
-        }
-    }
-    const struct line **all = calloc(count + 1, sizeof(const struct line *));
-    for (const struct stream *s = o->streams; s != NULL && all != NULL; s = s->next) {
-        for (size_t i = 0; is_wanted(s, worker, only) && i < s->count; i++) {
-            all[n++] = &s->lines[(s->first + i) % KEPT_LINES];
-        }
-    }
-    if (n > 0) {
-        qsort(all, n, sizeof(const struct line *), by_age);
-    }
-    const size_t from = n > lines ? n - lines : 0;
-    write_array(out, (uint32_t)(n - from));
-    for (size_t i = from; i < n; i++) {
-        write_line(out, all[i]);
-    }
-    free(all);
 }

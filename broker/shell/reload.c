@@ -56,6 +56,15 @@ take_hub(struct broker *b, const struct config *now)
     }
 }
 
+/* Where the lines of a replica go from now on. */
+static const struct spec_output *
+how_of(void *context, const char *replica)
+{
+    struct broker *b = context;
+    const struct worker_spec *spec = hub_replica_spec(b->hub, replica);
+    return spec != NULL ? &spec->output : NULL;
+}
+
 static bool
 refuse(struct broker *b, uint64_t call, const char *why)
 {
@@ -84,6 +93,7 @@ broker_reload(struct broker *b, uint64_t call)
                                .reload = {.call = call, .specs = r.specs, .count = r.count}};
         take_hub(b, r.config);
         broker_feed(b, &in);
+        output_change(b->output, how_of, b);
         /* The old one goes with `r`: what is read of it while the hub runs is that of workers. */
         struct config *old = b->config;
         b->config = r.config;

@@ -13,6 +13,7 @@
 
 #include "broker/spawn/clock.h"
 #include "broker/spawn/requests.h"
+#include "broker/spawn/workers.h"
 
 enum {
     /* After a start that failed: memory may come back, a program that is being replaced is there
@@ -93,6 +94,7 @@ greet(struct spawner *spawner)
             record.time_ns = worker->time_ns;
             memcpy(record.name, worker->name, sizeof record.name);
             spawner_tell(spawner, &record, true);
+            workers_tell_input(spawner, worker);
         }
     }
     for (size_t i = 0; i < family->ended_count; i++) {

@@ -63,8 +63,11 @@ broker_link_flush(struct broker_link *link, const struct family *family)
     link->retry_ns = 0;
     while (link->count > 0) {
         const struct queued_record *next = &link->queue[link->head];
-        const int output = next->has_output ? family_output_fd(family, next->record.id) : -1;
-        const enum spawn_io sent = spawn_record_send(link->fd, &next->record, NULL, output);
+        const int passed = !next->has_output ? -1
+                           : next->record.op == SPAWN_INPUT
+                               ? family_input_fd(family, next->record.id)
+                               : family_output_fd(family, next->record.id);
+        const enum spawn_io sent = spawn_record_send(link->fd, &next->record, NULL, passed);
         if (sent != SPAWN_IO_DONE) {
             if (sent == SPAWN_IO_NO_ROOM) {
                 link->retry_ns = clock_now_ns() + (int64_t)RETRY_MS * NS_PER_MS;

@@ -10,12 +10,14 @@
 #include "broker/spawn/family.h"
 #include "broker/spawn/records.h"
 
-/* A greeting of a full hub (all workers, all ends) and as much again for what happens meanwhile. */
-enum { BROKER_LINK_QUEUE_MAX = 2 * (SPAWN_CHILDREN_MAX + SPAWN_ENDED_MAX) };
+/* A greeting of a full hub (all workers and their inputs, all ends) and as much again for what
+ * happens meanwhile. */
+enum { BROKER_LINK_QUEUE_MAX = 2 * (2 * SPAWN_CHILDREN_MAX + SPAWN_ENDED_MAX) };
 
 struct queued_record {
     struct spawn_record record;
-    bool has_output; /* send the output's descriptor along, if it is still there */
+    bool has_output; /* send the output's descriptor along, if it is still there; with SPAWN_INPUT
+                        that of the input */
 };
 
 struct broker_link {

@@ -13,6 +13,7 @@ enum control_op {
     CONTROL_STOP,   /* level 1: in order, 2: in a hurry */
     CONTROL_KILL,   /* sweep now and exit 0 */
     CONTROL_RELOAD, /* SIGHUP */
+    CONTROL_REOPEN, /* SIGUSR1 */
     CONTROL_PING,   /* does the broker's loop turn? */
     /* spawner to keeper */
     CONTROL_READY,

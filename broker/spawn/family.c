@@ -41,6 +41,7 @@ family_deinit(struct family *family)
 {
     for (size_t i = 0; i < family->worker_count; i++) {
         close_fd(&family->workers[i]->output_fd);
+        close_fd(&family->workers[i]->input_fd);
         close_fd(&family->workers[i]->fault_fd);
         free(family->workers[i]);
     }
@@ -149,6 +150,7 @@ void
 family_end(struct family *family, struct worker *worker, const struct spawn_record *record)
 {
     family_set_running(family, worker);
+    close_fd(&worker->input_fd);
     append_ended(family, &(struct ended){.record = *record, .output_fd = worker->output_fd});
     drop_worker(family, worker);
 }
@@ -195,6 +197,22 @@ family_output_fd(const struct family *family, uint64_t id)
     }
     const size_t index = find_ended(family, id);
     return index < family->ended_count ? family->ended[index].output_fd : -1;
+}
+
+int
+family_input_fd(const struct family *family, uint64_t id)
+{
+    const struct worker *worker = family_find_id(family, id);
+    return worker ? worker->input_fd : -1;
+}
+
+void
+family_end_input(struct family *family, uint64_t id)
+{
+    struct worker *worker = family_find_id(family, id);
+    if (worker) {
+        close_fd(&worker->input_fd);
+    }
 }
 
 bool

@@ -15,6 +15,7 @@ struct worker {
     uint64_t id;
     pid_t pid;       /* not reaped while it stands here, so it cannot be another process */
     int output_fd;   /* read end of stdout and stderr; owned */
+    int input_fd;    /* write end of stdin; owned; -1 when that is /dev/null, or was ended */
     int fault_fd;    /* owned; -1 once its program runs */
     int64_t time_ns; /* of its fork, later of its start */
     bool has_cgroup; /* of its own (cgroup.h) */
@@ -56,7 +57,7 @@ bool family_init(struct family *family);
 /* Close all descriptors, free all memory. */
 void family_deinit(struct family *family);
 
-/* Add a worker that was just forked; it takes over both descriptors of `worker`, the rest is
+/* Add a worker that was just forked; it takes over the descriptors of `worker`, the rest is
  * copied. NULL, with the descriptors still the caller's, if SPAWN_CHILDREN_MAX are there or without
  * memory. */
 struct worker *family_add(struct family *family, const struct worker *worker);
@@ -86,6 +87,12 @@ bool family_has_ended(const struct family *family, uint64_t id);
 
 /* The output of a worker, alive or ended; -1 if there is none. Borrowed. */
 int family_output_fd(const struct family *family, uint64_t id);
+
+/* The stdin of a living worker; -1 if there is none. Borrowed. */
+int family_input_fd(const struct family *family, uint64_t id);
+
+/* Close that. Nothing if there is none. */
+void family_end_input(struct family *family, uint64_t id);
 
 /* Adopted processes. Adding fails when FAMILY_ADOPTED_MAX are there. */
 bool family_adopt(struct family *family, const struct adopted *adopted);

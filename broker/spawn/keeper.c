@@ -239,6 +239,9 @@ handle_signal(struct keeper *keeper, int number)
         keeper->is_reload_due = true;
         tell_spawner(keeper);
         break;
+    case SIGUSR1:
+        control_send(keeper->spawner_fd, CONTROL_REOPEN, 0);
+        break;
     default:
         logger_write(keeper->setup->logger, LOGGER_INFO, "%s ignored", strsignal(number));
         break;

@@ -21,7 +21,8 @@ static const char description[] =
     "keeps them running, and leaves nothing behind when it ends.";
 static const char signals[] =
     "SIGTERM and SIGINT stop in order, a second one in a hurry, a third at once.\n"
-    "SIGHUP reads the configuration again and changes only what differs.";
+    "SIGHUP reads the configuration again and changes only what differs.\n"
+    "SIGUSR1 opens the log files of the workers anew, by their names.";
 static const struct {
     int code;
     const char *meaning;

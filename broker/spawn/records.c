@@ -131,8 +131,10 @@ spawn_start_check(const struct spawn_record *record, const char *text)
     const uint64_t settings = 1 + (uint64_t)record->argc + record->envc; /* limits are behind */
     const uint64_t expected = settings + record->limitc;
     const size_t bytes = record->text_bytes;
-    if (record->id == 0 || record->argc == 0 || !name_is_sound(record->name) || bytes == 0 ||
-        bytes > SPAWN_TEXT_BYTES_MAX || expected > bytes || text[bytes - 1] != '\0') {
+    if (record->id == 0 || record->argc == 0 ||
+        (record->status != SPAWN_INPUT_NULL && record->status != SPAWN_INPUT_PIPE) ||
+        !name_is_sound(record->name) || bytes == 0 || bytes > SPAWN_TEXT_BYTES_MAX ||
+        expected > bytes || text[bytes - 1] != '\0') {
         return false;
     }
     uint64_t strings = 0;

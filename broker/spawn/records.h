@@ -38,8 +38,8 @@ enum {
 
 enum spawn_op {
     /* broker to spawner */
-    SPAWN_START = 1, /* id, argc, envc, limitc, name; text: working folder, argv..., environment...,
-                        limits... (limits.h) */
+    SPAWN_START = 1, /* id, argc, envc, limitc, name; status: enum spawn_input; text: working
+                        folder, argv..., environment..., limits... (limits.h) */
     SPAWN_SIGNAL,    /* id, signal, whole_group: 1 the process group, 0 the process alone */
     SPAWN_READY,     /* every autostart worker is ready: the keeper tells the service manager */
     SPAWN_STOPPING, /* a stop has begun (sd_notify STOPPING=1); status: 0, or that of the SPAWN_STOP
@@ -48,6 +48,7 @@ enum spawn_op {
     SPAWN_FORGET,   /* id: its end was noted for good and need not be told to a later broker */
     SPAWN_STOP_TIMEOUT, /* status: hub.stop_timeout in milliseconds. Neither keeper nor spawner
                            reads the configuration, and a stop has to end though the broker hangs */
+    SPAWN_INPUT_END,    /* id: nothing more is for its stdin, whose end it is to see */
     SPAWN_PONG,         /* the answer to a SPAWN_PING: the broker's loop turns */
     SPAWN_RELOADED,     /* the answer to a SPAWN_RELOAD, once it is carried out or refused */
     /* spawner to broker; all carry `epoch`, those with an id carry `name`, too */
@@ -65,7 +66,16 @@ enum spawn_op {
                            without the broker.) Told to a later broker than the one that was asked
                            first, time_ns is that of the first time: the budget is one */
     SPAWN_RELOAD,       /* the keeper got SIGHUP */
+    SPAWN_INPUT,        /* id; with the write end of the worker's stdin. Follows SPAWN_STARTED and
+                           SPAWN_ALIVE of a worker that has one which was not ended */
+    SPAWN_REOPEN,       /* the keeper got SIGUSR1: log files are to be opened anew */
     SPAWN_PING,         /* only when a service manager asked for a watchdog; one at a time */
+};
+
+/* What a worker has as its stdin. */
+enum spawn_input {
+    SPAWN_INPUT_NULL, /* /dev/null */
+    SPAWN_INPUT_PIPE, /* a pipe, see SPAWN_INPUT */
 };
 
 /* Where a child failed before it ran its program; the text stands in spawn_step_text(). */

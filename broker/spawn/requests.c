@@ -185,6 +185,8 @@ handle(struct spawner *spawner, const struct spawn_record *request, char *text)
         return;
     } else if (request->op == SPAWN_SIGNAL) {
         handle_signal(spawner, request);
+    } else if (request->op == SPAWN_INPUT_END) {
+        family_end_input(&spawner->family, request->id); /* unknown: it has ended meanwhile */
     } else if (request->op == SPAWN_STOP_TIMEOUT) {
         if (!stop_set_timeout(&spawner->stop, request->status)) {
             refuse_junk(spawner, request, EINVAL, "no such time");

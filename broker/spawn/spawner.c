@@ -94,6 +94,9 @@ read_keeper(struct spawner *spawner)
             spawner->is_reloading = true;
             tell_broker(spawner, SPAWN_RELOAD, 0);
             break;
+        case CONTROL_REOPEN:
+            tell_broker(spawner, SPAWN_REOPEN, 0);
+            break;
         case CONTROL_PING:
             ping_broker(spawner);
             break;

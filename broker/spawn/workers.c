@@ -68,15 +68,36 @@ split_text(const struct spawn_record *request, char *text, char ***argv, char **
     return true;
 }
 
-/* Fork with an output pipe. On success the worker is part of the family. */
+static void
+close_pipe(const int ends[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0) {
+            close(ends[i]);
+        }
+    }
+}
+
+/* Fork with an output pipe, and one for its input if that is asked for. On success the worker is
+ * part of the family. */
 static bool
 fork_worker(struct spawner *spawner, const struct spawn_record *request, struct child_plan *plan,
             struct child_fault *fault)
 {
     int output[2];
+    int input[2] = {-1, -1};
     if (pipe2(output, O_CLOEXEC) != 0) {
         *fault = (struct child_fault){.step = SPAWN_STEP_PIPE, .error = errno};
         return false;
+    }
+    if (request->status == SPAWN_INPUT_PIPE && pipe2(input, O_CLOEXEC) != 0) {
+        *fault = (struct child_fault){.step = SPAWN_STEP_PIPE, .error = errno};
+        close_pipe(output);
+        return false;
+    }
+    if (input[0] >= 0) {
+        fcntl(input[1], F_SETFL, O_NONBLOCK); /* as with that of the output */
+        plan->input = input[0];
     }
     /* Only our end: the worker's own may block, as programs expect of their stdout. */
     fcntl(output[0], F_SETFL, O_NONBLOCK); /* cannot fail for a descriptor that was just made */
@@ -84,15 +105,20 @@ fork_worker(struct spawner *spawner, const struct spawn_record *request, struct 
     plan->error = output[1];
     struct child_birth birth;
     const bool is_forked = child_fork(plan, &birth, fault);
-    close(output[1]);
     if (!is_forked) {
-        close(output[0]);
+        close_pipe(output);
+        close_pipe(input);
         return false;
+    }
+    close(output[1]);
+    if (input[0] >= 0) {
+        close(input[0]);
     }
     struct worker worker = {
         .id = request->id,
         .pid = birth.pid,
         .output_fd = output[0],
+        .input_fd = input[1],
         .fault_fd = birth.fault_fd,
         .time_ns = clock_now_ns(),
         .has_cgroup = plan->cgroup_fd >= 0,
@@ -103,6 +129,9 @@ fork_worker(struct spawner *spawner, const struct spawn_record *request, struct 
          * of the unknown. */
         kill(birth.pid, SIGKILL);
         close(output[0]);
+        if (input[1] >= 0) {
+            close(input[1]);
+        }
         close(birth.fault_fd);
         *fault = (struct child_fault){.step = SPAWN_STEP_FORK, .error = ENOMEM};
         return false;
@@ -137,6 +166,15 @@ enter_cgroup(struct spawner *spawner, const struct spawn_record *request, struct
     *fault = (struct child_fault){.step = (int32_t)SPAWN_STEP_CGROUP + (int32_t)made.first,
                                   .error = made.error};
     return !is_required;
+}
+
+void
+workers_tell_input(struct spawner *spawner, const struct worker *worker)
+{
+    if (worker->input_fd >= 0) {
+        const struct spawn_record record = make_record(SPAWN_INPUT, worker->id, worker->name);
+        spawner_tell(spawner, &record, true);
+    }
 }
 
 void
@@ -208,6 +246,7 @@ workers_read_birth(struct spawner *spawner, struct worker *worker)
         record.pid = worker->pid;
         worker->time_ns = record.time_ns;
         spawner_tell(spawner, &record, true);
+        workers_tell_input(spawner, worker);
         return;
     case CHILD_FAILED:
         record = make_record(SPAWN_FAILED, worker->id, worker->name);

@@ -17,6 +17,9 @@ void workers_tell_failed(struct spawner *spawner, const struct spawn_record *req
  * failed the worker is freed. */
 void workers_read_birth(struct spawner *spawner, struct worker *worker);
 
+/* Tell of the stdin of a worker that has one. */
+void workers_tell_input(struct spawner *spawner, const struct worker *worker);
+
 /* Reap everything that is dead, kill what it left, and tell. True if there may be more to reap:
  * come again before waiting. */
 bool workers_reap(struct spawner *spawner);

@@ -95,6 +95,7 @@ int verb_remove(struct cli *cli);
 int verb_restart(struct cli *cli);
 int verb_run(struct cli *cli);
 int verb_scale(struct cli *cli);
+int verb_send(struct cli *cli);
 int verb_signal(struct cli *cli);
 int verb_stack(struct cli *cli);
 int verb_start(struct cli *cli);

@@ -26,6 +26,11 @@ struct options {
     bool check, clients;         /* status; check: doctor, too */
     bool no_wait;                /* start, stop, restart, scale */
     int64_t lines;               /* logs */
+    bool follow;                 /* logs */
+    const char *since;           /* logs */
+    const char *level;           /* logs */
+    const char *set_level;       /* logs */
+    bool end;                    /* send */
     bool group;                  /* signal */
     const char *bundle;          /* doctor */
     bool reveal;                 /* env */
@@ -50,6 +55,8 @@ struct options {
     const char *restart, *ready; /* run */
     int64_t replicas;            /* run */
     struct texts environment;    /* run */
+    const char *run_output;      /* run */
+    const char *run_stdin;       /* run */
     bool batch, once, expand;    /* top */
     int64_t delay_ms;            /* top */
     const char *sort, *filter;   /* top */

@@ -58,7 +58,18 @@ write_args(const struct cli *cli, const char *name, const char *program, prong_w
         output_say(cli, "cannot tell the current folder: %s", strerror(errno));
         return CLI_FAILED;
     }
-    prong_writer_map(w, 4U + (o->replicas > 0) + (o->restart != NULL) + (o->ready != NULL));
+    const struct {
+        const char *key, *word;
+    } words[] = {{"restart", o->restart},
+                 {"ready", o->ready},
+                 {"output", o->run_output},
+                 {"stdin", o->run_stdin}};
+    enum { WORDS = sizeof words / sizeof words[0] };
+    uint32_t given = 0;
+    for (size_t i = 0; i < WORDS; i++) {
+        given += words[i].word != NULL;
+    }
+    prong_writer_map(w, 4U + (o->replicas > 0) + given);
     prong_writer_key(w, "name");
     prong_writer_string(w, name);
     prong_writer_key(w, "working_dir");
@@ -68,13 +79,11 @@ write_args(const struct cli *cli, const char *name, const char *program, prong_w
         prong_writer_key(w, "replicas");
         prong_writer_int(w, o->replicas);
     }
-    if (o->restart != NULL) {
-        prong_writer_key(w, "restart");
-        prong_writer_string(w, o->restart);
-    }
-    if (o->ready != NULL) {
-        prong_writer_key(w, "ready");
-        prong_writer_string(w, o->ready);
+    for (size_t i = 0; i < WORDS; i++) {
+        if (words[i].word != NULL) {
+            prong_writer_key(w, words[i].key);
+            prong_writer_string(w, words[i].word);
+        }
     }
     return write_environment(cli, w);
 }

@@ -45,7 +45,23 @@ static const struct option_row signal_options[] = {
 };
 static const struct option_row logs_options[] = {
     {.name = "--lines", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(lines),
-     .value = "N", .min = 1, .max = 1000, .help = "how many of the last lines; default: 20"},
+     .value = "N", .min = 0, .max = 1000,
+     .help = "how many of the last lines; default: 20, with --since all that the hub has"},
+    {.name = "--follow", .letter = 'f', .kind = OPTION_FLAG, .offset = OPTION_FIELD(follow),
+     .help = "then print lines as they come"},
+    {.name = "--since", .kind = OPTION_TEXT, .offset = OPTION_FIELD(since), .value = "TIME",
+     .help = "no lines that are older: a span such as 5m, 12:00, or '2026-01-31 12:00'"},
+    {.name = "--level", .kind = OPTION_TEXT, .offset = OPTION_FIELD(level), .value = "LEVEL",
+     .allowed = "error warn info debug", .help = "the least important lines that are printed"},
+    {.name = "--set-level", .kind = OPTION_TEXT, .offset = OPTION_FIELD(set_level),
+     .value = "LEVEL", .allowed = "error warn info debug",
+     .help = "print nothing: what is less important than this is not logged from now on, of the "
+     "workers that are named, or of the hub itself"},
+    {.name = NULL},
+};
+static const struct option_row send_options[] = {
+    {.name = "--end", .kind = OPTION_FLAG, .offset = OPTION_FIELD(end),
+     .help = "nothing follows: the program sees the end of its stdin"},
     {.name = NULL},
 };
 static const struct option_row env_options[] = {
@@ -153,6 +169,11 @@ static const struct option_row run_options[] = {
     {.name = "--ready", .kind = OPTION_TEXT, .offset = OPTION_FIELD(ready), .value = "WHEN",
      .allowed = "attach started",
      .help = "ready when it has attached to the hub (default), or as soon as it runs"},
+    {.name = "--lines", .kind = OPTION_TEXT, .offset = OPTION_FIELD(run_output), .value = "WHERE",
+     .allowed = "log events",
+     .help = "what becomes of the lines that it writes: log (default), or events WORKER.line, too"},
+    {.name = "--stdin", .kind = OPTION_TEXT, .offset = OPTION_FIELD(run_stdin), .value = "WHAT",
+     .allowed = "none pipe", .help = "none (default), or pipe: what prong send sends"},
     {.name = "--env", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(environment), .value = "K=V",
      .help = "a variable added to the environment, which is the hub's otherwise; may be given often"},
     {.name = NULL},
@@ -239,11 +260,25 @@ static const struct verb verbs[] = {
      "that is installed and works: py-spy (Python), eu-stack, gdb, else what the kernel shows. A tool "
      "that hangs is ended. The process stands still for as long as it is looked at. -o raw is the text "
      "of the tool alone. Exit code 3 when no process runs."},
-    {.name = "logs", .aliases = "tail", .run = verb_logs, .argc_min = 1, .argc_max = INT_MAX, .options = logs_options,
-     .timeout_ms = SECONDS(5), .arguments = "[-n N] WORKER[/N]...",
-     .summary = "the last lines that workers wrote",
-     .help = "JSON is one line for each line: time_us, replica, pid, line. With -o raw the lines "
-     "alone."},
+    {.name = "logs", .aliases = "tail", .run = verb_logs, .argc_max = INT_MAX, .options = logs_options,
+     .timeout_ms = SECONDS(5), .arguments = "[-f] [-n N] [--since TIME] [--level LEVEL] [WORKER[/N]...]",
+     .summary = "the lines that workers wrote, and those that they write",
+     .help = "Lines of all workers, or of those that are named, in the order in which they came. JSON "
+     "is one object for each line: ts, level, worker, replica, pid, incarnation, call_id (method and "
+     "number of the call that the replica served, where that was one), msg. With -o raw the lines "
+     "alone.\n"
+     "-f goes on over the end and start of workers and over the death of a broker. What comes faster "
+     "than it is read here is lost, with a count on stderr and as \"lost\" in the next line of JSON. "
+     "The hub has the last 1000 lines of each replica, of at most 128 KiB; older ones are in its log "
+     "files.\n"
+     "A line that begins with <3> is an error, as sd-daemon has it; see log_level in prong config "
+     "manual. A level that was set holds until the hub, or its broker, starts anew."},
+    {.name = "send", .run = verb_send, .argc_min = 1, .argc_max = 2, .options = send_options,
+     .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] [TEXT | -] [--end]",
+     .summary = "write a line to the stdin of a worker that has stdin: pipe",
+     .help = "A newline is put behind TEXT; with - it is what comes on stdin, as it is. A program that "
+     "does not read has 64 KiB in its pipe and as much at the hub; then the exit code is 151, with - "
+     "once it has not read for --timeout."},
     {.name = "env", .run = verb_env, .argc_min = 1, .argc_max = 1, .options = env_options,
      .timeout_ms = SECONDS(5), .arguments = "WORKER[/N] [--reveal]",
      .summary = "the environment that a process of a worker would get now",

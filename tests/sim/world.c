@@ -176,6 +176,8 @@ carry_out(struct sim *s, const struct hub_effect *e)
         sim_wrong(s, "the hub closes a local connection");
     case HUB_OUT_EVENT:
     case HUB_OUT_LOGS:
+    case HUB_OUT_LOG_LEVEL:
+    case HUB_OUT_SEND:
     case HUB_OUT_ADOPT:
     case HUB_OUT_STACK:
     case HUB_OUT_RELOAD:

@@ -6,7 +6,7 @@ import subprocess
 
 import hub
 
-VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "env", "call", "emit", "events",
+VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "send", "env", "call", "emit", "events",
          "cancel", "describe", "wait", "dlq list", "dlq show", "dlq retry", "dlq drop", "run", "remove",
          "config check", "config show", "config init", "config manual", "config import", "version",
          "help"]
@@ -87,7 +87,7 @@ class Usage(hub.Case):
         self.usage("--timeout needs a value", "status", "--timeout")
         self.usage("use one of table json jsonl raw", "status", "-o", "xml")
         self.usage("--quiet takes no value", "status", "--quiet=yes")
-        self.usage("from 1 to 1000", "logs", "-n", "0", "w")
+        self.usage("from 0 to 1000", "logs", "-n", "1001", "w")
         self.usage("from 1 to 256", "run", "--replicas", "257", "true")
         self.usage("use one of ready exited stopped failed event\n", "wait", "w", "--for", "done")
         self.usage("use one of ready exited stopped failed event; did you mean ready?", "wait", "w", "--for", "raedy")

@@ -164,12 +164,12 @@ class Workers(hub.Case):
     def test_logs(self):
         self.fails(150, "start", "bad")
         lines = self.ok("logs", "bad").lines()
-        self.assertEqual([(x["replica"], x["line"]) for x in lines],
+        self.assertEqual([(x["replica"], x["msg"]) for x in lines],
                          [("bad/0", "started as bad"), ("bad/0", "no \x1b[31mcamera\x1b[0m found")])
         self.assertEqual(len(self.ok("logs", "-n", "1", "bad").lines()), 1)
         self.assertEqual(self.ok("logs", "-o", "raw", "alpha").out, "started as alpha\n")
         self.assertRegex(self.ok("logs", "-o", "table", "-n1", "bad").out,
-                         r"^\d\d:\d\d:\d\d\.\d{6} bad/0 no \?\[31mcamera")
+                         r"^\d\d:\d\d:\d\d\.\d{6} INFO  bad/0 no \?\[31mcamera")
         self.assertEqual(len(self.ok("logs", "bad", "alpha").lines()), 3)
         self.fails(5, "logs", "omega")
         self.fails(5, "logs", "-n", "5", "omega")

@@ -1,5 +1,6 @@
 /* What happens when the broker dies, closes its link, or does not read. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,6 +41,49 @@ HUB_TEST(the_next_broker_is_told_who_lives_and_gets_the_output)
     hub_expect(SPAWN_ALIVE_END, 0, NULL);
     cr_expect(hub_read_until(output, "\n0123456789abcde\n"));
     cr_expect(procs_is_alive(worker));
+    close(output);
+    hub_down();
+}
+
+/* A worker whose stdin is a pipe; it writes what it reads. */
+static void
+start_cat(uint64_t id)
+{
+    char program[] = "/bin/cat", path[] = "PATH=/bin", text[100];
+    char *argv[] = {program, NULL}, *envp[] = {path, NULL};
+    struct spawn_record record = {.id = id, .status = SPAWN_INPUT_PIPE, .name = "cat/0"};
+    cr_assert(spawn_text_pack(&record, text, sizeof text, "", argv, envp));
+    hub_send(&record, text);
+}
+
+HUB_TEST(a_worker_keeps_its_stdin_over_the_death_of_a_broker_until_its_end_is_told)
+{
+    char text[64];
+    int output, input;
+    hub_up();
+    start_cat(5);
+    hub_expect(SPAWN_STARTED, 5, &output);
+    hub_expect(SPAWN_INPUT, 5, &input);
+    cr_expect(fcntl(input, F_GETFL) & O_NONBLOCK, "a broker may never wait for a worker");
+    cr_assert_eq(write(input, "one\n", 4), 4);
+    cr_expect(hub_read_until(output, "one\n"));
+    close(output);
+    close(input);
+    hub_broker_kill();
+    hub_accept(true);
+    hub_expect(SPAWN_ALIVE, 5, &output);
+    hub_expect(SPAWN_INPUT, 5, &input);
+    hub_expect(SPAWN_ALIVE_END, 0, NULL);
+    cr_assert_eq(write(input, "two\n", 4), 4);
+    cr_expect(hub_read_until(output, "two\n"));
+    send_op(SPAWN_INPUT_END, 5);
+    hub_expect_silence();
+    cr_assert_eq(write(input, "three\n", 6), 6);
+    close(input); /* now nobody has the other end: cat ends by itself */
+    cr_expect_eq(hub_expect(SPAWN_EXITED, 5, NULL).status, 0);
+    cr_expect_str_eq(hub_read_all(output, text, sizeof text), "three\n");
+    send_op(SPAWN_INPUT_END, 5); /* of one that is gone */
+    hub_expect_silence();
     close(output);
     hub_down();
 }

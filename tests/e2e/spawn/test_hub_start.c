@@ -417,6 +417,8 @@ HUB_TEST(signals_stop_in_order_then_in_a_hurry_then_at_once)
     kill(hub_get()->keeper, SIGHUP);
     hub_expect(SPAWN_RELOAD, 0, NULL);
     kill(hub_get()->keeper, SIGUSR1);
+    hub_expect(SPAWN_REOPEN, 0, NULL);
+    kill(hub_get()->keeper, SIGUSR2); /* says nothing to a hub */
     kill(hub_get()->keeper, SIGTERM);
     cr_expect_eq(hub_expect(SPAWN_STOP, 0, NULL).status, 1);
     kill(hub_get()->spawner, SIGTERM); /* a manager that signals the whole group: no news here */

@@ -92,6 +92,9 @@ administration(struct world *w)
         "'scale',0,null,['new',5]",
         "'scale',0,null,['new',1]",
         "'stop',0,null,['new']",
+        "'log_level',0,null,['debug','echo']",
+        "'send',0,null,['echo','x']",
+        "'follow',0,null,[['echo','echo/0']]",
         "'logs',0,null,['echo']",
         "'stop',0,null,['nobody']",
         "'nonsense',0,null,[]"};

@@ -77,6 +77,24 @@ Test(reload, numbers_change_without_a_restart)
     world_deinit(&w);
 }
 
+Test(reload, where_lines_go_changes_without_a_restart_and_a_stdin_with_one)
+{
+    struct world w;
+    begin(&w);
+    struct worker_spec *spec = add("echo", "true");
+    two(spec);
+    spec->output.log = SPEC_LOG_JOURNAL;
+    spec->output.level = SPEC_LEVEL_ERROR;
+    uint64_t r = reload(&w);
+    cr_assert(world_says(&w, r, "'changed': ['echo']"), "%s", world_text(&w, r));
+    cr_assert_eq(w.process_count, 2);
+    cr_assert_eq(hub_replica_spec(w.hub, "echo/1")->output.log, SPEC_LOG_JOURNAL);
+    spec->output.takes_input = true;
+    r = reload(&w);
+    cr_assert_eq(w.process_count, 3, "no process with a stdin begins: %s", world_text(&w, r));
+    world_deinit(&w);
+}
+
 Test(reload, new_workers_start_and_those_that_are_gone_end)
 {
     struct world w;

@@ -181,10 +181,22 @@ keep(struct world *w, const struct hub_effect *e)
     case HUB_OUT_SIGNAL:
         keep_signal(w, e);
         return;
-    case HUB_OUT_LOGS:
     case HUB_OUT_ENV:
         w->logs = *e;
         (void)snprintf(w->logs_worker, sizeof w->logs_worker, "%s", e->spec->name);
+        return;
+    case HUB_OUT_LOGS:
+        w->logs = *e;
+        (void)snprintf(w->logs_worker, sizeof w->logs_worker, "%.*s", (int)e->body.len,
+                       e->body.len > 0 ? (const char *)e->body.data : "");
+        return;
+    case HUB_OUT_LOG_LEVEL:
+        w->level = *e;
+        return;
+    case HUB_OUT_SEND:
+        w->sent = *e;
+        (void)snprintf(w->sent_bytes, sizeof w->sent_bytes, "%.*s", (int)e->body.len,
+                       e->body.len > 0 ? (const char *)e->body.data : "");
         return;
     case HUB_OUT_ADOPT:
         w->adopted = e->process;

@@ -57,8 +57,10 @@ struct world {
     uint64_t adopted, reload;          /* process and call of the last effects of these kinds */
     int32_t adopted_pid;
     size_t stacks;
-    struct hub_effect logs; /* the last HUB_OUT_LOGS or _ENV; its pointers are stale */
-    char logs_worker[WORLD_NAME];
+    struct hub_effect logs;        /* the last HUB_OUT_LOGS or _ENV; its pointers are stale */
+    char logs_worker[WORLD_NAME];  /* the first name that it has */
+    struct hub_effect level, sent; /* the last HUB_OUT_LOG_LEVEL and HUB_OUT_SEND, likewise */
+    char sent_bytes[WORLD_NAME];
     /* The last HUB_OUT_USAGE, and what it is answered with: at once, unless a test holds it. */
     bool usage_asked, holds_usage;
     uint64_t usage_call;

@@ -137,7 +137,12 @@ Test(logfile, what_fits_only_in_part_is_kept_in_whole_lines_and_the_rest_is_coun
     put(&f, "8");
     logfile_flush(&f, &batch);
     capture_end(saved);
-    cr_assert_str_eq(content("log/echo.3.log"), "> 0\n> 1\n> 2\n> 7\n> 8\n", "%s", text);
+    cr_assert_str_eq(
+        content("log/echo.3.log"),
+        "> 0\n> 1\n> 2\n"
+        "1970-01-01T00:00:00.000000Z WARN echo/3[0#0] (prong: 4 lines were lost here)\n"
+        "> 7\n> 8\n",
+        "%s", text);
     cr_assert(strstr(content("stderr"), "echo/3: 4 lines of its log were dropped\n") != NULL, "%s",
               text);
     logfile_deinit(&f);

@@ -10,7 +10,8 @@ static struct family family;
 static struct worker *
 add(uint64_t id, pid_t pid)
 {
-    const struct worker worker = {.id = id, .pid = pid, .output_fd = -1, .fault_fd = -1};
+    const struct worker worker = {
+        .id = id, .pid = pid, .output_fd = -1, .input_fd = -1, .fault_fd = -1};
     return family_add(&family, &worker);
 }
 
@@ -65,15 +66,21 @@ Test(family, it_is_full_at_its_limit)
 Test(family, descriptors_are_kept_until_the_end_is_forgotten_and_closed_then)
 {
     int output[2];
+    int input[2];
     int fault[2];
     cr_assert(family_init(&family));
     cr_assert_eq(pipe(output), 0);
+    cr_assert_eq(pipe(input), 0);
     cr_assert_eq(pipe(fault), 0);
-    const struct worker worker = {.id = 1, .pid = 1, .output_fd = output[0], .fault_fd = fault[0]};
+    const struct worker worker = {
+        .id = 1, .pid = 1, .output_fd = output[0], .input_fd = input[1], .fault_fd = fault[0]};
     struct worker *added = family_add(&family, &worker);
     cr_expect_eq(family.birth_count, 1U);
+    cr_expect_eq(family_input_fd(&family, 1), input[1]);
     const struct spawn_record record = end_of(1);
     family_end(&family, added, &record);
+    cr_expect_eq(fcntl(input[1], F_GETFD), -1, "nobody reads from it");
+    cr_expect_eq(family_input_fd(&family, 1), -1);
     cr_expect_eq(family.birth_count, 0U);
     cr_expect_eq(fcntl(fault[0], F_GETFD), -1);
     cr_expect_eq(family_output_fd(&family, 1), output[0]);
@@ -83,6 +90,7 @@ Test(family, descriptors_are_kept_until_the_end_is_forgotten_and_closed_then)
     cr_expect_eq(fcntl(output[0], F_GETFD), -1);
     cr_expect_eq(family_output_fd(&family, 1), -1);
     close(output[1]);
+    close(input[0]);
     close(fault[1]);
     family_deinit(&family);
 }
