@@ -9,7 +9,7 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     replica_name(r, name);
     const int64_t lease_ns =
         r->holder != NULL && r->lease == NULL ? r->lease_end.at_ns - hub->now_ns : 0;
-    write_map(b, 18);
+    write_map(b, 19);
     write_text(b, "replica");
     write_text(b, name);
     write_text(b, "state");
@@ -36,6 +36,8 @@ write_replica(const struct hub *hub, struct buf *b, const struct replica *r)
     }
     write_text(b, "waits");
     write_bool(b, r->waits && !r->hopeless);
+    write_text(b, "completed");
+    write_bool(b, depend_is_completed(r));
     write_text(b, "status");
     write_text(b, r->said);
     write_text(b, "last_error");

@@ -12,9 +12,8 @@ static const char *const whens[SPEC_WHEN_COUNT] = {
     [SPEC_WHEN_COMPLETED] = "completed",
 };
 
-/* It ran, did its work and ended well. */
-static bool
-is_completed(const struct replica *r)
+bool
+depend_is_completed(const struct replica *r)
 {
     return r->life == LIFE_STOPPED && r->wanted && !r->waits && r->has_last && r->last_status == 0;
 }
@@ -24,11 +23,11 @@ is_replica_so_far(const struct replica *r, enum spec_when when)
 {
     switch (when) {
     case SPEC_WHEN_STARTED:
-        return life_serves(r->life) || (r->life == LIFE_STARTING && r->pid > 0) || is_completed(r);
+        return life_serves(r->life) || (r->life == LIFE_STARTING && r->pid > 0) || depend_is_completed(r);
     case SPEC_WHEN_READY:
         return life_serves(r->life);
     case SPEC_WHEN_COMPLETED:
-        return is_completed(r);
+        return depend_is_completed(r);
     case SPEC_WHEN_COUNT:
         break;
     }

@@ -780,6 +780,7 @@ void reload_deinit(struct hub *hub);
 /* depend.c: workers that stand on others */
 /* Whether it has to wait for others; then that is noted, and it is started when they are so far. */
 bool depend_waits(struct hub *hub, struct replica *replica);
+bool depend_is_completed(const struct replica *replica); /* it ran, did its work and ended with 0 */
 bool depend_has_hope(const struct replica *replica); /* what it waits for may come */
 void depend_changed(struct hub *hub, struct replica *replica, enum life was);
 void depend_restarted(struct hub *hub, struct worker *worker); /* others may have to start again */

@@ -42,9 +42,9 @@ fail(struct broker *b, int code, const char *text)
     return code;
 }
 
-/* The group of the configuration may enter the folder and use the socket. */
+/* The group of the configuration may enter the folder and use a socket in it. */
 static int
-open_to_group(struct broker *b, const char *runtime_dir)
+open_to_group(struct broker *b, const char *runtime_dir, const char *socket)
 {
     char path[4200];
     const char *name = b->config->hub.group;
@@ -56,8 +56,8 @@ open_to_group(struct broker *b, const char *runtime_dir)
         log_write(&b->log, LOG_ERROR, "hub: group: there is no group '%s'", name);
         return EX_CONFIG;
     }
-    (void)snprintf(path, sizeof path, "%s/hub.sock", runtime_dir);
-    if (chown(path, (uid_t)-1, group->gr_gid) != 0 ||
+    (void)snprintf(path, sizeof path, "%s/%s", runtime_dir, socket);
+    if (chown(path, (uid_t)-1, group->gr_gid) != 0 || chmod(path, 0660) != 0 ||
         chown(runtime_dir, (uid_t)-1, group->gr_gid) != 0 || chmod(runtime_dir, 0750) != 0) {
         log_write(&b->log, LOG_ERROR, "cannot give %s to the group '%s': %s", runtime_dir, name,
                   strerror(errno));
@@ -108,7 +108,7 @@ open_links(struct broker *b, const char *runtime_dir)
     (void)snprintf(b->url, sizeof b->url, "ipc://%s/hub.sock", runtime_dir);
     int code = open_link(b, b->url, hub->local_engine == CONFIG_ENGINE_NNG);
     if (code == EX_OK) {
-        code = open_to_group(b, runtime_dir);
+        code = open_to_group(b, runtime_dir, "hub.sock");
     }
     for (size_t i = 0; i < hub->listen.count && code == EX_OK; i++) {
         code = open_link(b, hub->listen.items[i], true);
@@ -245,7 +245,7 @@ process_of_pid(void *context, int32_t pid)
     return hub_process_of_pid(b->hub, pid);
 }
 
-static bool
+static int
 open_notice(struct broker *b, const char *runtime_dir)
 {
     const struct notice_options options = {
@@ -258,7 +258,7 @@ open_notice(struct broker *b, const char *runtime_dir)
     };
     (void)snprintf(b->notice_path, sizeof b->notice_path, "%s/notify", runtime_dir);
     b->notice = notice_new(&options);
-    return b->notice != NULL;
+    return b->notice != NULL ? open_to_group(b, runtime_dir, "notify") : EX_CANTCREAT;
 }
 
 int
@@ -304,8 +304,8 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
     if (code == EX_OK) {
         code = open_links(b, runtime_dir);
     }
-    if (code == EX_OK && !open_notice(b, runtime_dir)) {
-        code = EX_CANTCREAT;
+    if (code == EX_OK) {
+        code = open_notice(b, runtime_dir);
     }
     if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
         code =

@@ -168,10 +168,9 @@ listen_at(struct notice *n, const char *path)
     memcpy(address.sun_path, path, strlen(path) + 1);
     (void)unlink(path); /* of an earlier broker; when it cannot be removed bind says so */
     n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* Workers of other users may write to it: what it says counts only by who sent it. */
     return n->fd >= 0 && setsockopt(n->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0 &&
            bind(n->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-           chmod(path, 0666) == 0 && epoll_ctl(n->options.epoll_fd, EPOLL_CTL_ADD, n->fd, &e) == 0;
+           chmod(path, 0600) == 0 && epoll_ctl(n->options.epoll_fd, EPOLL_CTL_ADD, n->fd, &e) == 0;
 }
 
 struct notice *

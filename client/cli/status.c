@@ -63,6 +63,9 @@ read_replica(const prong_value *map, struct status_replica *r)
     r->running = read_uint(map, "running");
     r->cpu_ms = read_uint(map, "cpu_ms");
     r->rss_bytes = read_uint(map, "rss_bytes");
+    if (prong_value_find(map, "completed", &value)) {
+        (void)prong_value_bool(&value, &r->is_completed);
+    }
     if (prong_value_find(map, "waits", &value)) {
         (void)prong_value_bool(&value, &r->waits);
     }

@@ -13,6 +13,7 @@ struct status_replica {
     char state[16], reason[128], last_error[128];
     uint64_t index;
     uint64_t pid, uptime_ms, incarnation, restarts, calls, running, cpu_ms, rss_bytes;
+    bool is_completed;  /* it did its work and ended with 0 */
     bool waits;         /* for other workers that it stands on */
     bool has_exit_code; /* a process of it has ended */
     uint64_t exit_code; /* of the last one; 128 and the signal */

@@ -46,8 +46,8 @@ static bool
 has_ended(const struct status_wish *wish, const struct status_replica *r)
 {
     /* Where all of a hub are waited for, one that did its work and ended with 0 is no fault. */
-    const bool is_done = wish->choice.autostart && r->has_exit_code && r->exit_code == 0;
-    return (wish->may_end || is_done) && is_state(r, "stopped") && r->incarnation > 0;
+    const bool is_done = wish->choice.autostart && r->is_completed;
+    return is_done || (wish->may_end && is_state(r, "stopped") && r->incarnation > 0);
 }
 
 static enum status_verdict

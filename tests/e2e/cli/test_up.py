@@ -269,7 +269,7 @@ class Up(hub.Case):
         with open(os.path.join(self.dir, "prong.yaml"), "w", encoding="utf-8") as file:
             file.write(f"workers: {{slow: {{command: [{PY}, {W}, never]}}}}")
         child = self.start("up")
-        while self.prong("wait", "--event", "hub.worker.started", "--from", "oldest").code == 3:
+        while self.prong("wait", "--event", "hub.worker.started", "--from", "oldest").code == 7:
             self.assertIsNone(child.poll())
         child.send_signal(signal.SIGINT)
         result = self.end(child)

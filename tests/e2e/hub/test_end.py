@@ -165,7 +165,7 @@ class Down(kit.Case):
         client = hub.client()
         self.assertEqual(client.call("echo/1", "environment", name="NUMBER"), "n1")
         self.assertEqual(client.call("echo/1", "environment", name="AS_IS"), "100%is")
-        for name in ("PRONG_EPOCH", "PRONG_KEEPER_PID", "NOTIFY_SOCKET"):
+        for name in ("PRONG_EPOCH", "PRONG_KEEPER_PID"):
             self.assertIsNone(client.call("echo", "environment", name=name), name)
 
 
@@ -399,7 +399,7 @@ class Group(kit.Case):
         self.assertEqual((stat.S_IMODE(folder.st_mode), folder.st_gid), (0o750, self.group.gr_gid))
         self.assertEqual((stat.S_IMODE(sock.st_mode), sock.st_gid), (0o660, self.group.gr_gid))
         for name in os.listdir(self.server.run_dir):
-            if name != "hub.sock":
+            if name not in ("hub.sock", "notify"):
                 self.assertEqual(os.stat(f"{self.server.run_dir}/{name}").st_mode & 0o077, 0, name)
 
     def test_who_is_in_the_group_may_call(self):

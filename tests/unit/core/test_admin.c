@@ -336,7 +336,9 @@ Test(admin, status_tells_the_hub_its_workers_and_their_replicas)
         "'workers': {'echo': {'autostart': true, 'queued': 1, 'calls': 1, 'errors': 1, "
         "'replicas': ",
         "[{'replica': 'echo/0', 'state': 'busy', 'pid': 1000, 'uptime_ms': 1500, 'incarnation': 1, "
-        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'exit_code': null, 'waits': false, 'status': '', "
+        "'restarts': 0, 'running': 1, 'calls': 0, 'reason': '', 'exit_code': null, 'waits': false, "
+        "'completed': false, '"
+        "status': '', "
         "'last_error': '', 'leased_by': '', "
         "'lease_ms': 0, 'cpu_ms': 10000, 'rss_bytes': 4096000, 'threads': 1}]"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
