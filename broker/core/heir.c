@@ -59,6 +59,34 @@ heir_takes_over(struct hub *hub, struct replica *h)
 }
 
 void
+heir_beside(struct hub *hub, struct replica *stuck)
+{
+    struct worker *w = stuck->worker;
+    const bool wanted = stuck->wanted && !hub->stopping;
+    if (!stuck->spec->replace_stuck || stuck->role != ROLE_PLACE || stuck->heir != NULL || !wanted) {
+        return;
+    }
+    struct replica *r = replica_new(w, stuck->index);
+    if (r == NULL) {
+        hub->failed = true;
+        return;
+    }
+    struct queue *queue = r->queue;
+    r->queue = stuck->queue;
+    stuck->queue = queue;
+    r->wanted = true;
+    r->incarnation = stuck->incarnation;
+    r->restarts = stuck->restarts + 1;
+    r->calls_done = stuck->calls_done;
+    w->replicas[r->index] = r;
+    stuck->role = ROLE_LEAVING;
+    stuck->wanted = false;
+    list_append(&w->leaving, &stuck->leaving);
+    lease_end(hub, stuck, "the replica is stuck");
+    life_step(hub, r, LIFE_IN_START);
+}
+
+void
 heir_stop(struct hub *hub, struct replica *r)
 {
     struct replica *h = r->heir;

@@ -340,6 +340,9 @@ changed(struct hub *hub, struct replica *r, enum life was)
                   : r->life == LIFE_STUCK ? HUB_EVENT_worker_stuck
                                           : HUB_EVENT_worker_stopped);
     }
+    if (r->life == LIFE_STUCK) {
+        heir_beside(hub, r);
+    }
     if (r->life != LIFE_BUSY && !(r->life == LIFE_READY && was == LIFE_BUSY)) {
         depend_changed(hub, r, was);
         route_sweep(hub, w);

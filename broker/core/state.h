@@ -755,6 +755,8 @@ void life_end_calls(struct hub *hub, struct replica *replica, const char *why, b
 bool heir_make(struct hub *hub, struct replica *replica, const char *why);
 void heir_takes_over(struct hub *hub, struct replica *heir);
 void heir_stop(struct hub *hub, struct replica *replica); /* it is not wanted any more */
+/* It survives SIGKILL: another one gets its place, if its worker is to have that. */
+void heir_beside(struct hub *hub, struct replica *stuck);
 void heir_drop(struct replica *replica);                  /* it has ended */
 
 /* renew.c: when processes are replaced */

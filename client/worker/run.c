@@ -283,6 +283,7 @@ start(prong_worker *w)
     }
     set_name(w, worker, replica != NULL ? replica : "0");
     sigterm_take(w);
+    abort_take();
     if (!worker_set_up(w)) {
         worker_say(w, true, "setup failed");
         return 1;

@@ -118,6 +118,8 @@ void run_send(prong_worker *w, int64_t now_ns);
 void run_wait(prong_worker *w, int64_t until_ns);
 /* SIGTERM means to this process what it did before. */
 void run_leave_sigterm(prong_worker *w);
+/* abort.c: SIGABRT tells the stack from now on, unless the program has a handler of its own. */
+void abort_take(void);
 /* End with an exit code at once, without a word to the hub. */
 void run_abandon(prong_worker *w, int exit_code);
 

@@ -18,6 +18,7 @@ ALLOWED = {
     "broker": ["broker/shell", "broker/core", "broker/config", "broker/spawn/records.h", "proto",
                "proto/tbl", "proto/link"],
     "broker/core": ["proto", "proto/tbl", "broker/core"],
+    "broker/docs": ["broker/core/life.def", "broker/core/exit.def"],
     # What a limit may be is said once, where it is put into force.
     "broker/config": ["proto", "proto/tbl", "broker/config", "broker/spawn/limits.h",
                       "broker/spawn/limits.def"],

@@ -13,13 +13,13 @@ PY, W = hub.sys.executable, hub.WORKER
 
 # Says what its argument says to its service manager, in the words of sd_notify(3), one a second argument.
 NOTIFIER = r"""
-import os, socket, sys, time
+import os, select, signal, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.connect(os.environ["NOTIFY_SOCKET"])
 if sys.argv[1] == "child":
     if os.fork() == 0:
         s.send(b"READY=1\nSTATUS=said by a child")
-        time.sleep(1000)  # one that is gone when it is read belongs to nobody: hence sd_notify_barrier
+        signal.pause()  # one that is gone when it is read belongs to nobody: hence sd_notify_barrier
     os.wait()
 elif sys.argv[1] == "ready":
     s.send(b"STATUS=working well\nREADY=1")
@@ -27,17 +27,17 @@ elif sys.argv[1] == "beats":
     assert os.environ["WATCHDOG_USEC"] == "1000000"
     s.send(b"READY=1")
     for i in range(4):
-        time.sleep(0.3)
+        select.select([], [], [], 0.3)
         s.send(b"WATCHDOG=1")
-time.sleep(1000)
+signal.pause()
 """
 
 LISTENER = r"""
-import os, socket, sys, time
+import os, select, signal, socket, sys
 s = socket.socket()
 s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
-time.sleep(1000)
+signal.pause()
 """
 
 
@@ -54,7 +54,6 @@ class Supervise(hub.Case):
         end = time.monotonic() + hub.DEADLINE
         while not wanted(found := what(*args)):
             self.assertLess(time.monotonic(), end, found)
-            time.sleep(0.02)
         return found
 
     def told(self, *filters):
@@ -107,7 +106,7 @@ workers:
   notifies: {{command: [{PY}, {script}, ready], ready: notify}}
   child: {{command: [{PY}, {script}, child], ready: notify}}
   listens: {{command: [{PY}, {listener}, "{port}"], ready: "tcp:{port}"}}
-  writes: {{command: [sh, -c, "echo not yet; echo now it serves; sleep 1000"], ready: "log:now it"}}
+  writes: {{command: [sh, -c, "echo not yet; echo now it serves; exec tail -f /dev/null"], ready: "log:now it"}}
 """)
         status = self.ok("status").json()["workers"]
         self.assertEqual({w["replicas"][0]["state"] for w in status.values()}, {"ready"}, status)
@@ -143,7 +142,7 @@ workers:
     def test_who_has_too_much_memory_is_replaced(self):
         self.up(f"""
 workers:
-  fat: {{command: [{PY}, -c, "x = b'x' * (64 << 20); import time; time.sleep(1000)"], ready: started,
+  fat: {{command: [{PY}, -c, "x = b'x' * (64 << 20); import signal; signal.pause()"], ready: started,
         max_memory: 32MiB}}
 """)
         before = self.pids("fat")
@@ -256,7 +255,7 @@ workers:
         self.assertIn("stop it first", self.fails(1, "attach", "alpha", PY, W).err)
         self.ok("stop", "alpha")
         child = self.start("attach", "alpha/0", PY, W)
-        self.ok("wait", "alpha", "--for", "ready")
+        self.until(lambda: self.replicas("alpha")[0], lambda r: r["state"] == "ready")
         self.assertEqual(self.pids("alpha"), [child.pid])
         self.ok("call", "alpha.echo", "x=1")
         self.ok("stop", "alpha")

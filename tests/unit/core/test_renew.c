@@ -285,3 +285,42 @@ Test(renew, a_broken_connection_of_the_old_one_is_still_its_own)
     expect_state(&w, "echo/0", "ready");
     world_deinit(&w);
 }
+
+static void
+replace_stuck(struct worker_spec *spec)
+{
+    spec->replace_stuck = true;
+}
+
+static void
+make_stuck(struct world *w)
+{
+    world_serve(w, "echo/0");
+    world_tell(w, "restart", "echo");
+    world_pass_ms(w, 5000);
+    cr_assert(world_process(w, "echo/0#1")->killed, "it was not killed");
+    world_pass_ms(w, WIRE_KILL_MS);
+    cr_assert(strstr(w->events, "hub.worker.stuck ") != NULL, "%s", w->events);
+}
+
+Test(renew, a_process_that_survives_sigkill_keeps_its_place_or_not)
+{
+    struct world w;
+    world_begin(&w, NULL);
+    make_stuck(&w);
+    cr_assert_eq(w.process_count, 1);
+    expect_state(&w, "echo/0", "stuck");
+    world_deinit(&w);
+
+    world_begin(&w, replace_stuck);
+    make_stuck(&w);
+    cr_assert_eq(w.process_count, 2, "no other one was started");
+    world_serve(&w, "echo/0#2");
+    call_and_answer(&w, "echo/0#2", 1);
+    world_exited(&w, "echo/0#1", KILLED);
+    expect_state(&w, "echo/0", "ready");
+    world_stop(&w);
+    world_exited(&w, "echo/0#2", 0);
+    cr_assert(w.ended, "the hub did not end");
+    world_deinit(&w);
+}
