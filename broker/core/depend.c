@@ -23,7 +23,8 @@ is_replica_so_far(const struct replica *r, enum spec_when when)
 {
     switch (when) {
     case SPEC_WHEN_STARTED:
-        return life_serves(r->life) || (r->life == LIFE_STARTING && r->pid > 0) || depend_is_completed(r);
+        return life_serves(r->life) || (r->life == LIFE_STARTING && r->pid > 0) ||
+               depend_is_completed(r);
     case SPEC_WHEN_READY:
         return life_serves(r->life);
     case SPEC_WHEN_COMPLETED:

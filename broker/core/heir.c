@@ -63,7 +63,8 @@ heir_beside(struct hub *hub, struct replica *stuck)
 {
     struct worker *w = stuck->worker;
     const bool wanted = stuck->wanted && !hub->stopping;
-    if (!stuck->spec->replace_stuck || stuck->role != ROLE_PLACE || stuck->heir != NULL || !wanted) {
+    if (!stuck->spec->replace_stuck || stuck->role != ROLE_PLACE || stuck->heir != NULL ||
+        !wanted) {
         return;
     }
     struct replica *r = replica_new(w, stuck->index);

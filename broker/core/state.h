@@ -757,7 +757,7 @@ void heir_takes_over(struct hub *hub, struct replica *heir);
 void heir_stop(struct hub *hub, struct replica *replica); /* it is not wanted any more */
 /* It survives SIGKILL: another one gets its place, if its worker is to have that. */
 void heir_beside(struct hub *hub, struct replica *stuck);
-void heir_drop(struct replica *replica);                  /* it has ended */
+void heir_drop(struct replica *replica); /* it has ended */
 
 /* renew.c: when processes are replaced */
 void renew_begin(struct hub *hub, struct replica *replica); /* it is ready */
@@ -783,7 +783,7 @@ void reload_deinit(struct hub *hub);
 /* Whether it has to wait for others; then that is noted, and it is started when they are so far. */
 bool depend_waits(struct hub *hub, struct replica *replica);
 bool depend_is_completed(const struct replica *replica); /* it ran, did its work and ended with 0 */
-bool depend_has_hope(const struct replica *replica); /* what it waits for may come */
+bool depend_has_hope(const struct replica *replica);     /* what it waits for may come */
 void depend_changed(struct hub *hub, struct replica *replica, enum life was);
 void depend_restarted(struct hub *hub, struct worker *worker); /* others may have to start again */
 bool depend_has_ended(const struct worker *worker);

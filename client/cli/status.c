@@ -1,5 +1,6 @@
 /* What hub.status says: see status.h. */
 #include "client/cli/status.h"
+#include "client/cli/field.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,26 +17,6 @@ enum { TYPED_BYTES_MAX = 40 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static void
-read_text(const prong_value *map, const char *key, char *out, size_t size)
-{
-    prong_value value;
-    const char *text = "";
-    size_t len = 0;
-    if (prong_value_find(map, key, &value)) {
-        (void)prong_value_text(&value, &text, &len);
-    }
-    (void)snprintf(out, size, "%.*s", (int)len, text);
-}
-
-static uint64_t
-read_uint(const prong_value *map, const char *key)
-{
-    prong_value value;
-    uint64_t number = 0;
-    return prong_value_find(map, key, &value) && prong_value_uint(&value, &number) ? number : 0;
-}
-
 static bool
 has_uint(const prong_value *map, const char *key)
 {
@@ -49,20 +30,20 @@ read_replica(const prong_value *map, struct status_replica *r)
 {
     prong_value value;
     const char *slash;
-    read_text(map, "replica", r->name, sizeof r->name);
-    read_text(map, "state", r->state, sizeof r->state);
-    read_text(map, "reason", r->reason, sizeof r->reason);
-    read_text(map, "last_error", r->last_error, sizeof r->last_error);
+    field_text(map, "replica", r->name, sizeof r->name);
+    field_text(map, "state", r->state, sizeof r->state);
+    field_text(map, "reason", r->reason, sizeof r->reason);
+    field_text(map, "last_error", r->last_error, sizeof r->last_error);
     slash = strchr(r->name, '/');
     r->index = slash != NULL ? strtoull(slash + 1, NULL, 10) : 0;
-    r->pid = read_uint(map, "pid");
-    r->uptime_ms = read_uint(map, "uptime_ms");
-    r->incarnation = read_uint(map, "incarnation");
-    r->restarts = read_uint(map, "restarts");
-    r->calls = read_uint(map, "calls");
-    r->running = read_uint(map, "running");
-    r->cpu_ms = read_uint(map, "cpu_ms");
-    r->rss_bytes = read_uint(map, "rss_bytes");
+    r->pid = field_uint(map, "pid");
+    r->uptime_ms = field_uint(map, "uptime_ms");
+    r->incarnation = field_uint(map, "incarnation");
+    r->restarts = field_uint(map, "restarts");
+    r->calls = field_uint(map, "calls");
+    r->running = field_uint(map, "running");
+    r->cpu_ms = field_uint(map, "cpu_ms");
+    r->rss_bytes = field_uint(map, "rss_bytes");
     if (prong_value_find(map, "completed", &value)) {
         (void)prong_value_bool(&value, &r->is_completed);
     }
@@ -70,7 +51,7 @@ read_replica(const prong_value *map, struct status_replica *r)
         (void)prong_value_bool(&value, &r->waits);
     }
     r->has_exit_code = has_uint(map, "exit_code");
-    r->exit_code = read_uint(map, "exit_code");
+    r->exit_code = field_uint(map, "exit_code");
 }
 
 /* Two walks: the first counts, so that there is one piece of memory for all. */
@@ -99,7 +80,7 @@ read_workers(const prong_value *workers, struct status *s)
     (void)prong_iter_begin(&it, workers);
     while (prong_iter_next(&it, &key, &value)) {
         struct status_worker *w = &s->workers[s->worker_count++];
-        *w = (struct status_worker){.queued = read_uint(&value, "queued"),
+        *w = (struct status_worker){.queued = field_uint(&value, "queued"),
                                     .replicas = s->replicas + s->replica_count,
                                     .value = value};
         if (prong_value_text(&key, &name, &len)) {

@@ -1,45 +1,26 @@
 /* What hub.metrics says, for prong top: see top.h. */
 #include "client/cli/top.h"
+#include "client/cli/field.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void
-read_text(const prong_value *map, const char *key, char *out, size_t size)
-{
-    prong_value value;
-    const char *text = "";
-    size_t len = 0;
-    if (prong_value_find(map, key, &value)) {
-        (void)prong_value_text(&value, &text, &len);
-    }
-    (void)snprintf(out, size, "%.*s", (int)len, text);
-}
-
-static uint64_t
-read_uint(const prong_value *map, const char *key)
-{
-    prong_value value;
-    uint64_t number = 0;
-    return prong_value_find(map, key, &value) && prong_value_uint(&value, &number) ? number : 0;
-}
-
-static void
 read_replica(const prong_value *map, struct top_replica *r)
 {
-    read_text(map, "replica", r->name, sizeof r->name);
-    read_text(map, "state", r->state, sizeof r->state);
-    read_text(map, "reason", r->error, sizeof r->error);
+    field_text(map, "replica", r->name, sizeof r->name);
+    field_text(map, "state", r->state, sizeof r->state);
+    field_text(map, "reason", r->error, sizeof r->error);
     if (r->error[0] == '\0') {
-        read_text(map, "last_error", r->error, sizeof r->error);
+        field_text(map, "last_error", r->error, sizeof r->error);
     }
-    r->pid = read_uint(map, "pid");
-    r->restarts = read_uint(map, "restarts");
-    r->running = read_uint(map, "running");
-    r->calls = read_uint(map, "calls");
-    r->cpu_ms = read_uint(map, "cpu_ms");
-    r->rss_bytes = read_uint(map, "rss_bytes");
+    r->pid = field_uint(map, "pid");
+    r->restarts = field_uint(map, "restarts");
+    r->running = field_uint(map, "running");
+    r->calls = field_uint(map, "calls");
+    r->cpu_ms = field_uint(map, "cpu_ms");
+    r->rss_bytes = field_uint(map, "rss_bytes");
 }
 
 /* Numbers of a list, as many as there is room for. */
@@ -90,11 +71,11 @@ read_worker(const prong_value *key, const prong_value *map, struct top_sample *s
     size_t len = 0;
     (void)prong_value_text(key, &name, &len);
     (void)snprintf(w->name, sizeof w->name, "%.*s", (int)len, name);
-    w->queued = read_uint(map, "queued");
-    w->running = read_uint(map, "running");
-    w->calls = read_uint(map, "calls");
-    w->cpu_ms = read_uint(map, "cpu_ms");
-    w->rss_bytes = read_uint(map, "rss_bytes");
+    w->queued = field_uint(map, "queued");
+    w->running = field_uint(map, "running");
+    w->calls = field_uint(map, "calls");
+    w->cpu_ms = field_uint(map, "cpu_ms");
+    w->rss_bytes = field_uint(map, "rss_bytes");
     read_counts(map, w);
     w->replicas = s->replicas + s->replica_count;
     if (prong_value_find(map, "replicas", &list) && prong_iter_begin(&it, &list)) {
@@ -121,14 +102,14 @@ count_replicas(const prong_value *workers)
 static void
 read_hub(const prong_value *hub, struct top_sample *s)
 {
-    read_text(hub, "name", s->hub, sizeof s->hub);
-    read_text(hub, "version", s->version, sizeof s->version);
-    s->epoch = read_uint(hub, "epoch");
-    s->uptime_ms = read_uint(hub, "uptime_ms");
-    s->connections = read_uint(hub, "connections");
-    s->calls = read_uint(hub, "calls");
-    s->payload_bytes = read_uint(hub, "payload_bytes");
-    s->events = read_uint(hub, "events");
+    field_text(hub, "name", s->hub, sizeof s->hub);
+    field_text(hub, "version", s->version, sizeof s->version);
+    s->epoch = field_uint(hub, "epoch");
+    s->uptime_ms = field_uint(hub, "uptime_ms");
+    s->connections = field_uint(hub, "connections");
+    s->calls = field_uint(hub, "calls");
+    s->payload_bytes = field_uint(hub, "payload_bytes");
+    s->events = field_uint(hub, "events");
 }
 
 bool
