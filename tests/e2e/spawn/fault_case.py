@@ -22,6 +22,7 @@ PRONGD = os.path.join(kit.BIN, "prongd")
 LIBRARY = os.path.join(kit.TEST_BIN, "spawn_faults.so")
 WORKER = os.path.join(kit.TEST_BIN, "spawn_family_worker")
 SECONDS = 20                     # for a whole case; without a fault it takes a fifth of one
+CRIPPLED_SECONDS = 8             # for one with a call that fails for ever, which mostly is in vain
 STOP_SECONDS = 6                 # for a crippled hub, after each SIGTERM; hub.stop_timeout is 3 s
 ROLES = ("keeper", "spawner", "child")
 FOREVER = 0xFFFFFFFF
@@ -30,7 +31,7 @@ FOREVER = 0xFFFFFFFF
 EXIT_CODES = {69, 70, 71, 73, 77}
 
 PAGE = struct.Struct("=8I")      # as far as the test writes: phase to error
-FUNCTIONS_MAX, NAME_BYTES, COUNTS_AT = 64, 16, 40
+FUNCTIONS_MAX, NAME_BYTES, COUNTS_AT = 64, 24, 40
 NAMES_AT = COUNTS_AT + 4 * FUNCTIONS_MAX * len(ROLES)
 PAGE_BYTES = NAMES_AT + FUNCTIONS_MAX * NAME_BYTES
 
@@ -47,11 +48,69 @@ workers:
     stop_timeout: 1s
 """
 DEAF = """
-  deaf: {command: [sh, -c, "trap '' TERM; setsid sleep 60 & while :; do sleep 60; done"], ready: started}
+  deaf: {command: [sh, -c, "trap '' TERM; setsid sleep 60 & while :; do sleep 60; done"], ready: started, pids_max: 99}
+"""
+
+
+def own_cgroup():
+    """The folder of the cgroup (version 2) that we are in, and with us each hub; None if none can be made in it."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = [line.split()[4] for line in file if " - cgroup2 " in line]
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        own = [line.rstrip("\n")[3:] for line in file if line.startswith("0::/")]
+    if not mounts or not own:
+        return None
+    folder = os.path.normpath(mounts[0] + own[0])
+    try:
+        name = tempfile.mkdtemp(prefix="prong-test-", dir=folder)
+        os.rmdir(name)
+    except OSError:
+        return None
+    return folder
+
+
+CGROUP = own_cgroup()
+IS_ROOT = os.geteuid() == 0
+CPU = min(os.sched_getaffinity(0))
+NICE = max(5, os.getpriority(os.PRIO_PROCESS, 0))
+NOBODY = 65534
+# Two workers with limits of all kinds, as far as this system lets us set them. What the cgroup of the second misses is
+# only said; the first does not start without one.
+LIMITED = f"""
+    autostart: false
+    oom_score_adjust: 900
+    rlimit_core: 0
+    rlimit_fsize: 1GiB
+    rlimit_nofile: 200:250
+    rlimit_stack: 4MiB
+    cpu_affinity: [{CPU}]
+    sched: batch
+    nice: {NICE}
+    umask: 027
+    no_new_privs: true
+    restart_delay: 10ms
+    max_restart_delay: 50ms
+    max_restarts: 20
+    stop_timeout: 1s
+"""
+LIMITS = f"""
+  bound:
+    command: [{WORKER}]
+    cgroup: {"required" if CGROUP else "auto"}
+{f"    group: {NOBODY}" if IS_ROOT else ""}
+{LIMITED}
+  loose:
+    command: [sleep, "1000"]
+    working_dir: /
+    ready: started
+    memory_max: 1GiB
+    pids_max: 99
+{f"    user: {NOBODY}" if IS_ROOT else ""}
+{LIMITED}
 """
 
 Wish = collections.namedtuple("Wish", "role function first times mode error text")
-Outcome = collections.namedtuple("Outcome", "what phase problem log")
+Outcome = collections.namedtuple("Outcome", "what phase problem log reason")
 
 
 class Ended(Exception):
@@ -70,7 +129,8 @@ class Case:
         self.dir = tempfile.mkdtemp(prefix="prf")
         self.run_dir = os.path.join(self.dir, "run", "hub")
         self.url = f"ipc://{self.run_dir}/hub.sock"
-        self.end = time.monotonic() + SECONDS
+        is_forever = wish is not None and wish.times == FOREVER
+        self.end = time.monotonic() + (CRIPPLED_SECONDS if is_forever else SECONDS)
         self.process = None
         self.shared_fds = None
         with open(os.path.join(self.dir, "page"), "w+b") as file:
@@ -109,6 +169,8 @@ class Case:
     def prongd(self, faulty=True, **more):
         env = {"PATH": os.environ["PATH"], "PRONG_TEST_TAG": self.dir, "LC_ALL": "C",
                "NOTIFY_SOCKET": os.path.join(self.dir, "notify")}
+        if self.scenario.name == "life":
+            env["WATCHDOG_USEC"] = "40000"
         if faulty:
             env.update(LD_PRELOAD=LIBRARY, PRONG_FAULTS=os.path.join(self.dir, "page"))
         with open(os.path.join(self.dir, "log"), "ab") as log:
@@ -150,9 +212,12 @@ class Case:
 
     def look_for_given_up(self):
         with kit.Client(self.url, seconds=5) as client:
-            replica = client.admin("status")["workers"]["one"]["replicas"][0]
-        if replica["state"] == "failed":
-            raise Told(replica["reason"])
+            workers = client.admin("status")["workers"]
+        for worker in workers.values():
+            for replica in worker["replicas"]:
+                if replica["state"] == "failed":
+                    raise Told(replica["reason"])
+        return workers
 
     def wait_news(self, text):
         """What the service manager has to be told, unless it cannot be reached."""
@@ -160,7 +225,9 @@ class Case:
             return
         def came():
             try:
-                return text in self.notify.recv(4096, socket.MSG_DONTWAIT)
+                while text not in self.notify.recv(4096, socket.MSG_DONTWAIT):
+                    pass         # other news
+                return True
             except BlockingIOError:
                 return False
         self.until(came, text)
@@ -168,6 +235,50 @@ class Case:
     def serve(self, other_than=None):
         """The pid of the worker, which has to be another one now."""
         return self.until(lambda: (pid := self.ask("one", "pid")) != other_than and pid, "another worker")
+
+    def serve_limited(self, other_than=(None, None)):
+        """The pids of the two workers with limits, which are in force."""
+        def found():
+            try:
+                workers = self.look_for_given_up()
+            except (OSError, kit.Closed, kit.Failure):
+                return None
+            replicas = [workers[name]["replicas"][0] for name in ("bound", "loose")]
+            is_new = all(r["state"] == "ready" and r["pid"] not in (0, old) for r, old in zip(replicas, other_than))
+            return is_new and [r["pid"] for r in replicas]
+        pids = self.until(found, "the workers with limits")
+        for pid in pids:
+            self.check_limits(pid)
+        self.check_cgroups(pids)
+        return pids
+
+    @staticmethod
+    def check_limits(pid):
+        """Nothing that was asked for is silently left out."""
+        def read(name):
+            with open(f"/proc/{pid}/{name}", encoding="utf-8") as file:
+                return file.read()
+        status, limits = read("status"), read("limits")
+        expected = [(limits, r"Max open files +200 +250 "), (limits, r"Max core file size +0 +0 "),
+                    (limits, r"Max file size +1073741824 +1073741824 "), (limits, r"Max stack size +4194304 +4194304 "),
+                    (status, rf"Cpus_allowed_list:\t{CPU}$"), (status, r"Umask:\t0027$"), (status, r"NoNewPrivs:\t1$"),
+                    (read("oom_score_adj"), "900$"), (read("stat"), rf".*\) (?:\S+ ){{16}}{NICE} (?:\S+ ){{21}}3 ")]
+        if IS_ROOT:
+            expected += [(status, rf"Gid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}$"), (status, rf"Groups:\t({NOBODY})? *$")]
+        for text, pattern in expected:
+            if not re.search("^" + pattern, text, re.M):
+                raise AssertionError(f"not in force: {pattern}")
+
+    def check_cgroups(self, pids):
+        """Each is in its own, or it is said; the worker that demands one is in it."""
+        def is_inside(pid):
+            with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+                return re.search(rf"^0::.*/prong\.{self.process.pid}\.\d+$", file.read(), re.M)
+        if CGROUP and not is_inside(pids[0]):
+            raise AssertionError("a worker runs without the cgroup that it requires")
+        cannot_be_said = self.wish and self.wish.function in ("write", "poll")
+        if not is_inside(pids[1]) and not cannot_be_said and "loose/0 starts without" not in self.log():
+            raise AssertionError("a worker runs without its cgroup, and no word of it")
 
     def broker(self):
         def found():
@@ -215,6 +326,8 @@ class Case:
 
     def judge_exit(self, code, log):
         """What is wrong with prongd having ended by itself with this code; None if nothing."""
+        if not self.wish:
+            return f"exit code {code} without a fault"
         if code < 0:
             return f"prongd died of signal {-code}"
         allowed = EXIT_CODES | ({75} if self.wish.function == "flock" else set()) | self.scenario.codes
@@ -226,17 +339,23 @@ class Case:
             return f"exit code {code} and no word why"
         return None
 
+    def left_cgroups(self):
+        name = f"prong.{self.process.pid}." if self.process else "none"
+        return [entry for entry in os.listdir(CGROUP) if entry.startswith(name)] if CGROUP else []
+
     def left(self, has_ended):
         """What is left behind: processes, then files of the runtime directory that do not belong there."""
         found = kit.tagged("PRONG_TEST_TAG=" + self.dir)
         alive = kit.wait_gone(found, 3)
         if alive:
             return f"processes are left: {[(pid, found[pid]) for pid in alive]}"
+        is_excused = self.wish and self.wish.function in ("unlinkat", "fstatat")
+        if self.left_cgroups() and not is_excused:
+            return f"cgroups are left: {self.left_cgroups()}"
         there = set(os.listdir(self.run_dir)) if os.path.isdir(self.run_dir) else set()
         files = there - {"lock", "secret", "token", "log"}
         if has_ended and self.scenario.name == "again":
             files -= {"hub.sock"}    # that of the dead hub, for the next one to remove
-        is_excused = self.wish and self.wish.function in ("unlinkat", "fstatat")
         if files and not is_excused:
             return f"files are left: {sorted(files)}"
         return None
@@ -257,13 +376,13 @@ class Case:
         return None if code == 0 else self.judge_exit(code, self.log())
 
     def run(self):
-        what, problem = "served", None
+        what, problem, reason = "served", None, ""
         try:
             code = self.scenario.run(self)
             if code not in self.scenario.end_codes:
                 what, problem = f"exit {code}", self.judge_exit(code, self.log())
         except Told as told:
-            what = "told"
+            what, reason = "told", str(told)
             if not re.search(r"could not start: .+: .+|exited with \d+|killed by", str(told)):
                 problem = f"a worker was given up without a reason: {told}"
             self.process.terminate()
@@ -291,7 +410,8 @@ class Case:
             self.notify.close()
             shutil.rmtree(self.dir, ignore_errors=True)
         hits, phase = self.hits
-        return Outcome(what if hits or not self.wish else "not hit", self.scenario.phases[phase], problem, log)
+        return Outcome(what if hits or not self.wish else "not hit", self.scenario.phases[phase], problem, log,
+                       reason)
 
 
 def is_pending(pid, number):
@@ -335,11 +455,33 @@ def live(case):
     case.until(lambda: case.broker() != broker, "the next broker")
     case.serve()
     case.process.send_signal(signal.SIGHUP)
+    for news in b"RELOADING=1", b"READY=1", b"WATCHDOG=1":
+        case.wait_news(news)
     case.serve()
     case.check_descriptors()
     case.phase("stop")
     case.process.terminate()
     case.wait_news(b"STOPPING=1")
+    return case.wait_end()
+
+
+def limits(case):
+    """Workers with limits start, die and are stopped."""
+    case.counting = False
+    case.phase("start")
+    case.start(LIMITS)
+    case.counting = True
+    case.phase("limits")
+    for name in ("bound", "loose"):
+        case.ask("hub", "start", worker=name)
+    pids = case.serve_limited()
+    case.phase("limits again")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    case.serve_limited(pids)
+    case.check_descriptors()
+    case.phase("limits end")
+    case.process.terminate()
     return case.wait_end()
 
 
@@ -416,6 +558,7 @@ def come_second(case):
 
 SCENARIOS = [
     Scenario("life", ("start", "death", "restart", "broker", "stop"), live, {0}, set(), ROLES),
+    Scenario("limits", ("start", "limits", "limits again", "limits end"), limits, {0}, set(), ("spawner", "child")),
     Scenario("force", ("start", "force"), force, {0}, set(), ("keeper", "spawner")),
     Scenario("keeper", ("start", "keeper killed"), lose_keeper, {-signal.SIGKILL}, set(), ("spawner",)),
     Scenario("spawner", ("start", "spawner killed"), lose_spawner, {70}, set(), ("keeper",)),
