@@ -124,7 +124,8 @@ requests_tell_keeper(struct spawner *spawner)
 {
     const bool is_ready_known = tell_once(spawner, &spawner->ready, CONTROL_READY);
     const bool is_stopping_known = tell_once(spawner, &spawner->stopping, CONTROL_STOPPING);
-    spawner->keeper_ns = is_ready_known && is_stopping_known
+    const bool is_reloaded_known = tell_once(spawner, &spawner->reloaded, CONTROL_RELOADED);
+    spawner->keeper_ns = is_ready_known && is_stopping_known && is_reloaded_known
                              ? CLOCK_NEVER_NS
                              : clock_now_ns() + (int64_t)TELL_AGAIN_MS * NS_PER_MS;
 }
@@ -134,7 +135,8 @@ requests_reloaded(struct spawner *spawner)
 {
     if (spawner->is_reloading) {
         spawner->is_reloading = false;
-        control_send(spawner->setup->keeper_fd, CONTROL_RELOADED, 0); /* or the keeper is gone */
+        spawner->reloaded = (struct tidings){.is_due = true}; /* each time anew */
+        requests_tell_keeper(spawner);
     }
 }
 

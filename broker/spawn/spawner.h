@@ -48,7 +48,7 @@ struct broker {
     struct ladder ladder;
 };
 
-/* What the keeper is told once for the service manager. */
+/* What the keeper is told for the service manager, until it is told. */
 struct tidings {
     bool is_due, is_told;
 };
@@ -66,7 +66,7 @@ struct spawner {
     struct pollfd *polls;
     unsigned poll_failures; /* in a row */
     struct stop stop;
-    struct tidings ready, stopping;
+    struct tidings ready, stopping, reloaded;
     int64_t keeper_ns; /* when to tell the keeper again; CLOCK_NEVER_NS if it knows all */
     bool is_reloading; /* the keeper waits for CONTROL_RELOADED */
     bool is_ending;    /* SPAWN_END came: the broker may exit until end_deadline_ns */
