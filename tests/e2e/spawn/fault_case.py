@@ -1,6 +1,6 @@
-"""One hub for faults.py, with at most one fault: how it is started, brought through its life and judged. The
-scenarios stand at the end."""
+"""One hub for faults.py, with at most one fault: how it is started, brought through its life and judged."""
 import collections
+import errno
 import itertools
 import mmap
 import os
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "hub"))
+import fault_limits  # noqa: E402
 import kit  # noqa: E402
 
 PRONGD = os.path.join(kit.BIN, "prongd")
@@ -29,6 +30,8 @@ FOREVER = 0xFFFFFFFF
 
 # The documented codes that a failing call may bring about. 64 and 78 are for what the user wrote.
 EXIT_CODES = {69, 70, 71, 73, 77}
+# What the system is short of for a while: a worker is not given up for one such failure.
+PASSING = {errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EINTR, errno.EBUSY}
 
 PAGE = struct.Struct("=8I")      # as far as the test writes: phase to error
 FUNCTIONS_MAX, NAME_BYTES, COUNTS_AT = 64, 24, 40
@@ -47,67 +50,7 @@ workers:
     max_restarts: 20
     stop_timeout: 1s
 """
-DEAF = """
-  deaf: {command: [sh, -c, "trap '' TERM; setsid sleep 60 & while :; do sleep 60; done"], ready: started, pids_max: 99}
-"""
 
-
-def own_cgroup():
-    """The folder of the cgroup (version 2) that we are in, and with us each hub; None if none can be made in it."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        mounts = [line.split()[4] for line in file if " - cgroup2 " in line]
-    with open("/proc/self/cgroup", encoding="utf-8") as file:
-        own = [line.rstrip("\n")[3:] for line in file if line.startswith("0::/")]
-    if not mounts or not own:
-        return None
-    folder = os.path.normpath(mounts[0] + own[0])
-    try:
-        name = tempfile.mkdtemp(prefix="prong-test-", dir=folder)
-        os.rmdir(name)
-    except OSError:
-        return None
-    return folder
-
-
-CGROUP = own_cgroup()
-IS_ROOT = os.geteuid() == 0
-CPU = min(os.sched_getaffinity(0))
-NICE = max(5, os.getpriority(os.PRIO_PROCESS, 0))
-NOBODY = 65534
-# Two workers with limits of all kinds, as far as this system lets us set them. What the cgroup of the second misses is
-# only said; the first does not start without one.
-LIMITED = f"""
-    autostart: false
-    oom_score_adjust: 900
-    rlimit_core: 0
-    rlimit_fsize: 1GiB
-    rlimit_nofile: 200:250
-    rlimit_stack: 4MiB
-    cpu_affinity: [{CPU}]
-    sched: batch
-    nice: {NICE}
-    umask: 027
-    no_new_privs: true
-    restart_delay: 10ms
-    max_restart_delay: 50ms
-    max_restarts: 20
-    stop_timeout: 1s
-"""
-LIMITS = f"""
-  bound:
-    command: [{WORKER}]
-    cgroup: {"required" if CGROUP else "auto"}
-{f"    group: {NOBODY}" if IS_ROOT else ""}
-{LIMITED}
-  loose:
-    command: [sleep, "1000"]
-    working_dir: /
-    ready: started
-    memory_max: 1GiB
-    pids_max: 99
-{f"    user: {NOBODY}" if IS_ROOT else ""}
-{LIMITED}
-"""
 
 Wish = collections.namedtuple("Wish", "role function first times mode error text")
 Outcome = collections.namedtuple("Outcome", "what phase problem log reason")
@@ -248,37 +191,14 @@ class Case:
             return is_new and [r["pid"] for r in replicas]
         pids = self.until(found, "the workers with limits")
         for pid in pids:
-            self.check_limits(pid)
-        self.check_cgroups(pids)
-        return pids
-
-    @staticmethod
-    def check_limits(pid):
-        """Nothing that was asked for is silently left out."""
-        def read(name):
-            with open(f"/proc/{pid}/{name}", encoding="utf-8") as file:
-                return file.read()
-        status, limits = read("status"), read("limits")
-        expected = [(limits, r"Max open files +200 +250 "), (limits, r"Max core file size +0 +0 "),
-                    (limits, r"Max file size +1073741824 +1073741824 "), (limits, r"Max stack size +4194304 +4194304 "),
-                    (status, rf"Cpus_allowed_list:\t{CPU}$"), (status, r"Umask:\t0027$"), (status, r"NoNewPrivs:\t1$"),
-                    (read("oom_score_adj"), "900$"), (read("stat"), rf".*\) (?:\S+ ){{16}}{NICE} (?:\S+ ){{21}}3 ")]
-        if IS_ROOT:
-            expected += [(status, rf"Gid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}$"), (status, rf"Groups:\t({NOBODY})? *$")]
-        for text, pattern in expected:
-            if not re.search("^" + pattern, text, re.M):
-                raise AssertionError(f"not in force: {pattern}")
-
-    def check_cgroups(self, pids):
-        """Each is in its own, or it is said; the worker that demands one is in it."""
-        def is_inside(pid):
-            with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
-                return re.search(rf"^0::.*/prong\.{self.process.pid}\.\d+$", file.read(), re.M)
-        if CGROUP and not is_inside(pids[0]):
+            fault_limits.check(pid, is_loose=pid == pids[1])
+        if fault_limits.CGROUP and not fault_limits.cgroup_of(self.process.pid, pids[0]):
             raise AssertionError("a worker runs without the cgroup that it requires")
-        cannot_be_said = self.wish and self.wish.function in ("write", "poll")
-        if not is_inside(pids[1]) and not cannot_be_said and "loose/0 starts without" not in self.log():
+        can_be_said = not self.wish or self.wish.function not in ("write", "poll")
+        is_silent = can_be_said and "loose/0 starts without" not in self.log()
+        if is_silent and not fault_limits.cgroup_of(self.process.pid, pids[1]):
             raise AssertionError("a worker runs without its cgroup, and no word of it")
+        return pids
 
     def broker(self):
         def found():
@@ -339,10 +259,6 @@ class Case:
             return f"exit code {code} and no word why"
         return None
 
-    def left_cgroups(self):
-        name = f"prong.{self.process.pid}." if self.process else "none"
-        return [entry for entry in os.listdir(CGROUP) if entry.startswith(name)] if CGROUP else []
-
     def left(self, has_ended):
         """What is left behind: processes, then files of the runtime directory that do not belong there."""
         found = kit.tagged("PRONG_TEST_TAG=" + self.dir)
@@ -350,8 +266,9 @@ class Case:
         if alive:
             return f"processes are left: {[(pid, found[pid]) for pid in alive]}"
         is_excused = self.wish and self.wish.function in ("unlinkat", "fstatat")
-        if self.left_cgroups() and not is_excused:
-            return f"cgroups are left: {self.left_cgroups()}"
+        cgroups = fault_limits.cgroups_of(self.process.pid) if self.process else []
+        if cgroups and not is_excused:
+            return f"cgroups are left: {cgroups}"
         there = set(os.listdir(self.run_dir)) if os.path.isdir(self.run_dir) else set()
         files = there - {"lock", "secret", "token", "log"}
         if has_ended and self.scenario.name == "again":
@@ -385,6 +302,8 @@ class Case:
             what, reason = "told", str(told)
             if not re.search(r"could not start: .+: .+|exited with \d+|killed by", str(told)):
                 problem = f"a worker was given up without a reason: {told}"
+            if self.wish and self.wish.times != FOREVER and self.wish.error in PASSING:
+                problem = f"a worker was given up for what passes: {told}"
             self.process.terminate()
             if self.wait_end() != 0:
                 problem = "told, but the stop failed"
@@ -414,15 +333,6 @@ class Case:
                        reason)
 
 
-def is_pending(pid, number):
-    """Whether a process has not read this signal yet: two of them would be one."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-            return bool(int(re.search(r"ShdPnd:\s+([0-9a-f]+)", file.read())[1], 16) >> (number - 1) & 1)
-    except (OSError, TypeError):
-        return False             # it is gone
-
-
 def with_no_error(function, *arguments):
     try:
         function(*arguments)
@@ -430,141 +340,6 @@ def with_no_error(function, *arguments):
         pass
 
 
-# ---- scenarios ----------------------------------------------------------------------------------------------
-
-
-Scenario = collections.namedtuple("Scenario", "name phases run end_codes codes roles")
-
-
-def live(case):
-    """From start to stop, with a death of everything that may die on the way."""
-    case.phase("start")
-    case.start()
-    case.wait_news(b"READY=1")
-    worker = case.serve()
-    case.phase("death")
-    case.ask("one", "offspring", 2)
-    os.kill(worker, signal.SIGKILL)
-    worker = case.serve(worker)
-    case.phase("restart")
-    case.ask("hub", "restart", worker="one")
-    worker = case.serve(worker)
-    case.phase("broker")
-    broker = case.broker()
-    os.kill(broker, signal.SIGKILL)
-    case.until(lambda: case.broker() != broker, "the next broker")
-    case.serve()
-    case.process.send_signal(signal.SIGHUP)
-    for news in b"RELOADING=1", b"READY=1", b"WATCHDOG=1":
-        case.wait_news(news)
-    case.serve()
-    case.check_descriptors()
-    case.phase("stop")
-    case.process.terminate()
-    case.wait_news(b"STOPPING=1")
-    return case.wait_end()
-
-
-def limits(case):
-    """Workers with limits start, die and are stopped."""
-    case.counting = False
-    case.phase("start")
-    case.start(LIMITS)
-    case.counting = True
-    case.phase("limits")
-    for name in ("bound", "loose"):
-        case.ask("hub", "start", worker=name)
-    pids = case.serve_limited()
-    case.phase("limits again")
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    case.serve_limited(pids)
-    case.check_descriptors()
-    case.phase("limits end")
-    case.process.terminate()
-    return case.wait_end()
-
-
-def force(case):
-    """Three times SIGTERM to a hub with a deaf worker and daemons."""
-    case.counting = False
-    case.phase("start")
-    case.start(DEAF)
-    case.ask("one", "offspring", 3)
-    case.counting = True
-    case.phase("force")
-    try:
-        for _ in range(3):
-            case.process.terminate()
-            case.until(lambda: not is_pending(case.process.pid, signal.SIGTERM), "the signal is read")
-    except Ended:
-        pass                     # a deaf worker may have been killed by its stop_timeout meanwhile
-    return case.wait_end()
-
-
-def lose_keeper(case):
-    """The keeper is killed: the spawner ends everything."""
-    case.counting = False
-    case.phase("start")
-    case.start(DEAF)
-    case.ask("one", "offspring", 3)
-    case.counting = True
-    case.phase("keeper killed")
-    case.process.kill()
-    return case.wait_end()
-
-
-def lose_spawner(case):
-    """The spawner is killed: the keeper ends everything."""
-    case.counting = False
-    case.phase("start")
-    case.start(DEAF)
-    case.ask("one", "offspring", 3)
-    case.counting = True
-    case.phase("spawner killed")
-    os.kill(kit.children(case.process.pid)[0], signal.SIGKILL)
-    return case.wait_end()
-
-
-def come_again(case):
-    """A hub with a closed stdin, in the folder that a dead one has left."""
-    case.phase("start again")
-    os.makedirs(case.run_dir, 0o700)
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(os.path.join(case.run_dir, "hub.sock"))
-    case.start(preexec_fn=lambda: os.close(0))
-    case.counting = False
-    case.phase("start again")
-    case.process.terminate()
-    return case.wait_end()
-
-
-def come_second(case):
-    """A second hub in the same folder gives way, and the first one notices nothing."""
-    case.phase("start second")
-    case.start(faulty=False)
-    second = case.prongd()
-    try:
-        code = second.wait(SECONDS)
-    finally:
-        second.kill()
-        second.wait()
-    case.serve()
-    case.process.terminate()
-    if case.wait_end() != 0:
-        raise AssertionError("the first hub has suffered")
-    return code
-
-
-SCENARIOS = [
-    Scenario("life", ("start", "death", "restart", "broker", "stop"), live, {0}, set(), ROLES),
-    Scenario("limits", ("start", "limits", "limits again", "limits end"), limits, {0}, set(), ("spawner", "child")),
-    Scenario("force", ("start", "force"), force, {0}, set(), ("keeper", "spawner")),
-    Scenario("keeper", ("start", "keeper killed"), lose_keeper, {-signal.SIGKILL}, set(), ("spawner",)),
-    Scenario("spawner", ("start", "spawner killed"), lose_spawner, {70}, set(), ("keeper",)),
-    Scenario("again", ("start again",), come_again, {0}, set(), ("keeper",)),
-    Scenario("second", ("start second",), come_second, {75}, set(), ("keeper",)),
-]
 FUNCTION_NUMBERS = {}
 
 

@@ -1,7 +1,7 @@
 """Every call of keeper, spawner and their children before exec fails in turn.
 
 The library tests/support/faults.c, preloaded into prongd, lets the n-th call of one function in one of these
-three roles fail. A scenario (fault_case.py) brings a whole hub, with a real broker and a real worker, through its
+three roles fail. A scenario (fault_scenarios.py) brings a whole hub, with a real broker and a real worker, through its
 life; it is run once without a fault to count the calls, then once for every n and every error of the table. What
 may come of it:
 
@@ -26,7 +26,8 @@ import sys
 import threading
 import time
 
-from fault_case import FOREVER, FUNCTION_NUMBERS, PRONGD, ROLES, SCENARIOS, Case, Wish, read_names
+from fault_case import FOREVER, FUNCTION_NUMBERS, PRONGD, ROLES, Case, Wish, read_names
+from fault_scenarios import SCENARIOS
 
 ERROR, SHORT, EMPTY = 0, 1, 2    # enum mode of the library
 EVERY = 12                       # so many first calls of a function fail one by one, then each 1.6 times later
