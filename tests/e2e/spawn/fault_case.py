@@ -267,7 +267,9 @@ class Case:
             return f"processes are left: {[(pid, found[pid]) for pid in alive]}"
         is_excused = self.wish and self.wish.function in ("unlinkat", "fstatat")
         cgroups = fault_limits.cgroups_of(self.process.pid) if self.process else []
-        if cgroups and not is_excused:
+        # Without memory for ever the last sweep cannot read where they are: the next hub removes them.
+        has_no_memory = self.wish and self.wish.function == "malloc" and self.wish.times == FOREVER
+        if cgroups and not is_excused and not has_no_memory:
             return f"cgroups are left: {cgroups}"
         there = set(os.listdir(self.run_dir)) if os.path.isdir(self.run_dir) else set()
         files = there - {"lock", "secret", "token", "log"}
@@ -326,6 +328,7 @@ class Case:
                 if self.process.poll() is None:
                     self.process.kill()
                 self.process.wait()
+                fault_limits.remove_cgroups(self.process.pid)
             self.notify.close()
             shutil.rmtree(self.dir, ignore_errors=True)
         hits, phase = self.hits
