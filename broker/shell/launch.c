@@ -544,13 +544,8 @@ launch_explain(const struct spawn_record *failed, const struct worker_spec *spec
 bool
 launch_never(enum spawn_step step, int error)
 {
-    /* What the system is short of for now: processes of this user, memory, descriptors, cgroups; or
-     * a program that is being written at this moment. */
-    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
-    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
-        if (error == passing[i]) {
-            return false;
-        }
+    if (spawn_error_passes(error)) {
+        return false;
     }
     return step == SPAWN_STEP_RECORD || step == SPAWN_STEP_FOLDER || step == SPAWN_STEP_EXEC ||
            spawn_step_limit(step) != LIMIT_COUNT;

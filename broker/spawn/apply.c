@@ -42,10 +42,10 @@ apply_oom_score_adjust(const struct limits *limits)
         return false;
     }
     const ssize_t written = write(fd, text, (size_t)(end - text));
-    const int error = errno;
+    const int error = written < 0 ? errno : EIO; /* half of a number is another one */
     close(fd);
     errno = error;
-    return written >= 0;
+    return written == end - text;
 }
 
 static bool

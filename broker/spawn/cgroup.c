@@ -18,6 +18,7 @@
 
 enum {
     READINGS_MAX = 16,          /* of a list of processes that may fork meanwhile */
+    CLEANINGS_MAX = 5,          /* at the end there is no later turn that could try again */
     CPU_PERIOD_US = 100 * 1000, /* of cpu.max, which is the kernel's own default */
 };
 
@@ -136,14 +137,14 @@ cgroup_make(struct cgroups *cgroups, uint64_t id, const struct limits *limits,
         cgroup_set(cgroups, folder, limits, made);
     } else {
         const bool has_base = cgroups->base[0] != '\0';
+        const int reason = has_base ? error : cgroups->error;
         for (size_t i = 0; i < SETTING_COUNT; i++) {
             if (limits_has(limits, settings[i].limit)) {
-                miss(made, settings[i].limit, has_base ? error : EOPNOTSUPP, "%s",
+                miss(made, settings[i].limit, reason, "%s",
                      has_base ? strerror(error) : cgroups->why);
             }
         }
-        miss(made, LIMIT_CGROUP, has_base ? error : EOPNOTSUPP, "%s",
-             has_base ? strerror(error) : cgroups->why);
+        miss(made, LIMIT_CGROUP, reason, "%s", has_base ? strerror(error) : cgroups->why);
         cgroups->has_rest = true;
     }
     if (folder >= 0) {
@@ -257,13 +258,15 @@ cgroups_sweep(struct cgroups *cgroups, bool (*is_alive)(const void *context, uin
     }
     DIR *base = opendir(cgroups->base);
     cgroups->has_rest = base == NULL;
-    for (const struct dirent *entry; base != NULL && (entry = readdir(base)) != NULL;) {
+    errno = 0;
+    for (const struct dirent *entry; base != NULL && (entry = readdir(base)) != NULL; errno = 0) {
         if (is_left(cgroups, entry->d_name, is_alive, context) &&
             unlinkat(dirfd(base), entry->d_name, AT_REMOVEDIR) != 0 && errno == EBUSY) {
             cgroups->has_rest = true;
         }
     }
     if (base != NULL) {
+        cgroups->has_rest = cgroups->has_rest || errno != 0; /* the list has broken off */
         closedir(base);
     }
 }
@@ -295,7 +298,11 @@ cgroups_clean(pid_t keeper_pid)
     struct cgroups cgroups;
     cgroups_init(&cgroups, keeper_pid);
     const struct cgroup_sources sources = {"/proc/self/mountinfo", "/proc/self/cgroup"};
-    if (!cgroup_find_base(&cgroups, &sources)) {
+    bool is_found = false;
+    for (int i = 0; i < CLEANINGS_MAX && !is_found; i++) {
+        is_found = cgroup_find_base(&cgroups, &sources);
+    }
+    if (!is_found) {
         return;
     }
     const size_t len = strlen(cgroups.base);
@@ -305,7 +312,9 @@ cgroups_clean(pid_t keeper_pid)
         cgroups.base[len - (sizeof own - 1)] = '\0';
     }
     cgroups.has_rest = true;
-    cgroups_sweep(&cgroups, NULL, NULL);
+    for (int i = 0; i < CLEANINGS_MAX && cgroups.has_rest; i++) {
+        cgroups_sweep(&cgroups, NULL, NULL);
+    }
     if (was_moved) {
         undivide(&cgroups);
     }

@@ -25,11 +25,12 @@ enum { CGROUP_WHY_BYTES = 512, CGROUP_TOLD_MAX = 256 };
 /* The hub's cgroup and what can be made in it. */
 struct cgroups {
     pid_t keeper_pid;
-    bool is_open;               /* it was looked for, with success or without */
+    bool is_open;               /* it was looked for, with success or for good without */
     char base[PATH_MAX];        /* the folder of the hub's cgroup; "" if none can be made in it */
     char why[CGROUP_WHY_BYTES]; /* for people: why there is no base, or a controller missing */
-    unsigned controllers;       /* bits 1 << enum cgroup_controller that hold in cgroups below it */
-    bool has_rest;              /* there may be one that could not be removed yet */
+    int error;            /* without a base: EOPNOTSUPP, or what passes (spawn_error_passes) */
+    unsigned controllers; /* bits 1 << enum cgroup_controller that hold in cgroups below it */
+    bool has_rest;        /* there may be one that could not be removed yet */
     uint64_t told[CGROUP_TOLD_MAX]; /* what cgroups_is_news has seen */
     size_t told_count;
 };
@@ -54,11 +55,13 @@ void cgroups_init(struct cgroups *cgroups, pid_t keeper_pid);
 bool cgroup_is_wanted(const struct limits *limits);
 
 /* The folder of the cgroup of version 2 that this process is in, from the texts of the two files of
- * struct cgroup_sources; false with `why` filled if there is none that can be seen. */
+ * struct cgroup_sources; false with `why` filled if there is none that can be seen (errno
+ * EOPNOTSUPP) or there is no memory to look for it (ENOMEM). */
 bool cgroup_find(const char *mountinfo, const char *own, char path[PATH_MAX],
                  char why[CGROUP_WHY_BYTES]);
 
-/* Look for the hub's cgroup and divide it, once; later calls do nothing. */
+/* Look for the hub's cgroup and divide it, once; later calls do nothing, unless it failed for a
+ * reason that passes (spawn_error_passes). */
 void cgroups_open(struct cgroups *cgroups, const struct cgroup_sources *sources);
 
 /* Make the cgroup of a process, as far as that goes, opening `cgroups` with the system's sources if

@@ -12,6 +12,7 @@
 
 #include "broker/spawn/cgroup_files.h"
 #include "broker/spawn/proc.h"
+#include "broker/spawn/records.h"
 
 enum { MOVES_MAX = 16 }; /* a process that forks meanwhile leaves a child in the old place */
 
@@ -26,13 +27,19 @@ cgroup_read_file(int folder, const char *name, char text[CGROUP_TEXT_BYTES])
     if (fd < 0) {
         return false;
     }
-    for (ssize_t got; used < CGROUP_TEXT_BYTES - 1 &&
-                      (got = read(fd, text + used, CGROUP_TEXT_BYTES - 1 - used)) > 0;) {
-        used += (size_t)got;
+    ssize_t got = 1;
+    while (used < CGROUP_TEXT_BYTES - 1 && got != 0) {
+        got = read(fd, text + used, CGROUP_TEXT_BYTES - 1 - used);
+        if (got < 0 && errno != EINTR) {
+            break; /* half of a list would be taken for all of it */
+        }
+        used += got > 0 ? (size_t)got : 0;
     }
+    const int error = errno;
     close(fd);
+    errno = error;
     text[used] = '\0';
-    return true;
+    return got >= 0;
 }
 
 bool
@@ -42,11 +49,11 @@ cgroup_write_file(int folder, const char *name, const char *text)
     if (fd < 0) {
         return false;
     }
-    const bool is_written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    const int error = errno;
+    const ssize_t written = write(fd, text, strlen(text));
+    const int error = written < 0 ? errno : EIO; /* half a command is none */
     close(fd);
     errno = error;
-    return is_written;
+    return written == (ssize_t)strlen(text);
 }
 
 int
@@ -141,9 +148,14 @@ cgroup_find(const char *mountinfo, const char *own_text, char path[PATH_MAX],
     char *rest = lines;
     bool is_found = false;
     bool has_mount = false;
-    if (lines == NULL || !find_own(own_text, own)) {
+    if (lines == NULL) {
+        snprintf(why, CGROUP_WHY_BYTES, "the hub has no memory to look for its cgroup");
+        return false;
+    }
+    if (!find_own(own_text, own)) {
         snprintf(why, CGROUP_WHY_BYTES, "the hub is in no cgroup of version 2");
         free(lines);
+        errno = EOPNOTSUPP;
         return false;
     }
     for (char *line; !is_found && (line = strsep(&rest, "\n")) != NULL;) {
@@ -165,6 +177,7 @@ cgroup_find(const char *mountinfo, const char *own_text, char path[PATH_MAX],
     } else if (!is_found) {
         snprintf(why, CGROUP_WHY_BYTES, "the hub's cgroup %.300s is not below a mount", own);
     }
+    errno = EOPNOTSUPP;
     return is_found;
 }
 
@@ -271,19 +284,38 @@ enable(struct cgroups *cgroups, int base, unsigned available, char text[CGROUP_T
                     cgroup_controller_names[i], cgroups->base, strerror(errno));
         }
     }
-    for (int i = 0;
-         cgroup_read_file(base, "cgroup.subtree_control", text) && i < CGROUP_CONTROLLER_COUNT;
-         i++) {
+    if (!cgroup_read_file(base, "cgroup.subtree_control", text)) {
+        explain(cgroups, "which controllers the hub's cgroup %.300s has cannot be read: %s",
+                cgroups->base, strerror(errno));
+        return;
+    }
+    for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
         cgroups->controllers |= has_word(text, cgroup_controller_names[i]) ? 1U << i : 0;
     }
+}
+
+/* There is no cgroup to make others in, or not now. */
+static void
+give_up(struct cgroups *cgroups, int error)
+{
+    explain(cgroups, "the hub may not divide its cgroup %.300s: %s", cgroups->base,
+            strerror(error));
+    cgroups->base[0] = '\0';
+    cgroups->error = spawn_error_passes(error) ? error : EOPNOTSUPP;
 }
 
 static void
 divide(struct cgroups *cgroups, int base, char text[CGROUP_TEXT_BYTES])
 {
     unsigned available = 0;
-    for (int i = 0;
-         cgroup_read_file(base, "cgroup.controllers", text) && i < CGROUP_CONTROLLER_COUNT; i++) {
+    if (!cgroup_read_file(base, "cgroup.controllers", text)) {
+        if (spawn_error_passes(errno)) {
+            give_up(cgroups, errno);
+            return;
+        }
+        text[0] = '\0';
+    }
+    for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
         available |= has_word(text, cgroup_controller_names[i]) ? 1U << i : 0;
     }
     if (available == 0) {
@@ -293,7 +325,9 @@ divide(struct cgroups *cgroups, int base, char text[CGROUP_TEXT_BYTES])
     }
     /* Only the root, where processes and controllers go together, has no such file. */
     const bool is_root = faccessat(base, "cgroup.type", F_OK, 0) != 0;
-    if (is_root || move_away(cgroups, base, text)) {
+    if (is_root && spawn_error_passes(errno)) {
+        give_up(cgroups, errno);
+    } else if (is_root || move_away(cgroups, base, text)) {
         explain(cgroups, "the hub's cgroup %.300s has not this controller", cgroups->base);
         enable(cgroups, base, available, text);
     }
@@ -310,13 +344,17 @@ cgroup_find_base(struct cgroups *cgroups, const struct cgroup_sources *sources)
 {
     char *mountinfo = malloc(CGROUP_TEXT_BYTES);
     char *own = malloc(CGROUP_TEXT_BYTES);
-    explain(cgroups, "the hub is out of memory or descriptors");
-    const bool is_found = mountinfo != NULL && own != NULL &&
-                          cgroup_read_file(AT_FDCWD, sources->mountinfo, mountinfo) &&
-                          cgroup_read_file(AT_FDCWD, sources->own, own) &&
-                          cgroup_find(mountinfo, own, cgroups->base, cgroups->why);
+    const bool is_read = mountinfo != NULL && own != NULL &&
+                         cgroup_read_file(AT_FDCWD, sources->mountinfo, mountinfo) &&
+                         cgroup_read_file(AT_FDCWD, sources->own, own);
+    const bool is_found = is_read && cgroup_find(mountinfo, own, cgroups->base, cgroups->why);
     if (!is_found) {
+        const int error = errno;
+        cgroups->error = spawn_error_passes(error) ? error : EOPNOTSUPP;
         cgroups->base[0] = '\0';
+        if (!is_read) {
+            explain(cgroups, "the hub's cgroup cannot be looked for: %s", strerror(error));
+        }
     }
     free(own);
     free(mountinfo);
@@ -326,31 +364,24 @@ cgroup_find_base(struct cgroups *cgroups, const struct cgroup_sources *sources)
 void
 cgroups_open(struct cgroups *cgroups, const struct cgroup_sources *sources)
 {
-    char *text = NULL;
-    int base = -1;
     if (cgroups->is_open) {
         return;
     }
-    cgroups->is_open = true;
-    if (!cgroup_find_base(cgroups, sources)) {
-        return;
+    if (cgroup_find_base(cgroups, sources)) {
+        char *text = malloc(CGROUP_TEXT_BYTES);
+        const int base = text != NULL ? cgroup_open_base(cgroups) : -1;
+        /* Not by faccessat: that a mount is read-only or a cgroup full only trying tells. */
+        if (base < 0 || (mkdirat(base, CGROUP_PREFIX "try", 0755) != 0 && errno != EEXIST)) {
+            give_up(cgroups, errno);
+        } else {
+            unlinkat(base, CGROUP_PREFIX "try", AT_REMOVEDIR);
+            divide(cgroups, base, text);
+            cgroups->has_rest = true; /* of a hub before us */
+        }
+        if (base >= 0) {
+            close(base);
+        }
+        free(text);
     }
-    text = malloc(CGROUP_TEXT_BYTES);
-    base = cgroup_open_base(cgroups);
-    /* Not by faccessat: that a mount is read-only or a cgroup full only trying tells. */
-    if (text == NULL || base < 0 ||
-        (mkdirat(base, CGROUP_PREFIX "try", 0755) != 0 && errno != EEXIST)) {
-        explain(cgroups, "the hub may not divide its cgroup %.300s: %s", cgroups->base,
-                strerror(errno));
-        cgroups->base[0] = '\0';
-        goto out;
-    }
-    unlinkat(base, CGROUP_PREFIX "try", AT_REMOVEDIR);
-    divide(cgroups, base, text);
-    cgroups->has_rest = true; /* of a hub before us */
-out:
-    if (base >= 0) {
-        close(base);
-    }
-    free(text);
+    cgroups->is_open = cgroups->base[0] != '\0' || !spawn_error_passes(cgroups->error);
 }

@@ -149,8 +149,9 @@ run_child(const struct child_plan *plan, pid_t parent, int fault_fd)
         give_up(fault_fd, step, errno);
     }
     /* Before anything else, so that all it does counts there. The number 0 means the writer. */
-    if (plan->cgroup_fd >= 0 && write(plan->cgroup_fd, "0", 1) != 1) {
-        give_up(fault_fd, SPAWN_STEP_CGROUP, errno);
+    const ssize_t entered = plan->cgroup_fd >= 0 ? write(plan->cgroup_fd, "0", 1) : 1;
+    if (entered != 1) {
+        give_up(fault_fd, SPAWN_STEP_CGROUP, entered < 0 ? errno : EIO);
     }
     if (!reset_signals(plan->ignores_interrupt)) {
         give_up(fault_fd, SPAWN_STEP_SIGNALS, errno);

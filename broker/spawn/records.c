@@ -37,6 +37,18 @@ spawn_step_text(enum spawn_step step)
     return number >= 0 && number < SPAWN_STEP_COUNT ? texts[number] : "unknown step";
 }
 
+bool
+spawn_error_passes(int error)
+{
+    static const int passing[] = {EAGAIN, ENOMEM, ETXTBSY, EMFILE, ENFILE, EIO, EINTR, EBUSY};
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        if (error == passing[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum limit
 spawn_step_limit(enum spawn_step step)
 {

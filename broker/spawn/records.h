@@ -127,6 +127,10 @@ enum spawn_io {
  */
 const char *spawn_step_text(enum spawn_step step);
 
+/* True for an errno by which a start fails now, though it may succeed later: what the system is
+ * short of for a while, or a program that is being written at this moment. */
+bool spawn_error_passes(int error);
+
 /* The limit whose step this is; LIMIT_COUNT if it is another one. */
 enum limit spawn_step_limit(enum spawn_step step);
 

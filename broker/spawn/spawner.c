@@ -93,6 +93,9 @@ read_keeper(struct spawner *spawner)
         case CONTROL_RELOAD:
             spawner->is_reloading = true;
             tell_broker(spawner, SPAWN_RELOAD, 0);
+            if (spawner->link.fd < 0) {
+                requests_reloaded(spawner); /* the next broker reads the configuration anew */
+            }
             break;
         case CONTROL_REOPEN:
             tell_broker(spawner, SPAWN_REOPEN, 0);

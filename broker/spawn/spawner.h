@@ -48,7 +48,7 @@ struct broker {
     struct ladder ladder;
 };
 
-/* What the keeper is told once for the service manager. */
+/* What the keeper is told for the service manager, until it is told. */
 struct tidings {
     bool is_due, is_told;
 };

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -34,11 +35,13 @@
 /* clang-format off */
 #define FUNCTIONS(X) \
     X(access) X(calloc) X(chdir) X(close) X(close_range) X(closedir) X(dup2) X(dup3) X(execve) \
-    X(fcntl) X(flock) X(fork) X(fstat) X(fstatat) X(ftruncate) X(getcwd) X(getrlimit) X(getsid) \
-    X(kill) X(malloc) X(mkdir) X(open) X(openat) X(opendir) X(pipe2) X(poll) X(prctl) X(pread) \
-    X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(recvmsg) X(send) X(sendmsg) X(sendto) \
+    X(faccessat) X(fcntl) X(flock) X(fork) X(fstat) X(fstatat) X(ftruncate) X(getcwd) X(getrlimit) \
+    X(getsid) X(kill) X(malloc) X(mkdir) X(mkdirat) X(open) X(openat) X(opendir) X(pipe2) X(poll) \
+    X(prctl) X(pread) X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(recvmsg) X(rmdir) \
+    X(sched_setaffinity) X(sched_setscheduler) X(send) X(sendmsg) X(sendto) X(setpriority) \
     X(setrlimit) X(setsid) X(setsockopt) X(sigaction) X(signal) X(signalfd) X(sigprocmask) \
-    X(sigtimedwait) X(socket) X(socketpair) X(stat) X(unlinkat) X(waitid) X(waitpid) X(write)
+    X(sigtimedwait) X(socket) X(socketpair) X(stat) X(syscall) X(unlinkat) X(waitid) X(waitpid) \
+    X(write)
 /* clang-format on */
 
 #define NUMBER(name) F_##name,
@@ -46,7 +49,9 @@ enum function { FUNCTIONS(NUMBER) FUNCTION_COUNT };
 
 enum role { ROLE_KEEPER, ROLE_SPAWNER, ROLE_CHILD, ROLE_COUNT };
 enum mode { MODE_ERROR, MODE_SHORT, MODE_EMPTY }; /* short: half of the bytes; empty: 0 at once */
-enum { FUNCTIONS_MAX = 64, NAME_BYTES_MAX = 16 };
+enum { FUNCTIONS_MAX = 64, NAME_BYTES_MAX = 24 };
+
+_Static_assert((int)FUNCTION_COUNT <= (int)FUNCTIONS_MAX, "the counts have no room for them");
 
 /* The file, in host order; tests/e2e/spawn/fault_case.py knows it as well. */
 struct page {
@@ -160,6 +165,7 @@ WRAP_CLOSE(closedir, DIR *)
 WRAP(int, dup2, (int from, int to), (from, to), -1)
 WRAP(int, dup3, (int from, int to, int flags), (from, to, flags), -1)
 WRAP(int, execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp), -1)
+WRAP(int, faccessat, (int fd, const char *path, int how, int flags), (fd, path, how, flags), -1)
 WRAP(int, flock, (int fd, int operation), (fd, operation), -1)
 WRAP(int, fstat, (int fd, struct stat *status), (fd, status), -1)
 WRAP(int, fstatat, (int fd, const char *path, struct stat *status, int flags), (fd, path, status, flags), -1)
@@ -170,6 +176,7 @@ WRAP(pid_t, getsid, (pid_t pid), (pid), -1)
 WRAP(int, kill, (pid_t pid, int number), (pid, number), -1)
 WRAP(void *, malloc, (size_t size), (size), NULL)
 WRAP(int, mkdir, (const char *path, mode_t mode_bits), (path, mode_bits), -1)
+WRAP(int, mkdirat, (int fd, const char *path, mode_t mode_bits), (fd, path, mode_bits), -1)
 WRAP(DIR *, opendir, (const char *path), (path), NULL)
 WRAP(int, pipe2, (int ends[2], int flags), (ends, flags), -1)
 WRAP(int, poll, (struct pollfd *polls, nfds_t count, int timeout_ms), (polls, count, timeout_ms), -1)
@@ -180,9 +187,13 @@ WRAP(struct dirent *, readdir, (DIR *directory), (directory), NULL)
 WRAP_BYTES(readlink, (const char *path, char *buffer, size_t size), size, (path, buffer, size))
 WRAP_BYTES(recv, (int fd, void *buffer, size_t size, int flags), size, (fd, buffer, size, flags))
 WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), mode == MODE_EMPTY ? 0 : -1)
+WRAP(int, rmdir, (const char *path), (path), -1)
+WRAP(int, sched_setaffinity, (pid_t pid, size_t size, const cpu_set_t *cpus), (pid, size, cpus), -1)
+WRAP(int, sched_setscheduler, (pid_t pid, int policy, const struct sched_param *param), (pid, policy, param), -1)
 WRAP_BYTES(send, (int fd, const void *buffer, size_t size, int flags), size, (fd, buffer, size, flags))
 WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags), -1)
 WRAP_BYTES(sendto, (int fd, const void *buffer, size_t size, int flags, __CONST_SOCKADDR_ARG to, socklen_t length), size, (fd, buffer, size, flags, to, length))
+WRAP(int, setpriority, (__priority_which_t which, id_t who, int nice), (which, who, nice), -1)
 WRAP(int, setrlimit, (__rlimit_resource_t resource, const struct rlimit *limit), (resource, limit), -1)
 WRAP(pid_t, setsid, (void), (), -1)
 WRAP(int, setsockopt, (int fd, int level, int option, const void *value, socklen_t size), (fd, level, option, value, size), -1)
@@ -259,4 +270,20 @@ prctl(int option, ...)
     }
     va_end(rest);
     return fails(F_prctl, &mode) ? -1 : real(option, values[0], values[1], values[2], values[3]);
+}
+
+EXPORT long
+syscall(long number, ...)
+{
+    REAL(syscall);
+    va_list rest;
+    long values[6];
+    va_start(rest, number);
+    for (int i = 0; i < 6; i++) {
+        values[i] = va_arg(rest, long);
+    }
+    va_end(rest);
+    return fails(F_syscall, &mode)
+               ? -1
+               : real(number, values[0], values[1], values[2], values[3], values[4], values[5]);
 }

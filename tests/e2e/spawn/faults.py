@@ -1,7 +1,7 @@
 """Every call of keeper, spawner and their children before exec fails in turn.
 
 The library tests/support/faults.c, preloaded into prongd, lets the n-th call of one function in one of these
-three roles fail. A scenario (fault_case.py) brings a whole hub, with a real broker and a real worker, through its
+three roles fail. A scenario (fault_scenarios.py) brings a whole hub, with a real broker and a real worker, through its
 life; it is run once without a fault to count the calls, then once for every n and every error of the table. What
 may come of it:
 
@@ -26,7 +26,8 @@ import sys
 import threading
 import time
 
-from fault_case import FOREVER, FUNCTION_NUMBERS, PRONGD, ROLES, SCENARIOS, Case, Wish, read_names
+from fault_case import FOREVER, FUNCTION_NUMBERS, PRONGD, ROLES, Case, Wish, read_names
+from fault_scenarios import SCENARIOS
 
 ERROR, SHORT, EMPTY = 0, 1, 2    # enum mode of the library
 EVERY = 12                       # so many first calls of a function fail one by one, then each 1.6 times later
@@ -43,6 +44,7 @@ ERRORS = {
     "dup2": "EMFILE EINTR EMFILE+",
     "dup3": "EMFILE EBUSY",
     "execve": "ENOMEM EAGAIN ETXTBSY EACCES ENOENT E2BIG EIO ENOMEM+",
+    "faccessat": "ENOENT ENOMEM",
     "fcntl": "EMFILE EINVAL",
     "flock": "ENOLCK EINTR",
     "fork": "EAGAIN ENOMEM EAGAIN* EAGAIN+",
@@ -55,6 +57,7 @@ ERRORS = {
     "kill": "EPERM ESRCH EPERM*",
     "malloc": "ENOMEM ENOMEM+",
     "mkdir": "EACCES ENOSPC EROFS",
+    "mkdirat": "EACCES ENOSPC EAGAIN ENOMEM",
     "open": "EMFILE ENFILE EACCES ENOENT EMFILE*",
     "openat": "EMFILE ENOSPC EACCES ELOOP",
     "opendir": "EMFILE ENOENT",
@@ -64,14 +67,18 @@ ERRORS = {
     "pread": "EIO short empty",
     "pwrite": "ENOSPC EIO short",
     "read": "EINTR EIO EAGAIN short empty EINTR*",
-    "readdir": "EIO",
+    "readdir": "EIO EIO*",
     "readlink": "ENOENT EACCES",
     "recv": "EINTR EAGAIN ENOMEM ECONNRESET EINTR* ENOMEM+",
     "recvmsg": "EINTR EAGAIN ENOMEM ECONNRESET EINTR* ENOMEM+",
+    "rmdir": "EBUSY EACCES EINTR",
+    "sched_setaffinity": "EINVAL EPERM EPERM+",
+    "sched_setscheduler": "EPERM EPERM+",
     "send": "EINTR EAGAIN ENOBUFS EPIPE ENOBUFS+",
     "sendmsg": "EINTR EAGAIN ENOBUFS ENOMEM ETOOMANYREFS EPIPE EAGAIN* ENOBUFS+",
     "sendto": "EINTR EAGAIN ENOBUFS ECONNREFUSED EAGAIN+",
-    "setrlimit": "EPERM",
+    "setpriority": "EACCES EACCES+",
+    "setrlimit": "EPERM EPERM+",
     "setsid": "EPERM EPERM+",
     "setsockopt": "ENOBUFS",
     "sigaction": "EINVAL",
@@ -82,6 +89,7 @@ ERRORS = {
     "socket": "EMFILE ENOBUFS",
     "socketpair": "EMFILE ENFILE EMFILE+",
     "stat": "EACCES ENOENT",
+    "syscall": "EPERM EAGAIN EPERM+",   # setgroups, setresgid, setresuid
     "unlinkat": "EACCES EROFS",
     "waitid": "EINTR",           # ECHILD cannot be while there are children: SIGCHLD is at its default
     "waitpid": "EINTR",
@@ -91,12 +99,15 @@ ERRORS = {
 CANNOT_FAIL = {
     "clock_gettime": "with these clocks and a valid pointer it cannot fail",
     "getpid getppid geteuid umask": "always successful",
+    "getresgid getresuid": "with valid pointers they cannot fail",
     "_exit free": "return nothing",
     "getenv unsetenv": "memory only; the names are fixed",
-    "gmtime_r sigaddset sigemptyset strerror strsignal strdup strtol strtoull": "memory only (strdup: see malloc)",
-    "fprintf fwrite puts snprintf vsnprintf __isoc99_sscanf": "into memory; to a stream only for --help, --version "
-                                                              "and usage errors, before anything is held",
-    "memcmp memcpy memmove memset strchr strcspn strlen strncmp strnlen strrchr strspn": "memory only",
+    "dirfd gmtime_r sigaddset sigemptyset strerror strsignal strdup strtol strtoll strtoul strtoull":
+        "memory only (strdup: see malloc)",
+    "fprintf fputc fputs fwrite puts snprintf vsnprintf __isoc99_sscanf":
+        "into memory; to a stream only for --help, --version and usage errors, before anything is held",
+    "memcmp memcpy memmove memset strchr strcmp strcspn strlen strncmp strnlen strrchr strsep strspn strstr":
+        "memory only",
     "__cmsg_nxthdr __ctype_b_loc __errno_location": "memory only",
     "__cxa_finalize __libc_start_main __gmon_start__ __stack_chk_fail _ITM_deregisterTMCloneTable "
     "_ITM_registerTMCloneTable": "of the program's start and end",
@@ -213,7 +224,7 @@ def main():
             if outcome.problem or arguments.verbose:
                 scenario, wish = pair
                 print(f"{scenario.name}: {wish.role} {wish.function} {wish.text} at call {wish.first} "
-                      f"({outcome.phase}): {outcome.what}: {outcome.problem or 'ok'} "
+                      f"({outcome.phase}): {outcome.what}: {outcome.problem or outcome.reason or 'ok'} "
                       f"{time.monotonic() - began_case:.2f} s", flush=True)
                 if outcome.problem:
                     print("".join(f"    | {line}\n" for line in outcome.log.splitlines()[-25:]), flush=True)
