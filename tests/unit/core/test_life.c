@@ -253,7 +253,7 @@ expect_after_exit(void (*set)(struct worker_spec *), int status, int policy)
 {
     struct world w;
     world_begin(&w, set);
-    world_serve(&w, "echo/0");
+    world_started(&w, "echo/0");
     world_exited(&w, "echo/0", status);
     const char *want = expected(status, policy);
     cr_assert_str_eq(world_state(&w, "echo/0"), want, "status %#x, policy %d: %s, not %s", status,
