@@ -333,7 +333,8 @@ struct replica {
 };
 
 struct worker {
-    struct table_entry entry;   /* by name, in hub->workers */
+    struct table_entry entry;           /* by name, in hub->workers */
+    char name[WIRE_NAME_BYTES_MAX + 1]; /* the key, which outlives each specification */
     struct node link;           /* in hub->worker_list, in the order in which they were told */
     struct node crowd;          /* in hub->crowded when work may be given out */
     struct worker_spec *spec;   /* what its processes should be */
@@ -781,7 +782,7 @@ void reload_deinit(struct hub *hub);
 /* Whether it has to wait for others; then that is noted, and it is started when they are so far. */
 bool depend_waits(struct hub *hub, struct replica *replica);
 bool depend_is_completed(const struct replica *replica); /* it ran, did its work and ended with 0 */
-bool depend_has_hope(const struct replica *replica); /* what it waits for may come */
+bool depend_has_hope(const struct replica *replica);     /* what it waits for may come */
 void depend_changed(struct hub *hub, struct replica *replica, enum life was);
 void depend_restarted(struct hub *hub, struct worker *worker); /* others may have to start again */
 bool depend_has_ended(const struct worker *worker);

@@ -267,3 +267,22 @@ Test(reload, workers_that_were_added_by_hand_stay)
     expect_state(&w, "mine/0", "starting");
     world_deinit(&w);
 }
+
+Test(reload, a_worker_is_found_by_its_name_whatever_specifications_it_has_had)
+{
+    struct world w;
+    begin(&w);
+    for (uint32_t queue_max = 7; queue_max < 10; queue_max++) {
+        spec_count = 0;
+        two(add("echo", "true"));
+        specs[0].queue_max = queue_max;
+        add("other", "true")->queue_max = queue_max;
+        const uint64_t r = reload(&w);
+        cr_assert(queue_max == 7 ||
+                      world_says(&w, r, "'added': [], 'changed': ['echo', 'other'], 'removed': []"),
+                  "%s", world_text(&w, r));
+    }
+    cr_assert_eq(w.process_count, 3);
+    expect_state(&w, "other/0", "starting");
+    world_deinit(&w);
+}
