@@ -286,3 +286,42 @@ Test(reload, a_worker_is_found_by_its_name_whatever_specifications_it_has_had)
     expect_state(&w, "other/0", "starting");
     world_deinit(&w);
 }
+
+Test(reload, stop_first_goes_forward)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    specs[0].stop_first = true;
+    const uint64_t r = reload(&w);
+    world_exited(&w, "echo/0#1", 0);
+    cr_assert(!w.process[1].signalled, "the second was asked to end too early");
+    world_serve(&w, "echo/0#2");
+    cr_assert(!w.process[2].signalled, "it went back");
+    cr_assert(w.process[1].signalled, "it did not go on");
+    world_exited(&w, "echo/1#1", 0);
+    world_serve(&w, "echo/1#2");
+    cr_assert(world_says(&w, r, "'changed': ['echo'], 'removed': [], 'rolled_back': {}"), "%s",
+              world_text(&w, r));
+    cr_assert_eq(w.process_count, 4);
+    world_deinit(&w);
+}
+
+Test(reload, a_new_process_that_is_told_to_start_again_is_no_failure)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    specs[0].stop_first = true;
+    const uint64_t r = reload(&w);
+    world_exited(&w, "echo/0#1", 0);
+    world_started(&w, "echo/0#2");
+    world_tell(&w, "restart", "echo/0");
+    world_exited(&w, "echo/0#2", 15);
+    world_serve(&w, "echo/0#3");
+    cr_assert(w.process[1].signalled, "it did not go on");
+    world_exited(&w, "echo/1#1", 0);
+    world_serve(&w, "echo/1#2");
+    cr_assert(world_says(&w, r, "'rolled_back': {}"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
