@@ -201,8 +201,8 @@ worker_resize(struct hub *hub, struct worker *w, uint32_t replicas)
         w->replicas[i]->wanted = false;
         life_step(hub, w->replicas[i], LIFE_IN_STOP);
     }
+    route_sweep(hub, w); /* nobody may wait for what is forgotten */
     worker_prune(hub, w);
-    route_sweep(hub, w);
     return true;
 }
 
