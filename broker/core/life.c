@@ -395,11 +395,13 @@ static void
 gone(struct hub *hub, struct replica *r, enum life_input input)
 {
     struct worker *w = r->worker;
+    /* The next process may have begun when that is asked for. */
+    const bool told = r->life == LIFE_STOPPING && !r->overdue && !r->hung;
     r->has_last = input == LIFE_IN_EXITED; /* what could not be started has not ended */
     life_step(hub, r, input);
     hub->last_words = (struct span){0};
     route_soon(hub, w);
-    renew_ended(hub, r);
+    renew_ended(hub, r, told);
     worker_prune(hub, w);
 }
 

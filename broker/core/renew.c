@@ -257,11 +257,11 @@ roll_back(struct hub *hub, struct worker *w, const struct replica *failed)
 }
 
 void
-renew_ended(struct hub *hub, struct replica *r)
+renew_ended(struct hub *hub, struct replica *r, bool told)
 {
     struct worker *w = r->worker;
     const bool is_new = w->rolling && r->spec == w->spec && r->index == w->rolled;
-    const bool failed = is_new && !r->was_ready && r->role != ROLE_LEAVING;
+    const bool failed = is_new && !told && !r->was_ready && r->role != ROLE_LEAVING;
     if (r->role == ROLE_HEIR) {
         struct replica *old = w->replicas[r->index];
         life_tell(hub, r, HUB_EVENT_worker_kept);

@@ -333,7 +333,8 @@ struct replica {
 };
 
 struct worker {
-    struct table_entry entry;   /* by name, in hub->workers */
+    struct table_entry entry;           /* by name, in hub->workers */
+    char name[WIRE_NAME_BYTES_MAX + 1]; /* the key, which outlives each specification */
     struct node link;           /* in hub->worker_list, in the order in which they were told */
     struct node crowd;          /* in hub->crowded when work may be given out */
     struct worker_spec *spec;   /* what its processes should be */
@@ -763,7 +764,8 @@ void heir_drop(struct replica *replica); /* it has ended */
 void renew_begin(struct hub *hub, struct replica *replica); /* it is ready */
 void renew_check(struct hub *hub, struct replica *replica); /* it may be due now */
 void renew_expired(struct hub *hub, struct replica *replica);
-void renew_ended(struct hub *hub, struct replica *replica); /* its process is gone */
+/* Its process is gone; `told`: as it had been told to. */
+void renew_ended(struct hub *hub, struct replica *replica, bool told);
 /* Its processes are to be made from this specification (moved). */
 void renew_to(struct hub *hub, struct worker *worker, struct worker_spec *spec);
 void renew_roll(struct hub *hub, struct worker *worker); /* the next of them, if it is time */

@@ -201,8 +201,8 @@ worker_resize(struct hub *hub, struct worker *w, uint32_t replicas)
         w->replicas[i]->wanted = false;
         life_step(hub, w->replicas[i], LIFE_IN_STOP);
     }
+    route_sweep(hub, w); /* nobody may wait for what is forgotten */
     worker_prune(hub, w);
-    route_sweep(hub, w);
     return true;
 }
 
@@ -249,9 +249,10 @@ worker_add(struct hub *hub, const struct worker_spec *spec)
     list_init(&w->leases);
     list_init(&w->leaving);
     w->rolled = UINT32_MAX;
+    (void)snprintf(w->name, sizeof w->name, "%s", spec->name);
     w->spec = spec_copy(spec);
     if (w->spec == NULL || !tallies_init(&w->tallies) ||
-        !table_add(&hub->workers, &w->entry, w->spec->name, strlen(w->spec->name)) ||
+        !table_add(&hub->workers, &w->entry, w->name, strlen(w->name)) ||
         !worker_resize(hub, w, spec->replicas)) {
         worker_free(hub, w);
         return NULL;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { CALM_CALLS = 5, CALM_TIMEOUT_MS = 30000 };
+enum { STARTED = 1, RELOADED }; /* asked->number of an ADMIN in peace */
 
 static void
 new_session(struct sim *s, struct caller *c)
@@ -133,7 +134,7 @@ ask_call(struct sim *s, struct caller *c, int64_t timeout_ms)
     const uint64_t number = ledger_call(s, policy, deadline_ns);
     write_array(&args, 1);
     write_uint(&args, number);
-    *a = (struct asked){.kind = CALL, .number = number};
+    *a = (struct asked){.kind = CALL, .number = number, .calm = s->now_ns >= s->calm_ns};
     struct session_ask call = {
         .kind = SESSION_CALL,
         .deadline_ns = deadline_ns,
@@ -256,17 +257,20 @@ ask_admin(struct sim *s, struct caller *c, const char *method, const char *worke
     if (a == NULL) {
         return;
     }
-    const bool scales = strcmp(method, "scale") == 0;
-    write_map(&args, scales ? 2 : 1);
-    write_text(&args, "worker");
-    write_text(&args, worker);
+    const bool scales = strcmp(method, "scale") == 0, reloads = strcmp(method, "reload") == 0;
+    write_map(&args, reloads ? 0 : scales ? 2 : 1);
+    if (!reloads) {
+        write_text(&args, "worker");
+        write_text(&args, worker);
+    }
     if (scales) {
         write_text(&args, "replicas");
         write_uint(&args, replicas);
     }
-    *a = (struct asked){.kind = ADMIN, .number = c->calm};
+    *a = (struct asked){.kind = ADMIN, .number = !c->calm ? 0 : reloads ? RELOADED : STARTED};
+    /* A reload ends when all that run are replaced: each may have to end a call. */
     struct session_ask call = {.kind = SESSION_CALL,
-                               .deadline_ns = s->now_ns + 5 * SECOND,
+                               .deadline_ns = s->now_ns + (reloads ? 60 : 5) * SECOND,
                                .worker = span_text("hub"),
                                .name = span_text(method),
                                .payload = buf_span(&args)};
@@ -334,6 +338,10 @@ take_call(struct sim *s, struct caller *c, const struct asked *a, const struct s
         (!mp_next(&value, &item) || item.kind != MP_UINT || item.uint != a->number)) {
         sim_wrong(s, "call %llu got the result of another", (unsigned long long)a->number);
     }
+    if (a->calm && o->code == PRONG_ABORTED) {
+        sim_wrong(s, "call %llu in peace is lost: %.*s", (unsigned long long)a->number,
+                  (int)o->message.len, (const char *)o->message.data);
+    }
     c->inner_code = o->code;
     if (c->inside && c->was_lost) {
         ledger_forget(s, a->number); /* then it may come late, by the time of its own session */
@@ -341,6 +349,20 @@ take_call(struct sim *s, struct caller *c, const struct asked *a, const struct s
         ledger_outcome(s, a->number, o);
     }
     c->succeeded += c->calm && o->code == PRONG_OK;
+}
+
+/* Not what was asked before peace. */
+static void
+take_admin(struct sim *s, struct caller *c, const struct asked *a, const struct session_outcome *o)
+{
+    sim_note(s, "client %u: the hub says %d %.*s", (unsigned)c->place, (int)o->code,
+             (int)o->message.len, (const char *)o->message.data);
+    if (a->number == STARTED && o->code == PRONG_OK) {
+        c->started++;
+    } else if (a->number == RELOADED && o->code == PRONG_OK) {
+        c->reloaded++;
+        s->goes_back = s->had.bad > 0; /* what comes next cannot run */
+    }
 }
 
 static void
@@ -364,8 +386,7 @@ collect(struct sim *s, struct caller *c)
             take_events(s, c, a, &o);
             break;
         case ADMIN:
-            c->started +=
-                a->number != 0 && o.code == PRONG_OK; /* not what was asked before peace */
+            take_admin(s, c, a, &o);
             break;
         case PIECES:
             if (!pieces_take(s, c, a, &o)) {
@@ -484,6 +505,9 @@ act(struct sim *s, struct caller *c)
         ask_admin(s, c, methods[sim_draw(s, 4)], workers[sim_draw(s, 2)],
                   sim_draw(s, REPLICAS_MAX + 1));
     }
+    if (sim_happens(s, s->faults.reloads)) {
+        ask_admin(s, c, "reload", "", 0);
+    }
     struct asked *a = &c->asked[sim_draw(s, OUTSTANDING_MAX)];
     if ((a->kind == CALL || a->kind == PIECES) && sim_happens(s, s->faults.cancels)) {
         session_cancel(c->session, a->ticket);
@@ -491,18 +515,37 @@ act(struct sim *s, struct caller *c)
     c->next_ns = s->now_ns + (int64_t)(100 + sim_draw(s, 30000)) * s->faults.pace * US;
 }
 
+/* Whether it has put the workers in order; a configuration that cannot run changes nothing then. */
+static bool
+has_settled(const struct sim *s, const struct caller *c)
+{
+    const unsigned reloads = s->had.reloads == 0 ? 0 : s->had.bad == 0 ? 1 : 2;
+    return c->place != 0 || (c->started >= 2 * WORKERS && c->reloaded >= reloads);
+}
+
+static void
+settle(struct sim *s, struct caller *c)
+{
+    const size_t worker = c->started % WORKERS;
+    if (is_asking(c, ADMIN)) {
+        return;
+    }
+    if (s->had.reloads > 0 && c->reloaded == 0) {
+        ask_admin(s, c, "reload", "", 0);
+    } else if (c->started < 2 * WORKERS) {
+        ask_admin(s, c, c->started < WORKERS ? "scale" : "start", sim_workers[worker],
+                  s->configs[worker].replicas);
+    } else if (world_unsettled(s) == NULL) {
+        ask_admin(s, c, "reload", "", 0);
+    }
+}
+
 /* Peace: what was stopped is started, and then calls have to succeed. */
 static void
 act_calmly(struct sim *s, struct caller *c)
 {
-    static const char *const workers[] = {"alpha", "beta"};
-    if (c->place == 0 && c->started < 2 * WORKERS) {
-        if (is_asking(c, ADMIN)) {
-            c->next_ns = s->now_ns + 50 * MS;
-            return;
-        }
-        ask_admin(s, c, c->started < WORKERS ? "scale" : "start", workers[c->started % WORKERS],
-                  s->replicas[c->started % WORKERS]);
+    if (!has_settled(s, c)) {
+        settle(s, c);
     } else if (c->succeeded < CALM_CALLS) {
         ask_call(s, c, CALM_TIMEOUT_MS);
     } else if (!pieces_are_done(c) && !is_asking(c, PIECES)) {
@@ -516,7 +559,7 @@ caller_calm(struct sim *s, struct caller *c)
 {
     c->calm = true;
     c->away_until_ns = c->lazy_until_ns = 0;
-    c->succeeded = c->started = 0;
+    c->succeeded = c->started = c->reloaded = 0;
     c->pieces_done = 0;
     /* What was asked of the hub before peace has ended when the first one starts everything. */
     c->next_ns = s->now_ns + (c->place == 0 ? 8 * SECOND : 0);
@@ -524,10 +567,9 @@ caller_calm(struct sim *s, struct caller *c)
 }
 
 bool
-caller_is_done(const struct caller *c)
+caller_is_done(const struct sim *s, const struct caller *c)
 {
-    return c->calm && c->succeeded >= CALM_CALLS && pieces_are_done(c) &&
-           (c->place != 0 || c->started >= 2 * WORKERS);
+    return c->calm && c->succeeded >= CALM_CALLS && pieces_are_done(c) && has_settled(s, c);
 }
 
 bool

@@ -14,9 +14,10 @@ enum { OUTSTANDING_MAX = 40, PARTS_MAX = 12 };
 /* What was asked, named by its place; 0 in `kind` says that the place is free. */
 struct asked {
     enum { FREE, CALL, EMIT, FETCH, ADMIN, PIECES } kind;
-    uint64_t number, ticket; /* of the ledger (ADMIN: asked in peace); of the session */
+    uint64_t number, ticket; /* of the ledger (ADMIN: what it does in peace); of the session */
     uint64_t from;           /* FETCH */
     uint64_t epoch;          /* of the broker when it was asked */
+    bool calm;               /* nobody who could have it may die of anything */
     /* PIECES (pieces.c) */
     enum piece_kind what;
     bool ordered, cancelled;
@@ -36,7 +37,7 @@ struct caller {
     uint32_t pieces_done;     /* in peace: bit n of enum piece_kind */
     bool was_lost;            /* its connection, once at least */
     prong_err inner_code;
-    unsigned succeeded, started;
+    unsigned succeeded, started, reloaded;
     uint64_t history, position; /* of its reading; history 0: from the oldest */
     uint64_t all_epoch;         /* of this broker it has read everything from the first event on */
 };

@@ -268,6 +268,18 @@ process_answer(struct sim *s, struct process *p, uint32_t id, struct span body)
     process_wake(s, p);
 }
 
+bool
+process_serves(const struct process *p)
+{
+    return p->actor != NULL && pull_is_attached(p->actor->pull);
+}
+
+bool
+process_hangs(const struct process *p)
+{
+    return p->actor != NULL && p->actor->runs && p->actor->hangs;
+}
+
 void
 process_term(struct sim *s, struct process *p)
 {
@@ -335,6 +347,7 @@ process_wake(struct sim *s, struct process *p)
     if (a->connection == NULL && s->now_ns >= a->retry_ns) {
         a->connection = world_connect(s, NULL, p);
         if (a->connection != NULL) {
+            p->came = true;
             pull_connected(a->pull, s->now_ns);
             world_wake_process(s, p, pull_deadline_ns(a->pull));
         } else {

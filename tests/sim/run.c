@@ -31,6 +31,12 @@ sim_draw(struct sim *s, uint64_t n)
     return n > 0 ? next_random(&s->random) % n : 0;
 }
 
+uint64_t
+sim_choose(struct sim *s, uint64_t n)
+{
+    return next_random(&s->chosen) % n;
+}
+
 bool
 sim_happens(struct sim *s, unsigned of_1000)
 {
@@ -69,9 +75,11 @@ sim_wrong(struct sim *s, const char *format, ...)
 
 /* A fault that half of the seeds do not have at all. */
 static unsigned
-fault(struct sim *s, unsigned max)
+fault(struct sim *s, enum sim_fault which, unsigned max)
 {
-    return sim_draw(s, 2) == 0 ? 0 : 1 + (unsigned)sim_draw(s, max);
+    uint64_t (*const draw)(struct sim *, uint64_t) =
+        which < SIM_FAULT_renews ? sim_draw : sim_choose;
+    return draw(s, 2) == 0 ? 0 : 1 + (unsigned)draw(s, max);
 }
 
 /* What is switched off is drawn all the same, so that the rest stays as it was. */
@@ -79,7 +87,7 @@ static void
 draw_faults(struct sim *s)
 {
 #define SIM_FAULT(name, most)                                                                      \
-    s->faults.name = fault(s, most);                                                               \
+    s->faults.name = fault(s, SIM_FAULT_##name, most);                                             \
     if (s->options.without >> SIM_FAULT_##name & 1) {                                              \
         s->faults.name = 0;                                                                        \
     }
@@ -88,8 +96,10 @@ draw_faults(struct sim *s)
     s->faults.delay_ns_max = (int64_t)(10 + sim_draw(s, sim_draw(s, 2) == 0 ? 200 : 20000)) * US;
     s->faults.pace = sim_draw(s, 4) == 0 ? 60 : 1;
     for (size_t i = 0; i < WORKERS; i++) {
-        s->replicas[i] = 1 + (uint32_t)sim_draw(s, REPLICAS_MAX);
+        s->configs[i].replicas = 1 + (uint32_t)sim_draw(s, REPLICAS_MAX);
     }
+    s->had = s->faults;
+    config_draw(s);
 }
 
 const char *
@@ -103,15 +113,27 @@ sim_fault_name(enum sim_fault fault_class)
     return names[fault_class];
 }
 
-/* No more faults, and what hangs is ended as a person would. */
+/* It hangs, and its hub ends it. */
+static bool
+is_noticed(struct sim *s, const struct process *p)
+{
+    const struct worker_spec *spec = s->hub == NULL ? NULL : hub_process_spec(s->hub, p->id);
+    return process_hangs(p) && p->epoch == s->epoch && spec != NULL && spec->busy_ms_max > 0;
+}
+
+/* No more faults, and what hangs is ended by the hub, or as a person would. */
 static void
 make_peace(struct sim *s)
 {
     sim_note(s, "peace");
     s->chaos = false;
+    s->calm_ns = s->now_ns + SECOND;
+    config_calm(s);
     s->faults = (struct faults){.crowds = s->faults.crowds, .delay_ns_max = 100 * US, .pace = 1};
     for (size_t i = 0; i < PROCESSES; i++) {
-        if (s->processes[i] != NULL && s->processes[i]->pid != 0) {
+        if (s->processes[i] != NULL && is_noticed(s, s->processes[i])) {
+            s->calm_ns = INT64_MAX;
+        } else if (s->processes[i] != NULL && s->processes[i]->pid != 0) {
             world_exit(s, s->processes[i], 9);
         }
     }
@@ -131,7 +153,7 @@ static bool
 all_done(const struct sim *s)
 {
     for (size_t i = 0; i < CLIENTS; i++) {
-        if (s->clients[i] != NULL && !caller_is_done(s->clients[i])) {
+        if (s->clients[i] != NULL && !caller_is_done(s, s->clients[i])) {
             return false;
         }
     }
@@ -147,15 +169,18 @@ static void
 expect_nothing_left(struct sim *s)
 {
     struct hub_counts c = hub_counts(s->hub);
-    for (int i = 0; i < 10 && c.parked != 2 * c.peers; i++) {
-        world_run_until(s, s->now_ns + 7 * MS); /* one is just being asked anew */
+    for (int i = 0; i < 30 && (c.parked != 2 * c.peers || world_unsettled(s) != NULL); i++) {
+        world_run_until(s, s->now_ns + 7 * MS); /* one is just being asked anew, or replaced */
         c = hub_counts(s->hub);
+    }
+    if (world_unsettled(s) != NULL) {
+        sim_wrong(s, "the processes of %s are not what they should be", world_unsettled(s));
     }
     if (c.clients != 0 || c.calls != 0 || c.unfinished != 0 || c.payload_bytes != 0) {
         sim_wrong(s, "%zu clients, %zu calls, %zu unfinished, %zu bytes are left", c.clients,
                   c.calls, c.unfinished, c.payload_bytes);
     }
-    if (c.peers != s->replicas[0] + s->replicas[1] || c.parked != 2 * c.peers) {
+    if (c.peers != s->configs[0].replicas + s->configs[1].replicas || c.parked != 2 * c.peers) {
         sim_wrong(s, "%zu connections and %zu requests are left", c.peers, c.parked);
     }
 }
@@ -233,8 +258,10 @@ sim_run(const struct sim_options *options)
     }
     s->options = *options;
     s->random = options->seed;
+    s->chosen = ~options->seed;
     s->chaos = true;
     s->now_ns = s->began_ns = SECOND;
+    s->calm_ns = INT64_MAX;
     s->next_pid = 1000;
     s->ledger = ledger_new();
     draw_faults(s);

@@ -54,7 +54,19 @@ struct event;
     X(crowds, 700) /* the hub's turn ends late, so that messages come together */                  \
     X(nests, 300)  /* a method that makes a call itself */                                         \
     X(pieces, 600) /* calls of more than one piece */                                              \
-    X(tight, 1)    /* not of 1000: short queues and a small ring of events */
+    X(tight, 1)    /* not of 1000: short queues and a small ring of events */                      \
+    SIM_CHANGES(X)
+
+/* What replaces processes and changes workers. These are drawn apart from the others, so that the
+ * worlds without them are what they were before there were any. */
+#define SIM_CHANGES(X)                                                                             \
+    X(renews, 1)     /* not of 1000: max_calls */                                                  \
+    X(ages, 1)       /* nor this: max_age */                                                       \
+    X(watched, 1)    /* nor this: max_busy and heartbeat */                                        \
+    X(stands, 1)     /* nor this: beta stands on alpha, or starts again with it */                 \
+    X(reloads, 20)   /* another configuration: per tick of faults, and per act of a client */      \
+    X(bad, 300)      /* in one the processes of a worker die at once */                            \
+    X(slow_end, 300) /* the end of a process takes time */
 
 enum sim_fault {
 #define SIM_FAULT(name, most) SIM_FAULT_##name,
@@ -69,6 +81,16 @@ struct faults {
 #undef SIM_FAULT
     int64_t delay_ns_max;
     int64_t pace; /* 1, or so many times slower: hours pass, and outcomes are no longer kept */
+};
+
+/* A worker as the configuration has it; the rest is the same in all of them (config.c). */
+struct config {
+    uint32_t program; /* the processes of odd ones die at once */
+    uint32_t replicas;
+    uint64_t calls_max;
+    int64_t age_ms_max, busy_ms_max, heartbeat_ms;
+    bool stop_first, stands, restarts_with;
+    bool gone; /* it is not in the configuration */
 };
 
 /* What a world is made from, beside what the seed decides. The smaller, the easier to read. */
@@ -123,10 +145,14 @@ struct later {
 struct sim {
     struct sim_options options;
     uint64_t random, drawn, hash;
+    uint64_t chosen; /* state of sim_choose */
     int64_t now_ns, began_ns, chaos_end_ns;
     int64_t jumped_ns; /* when the clock has jumped last */
     bool chaos;
     struct faults faults;
+    struct faults had; /* before peace */
+    int64_t calm_ns;   /* from then on no worker dies that serves */
+    bool goes_back;    /* the next configuration in peace is one that cannot run */
     struct event *heap;
     size_t event_count, event_cap;
     uint64_t event_number;
@@ -139,15 +165,22 @@ struct sim {
     struct caller *clients[CLIENTS + PROCESSES]; /* behind CLIENTS those inside of processes */
     struct stock *stocks[STOCKS];
     struct process *processes[PROCESSES];
-    uint32_t replicas[WORKERS];
+    struct config configs[WORKERS]; /* the newest good ones: what a new broker reads */
+    uint32_t last_program;
+    uint32_t adopted[WORKERS]; /* bit n: replica n had a process of an earlier broker */
     struct ledger *ledger;
     struct later laters[LATERS]; /* the newest calls in the background */
     uint32_t later_count;
 };
 
+/* The name of a worker. */
+extern const char *const sim_workers[WORKERS];
+
 /* A number below `n`, and a thing that happens `of_1000` times. */
 uint64_t sim_draw(struct sim *s, uint64_t n);
 bool sim_happens(struct sim *s, unsigned of_1000);
+/* The same of the numbers of SIM_CHANGES and of configurations. */
+uint64_t sim_choose(struct sim *s, uint64_t n);
 __attribute__((format(printf, 2, 3))) void sim_note(struct sim *s, const char *format, ...);
 /* What must not be. Ends the run, which is then repeated with a trace. */
 __attribute__((format(printf, 2, 3))) _Noreturn void sim_wrong(struct sim *s, const char *format,
@@ -177,6 +210,25 @@ void world_send(struct sim *s, struct connection *k, uint32_t id, const struct p
 /* The actor closes, or has heard that it was closed. */
 void world_close(struct sim *s, struct connection *k);
 void world_exit(struct sim *s, struct process *p, int status);
+/* The configuration is read: a client has asked for that, or nobody. */
+void world_plan_reload(struct sim *s, uint64_t call);
+/* NULL when every worker has the processes that the configuration wants, made from it, serving and
+ * alone; or what is not so. */
+const char *world_unsettled(struct sim *s);
+
+/* ---- config.c ---------------------------------------------------------------------------------
+ */
+
+/* What a broker reads first. */
+void config_draw(struct sim *s);
+/* The last one: nothing is gone, and what happens again and again happens seldom. */
+void config_calm(struct sim *s);
+/* Valid as long as the configuration is. `tight`: with a short queue. */
+void config_spec(const struct config *c, size_t worker, bool tight, struct worker_spec *spec);
+uint32_t config_program(const struct worker_spec *spec);
+/* The hub is given another one, or in peace the last one; `bad`: with a program that dies at once.
+ */
+void config_reload(struct sim *s, uint64_t call, bool bad);
 
 /* ---- caller.c ---------------------------------------------------------------------------------
  */
@@ -188,7 +240,7 @@ void caller_answer(struct sim *s, struct caller *c, uint32_t id, struct span bod
 void caller_lost(struct sim *s, struct caller *c);
 /* Peace: it stays, comes back, and makes calls that must succeed. */
 void caller_calm(struct sim *s, struct caller *c);
-bool caller_is_done(const struct caller *c);
+bool caller_is_done(const struct sim *s, const struct caller *c);
 /* One that makes a single call inside the call `parent` that its process runs, until then. Its
  * session would wait longer, so when it is late, the hub is. */
 struct caller *caller_inside(struct sim *s, const struct process *p, uint64_t parent,
@@ -225,6 +277,9 @@ struct process {
     char token[64];
     int32_t pid; /* 0 until it runs */
     bool dies;   /* it has ended, and the hub does not know yet */
+    bool came;   /* it has connected once */
+    uint32_t program;
+    uint64_t epoch; /* of the broker that started it */
     struct actor *actor;
 };
 
@@ -234,6 +289,10 @@ void process_wake(struct sim *s, struct process *p);
 void process_answer(struct sim *s, struct process *p, uint32_t id, struct span body);
 void process_lost(struct sim *s, struct process *p);
 void process_term(struct sim *s, struct process *p);
+/* It is attached, as far as it knows. */
+bool process_serves(const struct process *p);
+/* It has a call that never ends. */
+bool process_hangs(const struct process *p);
 
 /* ---- ledger.c ---------------------------------------------------------------------------------
  */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SIGNAL_ABORT = 6, FAILS = 1 << 8 };
+
 /* ---- what is to come ---------------------------------------------------------------------------
  */
 
@@ -81,9 +83,44 @@ place_of(const struct sim *s, const struct process *p)
     return i;
 }
 
+/* Whether a replica has a process that the hub knows, or `came` too. */
+static bool
+has_process(const struct sim *s, const char *worker, uint32_t replica, bool came)
+{
+    for (size_t i = 0; i < PROCESSES; i++) {
+        const struct process *p = s->processes[i];
+        if (p != NULL && p->replica == replica && strcmp(p->worker, worker) == 0 &&
+            (p->came || !came)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first process of a replica begins when those that it stands on are ready. */
+static void
+expect_others(struct sim *s, const struct hub_effect *e)
+{
+    if (e->incarnation != 1 || e->spec->depend_count == 0 ||
+        (s->adopted[1] >> e->replica & 1) != 0 ||
+        has_process(s, e->spec->name, e->replica, false)) {
+        return;
+    }
+    const struct worker_spec *alpha = hub_replica_spec(s->hub, "alpha/0");
+    bool ready = alpha != NULL;
+    for (uint32_t i = 0; ready && i < alpha->replicas; i++) {
+        ready = has_process(s, "alpha", i, true);
+    }
+    if (!ready) {
+        sim_wrong(s, "%s/%u begins before what it stands on is ready", e->spec->name,
+                  (unsigned)e->replica);
+    }
+}
+
 static void
 start_process(struct sim *s, const struct hub_effect *e)
 {
+    expect_others(s, e);
     uint32_t i = 0;
     while (i < PROCESSES && s->processes[i] != NULL) {
         i++;
@@ -97,6 +134,8 @@ start_process(struct sim *s, const struct hub_effect *e)
     }
     p->id = e->process;
     p->replica = e->replica;
+    p->program = config_program(e->spec);
+    p->epoch = s->epoch;
     (void)snprintf(p->worker, sizeof p->worker, "%s", e->spec->name);
     (void)snprintf(p->token, sizeof p->token, "%s", e->token);
     s->processes[i] = p;
@@ -104,8 +143,8 @@ start_process(struct sim *s, const struct hub_effect *e)
     world_plan(s, (struct event){.kind = EVENT_STARTED,
                                  .at_ns = s->now_ns + world_delay(s) + slow,
                                  .whose = p->id});
-    sim_note(s, "process %llu is started as %s/%u", (unsigned long long)p->id, p->worker,
-             (unsigned)p->replica);
+    sim_note(s, "process %llu is started as %s/%u, program %u", (unsigned long long)p->id,
+             p->worker, (unsigned)p->replica, (unsigned)p->program);
 }
 
 void
@@ -124,8 +163,9 @@ world_exit(struct sim *s, struct process *p, int status)
     }
     sim_note(s, "process %llu, %s/%u, ends with %d", (unsigned long long)p->id, p->worker,
              (unsigned)p->replica, status);
+    const int64_t slow = sim_happens(s, s->faults.slow_end) ? (int64_t)sim_draw(s, 700) * MS : 0;
     world_plan(s, (struct event){.kind = EVENT_EXITED,
-                                 .at_ns = s->now_ns + world_delay(s),
+                                 .at_ns = s->now_ns + world_delay(s) + slow,
                                  .whose = p->id,
                                  .status = status});
 }
@@ -137,7 +177,14 @@ signal_process(struct sim *s, const struct hub_effect *e)
     if (p == NULL || p->dies) {
         return;
     }
-    if (e->signal == 9 || p->pid == 0) {
+    if (e->signal == SIGNAL_ABORT && !s->chaos && !process_hangs(p)) {
+        sim_wrong(s, "process %llu, %s/%u, counts as hung", (unsigned long long)p->id, p->worker,
+                  (unsigned)p->replica);
+    }
+    if (e->signal == SIGNAL_ABORT && sim_happens(s, s->faults.slow_end)) {
+        return; /* it writes its memory down, until it is killed */
+    }
+    if (e->signal == 9 || e->signal == SIGNAL_ABORT || p->pid == 0) {
         world_exit(s, p, e->signal);
     } else if (!sim_happens(s, s->faults.stubborn)) {
         process_term(s, p);
@@ -172,6 +219,9 @@ carry_out(struct sim *s, const struct hub_effect *e)
     case HUB_OUT_SIGNAL:
         signal_process(s, e);
         return;
+    case HUB_OUT_RELOAD:
+        world_plan_reload(s, e->call);
+        return;
     case HUB_OUT_CLOSE:
         sim_wrong(s, "the hub closes a local connection");
     case HUB_OUT_EVENT:
@@ -180,7 +230,6 @@ carry_out(struct sim *s, const struct hub_effect *e)
     case HUB_OUT_SEND:
     case HUB_OUT_ADOPT:
     case HUB_OUT_STACK:
-    case HUB_OUT_RELOAD:
     case HUB_OUT_ENV:
     case HUB_OUT_USAGE:
     case HUB_OUT_READY:
@@ -269,6 +318,16 @@ world_feed(struct sim *s, struct hub_input *in)
     }
 }
 
+static size_t
+worker_of(const struct process *p)
+{
+    size_t i = 0;
+    while (strcmp(p->worker, sim_workers[i]) != 0) {
+        i++;
+    }
+    return i;
+}
+
 static void
 feed_process(struct sim *s, enum hub_input_kind kind, const struct process *p, int status)
 {
@@ -284,6 +343,12 @@ feed_process(struct sim *s, enum hub_input_kind kind, const struct process *p, i
     world_feed(s, &in);
 }
 
+static void
+note_adopted(struct sim *s, const struct process *p)
+{
+    s->adopted[worker_of(p)] |= UINT32_C(1) << p->replica;
+}
+
 void
 world_broker_starts(struct sim *s)
 {
@@ -296,7 +361,6 @@ world_broker_starts(struct sim *s)
         .message_bytes = 1 << 20,
         .drain_ms = 5000,
     };
-    static const char *const names[WORKERS] = {"alpha", "beta"};
     sim_note(s, "a broker starts, epoch %llu", (unsigned long long)s->epoch);
     s->hub = hub_new(&options);
     s->time_event_ns = INT64_MAX;
@@ -305,20 +369,16 @@ world_broker_starts(struct sim *s)
     }
     for (size_t i = 0; i < WORKERS && s->hub != NULL; i++) {
         struct worker_spec spec;
-        spec_defaults(&spec);
-        spec.name = names[i];
-        spec.launch = (struct launch){1, 0, "\0true", 6, 0};
-        spec.replicas = s->replicas[i];
-        spec.restarts_max = 1000;
-        spec.restart_delay_ms = 10;
-        spec.restart_delay_ms_max = 200;
-        spec.start_timeout_ms = 5000;
-        spec.stop_timeout_ms = 500;
-        spec.queue_max = s->faults.tight > 0 ? 2 : 30;
+        if (s->configs[i].gone) {
+            continue;
+        }
+        config_spec(&s->configs[i], i, s->faults.tight > 0, &spec);
         world_feed(s, &(struct hub_input){.kind = HUB_IN_WORKER, .worker = {&spec}});
     }
+    memset(s->adopted, 0, sizeof s->adopted);
     for (size_t i = 0; i < PROCESSES && s->hub != NULL; i++) {
         if (s->processes[i] != NULL && s->processes[i]->pid != 0 && !s->processes[i]->dies) {
+            note_adopted(s, s->processes[i]);
             feed_process(s, HUB_IN_ALIVE, s->processes[i], 0);
         }
     }
@@ -347,8 +407,16 @@ on_started(struct sim *s, const struct event *e)
     }
     p->pid = ++s->next_pid;
     process_begin(s, p);
+    const uint64_t id = p->id;
+    if (p->epoch != s->epoch) {
+        note_adopted(s, p);
+    }
     if (s->hub != NULL) {
         feed_process(s, HUB_IN_STARTED, p, 0);
+    }
+    p = process_find(s, id);
+    if (p != NULL && p->program % 2 == 1) {
+        world_exit(s, p, FAILS);
     }
 }
 
@@ -403,9 +471,29 @@ on_faults(struct sim *s)
     if (sim_happens(s, s->faults.jumps)) {
         jump(s);
     }
+    if (sim_happens(s, s->faults.reloads)) {
+        world_plan_reload(s, 0);
+    }
     world_plan(s, (struct event){.kind = EVENT_FAULTS,
                                  .at_ns = s->now_ns +
                                           (1 + (int64_t)sim_draw(s, 20)) * s->faults.pace * MS});
+}
+
+void
+world_plan_reload(struct sim *s, uint64_t call)
+{
+    world_plan(s, (struct event){.kind = EVENT_RELOAD,
+                                 .at_ns = s->now_ns + world_delay(s),
+                                 .whose = call,
+                                 .id = (uint32_t)s->epoch});
+}
+
+static void
+on_reload(struct sim *s, const struct event *e)
+{
+    if (s->hub != NULL && e->id == (uint32_t)s->epoch) {
+        config_reload(s, e->whose, s->chaos ? sim_happens(s, s->faults.bad) : s->goes_back);
+    }
 }
 
 static void
@@ -469,6 +557,9 @@ happen(struct sim *s, struct event *e)
     case EVENT_BROKER:
         world_broker_starts(s);
         break;
+    case EVENT_RELOAD:
+        on_reload(s, e);
+        break;
     }
     free(e->bytes);
     e->bytes = NULL;
@@ -498,6 +589,35 @@ void
 world_wake_process(struct sim *s, struct process *p, int64_t at_ns)
 {
     world_plan(s, (struct event){.kind = EVENT_PROCESS, .at_ns = at_ns, .whose = p->id});
+}
+
+static bool
+is_settled(struct sim *s, size_t worker)
+{
+    const struct config *c = &s->configs[worker];
+    uint32_t good = 0, all = 0;
+    for (size_t i = 0; i < PROCESSES; i++) {
+        const struct process *p = s->processes[i];
+        if (p != NULL && worker_of(p) == worker) {
+            all++;
+            good |= UINT32_C(1) << p->replica;
+            if (!process_serves(p) || p->program != c->program) {
+                return false;
+            }
+        }
+    }
+    return all == c->replicas && good == (UINT32_C(1) << c->replicas) - 1;
+}
+
+const char *
+world_unsettled(struct sim *s)
+{
+    for (size_t i = 0; i < WORKERS; i++) {
+        if (!is_settled(s, i)) {
+            return sim_workers[i];
+        }
+    }
+    return NULL;
 }
 
 void

@@ -20,6 +20,7 @@ enum event_kind {
     EVENT_EXITED,
     EVENT_FAULTS,
     EVENT_BROKER,
+    EVENT_RELOAD,
 };
 
 struct event {
@@ -28,7 +29,7 @@ struct event {
     enum event_kind kind;
     uint32_t place; /* of a connection, client, stock or process */
     uint64_t whose; /* its peer or process id: the place may be somebody else's by then */
-    uint32_t id;
+    uint32_t id;    /* of a request; of the broker that is to reload */
     int status;
     uint8_t *bytes;
     size_t len;

@@ -184,3 +184,24 @@ Test(depend, one_that_waits_can_be_stopped)
     cr_assert_eq(processes(&w, "top/0"), 0, "it was started though it was stopped");
     world_deinit(&w);
 }
+
+static void
+two_on_base(struct worker_spec *spec)
+{
+    stands_on_base(spec);
+    spec->replicas = 2;
+}
+
+Test(depend, calls_for_a_replica_that_waits_and_is_taken_away_are_told)
+{
+    struct world w;
+    begin(&w, SPEC_WHEN_READY, two_on_base, NULL);
+    const struct world_call only = {.worker = "top/1", .method = "echo", .seq = 1, .ttl_ms = 60000};
+    const uint64_t waits = world_call(&w, CLIENT, &only);
+    cr_assert_eq(world_outcome(&w, waits, NULL), -1);
+    (void)world_say(&w, WORLD_ADMIN,
+                    "[2,null,1,0,'hub','scale',0,null,{'worker':'top','replicas':1}]");
+    cr_assert_eq(world_outcome(&w, waits, NULL), WIRE_ERR_UNAVAILABLE);
+    expect_state(&w, "top/1", "none");
+    world_deinit(&w);
+}

@@ -267,3 +267,61 @@ Test(reload, workers_that_were_added_by_hand_stay)
     expect_state(&w, "mine/0", "starting");
     world_deinit(&w);
 }
+
+Test(reload, a_worker_is_found_by_its_name_whatever_specifications_it_has_had)
+{
+    struct world w;
+    begin(&w);
+    for (uint32_t queue_max = 7; queue_max < 10; queue_max++) {
+        spec_count = 0;
+        two(add("echo", "true"));
+        specs[0].queue_max = queue_max;
+        add("other", "true")->queue_max = queue_max;
+        const uint64_t r = reload(&w);
+        cr_assert(queue_max == 7 ||
+                      world_says(&w, r, "'added': [], 'changed': ['echo', 'other'], 'removed': []"),
+                  "%s", world_text(&w, r));
+    }
+    cr_assert_eq(w.process_count, 3);
+    expect_state(&w, "other/0", "starting");
+    world_deinit(&w);
+}
+
+Test(reload, stop_first_goes_forward)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    specs[0].stop_first = true;
+    const uint64_t r = reload(&w);
+    world_exited(&w, "echo/0#1", 0);
+    cr_assert(!w.process[1].signalled, "the second was asked to end too early");
+    world_serve(&w, "echo/0#2");
+    cr_assert(!w.process[2].signalled, "it went back");
+    cr_assert(w.process[1].signalled, "it did not go on");
+    world_exited(&w, "echo/1#1", 0);
+    world_serve(&w, "echo/1#2");
+    cr_assert(world_says(&w, r, "'changed': ['echo'], 'removed': [], 'rolled_back': {}"), "%s",
+              world_text(&w, r));
+    cr_assert_eq(w.process_count, 4);
+    world_deinit(&w);
+}
+
+Test(reload, a_new_process_that_is_told_to_start_again_is_no_failure)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    specs[0].stop_first = true;
+    const uint64_t r = reload(&w);
+    world_exited(&w, "echo/0#1", 0);
+    world_started(&w, "echo/0#2");
+    world_tell(&w, "restart", "echo/0");
+    world_exited(&w, "echo/0#2", 15);
+    world_serve(&w, "echo/0#3");
+    cr_assert(w.process[1].signalled, "it did not go on");
+    world_exited(&w, "echo/1#1", 0);
+    world_serve(&w, "echo/1#2");
+    cr_assert(world_says(&w, r, "'rolled_back': {}"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
