@@ -6,15 +6,46 @@
 /* Of one name only the end matters, where its kind stands; longer ones are cut at the front. */
 enum { WORD_BYTES_MAX = 32 };
 
-/* A word that ends with one of these is a secret: PGPASSWORD, SECRETKEY. */
-static const char *const endings[] = {"PASSWORD",  "PASSWORDS",  "PASSWD",     "PASSPHRASE",
-                                      "PASSCODE",  "SECRET",     "SECRETS",    "TOKEN",
-                                      "TOKENS",    "CREDENTIAL", "APIKEY",     "AUTHKEY",
-                                      "SECRETKEY", "ACCESSKEY",  "PRIVATEKEY", "CREDENTIALS"};
-/* These have to be the whole word, as MONKEY is no key. */
-static const char *const words[] = {"KEY", "KEYS", "PASS", "PWD", "PW", "PIN", "COOKIE", "AUTH"};
-/* Last words that make a name one of something public. */
-static const char *const harmless[] = {"FILE", "PATH", "DIR", "ID", "FILES", "NAME", "URL", "SOCK"};
+/* What names of secrets have in them: a word that ends with this (PGPASSWORD, SECRETKEY), or that
+ * is exactly this, as MONKEY is no key. */
+static const struct row {
+    const char *word;
+    bool is_whole;
+} rows[] = {
+    {"PASSWORD", false},
+    {"PASSWORDS", false},
+    {"PASSWD", false},
+    {"PASSPHRASE", false},
+    {"PASSCODE", false},
+    {"SECRET", false},
+    {"SECRETS", false},
+    {"TOKEN", false},
+    {"TOKENS", false},
+    {"CREDENTIAL", false},
+    {"CREDENTIALS", false},
+    {"APIKEY", false},
+    {"AUTHKEY", false},
+    {"SECRETKEY", false},
+    {"ACCESSKEY", false},
+    {"PRIVATEKEY", false},
+    {"AUTHORIZATION", false},
+    {"BEARER", false},
+    {"COOKIE", false},
+    {"CONNECTIONSTRING", false},
+    {"KEY", true},
+    {"KEYS", true},
+    {"PASS", true},
+    {"PWD", true},
+    {"PW", true},
+    {"PIN", true},
+    {"AUTH", true},
+    {"DSN", true},
+};
+/* Last words that make a name one of something public: where a secret is, or how large. */
+static const char *const harmless[] = {"FILE", "PATH", "DIR", "ID",    "FILES", "NAME", "URL",
+                                       "SOCK", "MAX",  "MS",  "COUNT", "BYTES", "LEN"};
+/* Names that are other things: the folder that a shell is in, and a word of every map. */
+static const char *const other[] = {"PWD", "pwd", "key", "keys"};
 
 #define COUNT_OF(table) (sizeof(table) / sizeof(table)[0])
 
@@ -45,13 +76,49 @@ static bool
 is_secret_word(const char *word)
 {
     const size_t len = strlen(word);
-    for (size_t i = 0; i < COUNT_OF(endings); i++) {
-        const size_t end = strlen(endings[i]);
-        if (len >= end && strcmp(word + len - end, endings[i]) == 0) {
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const size_t end = strlen(rows[i].word);
+        if ((rows[i].is_whole ? len == end : len >= end) &&
+            strcmp(word + len - end, rows[i].word) == 0) {
             return true;
         }
     }
-    return is_in(word, words, COUNT_OF(words));
+    return false;
+}
+
+static char
+capital(char c)
+{
+    return (char)(is_small(c) ? c - 'a' + 'A' : c);
+}
+
+/* Whether the letters of the name have the word in them from `at` on, with anything between. */
+static bool
+has_word_at(const char *name, size_t len, size_t at, const char *word)
+{
+    for (; at < len && *word != '\0'; at++) {
+        if (capital(name[at]) == *word) {
+            word++;
+        } else if (is_small(name[at]) || is_capital(name[at])) {
+            return false;
+        }
+    }
+    return *word == '\0';
+}
+
+/* Whether a word that need not be whole stands anywhere in the name: tokenvalue, connection_string.
+ */
+static bool
+has_word(const char *name, size_t len)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (size_t at = 0; at < len && !rows[i].is_whole; at++) {
+            if (has_word_at(name, len, at, rows[i].word)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /* The next word of `len` bytes at `*at` in capital letters; false when there is none. */
@@ -70,26 +137,26 @@ take_word(const char *text, size_t len, size_t *at, char word[WORD_BYTES_MAX])
         if (used == WORD_BYTES_MAX - 1) {
             memmove(word, word + 1, --used);
         }
-        word[used++] = (char)(is_small(c) ? c - 'a' + 'A' : c);
+        word[used++] = capital(c);
     }
     word[used] = '\0';
     return used > 0;
 }
 
 static bool
-is_secret(const char *name, size_t len)
+is_secret(const char *name, size_t len, bool is_careful)
 {
     char word[WORD_BYTES_MAX], last[WORD_BYTES_MAX] = "";
-    size_t at = 0, count = 0;
-    bool found = false;
+    size_t at = 0;
+    bool found = is_careful && has_word(name, len);
+    for (size_t i = 0; i < COUNT_OF(other); i++) {
+        if (len == strlen(other[i]) && memcmp(name, other[i], len) == 0) {
+            return false;
+        }
+    }
     while (take_word(name, len, &at, word)) {
         found = found || is_secret_word(word);
         memcpy(last, word, sizeof last);
-        count++;
-    }
-    /* The folder that a shell is in has the name of a password. */
-    if (count == 1 && len == 3 && strcmp(last, "PWD") == 0) {
-        return false;
     }
     return found && !is_in(last, harmless, COUNT_OF(harmless));
 }
@@ -97,7 +164,13 @@ is_secret(const char *name, size_t len)
 bool
 mask_is_secret(const char *name)
 {
-    return is_secret(name, strlen(name));
+    return is_secret(name, strlen(name), false);
+}
+
+bool
+mask_may_be_secret(const char *name, size_t len)
+{
+    return is_secret(name, len, true);
 }
 
 bool
@@ -125,25 +198,36 @@ put(struct output *o, const char *text, size_t len)
     }
 }
 
+size_t
+mask_url_login(const char *text, size_t len, size_t *user)
+{
+    size_t all = 0;
+    while (all < len && (text[all] == '\0' || strchr("/?# \t\n\"'", text[all]) == NULL)) {
+        all++;
+    }
+    const char *const host = memrchr(text, '@', all);
+    const size_t login = host != NULL ? (size_t)(host - text) : 0;
+    const char *const colon = memchr(text, ':', login);
+    *user = colon != NULL ? (size_t)(colon - text) : login;
+    return login;
+}
+
 /* The length of "://user:" at `at` when a password and its @ follow it, else 0. */
 static size_t
 url_prefix(const char *at, size_t *password)
 {
-    if (strncmp(at, "://", 3) != 0) {
+    size_t user = 0;
+    const size_t login =
+        strncmp(at, "://", 3) == 0 ? mask_url_login(at + 3, strlen(at + 3), &user) : 0;
+    if (user == login) {
         return 0;
     }
-    const size_t all = strcspn(at + 3, "/?# \t\n\"'");
-    const char *const host = memrchr(at + 3, '@', all);
-    const char *const colon = host == NULL ? NULL : memchr(at + 3, ':', (size_t)(host - (at + 3)));
-    if (colon == NULL) {
-        return 0;
-    }
-    *password = (size_t)(host - colon) - 1;
-    return (size_t)(colon - at) + 1;
+    *password = login - user - 1;
+    return 3 + user + 1;
 }
 
-static bool
-is_name_byte(char c)
+bool
+mask_is_name_byte(char c)
 {
     return is_small(c) || is_capital(c) || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
            c == '.';
@@ -180,7 +264,7 @@ mask_text(const char *text, char *out, size_t size_bytes)
             put(&o, MASK_SHOWN, strlen(MASK_SHOWN));
             at += prefix + secret;
             name = at;
-        } else if (before > 0 && is_secret(name, (size_t)(at - name))) {
+        } else if (before > 0 && is_secret(name, (size_t)(at - name), false)) {
             put(&o, at, before);
             secret = strcspn(at + before, end);
             put(&o, MASK_SHOWN, secret > 0 ? strlen(MASK_SHOWN) : 0);
@@ -189,7 +273,7 @@ mask_text(const char *text, char *out, size_t size_bytes)
         } else {
             put(&o, at, 1);
             at++;
-            name = is_name_byte(at[-1]) ? name : at;
+            name = mask_is_name_byte(at[-1]) ? name : at;
         }
     }
     out[o.len < size_bytes ? o.len : size_bytes - 1] = '\0';

@@ -19,6 +19,15 @@
  * FILE, PATH, DIR or ID are of something that stands for the secret elsewhere, and are no secrets.
  */
 bool mask_is_secret(const char *name);
+/* The same, for what goes to strangers, where rather too much is masked than too little: such a
+ * word may stand anywhere in the name. */
+bool mask_may_be_secret(const char *name, size_t len);
+/* Whether a name of a variable, a key or an option may have this byte in it. */
+bool mask_is_name_byte(char c);
+
+/* Behind the "://" of a URL: the bytes of user:password before the @, 0 for none. *user is how many
+ * of them are before the colon, all when there is no password. Takes any bytes. */
+size_t mask_url_login(const char *text, size_t len, size_t *user);
 
 /* The text with these replaced by MASK_SHOWN: the password of user:password@ in a URL; what follows
  * NAME=, --NAME= or --NAME and a blank, up to the next blank, and ${NAME:- up to its }, when NAME

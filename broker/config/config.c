@@ -94,7 +94,7 @@ load(const struct config_source *source, const struct config_file *file,
     if (source->size_bytes == 0) {
         whole.data = "";
     }
-    if (whole.size_bytes > CONFIG_FILE_BYTES_MAX) {
+    if (whole.size_bytes > CONFIG_FILE_BYTES_MAX && !source->is_kept) {
         return config_files_fail_size(diag);
     }
     struct config_reader *reader = calloc(1, sizeof *reader);

@@ -147,12 +147,15 @@ struct config_env {
 extern const struct config_env config_env_process;
 
 /* Text to read instead of a file. `name` is only used in messages, `directory` is where relative
- * paths begin (absolute; anything else counts as "/"). All borrowed for the call. */
+ * paths begin (absolute; anything else counts as "/"). All borrowed for the call.
+ * `is_kept` says that config_show wrote the text with `reveal`: it may be as large as it is, and
+ * what came from an env_file stands in it, so that no such file is read. */
 struct config_source {
     const char *name;
     const char *directory;
     const void *data;
     size_t size_bytes;
+    bool is_kept;
 };
 
 /* Read a file, or a pipe that this process was given; nothing else is waited for. An empty file is
@@ -195,10 +198,18 @@ int config_print_default(FILE *out);
  * configuration, but for what is masked; as JSON a value is written as in the file, and an INT or
  * BOOL as number or truth value. Secrets are masked (see proto/mask.h, and is_secret of a pair,
  * which in YAML stands in a comment because env_file brings it again). `worker` is the name of the
- * only one to show, without the hub; NULL for all. -1 when writing failed. */
+ * only one to show, without the hub; NULL for all.
+ *
+ * With `reveal`, which is for YAML that the hub keeps for itself, nothing is masked, and what came
+ * from an env_file is there with a mark: config_load_text reads it back with `is_kept` as exactly
+ * the same configuration, without any other file.
+ *
+ * -1 with errno when writing failed; with `reveal` EILSEQ when a text is not in UTF-8, which YAML
+ * cannot hold. */
 struct config_show {
     const char *worker;
     bool as_json;
+    bool reveal;
 };
 int config_show(FILE *out, const struct config *config, const struct config_show *how);
 

@@ -186,7 +186,7 @@ config_reader_finish(struct config_reader *reader, struct config **out)
     for (size_t i = 0; i < reader->draft_count; i++) {
         if (finish_worker(reader, &reader->drafts[i]) != 0 ||
             check_joined(reader, &reader->drafts[i]) != 0 ||
-            config_envfile_apply(reader, &reader->drafts[i]) != 0) {
+            (!reader->source.is_kept && config_envfile_apply(reader, &reader->drafts[i]) != 0)) {
             return -1;
         }
     }

@@ -37,7 +37,7 @@ open_document(struct config_reader *reader, const yaml_event_t *event)
 }
 
 /* Anchors, aliases and tags make files whose meaning depends on other lines and on YAML's versions;
- * `defaults:` and ${VAR} do their work here. */
+ * `defaults:` and ${VAR} do their work here. Only the broker's own text has a tag. */
 static int
 refuse_properties(struct config_reader *reader, const yaml_event_t *event,
                   const yaml_char_t *anchor, const yaml_char_t *tag)
@@ -51,7 +51,8 @@ refuse_properties(struct config_reader *reader, const yaml_event_t *event,
             "share under 'defaults', or a text that begins with & or * in quotes",
             quoted);
     }
-    if (tag != NULL) {
+    if (tag != NULL &&
+        (!reader->source.is_kept || strcmp((const char *)tag, CONFIG_TAG_ENV_FILE) != 0)) {
         config_quote((const char *)tag, quoted);
         return config_fail(reader, config_mark_of(reader, event),
                            "tags (!) are not supported, got %s: put a text that begins with ! in "
@@ -323,7 +324,7 @@ check_directives(struct config_reader *reader)
 static int
 read_source(struct config_reader *reader)
 {
-    if (check_directives(reader) != 0) {
+    if (!reader->source.is_kept && check_directives(reader) != 0) {
         return -1;
     }
     if (!yaml_parser_initialize(&reader->yaml)) {

@@ -90,6 +90,9 @@ struct config_reader {
     size_t total_bytes;
 };
 
+/* Of a text that is kept: what stands before a value that came from an env_file. */
+#define CONFIG_TAG_ENV_FILE "!env_file"
+
 /* include.c: begin with the file that was asked for. `source` is borrowed until the end. */
 int config_include_begin(struct config_reader *reader, const struct config_source *source,
                          const struct config_file *file);

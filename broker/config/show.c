@@ -2,29 +2,37 @@
  * config.h.
  *
  * Every text stands in double quotes with the escapes of JSON, which YAML has too. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/config/object.h"
+#include "broker/config/reader.h"
 #include "broker/config/value.h"
 #include "proto/mask.h"
+#include "proto/mp.h"
+
+/* A key of more than 1024 bytes, escapes included, has to be announced with a question mark. */
+enum { SHORT_NAME_BYTES_MAX = 150 };
 
 struct shower {
     FILE *out;
-    bool as_json;
+    bool as_json, reveals;
     bool is_first; /* of the map that is open: no comma yet */
     bool has_begun;
-    bool failed; /* no memory */
+    int error; /* ENOMEM, EILSEQ */
 };
 
 /* ---- texts ------------------------------------------------------------------------------------
  */
 
-/* A control character, C1 included: YAML has none of them as they are, a terminal obeys them. */
+/* A character that YAML does not have as it is: controls, C1 included, which a terminal obeys, the
+ * separators that end a line in YAML, the byte order mark, and what is no character. */
 static unsigned
 control_at(const unsigned char *at, size_t *len)
 {
+    static const char *const others[] = {"\u2028", "\u2029", "\ufeff", "\xef\xbf\xbe",
+                                         "\xef\xbf\xbf"};
     *len = 1;
     if (at[0] < 0x20 || at[0] == 0x7f) {
         return at[0];
@@ -33,13 +41,23 @@ control_at(const unsigned char *at, size_t *len)
         *len = 2;
         return at[1];
     }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strncmp((const char *)at, others[i], 3) == 0) {
+            *len = 3;
+            return (at[0] & 0xfU) << 12 | (at[1] & 0x3fU) << 6 | (at[2] & 0x3fU);
+        }
+    }
     return 0;
 }
 
+/* `doubles`: a dollar that would begin a variable is written twice. */
 static void
-put_quoted(const struct shower *s, const char *text)
+put_literal(struct shower *s, const char *text, bool doubles)
 {
     size_t len;
+    if (s->reveals && !mp_is_utf8((struct span){(const uint8_t *)text, strlen(text)})) {
+        s->error = EILSEQ;
+    }
     fputc('"', s->out);
     for (const char *at = text; *at != '\0'; at += len) {
         const unsigned control = control_at((const unsigned char *)at, &len);
@@ -49,22 +67,45 @@ put_quoted(const struct shower *s, const char *text)
         } else if (*at == '"' || *at == '\\') {
             fprintf(s->out, "\\%c", *at);
         } else {
-            fprintf(s->out, "%s%c", begins_variable && !s->as_json ? "$" : "", *at);
+            fprintf(s->out, "%s%c", begins_variable && doubles ? "$" : "", *at);
         }
     }
     fputc('"', s->out);
+}
+
+static void
+put_quoted(struct shower *s, const char *text)
+{
+    put_literal(s, text, !s->as_json);
+}
+
+/* A name in a map that is `depth` deep, where there are no variables. */
+static void
+put_name(struct shower *s, const char *name, int depth, bool is_comment)
+{
+    const bool is_long = !s->as_json && !is_comment && strlen(name) > SHORT_NAME_BYTES_MAX;
+    fputs(is_comment ? "# " : is_long ? "? " : "", s->out);
+    put_literal(s, name, false);
+    if (is_long) {
+        fprintf(s->out, "\n%*s", 2 * depth, "");
+    }
+    fputs(": ", s->out);
 }
 
 /* A text without the secrets in it; all of it is one when `is_secret`. */
 static void
 put_text(struct shower *s, const char *text, bool is_secret)
 {
+    if (s->reveals) {
+        put_quoted(s, text);
+        return;
+    }
     const size_t size = mask_text(text, (char[1]){0}, 1) + 1;
     char *masked = is_secret ? NULL : malloc(size);
     if (masked != NULL) {
         mask_text(text, masked, size);
     }
-    s->failed = s->failed || (masked == NULL && !is_secret);
+    s->error = masked == NULL && !is_secret ? ENOMEM : s->error;
     put_quoted(s, masked != NULL ? masked : MASK_SHOWN);
     free(masked);
 }
@@ -129,7 +170,9 @@ static void
 put_pair_value(struct shower *s, const struct config_option *option, const struct config_pair *pair)
 {
     char number[CONFIG_NUMBER_BYTES_MAX];
-    if (option->each != NULL && option->each->kind == CONFIG_KIND_ENUM) {
+    if (s->reveals) { /* as it was written, whatever else means the same */
+        put_quoted(s, pair->value);
+    } else if (option->each != NULL && option->each->kind == CONFIG_KIND_ENUM) {
         put_quoted(s, option->each->allowed[pair->number]);
     } else if (option->each != NULL) {
         config_number_format(option->each->kind, pair->number, number);
@@ -139,23 +182,23 @@ put_pair_value(struct shower *s, const struct config_option *option, const struc
     }
 }
 
-/* One name after the other. What came from an env_file is a comment in YAML: it will come again. */
+/* One name after the other. What came from an env_file is a comment in YAML: it will come again,
+ * but for a text that the hub keeps. */
 static void
 put_map(struct shower *s, const struct config_option *option, const struct config_map *map,
         int depth)
 {
     size_t own = 0;
     for (size_t i = 0; i < map->count; i++) {
-        own += s->as_json || !map->items[i].is_secret;
+        own += s->as_json || s->reveals || !map->items[i].is_secret;
     }
     fputs(s->as_json ? " {" : own == 0 ? " {}" : "", s->out);
     for (size_t i = 0, shown = 0; i < map->count; i++) {
         const struct config_pair *pair = &map->items[i];
-        const bool is_comment = pair->is_secret && !s->as_json;
-        fprintf(s->out, "%s\n%*s%s", s->as_json && shown++ > 0 ? "," : "", 2 * (depth + 1), "",
-                is_comment ? "# " : "");
-        put_quoted(s, pair->name);
-        fputs(": ", s->out);
+        const bool is_comment = pair->is_secret && !s->as_json && !s->reveals;
+        fprintf(s->out, "%s\n%*s", s->as_json && shown++ > 0 ? "," : "", 2 * (depth + 1), "");
+        put_name(s, pair->name, depth + 1, is_comment);
+        fputs(pair->is_secret && s->reveals ? CONFIG_TAG_ENV_FILE " " : "", s->out);
         put_pair_value(s, option, pair);
         fputs(is_comment ? "  from an env_file" : "", s->out);
     }
@@ -248,7 +291,7 @@ put_workers(struct shower *s, const struct config *config, const char *only)
 int
 config_show(FILE *out, const struct config *config, const struct config_show *how)
 {
-    struct shower s = {.out = out, .as_json = how->as_json};
+    struct shower s = {.out = out, .as_json = how->as_json, .reveals = how->reveal};
     struct config_hub hub = config->hub; /* looked at through the table, which has no const */
     s.is_first = true;
     fputs(s.as_json ? "{" : "", out);
@@ -261,5 +304,9 @@ config_show(FILE *out, const struct config *config, const struct config_show *ho
     put_workers(&s, config, how->worker);
     close_map(&s, 0);
     fputc('\n', out);
-    return fflush(out) == 0 && !ferror(out) && !s.failed ? 0 : -1;
+    if (fflush(out) != 0 || ferror(out)) {
+        return -1;
+    }
+    errno = s.error;
+    return s.error == 0 ? 0 : -1;
 }

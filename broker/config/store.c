@@ -17,7 +17,8 @@ int
 config_store_charge(struct config_reader *reader, struct config_mark at, size_t size_bytes)
 {
     reader->total_bytes += size_bytes;
-    if (reader->total_bytes > CONFIG_TOTAL_BYTES_MAX) {
+    /* One that is kept was within it, but gives every option, and so takes more to read. */
+    if (reader->total_bytes > CONFIG_TOTAL_BYTES_MAX && !reader->source.is_kept) {
         return config_fail(reader, at,
                            "the texts of the configuration are larger than %d MiB together",
                            CONFIG_TOTAL_BYTES_MAX / (1024 * 1024));
@@ -383,7 +384,7 @@ int
 config_store_pair(struct config_reader *reader, struct config_level *level,
                   const yaml_event_t *event)
 {
-    struct config_pair pair = {.name = level->name};
+    struct config_pair pair = {.name = level->name, .is_secret = event->data.scalar.tag != NULL};
     pair.value = expand_inner(reader, level->option, event);
     if (pair.value == NULL) {
         return -1;

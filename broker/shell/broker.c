@@ -116,9 +116,8 @@ open_links(struct broker *b, const char *runtime_dir)
     return code;
 }
 
-/* Counts the brokers of this hub. */
-static uint64_t
-epoch(void)
+uint64_t
+broker_epoch(void)
 {
     const char *text = getenv("PRONG_EPOCH");
     return text != NULL ? strtoull(text, NULL, 10) : 1;
@@ -139,7 +138,7 @@ open_hub(struct broker *b, const char *runtime_dir)
     struct hub_options options = {
         .name = slash != NULL ? slash + 1 : runtime_dir,
         .version = PRONG_VERSION,
-        .epoch = epoch(),
+        .epoch = broker_epoch(),
         .uid = getuid(),
         .events_bytes = (uint64_t)c->events_size_bytes,
         .message_bytes = (uint64_t)c->message_bytes_max,
@@ -268,6 +267,7 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
     *b = (struct broker){.epoll_fd = -1,
                          .log = log_start(),
                          .config = config,
+                         .runtime_dir = runtime_dir,
                          .config_path = config_path,
                          .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
@@ -279,7 +279,7 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
         .dir = config->hub.log_dir != NULL ? config->hub.log_dir : b->log_dir,
         .log = &b->log,
         .since_us = hub_since_us(runtime_dir),
-        .epoch = epoch(),
+        .epoch = broker_epoch(),
         .has_replica = has_replica,
         .running = broker_feed_running,
         .line = broker_feed_line,

@@ -32,6 +32,7 @@ struct broker {
     struct input *input;
     struct notice *notice;
     char notice_path[4200];
+    const char *runtime_dir; /* borrowed */
     const char *config_path; /* of the file that `config` was read from, NULL when there is none */
     char url[256];           /* of the local socket */
     char log_dir[4200];
@@ -46,8 +47,11 @@ struct broker {
     int hurries;    /* how often a stop that takes too long was made faster */
 };
 
-/* Build everything from a configuration (moved; its path is borrowed); listening begins, no worker
- * is started yet. Errors are told on the log: the sysexits code of the program, 0 when all is well.
+/* Counts the brokers of this hub, from 1: PRONG_EPOCH of the environment. */
+uint64_t broker_epoch(void);
+/* Build everything from a configuration (moved; the paths are borrowed); listening begins, no
+ * worker is started yet. Errors are told on the log: the sysexits code of the program, 0 when all
+ * is well.
  */
 int broker_open(struct broker *b, const char *runtime_dir, struct config *config,
                 const char *config_path);

@@ -1,6 +1,7 @@
 /* prong-broker: started by prongd with the spawner at descriptor 3; or a look at a configuration.
  */
 #include "broker/shell/broker.h"
+#include "broker/shell/kept.h"
 #include "broker/shell/look.h"
 
 #include <getopt.h>
@@ -29,26 +30,88 @@ static const char usage[] =
     "       prong-broker --print-config-man       every option, as a man page\n"
     "       prong-broker --version\n";
 
+/* The configuration of a broker that is not the first: what the file comes to, or, where it cannot
+ * be read, what it came to before (moved out of `kept`). NULL after it was told why. */
+static struct config *
+read_again(const char *path, struct kept *kept)
+{
+    const struct log log = log_start();
+    struct config *config = NULL;
+    struct config_diag diag;
+    char text[CONFIG_DIAG_BYTES_MAX + CONFIG_PATH_BYTES_MAX];
+    if (path == NULL) {
+        return config_new();
+    }
+    if (config_load(path, &config_env_process, &config, &diag) == 0) {
+        return config;
+    }
+    config_diag_format(&diag, text, sizeof text);
+    log_write(&log, LOG_ERROR, "the configuration was not read again: %s", text);
+    if (kept->config == NULL) {
+        log_write(&log, LOG_ERROR, "and there is none from before: %s", kept->why);
+        return NULL;
+    }
+    log_write(&log, LOG_WARN, "going on with the configuration that was read before");
+    config = kept->config;
+    kept->config = NULL;
+    return config;
+}
+
+/* Open the broker with what the file comes to now; where that is of no use, for example because it
+ * wants to listen where somebody else does, with what it came to before. */
+static int
+open_broker(struct broker *b, const char *runtime_dir, const char *path, struct kept *kept)
+{
+    const bool is_first = broker_epoch() == 1;
+    struct config *config = !is_first      ? read_again(path, kept)
+                            : path != NULL ? look_read(path)
+                                           : config_new();
+    if (config == NULL) {
+        return EX_CONFIG;
+    }
+    int code = broker_open(b, runtime_dir, config, path);
+    if (code != EX_OK && kept->config != NULL) {
+        log_write(&b->log, LOG_WARN, "trying the configuration that was read before");
+        broker_close(b);
+        config = kept->config;
+        kept->config = NULL;
+        code = broker_open(b, runtime_dir, config, path);
+    }
+    if (code == EX_OK) {
+        kept_write(runtime_dir, b->config, path, &b->log);
+    }
+    return code;
+}
+
 static int
 serve(const struct arguments *a)
 {
-    struct broker broker;
+    struct broker broker = {.epoll_fd = -1};
+    struct kept kept = {0};
     char *found = NULL;
-    if (a->config == NULL && !a->no_config && config_find(&config_env_process, &found) != 0) {
+    int code = EX_OSERR;
+    broker.spawner.fd = -1;
+    if (broker_epoch() > 1) {
+        kept_read(a->runtime_dir, &kept);
+    }
+    /* The same file as before, though it may be gone or another one be found before it. */
+    const bool is_known = a->config != NULL || a->no_config || kept.config != NULL;
+    if (!is_known && config_find(&config_env_process, &found) != 0) {
         (void)fprintf(stderr, "out of memory\n");
-        return EX_OSERR;
+        goto out;
     }
-    const char *path = a->config != NULL ? a->config : found;
-    struct config *config = path != NULL ? look_read(path) : config_new();
-    if (config == NULL) {
-        free(found);
-        return EX_CONFIG;
-    }
-    int code = broker_open(&broker, a->runtime_dir, config, path);
+    code = open_broker(&broker, a->runtime_dir,
+                       a->config != NULL ? a->config
+                       : a->no_config    ? NULL
+                       : is_known        ? kept.path
+                                         : found,
+                       &kept);
     if (code == EX_OK) {
         code = broker_run(&broker);
     }
     broker_close(&broker);
+out:
+    kept_deinit(&kept);
     free(found);
     return code;
 }

@@ -1,6 +1,7 @@
 /* The configuration read once more while the hub runs. What cannot be used changes nothing. */
 #include "broker/shell/broker.h"
 #include "broker/shell/confine.h"
+#include "broker/shell/kept.h"
 #include "broker/shell/launch.h"
 
 #include <stdlib.h>
@@ -98,6 +99,7 @@ broker_reload(struct broker *b, uint64_t call)
         struct config *old = b->config;
         b->config = r.config;
         r.config = old;
+        kept_write(b->runtime_dir, b->config, b->config_path, &b->log);
     }
     release(&r);
     return ok;

@@ -259,6 +259,9 @@ bool
 rundir_unlink_socket(const struct rundir *rundir)
 {
     (void)unlink_socket(rundir, RUNDIR_NOTIFY); /* the broker says what is in its way */
+    /* Of a hub that is gone; where they cannot be removed, the broker cannot write either. */
+    (void)unlinkat(rundir->dir_fd, RUNDIR_CONFIG, 0);
+    (void)unlinkat(rundir->dir_fd, RUNDIR_CONFIG_NEW, 0);
     return unlink_socket(rundir, RUNDIR_SOCKET);
 }
 

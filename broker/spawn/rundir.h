@@ -12,6 +12,10 @@
 #define RUNDIR_SOCKET "hub.sock"
 #define RUNDIR_NOTIFY "notify" /* what NOTIFY_SOCKET of workers leads to */
 #define RUNDIR_LOCK   "lock"
+/* What the broker came to when it read the configuration, and the name under which it is written
+ * until it is complete. It has secrets in it, and ends with the hub. */
+#define RUNDIR_CONFIG     "config.last"
+#define RUNDIR_CONFIG_NEW "config.last.new"
 
 enum { RUNDIR_FAULT_BYTES_MAX = 2 * PATH_MAX };
 
@@ -52,7 +56,7 @@ bool rundir_choose(const struct rundir_sources *sources, char path[PATH_MAX], si
                    struct rundir_fault *fault);
 
 /* Make the directory (0700) where it is missing, check it, win the lock and write our pid into it,
- * and remove the socket that a dead hub left behind.
+ * and remove the sockets and the configuration that a dead hub left behind.
  *
  *   rundir   on true the caller owns its two descriptors: rundir_close
  *
@@ -62,7 +66,8 @@ bool rundir_choose(const struct rundir_sources *sources, char path[PATH_MAX], si
 bool rundir_open(const struct rundir_sources *sources, struct rundir *rundir,
                  struct rundir_fault *fault);
 
-/* Unlink hub.sock, if it is there and is a socket. True if it is gone. */
+/* Unlink hub.sock, if it is there and is a socket, and what else must not outlive a hub: the notify
+ * socket and the configuration that was kept. True if hub.sock is gone. */
 bool rundir_unlink_socket(const struct rundir *rundir);
 
 /* Close both descriptors; the last process to do so gives up the lock. May run twice. */

@@ -8,6 +8,7 @@
 
 #include "client/cli/mask.h"
 #include "client/cli/procfile.h"
+#include "proto/mask.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -26,7 +27,7 @@ put_secrets(FILE *out, pid_t pid)
     char *rest = names;
     for (char *name = strtok_r(names, "\n", &rest); name != NULL;
          name = strtok_r(NULL, "\n", &rest)) {
-        if (mask_is_name(name, strlen(name)) &&
+        if (mask_may_be_secret(name, strlen(name)) &&
             procfile_variable(path, name, value, sizeof value)) {
             (void)fprintf(out, "%s\n", value);
         }

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#include "proto/mask.h"
 
 enum { NAME_BYTES_MAX = 100, LONG_USER_BYTES = 16, OUT_BYTES = 4096 };
 
@@ -23,70 +24,6 @@ struct line {
     size_t len, at;
     bool has_brace; /* a '{' was passed: commas end values */
 };
-
-/* ---- names ---------------------------------------------------------------------------------- */
-
-static bool
-contains(const char *name, size_t len, const char *word)
-{
-    const size_t n = strlen(word);
-    for (size_t i = 0; i + n <= len; i++) {
-        if (strncasecmp(name + i, word, n) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-ends_with(const char *name, size_t len, const char *word)
-{
-    const size_t n = strlen(word);
-    return len >= n && strncasecmp(name + len - n, word, n) == 0;
-}
-
-static bool
-is_one_of(const char *name, size_t len, const char *const *words)
-{
-    for (; *words != NULL; words++) {
-        if (strlen(*words) == len && strncasecmp(name, *words, len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
-mask_is_name(const char *name, size_t len)
-{
-    static const char *const inside[] = {"passw",      "passphrase", "secret",  "token",
-                                         "apikey",     "api_key",    "api-key", "api.key",
-                                         "credential", "authorizat", "bearer",  "connection_string",
-                                         NULL};
-    static const char *const ends[] = {"_key", "-key",   ".key",  "_pwd", "-pwd",
-                                       "_pw",  "cookie", "_auth", "_dsn", NULL};
-    static const char *const whole[] = {"auth",   "dsn",        "pw",        "pwd_",
-                                        "cookie", "privatekey", "accesskey", NULL};
-    /* These say where a secret is, or how large, and are worth knowing. */
-    static const char *const harmless[] = {"_file",  "_path",  "_dir", "_id",  "_max",
-                                           "_count", "_bytes", "_ms",  "_len", NULL};
-    for (size_t i = 0; harmless[i] != NULL; i++) {
-        if (ends_with(name, len, harmless[i])) {
-            return false;
-        }
-    }
-    for (size_t i = 0; inside[i] != NULL; i++) {
-        if (contains(name, len, inside[i])) {
-            return true;
-        }
-    }
-    for (size_t i = 0; ends[i] != NULL; i++) {
-        if (ends_with(name, len, ends[i])) {
-            return true;
-        }
-    }
-    return is_one_of(name, len, whole);
-}
 
 /* ---- what is known -------------------------------------------------------------------------- */
 
@@ -156,7 +93,7 @@ put(struct copy *c, const char *text, size_t len)
 static void
 put_masked(struct copy *c)
 {
-    put(c, MASK_TEXT, sizeof MASK_TEXT - 1);
+    put(c, MASK_SHOWN, sizeof MASK_SHOWN - 1);
 }
 
 /* Copy the next `count` bytes of the line, in which known secrets are masked. */
@@ -176,13 +113,6 @@ pass(struct copy *c, const struct mask *mask, struct line *l, size_t count)
 }
 
 /* ---- values --------------------------------------------------------------------------------- */
-
-static bool
-is_name_char(char ch)
-{
-    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-           ch == '_' || ch == '-' || ch == '.';
-}
 
 static bool
 is_in(char ch, const char *set)
@@ -298,21 +228,13 @@ take_value(struct copy *c, const struct mask *mask, struct line *l, bool is_opti
 static void
 take_url(struct copy *c, const struct mask *mask, struct line *l)
 {
-    const char *text = l->text + l->at;
-    size_t len = 0, user = 0, sign = 0;
-    while (l->at + len < l->len && !is_in(text[len], "/ \t\"'<>()[]{},?#")) {
-        user = user == 0 && text[len] == ':' ? len : user;
-        sign = text[len] == '@' ? len : sign;
-        len++;
-    }
-    if (sign == 0) {
-        return;
-    }
-    if (user > 0 && user < sign) {
+    size_t user;
+    const size_t login = mask_url_login(l->text + l->at, l->len - l->at, &user);
+    if (user < login) {
         pass(c, mask, l, user + 1);
-        mask_value(c, l, sign - user - 1);
-    } else if (sign >= LONG_USER_BYTES) { /* a token in the place of a user */
-        mask_value(c, l, sign);
+        mask_value(c, l, login - user - 1);
+    } else if (login >= LONG_USER_BYTES) { /* a token in the place of a user */
+        mask_value(c, l, login);
     }
 }
 
@@ -320,7 +242,7 @@ static size_t
 name_length(const struct line *l)
 {
     size_t n = 0;
-    while (l->at + n < l->len && is_name_char(l->text[l->at + n])) {
+    while (l->at + n < l->len && mask_is_name_byte(l->text[l->at + n])) {
         n++;
     }
     return n;
@@ -331,7 +253,7 @@ take_name(struct copy *c, const struct mask *mask, struct line *l, size_t len)
 {
     const char *name = l->text + l->at;
     const bool is_option = len > 2 && name[0] == '-' && name[1] == '-';
-    const bool is_secret = len <= NAME_BYTES_MAX && mask_is_name(name, len);
+    const bool is_secret = len <= NAME_BYTES_MAX && mask_may_be_secret(name, len);
     pass(c, mask, l, len);
     if (is_secret) {
         (void)take_value(c, mask, l, is_option);

@@ -1,15 +1,13 @@
 /* Text for other people's eyes: what looks like a secret is made unreadable. Pure but for memory.
  *
- * It goes by names and shapes, and by secrets that are known; rather too much is masked than too
+ * Which names are those of secrets stands in proto/mask.h; here are whole texts, line by line. It
+ * goes by names and shapes, and by secrets that are known; rather too much is masked than too
  * little. It is no proof: whoever sends such a text still has to look at it. */
 #ifndef PRONG_CLI_MASK_H
 #define PRONG_CLI_MASK_H
 
 #include <stdbool.h>
 #include <stddef.h>
-
-/* What is shown instead. */
-#define MASK_TEXT "***"
 
 enum {
     MASK_SECRETS_MAX = 256,
@@ -30,9 +28,6 @@ bool mask_learn(struct mask *mask, const char *secret, size_t len);
  * MASK_VALUE_BYTES_MIN: it may stand elsewhere without its name. False without memory. */
 bool mask_learn_from(struct mask *mask, const char *text, size_t len);
 void mask_deinit(struct mask *mask);
-
-/* Whether what has this name (of a variable, a key, an option) is likely to be a secret. */
-bool mask_is_name(const char *name, size_t len);
 
 /* A copy of the text with these masked: what was learnt; the password in a URL; the value behind
  * NAME=, NAME: and --NAME where the name is likely to be that of a secret, in JSON and YAML, too,

@@ -3,6 +3,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -235,6 +236,46 @@ class BrokerDies(kit.Case):
         self.assertEqual(hub.token(), token)
         with kit.Client(urls[-1], hello=token) as client:
             self.assertEqual(client.call("echo", "echo", n=1), {"n": 1})
+
+    def test_the_next_goes_on_with_what_was_read_before_when_the_file_is_of_no_use(self):
+        hub = self.hub("")
+        with open(hub.config, encoding="utf-8") as file:
+            head = file.read()
+        good = head + "workers:\n  " + ECHO.replace("}", ", environment: {API_KEY: hunter2}}")
+        def write(text):
+            with open(hub.config, "w", encoding="utf-8") as file:
+                file.write(text)
+        def reload():
+            start = len(hub.lines)
+            hub.process.send_signal(signal.SIGHUP)
+            return hub.wait_log(r"hub\.reload|not read again", start)[0].group()
+        write(good)
+        self.assertEqual(reload(), "hub.reload")
+        self.wait_all_ready(hub)
+        pids = self.pids(hub)
+        other = socket.socket()
+        self.addCleanup(other.close)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"  listen: ['tcp://127.0.0.1:{other.getsockname()[1]}']\nworkers: {{}}\n"
+        for wrong, says in (("workers: [", r"again: \S+prong\.yaml:1:"), (good + "more: 1\n", "again: .*'more'"),
+                            (None, "No such file"), (head + taken, r"cannot listen on tcp://")):
+            if wrong is None:
+                os.unlink(hub.config)
+            else:
+                write(wrong)
+            start = len(hub.lines)
+            self.wait_new(hub, self.kill(hub))
+            _, start = hub.wait_log(f" ERROR .*{says}", start)
+            hub.wait_log(" WARN .*configuration that was read before", start)
+            self.assertEqual(self.pids(hub), pids)
+            self.assertEqual(hub.client().call("echo", "echo", n=1), {"n": 1})
+        self.assertNotIn("hunter2", hub.log)
+        write(good.replace("hunter2", "hunter3"))
+        self.assertEqual(reload(), "hub.reload")
+        kit.until(lambda: not set(self.pids(hub)) & set(pids), "processes with another configuration")
+        self.assertEqual(hub.stop(), 0)
+        hub.assert_nothing_left()
 
 
 class Watch(kit.Case):

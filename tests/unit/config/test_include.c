@@ -84,7 +84,7 @@ Test(config_include, the_folder_of_the_file_is_no_pattern)
         {"/srv/x/conf.d/a.yaml", "no: good", 0},
     };
     static const char text[] = "include: conf.d/*.yaml\n";
-    const struct config_source source = {"p.yaml", "/srv/[x]", text, strlen(text)};
+    const struct config_source source = {"p.yaml", "/srv/[x]", text, strlen(text), false};
     struct config *config = NULL;
     struct config_diag diag;
     FILES(rows);
@@ -213,7 +213,7 @@ Test(config_include, without_files_both_keys_are_refused)
     static const char *const want[] = {"files cannot be included here",
                                        "an 'env_file' cannot be read here"};
     for (size_t i = 0; i < 2; i++) {
-        const struct config_source source = {"p.yaml", "/srv", texts[i], strlen(texts[i])};
+        const struct config_source source = {"p.yaml", "/srv", texts[i], strlen(texts[i]), false};
         struct config *config = NULL;
         struct config_diag diag;
         cr_assert_eq(config_load_text(&source, NULL, &config, &diag), -1);

@@ -132,7 +132,7 @@ attempt_included(void)
         {"/etc/prong/d/../../a.env", "C=1\n", 0},
     };
     static const char text[] = "include: [d/*.yaml]\n";
-    const struct config_source source = {"x.yaml", "/etc/prong", text, strlen(text)};
+    const struct config_source source = {"x.yaml", "/etc/prong", text, strlen(text), false};
     struct config *config = NULL;
     struct config_diag diag;
     helper_files(rows, sizeof rows / sizeof rows[0]);

@@ -1,9 +1,11 @@
 /* A configuration with all its values: what it looks like, and that it reads back. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/config/config.h"
 #include "broker/config/object.h"
+#include "broker/config/value.h"
 #include "tests/support/test.h"
 #include "tests/unit/config/helper.h"
 
@@ -44,6 +46,94 @@ expect_same_object(const struct config_table *table, const void *a, const void *
         cr_expect_eq(config_object_size(option, a), config_object_size(option, b), "%s",
                      option->key);
     }
+}
+
+/* The same in every member, the objects of a hub or of a worker. */
+static void
+expect_exact_object(const struct config_table *table, void *a, void *b)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct config_option *option = &table->options[i];
+        cr_assert(config_object_is_same(option, a, b), "%s", option->key);
+        for (size_t k = 0;
+             option->kind == CONFIG_KIND_MAP && k < config_object_map(option, a)->count; k++) {
+            const struct config_pair *x = &config_object_map(option, a)->items[k];
+            const struct config_pair *y = &config_object_map(option, b)->items[k];
+            cr_expect_eq(x->number, y->number, "%s in %s", x->name, option->key);
+            cr_expect_eq(x->is_secret, y->is_secret, "%s in %s", x->name, option->key);
+        }
+    }
+}
+
+/* Write `config` for the hub itself, read that back without any file or variable, and compare. */
+static void
+expect_kept(struct config *config)
+{
+    struct config *again = NULL;
+    struct config_diag diag;
+    char *text = show(config, &(struct config_show){.reveal = true});
+    const struct config_source source = {.name = "kept",
+                                         .directory = config->directory,
+                                         .data = text,
+                                         .size_bytes = strlen(text),
+                                         .is_kept = true};
+    cr_assert_eq(config_load_text(&source, NULL, &again, &diag), 0, "%u: %s in\n%s", diag.line,
+                 diag.text, text);
+    cr_expect_str_eq(again->directory, config->directory != NULL ? config->directory : "/");
+    expect_exact_object(&config_hub_table, &config->hub, &again->hub);
+    cr_assert_eq(again->worker_count, config->worker_count);
+    for (size_t i = 0; i < config->worker_count; i++) {
+        cr_expect_str_eq(again->workers[i].name, config->workers[i].name);
+        expect_exact_object(&config_worker_table, &config->workers[i], &again->workers[i]);
+    }
+    config_free(again);
+    free(text);
+}
+
+/* A value of an option that is not its default, as one would write it. */
+static void
+put_other_value(FILE *out, const struct config_option *option, const void *defaults)
+{
+    static const char *const rows[][2] = {
+        {"ready", "notify"}, {"stop_signal", "USR1"}, {"max_memory", "1GiB"}};
+    char number[CONFIG_NUMBER_BYTES_MAX];
+    const char *text = option->example;
+    const int64_t value = config_object_number(option, defaults);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        text = strcmp(option->key, rows[i][0]) == 0 ? rows[i][1] : text;
+    }
+    if (text == NULL && option->kind == CONFIG_KIND_BOOL) {
+        text = value != 0 ? "false" : "true";
+    } else if (text == NULL && option->kind == CONFIG_KIND_ENUM) {
+        text = option->allowed[value == 0];
+    } else if (text == NULL) {
+        config_number_format(option->kind, value < option->max ? value + 1 : value - 1, number);
+        text = number;
+    }
+    fprintf(out, "    %s: %s\n", option->key, text);
+}
+
+static char *
+every_option(void)
+{
+    char *yaml = NULL;
+    size_t len = 0;
+    struct config_worker worker;
+    struct config *defaults = config_new();
+    FILE *out = open_memstream(&yaml, &len);
+    cr_assert(defaults != NULL && out != NULL && config_defaults_worker(&worker) == 0);
+    fputs("include: more/*.yaml\nhub:\n", out);
+    for (size_t i = 0; i < config_hub_table.count; i++) {
+        put_other_value(out, &config_hub_table.options[i], &defaults->hub);
+    }
+    fputs("defaults: {environment: {SHARED: all}}\nworkers:\n  all:\n", out);
+    for (size_t i = 0; i < config_worker_table.count; i++) {
+        put_other_value(out, &config_worker_table.options[i], &worker);
+    }
+    fclose(out);
+    config_worker_deinit(&worker);
+    config_free(defaults);
+    return yaml;
 }
 
 Test(config_show, a_configuration_reads_back_as_the_same)
@@ -164,5 +254,106 @@ Test(config_show, a_full_disk_is_reported)
     cr_assert(out != NULL && config != NULL);
     cr_expect_eq(config_show(out, config, &(struct config_show){0}), -1);
     fclose(out);
+    config_free(config);
+}
+
+/* ---- what the hub keeps for itself -------------------------------------------------------------
+ */
+
+Test(config_show, what_is_revealed_reads_back_with_every_option)
+{
+    static const struct helper_file rows[] = {
+        {"/etc/prong/more/a.yaml",
+         "workers:\n  database: {command: [./db]}\n  migration: {command: [sh], autostart: false}\n"
+         "  camera: {command: [c], restart_delay: 90s, environment: {OWN: \"1\", SHARED: "
+         "\"%i\"}}\n",
+         0},
+        {"/etc/prong/secrets.env", "API_KEY=50%\nSHARED=not this one\n", 0},
+    };
+    helper_files(rows, 2);
+    char *yaml = every_option();
+    struct config *config = helper_load(yaml), *defaults = config_new();
+    struct config_worker worker;
+    cr_assert(defaults != NULL && config_defaults_worker(&worker) == 0);
+    for (size_t i = 0; i < config_hub_table.count; i++) {
+        cr_expect_not(
+            config_object_is_same(&config_hub_table.options[i], &config->hub, &defaults->hub),
+            "%s is not tested", config_hub_table.options[i].key);
+    }
+    for (size_t i = 0; i < config_worker_table.count; i++) {
+        cr_expect_not(
+            config_object_is_same(&config_worker_table.options[i], &config->workers[0], &worker),
+            "%s is not tested", config_worker_table.options[i].key);
+    }
+    cr_expect_str_eq(config->workers[1].working_dir, "/etc/prong/more");
+    expect_kept(config);
+    expect_kept(defaults);
+    config_worker_deinit(&worker);
+    config_free(defaults);
+    config_free(config);
+    free(yaml);
+}
+
+Test(config_show, what_is_revealed_reads_back_whatever_its_texts)
+{
+    static const struct helper_file rows[] = {
+        {"/etc/prong/s.env",
+         "A=\"${X} $$ 5% \\\"!x\\\" # no\"\nB='two\nlines '\nPASSWORD=\" hunter2\"\n"
+         "C=\xe2\x80\xa8 x \xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbf\xc2\x85\xf0\x9f\x98\x80\nEMPTY=\n",
+         0},
+    };
+    char name[2000], *yaml = NULL;
+    memset(name, 'N', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    helper_files(rows, 1);
+    cr_assert(asprintf(&yaml,
+                       "hub: {max_silence: {a: 60s, b: 120000ms}}\n"
+                       "workers:\n  \"null\":\n    command: [run, --password, hunter2, \"\"]\n"
+                       "    env_file: [-none.env, s.env]\n    environment:\n      ? %s\n      : x\n"
+                       "      \"${X} $$ \\\"\\n\": \"\\e[0m $${Y}\"\n      API_KEY: hunter2\n"
+                       "  -: {command: [\"\\u2028\", \" \\t \", \"%%TAG %%TAG\"]}\n"
+                       "  ---: {command: [\"http://u:p@h\"]}\n  \"1e3\": {command: [\"~\"]}\n",
+                       name) > 0);
+    struct config *config = helper_load(yaml);
+    cr_assert_eq(config->workers[0].environment.count, 8);
+    expect_kept(config);
+    /* What only the broker's own text may have, other files may not. */
+    expect_part(helper_fail("workers: {a: {command: [x], environment: {A: !env_file b}}}\n"),
+                "tags (!) are not supported");
+    config_free(config);
+    free(yaml);
+}
+
+Test(config_show, what_is_revealed_may_be_larger_than_any_file)
+{
+    char *yaml = NULL, value[8000];
+    size_t len = 0;
+    FILE *out = open_memstream(&yaml, &len);
+    memset(value, '%', sizeof value - 1);
+    memcpy(value, "%TAG", 4);
+    value[sizeof value - 1] = '\0';
+    fprintf(out, "defaults: {command: [x], environment: {A: \"%s\"}}\nworkers:\n", value);
+    for (int i = 0; i < CONFIG_WORKERS_MAX; i++) {
+        fprintf(out, "  w%d:\n", i);
+    }
+    fclose(out);
+    struct config *config = helper_load(yaml);
+    expect_kept(config);
+    config_free(config);
+    free(yaml);
+}
+
+Test(config_show, what_yaml_cannot_hold_is_not_revealed)
+{
+    struct config *config = helper_load("workers: {a: {command: [run]}}\n");
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    config->workers[0].command.items[0][0] = '\xff';
+    errno = 0;
+    cr_expect_eq(config_show(out, config, &(struct config_show){.reveal = true}), -1);
+    cr_expect_eq(errno, EILSEQ);
+    fclose(out);
+    free(text);
     config_free(config);
 }

@@ -39,7 +39,7 @@ static void
 expect_valid(const char *yaml)
 {
     const struct config_env env = {.get = get_one, .read_file = read_nothing};
-    const struct config_source source = {"out.yaml", "/srv", yaml, strlen(yaml)};
+    const struct config_source source = {"out.yaml", "/srv", yaml, strlen(yaml), false};
     struct config *config = NULL;
     struct config_diag diag;
     cr_expect_eq(config_load_text(&source, &env, &config, &diag), 0, "%u:%u: %s\n%s", diag.line,

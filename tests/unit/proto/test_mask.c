@@ -28,6 +28,10 @@ Test(mask, names_of_secrets_are_known)
                                          "BASIC_AUTH",
                                          "CREDENTIALS",
                                          "SMTP_PASS",
+                                         "SENTRY_DSN",
+                                         "Authorization",
+                                         "--key",
+                                         "KEY",
                                          "DJANGO_SECRET_KEY",
                                          "A_VERY_LONG_NAME_THAT_GOES_ON_AND_ON_PASSWORD",
                                          "AVERYLONGWORDTHATGOESONANDONANDONANDONPASSWORD"};
@@ -48,13 +52,34 @@ Test(mask, names_of_secrets_are_known)
                                        "SSH_AUTH_SOCK",
                                        "MODEL",
                                        "PASSENGER",
-                                       "bypass"};
+                                       "bypass",
+                                       "key",
+                                       "keys",
+                                       "TOKEN_BYTES_MAX"};
     for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
         cr_expect(mask_is_secret(secret[i]), "%s", secret[i]);
     }
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
         cr_expect_not(mask_is_secret(open[i]), "%s", open[i]);
     }
+}
+
+Test(mask, what_goes_to_strangers_is_masked_more_readily)
+{
+    static const char *const more[] = {"tokenizer", "my_secretvalue", "CONNECTION_STRING",
+                                       "ConnectionString", "xpasswordx"};
+    static const char *const open[] = {"MONKEY",     "key",          "keys", "PWD",
+                                       "TOKEN_FILE", "SECRET_COUNT", "",     "SSH_AUTH_SOCK",
+                                       "AUTHOR",     "bypass",       "to2ke"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        cr_expect_not(mask_is_secret(more[i]), "%s", more[i]);
+        cr_expect(mask_may_be_secret(more[i], strlen(more[i])), "%s", more[i]);
+    }
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        cr_expect_not(mask_may_be_secret(open[i], strlen(open[i])), "%s", open[i]);
+    }
+    cr_expect(mask_may_be_secret("DB_PASSWORD", 11));
+    cr_expect_not(mask_may_be_secret("DB_PASSWORD", 6), "behind the end");
 }
 
 Test(mask, secrets_in_a_text_are_replaced_and_the_rest_stays)

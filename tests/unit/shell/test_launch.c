@@ -47,7 +47,7 @@ launch(const char *yaml, uint32_t replica)
     struct config_diag diag;
     const struct config_env config_env = {
         .get = get_nothing, .context = env_file, .read_file = read_env_file};
-    const struct config_source source = {"test.yaml", "/srv", yaml, strlen(yaml)};
+    const struct config_source source = {"test.yaml", "/srv", yaml, strlen(yaml), false};
     cr_assert(config_load_text(&source, &config_env, &rig.config, &diag) == 0, "%s", diag.text);
     cr_assert(launch_spec(&rig.config->workers[0], &rig.spec, &rig.texts), "no memory");
     struct hub_effect start = {

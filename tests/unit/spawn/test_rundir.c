@@ -159,3 +159,20 @@ Test(rundir, only_a_socket_is_unlinked, .init = dir_enter, .fini = dir_leave)
     cr_expect_eq(access("r/hub.sock", F_OK), 0);
     rundir_close(&rundir);
 }
+
+Test(rundir, the_configuration_of_a_dead_hub_is_unlinked, .init = dir_enter, .fini = dir_leave)
+{
+    static struct rundir rundir;
+    static struct rundir_fault fault;
+    char path[DIR_FILE_BYTES_MAX];
+    const struct rundir_sources sources = {
+        .option = dir_file(path, "r"), .run_user = "", .run = ""};
+    cr_assert(rundir_open(&sources, &rundir, &fault), "%s", fault.text);
+    rundir_close(&rundir);
+    dir_write("r/" RUNDIR_CONFIG, "hunter2", 0600);
+    dir_write("r/" RUNDIR_CONFIG_NEW, "hunter2", 0600);
+    cr_assert(rundir_open(&sources, &rundir, &fault), "%s", fault.text);
+    cr_expect_eq(access("r/" RUNDIR_CONFIG, F_OK), -1, "it would be taken for that of the next");
+    cr_expect_eq(access("r/" RUNDIR_CONFIG_NEW, F_OK), -1);
+    rundir_close(&rundir);
+}

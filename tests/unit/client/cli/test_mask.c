@@ -43,10 +43,13 @@ Test(mask, values_behind_the_name_of_a_secret)
         {"password: |\n  line one\n  line two\n\n  three\nother: 1\n",
          "password: ***\n  ***\n  ***\n\n  ***\nother: 1\n"},
         {"tokens:\n- one\n- two\nother:\n- x", "tokens:\n***\n***\nother:\n- x"},
+        {"old_tokenvalue=x connection_string=y", "old_tokenvalue=*** connection_string=***"},
+        {"Set-Cookie: a=b", "Set-Cookie: ***"},
         /* what only says where it is, or is none */
         {"token_file: /etc/token", "token_file: /etc/token"},
         {"HUB_PASSWORD_FILE=/run/secrets/x", "HUB_PASSWORD_FILE=/run/secrets/x"},
         {"PWD=/srv/me", "PWD=/srv/me"},
+        {"token_count=3 token_bytes_max=4", "token_count=3 token_bytes_max=4"},
         {"the token was refused", "the token was refused"},
         {"key: detector", "key: detector"},
         {"keys: 3, monkey=1, author=me", "keys: 3, monkey=1, author=me"},
@@ -73,7 +76,9 @@ Test(mask, passwords_in_urls)
         {"ipc:///run/prong/hub.sock", "ipc:///run/prong/hub.sock"},
         {"tcp://127.0.0.1:7707", "tcp://127.0.0.1:7707"},
         {"x://", "x://"},
-        {"x://:p@h", "x://:p@h"},
+        {"redis://:p@h", "redis://:***@h"},
+        {"amqp://u:p,{q@h", "amqp://u:***@h"},
+        {"x://@h", "x://@h"},
     };
     const struct mask mask = {.count = 0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
