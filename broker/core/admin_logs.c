@@ -147,7 +147,7 @@ admin_log_level(struct request *q)
     }
     struct hub_effect *e = effect_add(q->hub, HUB_OUT_LOG_LEVEL);
     if (e != NULL) {
-        e->spec = w != NULL ? w->spec : NULL;
+        e->spec = w != NULL ? effect_spec(q->hub, w->spec) : NULL;
         e->level = level;
         admin_done(q);
     }

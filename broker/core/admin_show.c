@@ -318,7 +318,7 @@ admin_env(struct request *q)
     struct hub_effect *e = w == NULL ? NULL : effect_add(q->hub, HUB_OUT_ENV);
     if (e != NULL) {
         e->call = q->call->number;
-        e->spec = w->spec;
+        e->spec = effect_spec(q->hub, w->spec);
         e->replica = only < 0 ? 0 : (uint32_t)only;
         e->reveal = admin_uint(q, PARAM_env_reveal, 0) > 0;
     }

@@ -43,6 +43,17 @@ effect_bytes(struct hub *hub, struct span bytes)
     return (struct span){k->bytes, bytes.len};
 }
 
+const struct worker_spec *
+effect_spec(struct hub *hub, struct worker_spec *spec)
+{
+    if (!spec->in_effect) {
+        spec->in_effect = true;
+        spec->next_in_effect = hub->specs_kept;
+        hub->specs_kept = spec_ref(spec);
+    }
+    return spec;
+}
+
 void
 effects_begin(struct hub *hub)
 {
@@ -55,6 +66,12 @@ effects_begin(struct hub *hub)
         struct kept *k = hub->kept;
         hub->kept = k->next;
         free(k);
+    }
+    while (hub->specs_kept != NULL) {
+        struct worker_spec *spec = hub->specs_kept;
+        hub->specs_kept = spec->next_in_effect;
+        spec->in_effect = false;
+        spec_unref(spec);
     }
     hub->effect_count = 0;
 }

@@ -122,7 +122,7 @@ ask_stack(struct hub *hub, const struct replica *r)
     if (e != NULL) {
         e->process = r->process;
         e->pid = r->pid;
-        e->spec = r->spec;
+        e->spec = effect_spec(hub, r->spec);
         e->replica = r->index;
     }
 }
@@ -178,7 +178,7 @@ spawn(struct hub *hub, struct replica *r)
         return;
     }
     e->process = r->process;
-    e->spec = r->spec;
+    e->spec = effect_spec(hub, r->spec);
     e->replica = r->index;
     e->incarnation = r->incarnation;
     (void)snprintf(e->token, sizeof e->token, "%llu.%s", (unsigned long long)r->process, r->token);

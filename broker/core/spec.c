@@ -105,6 +105,7 @@ spec_copy(const struct worker_spec *spec)
     char *at = (char *)(list + others);
     *copy = *spec;
     copy->refs = 1;
+    copy->in_effect = false;
     copy->name = put_text(&at, spec->name);
     copy->ready_at = put_text(&at, spec->ready_at);
     copy->launch.text = put_bytes(&at, spec->launch.text, spec->launch.text_bytes);

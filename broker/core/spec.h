@@ -87,6 +87,9 @@ struct worker_spec {
     int64_t heartbeat_ms;
     bool replace_stuck; /* start another one beside a process that survives SIGKILL */
     uint32_t refs;      /* of a copy: who keeps it (spec_ref) */
+    /* Of a copy: an effect points to it, and so does the one that was kept before (effect.c). */
+    bool in_effect;
+    struct worker_spec *next_in_effect;
 };
 
 /* The defaults of every field but name and launch. */

@@ -431,6 +431,7 @@ struct hub {
     size_t effect_count, effect_cap;
     struct node sent;  /* tickets whose bytes are in an effect: freed when the next step begins */
     struct kept *kept; /* other bytes of effects, likewise */
+    struct worker_spec *specs_kept; /* and specifications */
     struct record records[WIRE_RECORDS_MAX];
 };
 
@@ -441,6 +442,8 @@ uint64_t hub_draw(struct hub *hub); /* the next pseudo-random 53 bits */
 struct hub_effect *effect_add(struct hub *hub, enum hub_effect_kind kind);
 /* A copy of bytes for an effect, kept until the next step; empty when memory is out. */
 struct span effect_bytes(struct hub *hub, struct span bytes);
+/* A specification for an effect, kept until then, too: its worker may get another one before. */
+const struct worker_spec *effect_spec(struct hub *hub, struct worker_spec *spec);
 void effects_begin(struct hub *hub);
 
 /* spares.c: put is false when there are enough, and the caller frees; get is NULL when there is

@@ -275,6 +275,12 @@ process_serves(const struct process *p)
 }
 
 bool
+process_may_hang(const struct process *p)
+{
+    return process_hangs(p) || (p->actor != NULL && p->actor->inner != NULL);
+}
+
+bool
 process_hangs(const struct process *p)
 {
     return p->actor != NULL && p->actor->runs && p->actor->hangs;

@@ -291,8 +291,9 @@ void process_lost(struct sim *s, struct process *p);
 void process_term(struct sim *s, struct process *p);
 /* It is attached, as far as it knows. */
 bool process_serves(const struct process *p);
-/* It has a call that never ends. */
+/* It has a call that never ends; or one that may take long, because of the call inside it. */
 bool process_hangs(const struct process *p);
+bool process_may_hang(const struct process *p);
 
 /* ---- ledger.c ---------------------------------------------------------------------------------
  */

@@ -177,7 +177,7 @@ signal_process(struct sim *s, const struct hub_effect *e)
     if (p == NULL || p->dies) {
         return;
     }
-    if (e->signal == SIGNAL_ABORT && !s->chaos && !process_hangs(p)) {
+    if (e->signal == SIGNAL_ABORT && !s->chaos && !process_may_hang(p)) {
         sim_wrong(s, "process %llu, %s/%u, counts as hung", (unsigned long long)p->id, p->worker,
                   (unsigned)p->replica);
     }
@@ -601,7 +601,8 @@ is_settled(struct sim *s, size_t worker)
         if (p != NULL && worker_of(p) == worker) {
             all++;
             good |= UINT32_C(1) << p->replica;
-            if (!process_serves(p) || p->program != c->program) {
+            /* What one that an earlier broker started was made from the hub does not know. */
+            if (!process_serves(p) || (p->program != c->program && p->epoch == s->epoch)) {
                 return false;
             }
         }

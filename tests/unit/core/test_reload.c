@@ -325,3 +325,24 @@ Test(reload, a_new_process_that_is_told_to_start_again_is_no_failure)
     cr_assert(world_says(&w, r, "'rolled_back': {}"), "%s", world_text(&w, r));
     world_deinit(&w);
 }
+
+/* That of `top` is asked for because fewer of `echo` are enough, and then `top` itself changes.
+ * Only AddressSanitizer sees it when that takes the name away that stands in the effect. */
+Test(reload, a_process_may_be_asked_for_in_the_step_in_which_its_worker_changes)
+{
+    static struct spec_other on_echo = {"echo", SPEC_WHEN_READY};
+    struct world w;
+    begin(&w);
+    for (uint32_t replicas = 3; replicas > 1; replicas--) {
+        spec_count = 0;
+        add("echo", "true")->replicas = replicas;
+        struct worker_spec *top = add("top", "true");
+        top->depends = &on_echo;
+        top->depend_count = 1;
+        top->queue_max = replicas;
+        (void)reload(&w);
+        expect_state(&w, "top/0", replicas == 3 ? "stopped" : "starting");
+    }
+    cr_assert(world_process(&w, "top/0") != NULL);
+    world_deinit(&w);
+}
