@@ -33,6 +33,28 @@ busy_until(const struct replica *r)
                : HUB_NEVER;
 }
 
+/* Nothing that it was given is wanted by anybody any more. */
+static bool
+is_left_alone(const struct replica *r)
+{
+    LIST_EACH(n, &r->running)
+    {
+        if (CONTAINER(n, struct call, running)->state != CALL_DONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int64_t
+cancel_until(const struct replica *r)
+{
+    return r->spec->cancel_ms > 0 && r->left_ns > 0 && r->poll == NULL && is_at_work(r) &&
+                   is_left_alone(r)
+               ? r->left_ns + r->spec->cancel_ms * NS_PER_MS
+               : HUB_NEVER;
+}
+
 static bool
 can_be_asked(const struct replica *r)
 {
@@ -56,8 +78,9 @@ sign_until(const struct replica *r)
 static void
 watch(struct hub *hub, struct replica *r)
 {
-    const int64_t busy = busy_until(r), sign = sign_until(r);
-    const int64_t at_ns = busy < sign ? busy : sign;
+    const int64_t busy = busy_until(r), sign = sign_until(r), cancel = cancel_until(r);
+    const int64_t first = busy < sign ? busy : sign;
+    const int64_t at_ns = cancel < first ? cancel : first;
     if (at_ns == HUB_NEVER || r->external) {
         deadline_clear(&hub->deadlines, &r->vigil);
     } else {
@@ -70,6 +93,7 @@ hang_begin(struct hub *hub, struct replica *r)
 {
     r->asked_ns = 0;
     r->engaged = false;
+    r->left_ns = 0;
     r->quiet_ns = hub->now_ns;
     r->sign_ns = r->spec->ready == SPEC_READY_NOTIFY ? hub->now_ns : 0;
     watch(hub, r);
@@ -80,7 +104,17 @@ hang_given(struct hub *hub, struct replica *r)
 {
     r->heard_ns = hub->now_ns;
     r->engaged = true;
+    r->left_ns = 0;
     if (r->spec->busy_ms_max > 0) {
+        watch(hub, r);
+    }
+}
+
+void
+hang_left(struct hub *hub, struct replica *r)
+{
+    r->left_ns = hub->now_ns;
+    if (r->spec->cancel_ms > 0 && life_serves(r->life)) {
         watch(hub, r);
     }
 }
@@ -124,6 +158,8 @@ hang_expired(struct hub *hub, struct replica *r)
     }
     if (busy_until(r) <= hub->now_ns) {
         hung(hub, r, "told nothing of its calls", r->spec->busy_ms_max, "max_busy");
+    } else if (cancel_until(r) <= hub->now_ns) {
+        hung(hub, r, "nobody waits for what it works at", r->spec->cancel_ms, "cancel");
     } else if (sign_until(r) > hub->now_ns) {
         watch(hub, r);
     } else if (r->sign_ns > 0) {

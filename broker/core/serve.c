@@ -496,6 +496,9 @@ write_command(struct buf *b, const char *verb, uint64_t call)
 void
 serve_command(struct hub *hub, struct replica *r, const char *verb, uint64_t call)
 {
+    if (call != 0) {
+        hang_left(hub, r); /* every command that names a call says that nobody waits for it */
+    }
     if (r->control != NULL) {
         write_command(slot_begin(r->control), verb, call);
         slot_end(hub, r->control);

@@ -84,6 +84,7 @@ struct worker_spec {
     bool stop_first; /* the old one ends before the new one starts */
     /* When it counts as hung. */
     int64_t busy_ms_max; /* it has calls, and tells nothing of any of them */
+    int64_t cancel_ms;   /* it goes on with calls that nobody waits for */
     int64_t heartbeat_ms;
     bool replace_stuck; /* start another one beside a process that survives SIGKILL */
     uint32_t refs;      /* of a copy: who keeps it (spec_ref) */

@@ -293,6 +293,7 @@ struct replica {
     struct deadline deadline;
     struct deadline renewal; /* when its process is to be looked at because of its age (renew.c) */
     struct deadline vigil;   /* when it is to be seen whether it is hung (hang.c) */
+    int64_t left_ns;         /* when the last call that it had was not wanted any more */
     int64_t heard_ns;        /* when it told anything of a call last, or was given one when idle */
     int64_t sign_ns;         /* the last sign of life of who sends them by itself, 0: never */
     int64_t quiet_ns;        /* when it was looked at last without being asked for a sign */
@@ -797,7 +798,8 @@ void depend_stop(struct hub *hub); /* the hub stops: those on whom nobody stands
 /* hang.c: processes that hang */
 void hang_begin(struct hub *hub, struct replica *replica); /* it is ready */
 void hang_given(struct hub *hub, struct replica *replica); /* its first call */
-void hang_sign(struct hub *hub, struct replica *replica);  /* it said that it lives */
+void hang_left(struct hub *hub, struct replica *replica); /* its last call is not wanted any more */
+void hang_sign(struct hub *hub, struct replica *replica); /* it said that it lives */
 void hang_expired(struct hub *hub, struct replica *replica);
 
 /* admin.c */

@@ -160,6 +160,7 @@ launch_spec(const struct config_worker *w, struct worker_spec *spec, struct laun
         .age_ms_max = w->age_ms_max,
         .stop_first = w->update_order == CONFIG_UPDATE_STOP_FIRST,
         .busy_ms_max = w->busy_ms_max,
+        .cancel_ms = w->cancel_ms,
         .heartbeat_ms = w->heartbeat_ms,
         .replace_stuck = w->replace_stuck,
         .output = {.log = (enum spec_log)w->log_to,

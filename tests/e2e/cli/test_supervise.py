@@ -165,6 +165,18 @@ workers:
         self.ok("wait", "alpha", "--for", "ready")
         self.ok("call", "alpha.echo", "x=1")
 
+    def test_a_method_that_does_not_look_whether_it_is_cancelled_is_ended(self):
+        self.up(f"""
+workers:
+  alpha: {{command: [{PY}, {W}], cancel: 200ms, restart_delay: 0ms}}
+""")
+        fifo = os.path.join(self.dir, "fifo")
+        os.mkfifo(fifo)
+        before = self.pids("alpha")
+        self.fails(124, "call", "alpha.block", "fifo=" + fifo, "--timeout", "100ms")
+        self.until(lambda: self.replicas("alpha")[0], lambda r: r["state"] == "ready" and r["pid"] != before[0])
+        self.assertIn("(cancel)", self.told("hub.worker.exited")[0]["payload"]["reason"])
+
     def test_who_promises_signs_of_life_has_to_send_them(self):
         script = os.path.join(self.dir, "notifier.py")
         with open(script, "w", encoding="utf-8") as file:

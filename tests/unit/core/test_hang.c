@@ -94,6 +94,37 @@ Test(hang, a_call_that_nobody_waits_for_any_longer_counts)
     world_deinit(&w);
 }
 
+static void
+cancels(struct worker_spec *spec)
+{
+    spec->cancel_ms = 3000;
+}
+
+Test(hang, who_goes_on_with_a_cancelled_call_is_aborted_when_that_is_asked_for)
+{
+    struct world w;
+    const struct world_call call = {.worker = "echo", .method = "echo", .seq = 1, .ttl_ms = 1000};
+    world_begin(&w, cancels);
+    world_serve(&w, "echo/0");
+    (void)world_call(&w, CLIENT, &call);
+    world_pass_ms(&w, 3999);
+    cr_assert(!world_process(&w, "echo/0")->signalled, "too early");
+    world_pass_ms(&w, 1);
+    cr_assert_eq(world_process(&w, "echo/0")->signal, ABRT, "it goes on");
+    world_exited(&w, "echo/0", ABRT);
+    expect_reason(&w, "nobody waits for what it works at for 3000 ms (cancel)");
+    world_deinit(&w);
+
+    world_begin(&w, cancels);
+    world_serve(&w, "echo/0");
+    (void)world_call(&w, CLIENT, &call);
+    world_pass_ms(&w, 2000);
+    world_poll(&w, "echo/0", 1); /* it has noticed */
+    world_pass_ms(&w, 60000);
+    cr_assert(!world_process(&w, "echo/0")->signalled, "it did as it should");
+    world_deinit(&w);
+}
+
 Test(hang, too_many_hangs_are_a_crash_loop)
 {
     struct world w;
