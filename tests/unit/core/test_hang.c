@@ -118,6 +118,7 @@ Test(hang, who_goes_on_with_a_cancelled_call_is_aborted_when_that_is_asked_for)
     world_begin(&w, cancels);
     world_serve(&w, "echo/0");
     (void)world_call(&w, CLIENT, &call);
+    cr_assert(world_given(&w, "echo/0") != 0);
     world_pass_ms(&w, 2000);
     world_poll(&w, "echo/0", 1); /* it has noticed */
     world_pass_ms(&w, 60000);
