@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/spawn/rundir.h"
+#include "broker/spawn/records.h"
 
 static const char file_line[] = "# file: ", directory_line[] = "# directory: ";
 
@@ -69,8 +69,8 @@ kept_write(const char *runtime_dir, const struct config *config, const char *pat
            const struct log *log)
 {
     char file[CONFIG_PATH_BYTES_MAX + 100], new[CONFIG_PATH_BYTES_MAX + 100];
-    (void)snprintf(file, sizeof file, "%s/" RUNDIR_CONFIG, runtime_dir);
-    (void)snprintf(new, sizeof new, "%s/" RUNDIR_CONFIG_NEW, runtime_dir);
+    (void)snprintf(file, sizeof file, "%s/" SPAWN_FILE_CONFIG, runtime_dir);
+    (void)snprintf(new, sizeof new, "%s/" SPAWN_FILE_CONFIG_NEW, runtime_dir);
     if (write_file(new, config, path) && rename(new, file) == 0) {
         return;
     }
@@ -156,7 +156,7 @@ kept_read(const char *runtime_dir, struct kept *kept)
     char file[CONFIG_PATH_BYTES_MAX + 100];
     size_t len = 0;
     *kept = (struct kept){0};
-    (void)snprintf(file, sizeof file, "%s/" RUNDIR_CONFIG, runtime_dir);
+    (void)snprintf(file, sizeof file, "%s/" SPAWN_FILE_CONFIG, runtime_dir);
     char *text = read_file(file, &len);
     if (text == NULL) {
         (void)snprintf(kept->why, sizeof kept->why, "%s: %s", file, strerror(errno));

@@ -36,6 +36,11 @@ enum {
     SPAWN_ENDED_MAX = 256, /* ends kept for SPAWN_FORGET; the oldest is dropped beyond that */
 };
 
+/* Files of the runtime directory that the broker writes and prongd removes at the end, for they
+ * have secrets in them: what the configuration came to, and the same until it is complete. */
+#define SPAWN_FILE_CONFIG     "config.last"
+#define SPAWN_FILE_CONFIG_NEW "config.last.new"
+
 enum spawn_op {
     /* broker to spawner */
     SPAWN_START = 1, /* id, argc, envc, limitc, name; status: enum spawn_input; text: working

@@ -14,6 +14,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "broker/spawn/records.h"
+
 /* The broker binds a temporary name and renames it, so the longer one has to fit sun_path. */
 #define LONGEST_SOCKET "/" RUNDIR_SOCKET ".XXXXXXXX"
 
@@ -260,8 +262,8 @@ rundir_unlink_socket(const struct rundir *rundir)
 {
     (void)unlink_socket(rundir, RUNDIR_NOTIFY); /* the broker says what is in its way */
     /* Of a hub that is gone; where they cannot be removed, the broker cannot write either. */
-    (void)unlinkat(rundir->dir_fd, RUNDIR_CONFIG, 0);
-    (void)unlinkat(rundir->dir_fd, RUNDIR_CONFIG_NEW, 0);
+    (void)unlinkat(rundir->dir_fd, SPAWN_FILE_CONFIG, 0);
+    (void)unlinkat(rundir->dir_fd, SPAWN_FILE_CONFIG_NEW, 0);
     return unlink_socket(rundir, RUNDIR_SOCKET);
 }
 

@@ -12,10 +12,6 @@
 #define RUNDIR_SOCKET "hub.sock"
 #define RUNDIR_NOTIFY "notify" /* what NOTIFY_SOCKET of workers leads to */
 #define RUNDIR_LOCK   "lock"
-/* What the broker came to when it read the configuration, and the name under which it is written
- * until it is complete. It has secrets in it, and ends with the hub. */
-#define RUNDIR_CONFIG     "config.last"
-#define RUNDIR_CONFIG_NEW "config.last.new"
 
 enum { RUNDIR_FAULT_BYTES_MAX = 2 * PATH_MAX };
 

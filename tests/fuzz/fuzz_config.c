@@ -1,4 +1,5 @@
-/* Any bytes as a configuration: no crash, no leak, and a result or a message, never both.
+/* Any bytes as a configuration: no crash, no leak, and a result or a message, never both; a result
+ * can be kept and read back.
  *
  * A byte 0x1c begins another file, which the first may include or name as env_file: its name in the
  * folder /fuzz up to the end of the line, then its text. No file of the machine is looked at.
@@ -131,6 +132,39 @@ check_config(const struct config *config)
     }
 }
 
+/* The text that the hub would keep; every member of a configuration is in it. */
+static char *
+reveal(const struct config *config)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    require(out != NULL);
+    require(config_show(out, config, &(struct config_show){.reveal = true}) == 0);
+    require(fclose(out) == 0);
+    return text;
+}
+
+/* What is kept reads back as the same, without any other file. */
+static void
+check_kept(const struct config *config)
+{
+    char *once = reveal(config);
+    const struct config_source source = {.name = "kept",
+                                         .directory = config->directory,
+                                         .data = once,
+                                         .size_bytes = strlen(once),
+                                         .is_kept = true};
+    struct config *again = NULL;
+    struct config_diag diag;
+    require(config_load_text(&source, NULL, &again, &diag) == 0);
+    char *twice = reveal(again);
+    require(strcmp(once, twice) == 0);
+    config_free(again);
+    free(once);
+    free(twice);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -147,6 +181,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (config_load_text(&source, &env, &config, &diag) == 0) {
         require(config != NULL);
         check_config(config);
+        check_kept(config);
         config_free(config);
     } else {
         require(config == NULL && diag.text[0] != '\0' && diag.error == 0);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/spawn/records.h"
 #include "broker/spawn/rundir.h"
 #include "tests/support/dir.h"
 #include "tests/support/test.h"
@@ -169,10 +170,11 @@ Test(rundir, the_configuration_of_a_dead_hub_is_unlinked, .init = dir_enter, .fi
         .option = dir_file(path, "r"), .run_user = "", .run = ""};
     cr_assert(rundir_open(&sources, &rundir, &fault), "%s", fault.text);
     rundir_close(&rundir);
-    dir_write("r/" RUNDIR_CONFIG, "hunter2", 0600);
-    dir_write("r/" RUNDIR_CONFIG_NEW, "hunter2", 0600);
+    dir_write("r/" SPAWN_FILE_CONFIG, "hunter2", 0600);
+    dir_write("r/" SPAWN_FILE_CONFIG_NEW, "hunter2", 0600);
     cr_assert(rundir_open(&sources, &rundir, &fault), "%s", fault.text);
-    cr_expect_eq(access("r/" RUNDIR_CONFIG, F_OK), -1, "it would be taken for that of the next");
-    cr_expect_eq(access("r/" RUNDIR_CONFIG_NEW, F_OK), -1);
+    cr_expect_eq(access("r/" SPAWN_FILE_CONFIG, F_OK), -1,
+                 "it would be taken for that of the next");
+    cr_expect_eq(access("r/" SPAWN_FILE_CONFIG_NEW, F_OK), -1);
     rundir_close(&rundir);
 }
