@@ -49,7 +49,11 @@ static void
 take_numbers(struct hub *hub, struct worker *w, struct worker_spec *spec)
 {
     for (uint32_t i = 0; i < w->replica_count; i++) {
-        hub->failed |= w->replicas[i]->spec == w->spec && !replica_take_spec(w->replicas[i], spec);
+        struct replica *r = w->replicas[i];
+        if (r->spec == w->spec) {
+            hub->failed |= !replica_take_spec(r, spec);
+            hang_changed(hub, r);
+        }
     }
     spec_unref(w->former); /* a change that was under way ends with this one */
     w->former = NULL;

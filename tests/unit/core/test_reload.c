@@ -377,3 +377,17 @@ Test(reload, a_process_that_was_being_replaced_anyway_shows_whether_the_new_one_
               world_text(&w, r));
     world_deinit(&w);
 }
+
+Test(reload, a_max_busy_counts_for_the_calls_that_run)
+{
+    struct world w;
+    begin(&w);
+    (void)world_call_echo(&w, 1);
+    cr_assert(world_given(&w, "echo/0") != 0);
+    two(add("echo", "true"));
+    specs[0].busy_ms_max = 1000;
+    (void)reload(&w);
+    world_pass_ms(&w, 1100);
+    cr_assert_eq(w.process[0].signal, 6, "it was not aborted");
+    world_deinit(&w);
+}
