@@ -217,11 +217,15 @@ write_outcome(const struct hub *hub, struct buf *b)
 void
 reload_check(struct hub *hub)
 {
+    bool rolling = false;
     LIST_EACH(n, &hub->worker_list)
     {
-        if (CONTAINER(n, struct worker, link)->rolling && !hub->stopping) {
-            return;
-        }
+        struct worker *w = CONTAINER(n, struct worker, link);
+        renew_roll(hub, w); /* who wanted to lease a replica may have given it up */
+        rolling |= w->rolling;
+    }
+    if (rolling && !hub->stopping) {
+        return;
     }
     struct buf *b = &hub->scratch;
     struct call *call = hub->reload.call != 0 ? call_by_number(hub, hub->reload.call) : NULL;

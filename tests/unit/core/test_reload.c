@@ -391,3 +391,21 @@ Test(reload, a_max_busy_counts_for_the_calls_that_run)
     cr_assert_eq(w.process[0].signal, 6, "it was not aborted");
     world_deinit(&w);
 }
+
+Test(reload, goes_on_when_who_waits_for_a_lease_has_given_up)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t busy = world_call_echo(&w, 1);
+    cr_assert(world_given(&w, "echo/0") != 0);
+    const uint64_t lease = world_say(
+        &w, CLIENT, "[2,b'%.16s',2,0,'hub','lease',500,null,{'worker':'echo/0'}]", w.client);
+    two(add("echo", "next"));
+    (void)reload(&w);
+    cr_assert_eq(w.process_count, 2, "the replica is to be leased");
+    world_pass_ms(&w, 600);
+    cr_assert_eq(world_outcome(&w, lease, NULL), WIRE_ERR_DEADLINE_EXCEEDED);
+    cr_assert_eq(world_outcome(&w, busy, NULL), -1);
+    cr_assert_eq(w.process_count, 3, "it did not go on");
+    world_deinit(&w);
+}
