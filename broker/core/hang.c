@@ -100,6 +100,14 @@ hang_begin(struct hub *hub, struct replica *r)
 }
 
 void
+hang_changed(struct hub *hub, struct replica *r)
+{
+    if (life_serves(r->life) || r->life == LIFE_DRAINING) {
+        watch(hub, r);
+    }
+}
+
+void
 hang_given(struct hub *hub, struct replica *r)
 {
     r->heard_ns = hub->now_ns;

@@ -49,7 +49,11 @@ static void
 take_numbers(struct hub *hub, struct worker *w, struct worker_spec *spec)
 {
     for (uint32_t i = 0; i < w->replica_count; i++) {
-        hub->failed |= w->replicas[i]->spec == w->spec && !replica_take_spec(w->replicas[i], spec);
+        struct replica *r = w->replicas[i];
+        if (r->spec == w->spec) {
+            hub->failed |= !replica_take_spec(r, spec);
+            hang_changed(hub, r);
+        }
     }
     spec_unref(w->former); /* a change that was under way ends with this one */
     w->former = NULL;
@@ -213,11 +217,15 @@ write_outcome(const struct hub *hub, struct buf *b)
 void
 reload_check(struct hub *hub)
 {
+    bool rolling = false;
     LIST_EACH(n, &hub->worker_list)
     {
-        if (CONTAINER(n, struct worker, link)->rolling && !hub->stopping) {
-            return;
-        }
+        struct worker *w = CONTAINER(n, struct worker, link);
+        renew_roll(hub, w); /* who wanted to lease a replica may have given it up */
+        rolling |= w->rolling;
+    }
+    if (rolling && !hub->stopping) {
+        return;
     }
     struct buf *b = &hub->scratch;
     struct call *call = hub->reload.call != 0 ? call_by_number(hub, hub->reload.call) : NULL;

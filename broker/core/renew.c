@@ -141,8 +141,8 @@ renew_looked(struct hub *hub)
 static bool
 is_coming(const struct replica *r)
 {
-    return r->wanted && !r->waits && !life_serves(r->life) && r->life != LIFE_FAILED &&
-           r->life != LIFE_STUCK && r->life != LIFE_STOPPED;
+    return r->wanted && !r->waits && !r->external && !life_serves(r->life) &&
+           r->life != LIFE_FAILED && r->life != LIFE_STUCK && r->life != LIFE_STOPPED;
 }
 
 /* One without a process takes what its worker is now, and what failed before is tried anew. */
@@ -213,8 +213,14 @@ renew_roll(struct hub *hub, struct worker *w)
     }
     for (uint32_t i = 0; i < w->replica_count && i < w->spec->replicas; i++) {
         struct replica *r = w->replicas[i];
-        if (r->heir != NULL || (i == w->rolled && r->spec == w->spec && is_coming(r))) {
+        if (r->heir != NULL) {
             return; /* one at a time */
+        }
+        /* One that was just starting anyway shows as well as any other whether the new one works.
+         */
+        if (r->spec == w->spec && is_coming(r) && (i == w->rolled || !r->was_ready)) {
+            w->rolled = i;
+            return;
         }
         if (r->spec != w->spec && !roll_one(hub, r)) {
             return;

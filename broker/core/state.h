@@ -796,10 +796,11 @@ bool depend_has_ended(const struct worker *worker);
 void depend_stop(struct hub *hub); /* the hub stops: those on whom nobody stands */
 
 /* hang.c: processes that hang */
-void hang_begin(struct hub *hub, struct replica *replica); /* it is ready */
-void hang_given(struct hub *hub, struct replica *replica); /* its first call */
-void hang_left(struct hub *hub, struct replica *replica); /* its last call is not wanted any more */
-void hang_sign(struct hub *hub, struct replica *replica); /* it said that it lives */
+void hang_begin(struct hub *hub, struct replica *replica);   /* it is ready */
+void hang_changed(struct hub *hub, struct replica *replica); /* its limits have */
+void hang_given(struct hub *hub, struct replica *replica);   /* its first call */
+void hang_left(struct hub *hub, struct replica *replica);    /* nobody waits for one that it has */
+void hang_sign(struct hub *hub, struct replica *replica);    /* it said that it lives */
 void hang_expired(struct hub *hub, struct replica *replica);
 
 /* admin.c */

@@ -128,7 +128,9 @@ config_reload(struct sim *s, uint64_t call, bool bad)
         change(s, i, &next[i]);
     }
     if (bad) {
-        struct config *c = &next[sim_choose(s, WORKERS)];
+        /* One that waits for another takes what comes without having tried it. */
+        const bool may_wait = next[1].stands || next[1].restarts_with || next[1].gone;
+        struct config *c = &next[may_wait ? 0 : sim_choose(s, WORKERS)];
         c->program = new_program(s, true);
     } else {
         memcpy(s->configs, next, sizeof next);

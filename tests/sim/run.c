@@ -117,8 +117,12 @@ sim_fault_name(enum sim_fault fault_class)
 static bool
 is_noticed(struct sim *s, const struct process *p)
 {
-    const struct worker_spec *spec = s->hub == NULL ? NULL : hub_process_spec(s->hub, p->id);
-    return process_hangs(p) && p->epoch == s->epoch && spec != NULL && spec->busy_ms_max > 0;
+    size_t i = 0;
+    while (strcmp(sim_workers[i], p->worker) != 0) {
+        i++;
+    }
+    return process_hangs(p) && s->hub != NULL && p->epoch == s->epoch &&
+           s->configs[i].busy_ms_max > 0;
 }
 
 /* No more faults, and what hangs is ended by the hub, or as a person would. */

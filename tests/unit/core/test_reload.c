@@ -346,3 +346,66 @@ Test(reload, a_process_may_be_asked_for_in_the_step_in_which_its_worker_changes)
     cr_assert(world_process(&w, "top/0") != NULL);
     world_deinit(&w);
 }
+
+static void
+one_call_stop_first(struct worker_spec *spec)
+{
+    spec->calls_max = 1;
+    spec->stop_first = true;
+}
+
+Test(reload, a_process_that_was_being_replaced_anyway_shows_whether_the_new_one_works)
+{
+    struct world w;
+    spec_count = 0;
+    world_begin(&w, one_call_stop_first);
+    world_serve(&w, "echo/0");
+    (void)world_call_echo(&w, 1);
+    world_done(&w, "echo/0", world_given(&w, "echo/0"));
+    cr_assert(w.process[0].signalled, "it is not being replaced");
+    one_call_stop_first(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    world_exited(&w, "echo/0#1", 0);
+    cr_assert_eq(world_outcome(&w, r, NULL), -1, "told too early");
+    world_started(&w, "echo/0#2");
+    world_exited(&w, "echo/0#2", FAILING);
+    cr_assert(world_says(&w, r, "'rolled_back': {'echo': 'exited with 1'}") ||
+                  world_outcome(&w, r, NULL) == -1,
+              "%s", world_text(&w, r));
+    world_serve(&w, "echo/0#3");
+    cr_assert(world_says(&w, r, "'rolled_back': {'echo': 'exited with 1'}"), "%s",
+              world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(reload, a_max_busy_counts_for_the_calls_that_run)
+{
+    struct world w;
+    begin(&w);
+    (void)world_call_echo(&w, 1);
+    cr_assert(world_given(&w, "echo/0") != 0);
+    two(add("echo", "true"));
+    specs[0].busy_ms_max = 1000;
+    (void)reload(&w);
+    world_pass_ms(&w, 1100);
+    cr_assert_eq(w.process[0].signal, 6, "it was not aborted");
+    world_deinit(&w);
+}
+
+Test(reload, goes_on_when_who_waits_for_a_lease_has_given_up)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t busy = world_call_echo(&w, 1);
+    cr_assert(world_given(&w, "echo/0") != 0);
+    const uint64_t lease = world_say(
+        &w, CLIENT, "[2,b'%.16s',2,0,'hub','lease',500,null,{'worker':'echo/0'}]", w.client);
+    two(add("echo", "next"));
+    (void)reload(&w);
+    cr_assert_eq(w.process_count, 2, "the replica is to be leased");
+    world_pass_ms(&w, 600);
+    cr_assert_eq(world_outcome(&w, lease, NULL), WIRE_ERR_DEADLINE_EXCEEDED);
+    cr_assert_eq(world_outcome(&w, busy, NULL), -1);
+    cr_assert_eq(w.process_count, 3, "it did not go on");
+    world_deinit(&w);
+}
