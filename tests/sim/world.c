@@ -295,7 +295,8 @@ step(struct sim *s, struct hub_input *in)
         broker_dies(s);
         return;
     }
-    const int64_t deadline_ns = hub_deadline_ns(s->hub);
+    int64_t deadline_ns = hub_deadline_ns(s->hub);
+    deadline_ns = deadline_ns > s->now_ns ? deadline_ns : s->now_ns; /* it may be over already */
     if (deadline_ns < s->time_event_ns) {
         s->time_event_ns = deadline_ns;
         world_plan(s, (struct event){.kind = EVENT_TIME, .at_ns = deadline_ns});
