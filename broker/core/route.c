@@ -282,7 +282,10 @@ wait_in_queue(struct hub *hub, struct call *call)
     struct worker *w = call->worker;
     call->state = CALL_QUEUED;
     call->queued_ns = hub->now_ns;
-    if (queue_add(queue_for(hub, call), call)) {
+    if (call->only >= (int64_t)w->replica_count) {
+        call_fail(hub, call, WIRE_ERR_UNAVAILABLE, call_began(call),
+                  "the replica is no longer there"); /* one of those that leave had it */
+    } else if (queue_add(queue_for(hub, call), call)) {
         w->queued++;
         route_soon(hub, w);
     } else {

@@ -89,7 +89,7 @@ BUGS = [
     ("one_that_leaves_is_forgotten_with_its_calls", WORKER, "        if (r->life == LIFE_STOPPED || r->life == LIFE_FAILED) {\n            replica_free",
      "        if (r->life != LIFE_READY) {\n            replica_free"),
     ("one_that_leaves_is_not_told_to_end", HEIR, "    life_step(hub, r, LIFE_IN_STOP);\n}", "}"),
-    ("what_goes_back_keeps_the_new_one", RENEW, "    w->spec = w->former;\n    w->former = NULL;", "    w->spec = spec_ref(w->former);\n    spec_unref(w->former);\n    w->former = NULL;\n    w->rolling = false;"),
+    ("what_goes_back_keeps_the_new_one", RENEW, "    spec_unref(w->spec);\n    w->spec = w->former;\n", "    spec_unref(w->former);\n"),
     ("what_cannot_run_is_kept", RENEW, "    if (failed) {", "    if (false) {"),
     ("a_replacement_that_stops_first_goes_back", LIFE, "const bool told = r->life == LIFE_STOPPING && !r->overdue && !r->hung;",
      "const bool told = false;"),

@@ -597,6 +597,12 @@ is_settled(struct sim *s, size_t worker)
 {
     const struct config *c = &s->configs[worker];
     uint32_t good = 0, all = 0;
+    char first[16];
+    (void)snprintf(first, sizeof first, "%s/0", sim_workers[worker]);
+    const struct worker_spec *spec = s->hub != NULL ? hub_replica_spec(s->hub, first) : NULL;
+    if (spec == NULL || config_program(spec) != c->program) {
+        return false;
+    }
     for (size_t i = 0; i < PROCESSES; i++) {
         const struct process *p = s->processes[i];
         if (p != NULL && worker_of(p) == worker) {

@@ -409,3 +409,24 @@ Test(reload, goes_on_when_who_waits_for_a_lease_has_given_up)
     cr_assert_eq(w.process_count, 3, "it did not go on");
     world_deinit(&w);
 }
+
+Test(reload, a_call_of_one_that_leaves_ends_when_there_is_no_such_replica_any_more)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    const struct world_call only = {
+        .worker = "echo/1", .method = "again", .seq = 1, .ttl_ms = 60000};
+    const uint64_t r = world_call(&w, CLIENT, &only);
+    cr_assert(world_given(&w, "echo/1") != 0);
+    (void)reload(&w);
+    world_serve(&w, "echo/0#2");
+    world_serve(&w, "echo/1#2");
+    spec_count = 0;
+    (void)add("echo", "next");
+    (void)reload(&w);
+    world_exited(&w, "echo/1#2", 0);
+    world_exited(&w, "echo/1#1", KILLED);
+    cr_assert_eq(world_outcome(&w, r, NULL), WIRE_ERR_UNAVAILABLE, "%s", world_text(&w, r));
+    world_deinit(&w);
+}
