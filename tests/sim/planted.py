@@ -94,7 +94,6 @@ BUGS = [
      "const bool told = false;"),
     ("max_busy_is_not_cleared_by_an_outcome", HANG, "return r->spec->busy_ms_max > 0 && is_at_work(r)",
      "return r->spec->busy_ms_max > 0 && r->heard_ns > 0"),
-    ("what_hangs_is_not_aborted", HANG, "    if (busy_until(r) <= hub->now_ns) {", "    if (false) {"),
     ("who_answers_counts_as_hung", SERVE, "    r->asked_ns = 0;\n", ""),
     ("a_new_max_busy_counts_later", RELOAD, "            hang_changed(hub, r);\n", ""),
     ("it_starts_before_the_other_is_ready", DEPEND, "if (w == NULL || !is_so_far(w, other->when)) {", "if (w == NULL) {"),
