@@ -95,9 +95,7 @@ BUGS = [
     ("max_busy_is_not_cleared_by_an_outcome", HANG, "return r->spec->busy_ms_max > 0 && is_at_work(r)",
      "return r->spec->busy_ms_max > 0 && r->heard_ns > 0"),
     ("who_answers_counts_as_hung", SERVE, "    r->asked_ns = 0;\n", ""),
-    ("a_new_max_busy_counts_later", RELOAD, "            hang_changed(hub, r);\n", ""),
     ("it_starts_before_the_other_is_ready", DEPEND, "if (w == NULL || !is_so_far(w, other->when)) {", "if (w == NULL) {"),
-    ("who_waits_is_not_looked_at_again", DEPEND, "            if (w->replicas[i]->waits) {", "            if (false) {"),
     # events
     ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
     ("a_reader_misses_one", PICK, "ring_get(ring, f->from, &e); f->from++) {",
