@@ -19,8 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
  TICKET) = (f"broker/core/{name}.c" for name in (
      "admit", "call", "client", "emit", "fetch", "items", "lease", "end", "many", "nest", "peer", "pick", "poison",
      "queue", "route", "serve", "share", "ticket"))
-(DEPEND, EFFECT, HANG, HEIR, LIFE, RELOAD, RENEW, WORKER) = (f"broker/core/{name}.c" for name in (
-    "depend", "effect", "hang", "heir", "life", "reload", "renew", "worker"))
+(DEPEND, HANG, HEIR, LIFE, RELOAD, RENEW, WORKER) = (f"broker/core/{name}.c" for name in (
+    "depend", "hang", "heir", "life", "reload", "renew", "worker"))
 SESSION, PULL, STREAM = "client/session/session.c", "client/worker/pull.c", "client/worker/stream.c"
 
 BUGS = [
@@ -88,25 +88,14 @@ BUGS = [
     ("a_session_of_one_that_leaves_is_not_found", WORKER, "if (old->index == r->index && old->session == session) {", "if (false) {"),
     ("one_that_leaves_is_forgotten_with_its_calls", WORKER, "        if (r->life == LIFE_STOPPED || r->life == LIFE_FAILED) {\n            replica_free",
      "        if (r->life != LIFE_READY) {\n            replica_free"),
-    ("one_that_leaves_is_not_told_to_end", HEIR, "    life_step(hub, r, LIFE_IN_STOP);\n}", "}"),
     ("what_goes_back_keeps_the_new_one", RENEW, "    spec_unref(w->spec);\n    w->spec = w->former;\n", "    spec_unref(w->former);\n"),
     ("what_cannot_run_is_kept", RENEW, "    if (failed) {", "    if (false) {"),
     ("a_replacement_that_stops_first_goes_back", LIFE, "const bool told = r->life == LIFE_STOPPING && !r->overdue && !r->hung;",
      "const bool told = false;"),
-    ("a_reload_waits_for_ever_for_a_lease", RELOAD, "        renew_roll(hub, w); /* who", "        /* who"),
-    ("one_just_starting_is_not_waited_for", RENEW, "(i == w->rolled || !r->was_ready)", "i == w->rolled"),
-    ("a_name_goes_with_its_first_specification", WORKER, "&w->entry, w->name, strlen(w->name)", "&w->entry, w->spec->name, strlen(w->name)"),
-    ("what_is_to_be_started_goes_with_its_specification", EFFECT, "    if (!spec->in_effect) {", "    if (false) {"),
-    ("who_waits_for_a_replica_is_forgotten_with_it", WORKER,
-     "    route_sweep(hub, w); /* nobody may wait for what is forgotten */\n    worker_prune(hub, w);",
-     "    worker_prune(hub, w);\n    route_sweep(hub, w);"),
     ("max_busy_is_not_cleared_by_an_outcome", HANG, "return r->spec->busy_ms_max > 0 && is_at_work(r)",
      "return r->spec->busy_ms_max > 0 && r->heard_ns > 0"),
-    ("what_hangs_is_not_aborted", HANG, "    if (busy_until(r) <= hub->now_ns) {", "    if (false) {"),
     ("who_answers_counts_as_hung", SERVE, "    r->asked_ns = 0;\n", ""),
-    ("a_new_max_busy_counts_later", RELOAD, "            hang_changed(hub, r);\n", ""),
     ("it_starts_before_the_other_is_ready", DEPEND, "if (w == NULL || !is_so_far(w, other->when)) {", "if (w == NULL) {"),
-    ("who_waits_is_not_looked_at_again", DEPEND, "            if (w->replicas[i]->waits) {", "            if (false) {"),
     # events
     ("an_emit_is_stored_twice", EMIT, "(c->emit_seen[back / 64] >> back % 64 & 1) != 0 ? EMIT_SEEN : EMIT_NEW", "EMIT_NEW"),
     ("a_reader_misses_one", PICK, "ring_get(ring, f->from, &e); f->from++) {",
