@@ -42,6 +42,7 @@ def live(case):
     os.kill(broker, signal.SIGKILL)
     case.until(lambda: case.broker() != broker, "the next broker")
     case.serve()
+    case.forget_news()
     case.process.send_signal(signal.SIGHUP)
     for news in b"RELOADING=1", b"READY=1", b"WATCHDOG=1":
         case.wait_news(news)
