@@ -229,8 +229,10 @@ class BrokerDies(kit.Case):
     def test_the_network_works_again(self):
         hub = self.hub(ECHO, hub=TCP)
         token = hub.token()
+        start = len(hub.lines)
         old = self.kill(hub)
         self.wait_new(hub, old)
+        hub.wait_log(r"listening on tcp://\S+", start)  # the local socket comes first
         urls = re.findall(r"listening on (tcp://\S+)", hub.log)
         self.assertEqual(len(urls), 2)
         self.assertEqual(hub.token(), token)
