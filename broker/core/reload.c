@@ -36,11 +36,17 @@ is_wanted(const struct worker *w)
 }
 
 static void
+start_one(struct hub *hub, struct replica *r)
+{
+    r->wanted = true;
+    life_step(hub, r, LIFE_IN_START);
+}
+
+static void
 start(struct hub *hub, struct worker *w)
 {
     for (uint32_t i = 0; i < w->spec->replicas; i++) {
-        w->replicas[i]->wanted = true;
-        life_step(hub, w->replicas[i], LIFE_IN_START);
+        start_one(hub, w->replicas[i]);
     }
 }
 
@@ -66,6 +72,7 @@ change(struct hub *hub, struct worker *w, const struct worker_spec *wanted)
 {
     struct worker_spec *spec = spec_copy(wanted);
     const bool runs = is_wanted(w), starts = wanted->autostart && !w->spec->autostart;
+    const uint32_t before = w->spec->replicas;
     if (spec == NULL) {
         hub->failed = true;
         return;
@@ -79,8 +86,11 @@ change(struct hub *hub, struct worker *w, const struct worker_spec *wanted)
     }
     renew_watch(hub);
     hub->failed |= !worker_resize(hub, w, wanted->replicas);
-    if (runs || starts) {
-        start(hub, w); /* those that are new, or had failed */
+    for (uint32_t i = 0; i < w->spec->replicas && (runs || starts); i++) {
+        /* Those that are new, or had failed; one that somebody stopped stays so. */
+        if (starts || i >= before || w->replicas[i]->wanted) {
+            start_one(hub, w->replicas[i]);
+        }
     }
     if (same) {
         renew_roll(hub, w);

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NOBODY = UINT32_MAX, LOOK_MS = 2000 };
+#define NOBODY UINT32_MAX /* no replica has this number */
+enum { LOOK_MS = 2000 };
 
 /* ---- because of what it has done --------------------------------------------------------------
  */

@@ -119,7 +119,8 @@ state_of(const struct top_worker *w, struct top_row *row)
     } else if (same) {
         (void)snprintf(row->state, sizeof row->state, "%s", w->replicas[0].state);
     } else {
-        (void)snprintf(row->state, sizeof row->state, "%zu/%zu up", serve, w->replica_count);
+        (void)snprintf(row->state, sizeof row->state, "%u/%u up", (unsigned)serve,
+                       (unsigned)w->replica_count);
     }
 }
 

@@ -57,7 +57,7 @@ BUGS = [
     ("the_queue_is_not_swept", "broker/core/life.c", "        route_sweep(hub, w);\n        worker_ready_check", "        worker_ready_check"),
     ("work_is_sometimes_not_given_out", ROUTE, "    if (list_is_empty(&w->crowd)) {\n        list_append",
      "    if (list_is_empty(&w->crowd) && hub->now_ns % 7 != 0) {\n        list_append"),
-    ("a_deadline_is_kept_late", ADMIT, "DEADLINE_CALL, at_ns)", "DEADLINE_CALL, at_ns + 20000 * NS_PER_MS)"),
+    ("a_deadline_is_kept_late", ADMIT, "DEADLINE_CALL, at_ns)", "DEADLINE_CALL, at_ns + 7200000 * (int64_t)NS_PER_MS)"),
     ("a_parked_request_waits_too_long", TICKET, "hub->now_ns + (int64_t)WIRE_PARK_MS",
      "hub->now_ns + 2 * (int64_t)WIRE_PARK_MS"),
     ("a_wait_is_for_another_call", ADMIT, "call_find(hub, c, slot->seq);\n    if (call == NULL) {\n        slot_doubt",

@@ -430,3 +430,163 @@ Test(reload, a_call_of_one_that_leaves_ends_when_there_is_no_such_replica_any_mo
     cr_assert_eq(world_outcome(&w, r, NULL), WIRE_ERR_UNAVAILABLE, "%s", world_text(&w, r));
     world_deinit(&w);
 }
+
+/* Without anybody who waits for the outcome, as SIGHUP. */
+static void
+reload_for_nobody(struct world *w, const char *wrong)
+{
+    world_step(
+        w, &(struct hub_input){.kind = HUB_IN_RELOAD,
+                               .reload = {.wrong = wrong, .specs = specs, .count = spec_count}});
+}
+
+Test(reload, nobody_has_to_wait_for_it)
+{
+    struct world w;
+    begin(&w);
+    reload_for_nobody(&w, "it is wrong");
+    two(add("echo", "next"));
+    reload_for_nobody(&w, NULL);
+    world_serve(&w, "echo/0#2");
+    world_serve(&w, "echo/1#2");
+    cr_assert(strstr(w.events, "hub.reload ") != NULL, "%s", w.events);
+    world_deinit(&w);
+}
+
+Test(reload, a_hub_that_stops_takes_none)
+{
+    struct world w;
+    begin(&w);
+    world_stop(&w);
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    cr_assert(world_says(&w, r, "the hub is stopping"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(reload, a_stop_in_the_middle_ends_it)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    world_stop(&w);
+    cr_assert(world_outcome(&w, r, NULL) != -1, "it is waited for");
+    world_exited(&w, "echo/0#1", 0);
+    world_exited(&w, "echo/1#1", 0);
+    world_exited(&w, "echo/0#2", 0);
+    cr_assert(w.ended);
+    world_deinit(&w);
+}
+
+Test(reload, one_that_is_on_its_way_out_may_come_back)
+{
+    struct world w;
+    begin(&w);
+    (void)add("other", "true");
+    (void)reload(&w);
+    spec_count = 0;
+    two(add("echo", "true"));
+    (void)add("other", "true");
+    const uint64_t r = reload(&w);
+    cr_assert(world_says(&w, r, "'changed': ['echo']"), "%s", world_text(&w, r));
+    world_exited(&w, "echo/0#1", 0);
+    world_exited(&w, "echo/1#1", 0);
+    world_serve(&w, "echo/0#2");
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(reload, what_was_added_by_hand_may_become_part_of_it_and_start_by_itself)
+{
+    struct world w;
+    begin(&w);
+    (void)world_say(
+        &w, WORLD_ADMIN,
+        "[2,null,1,0,'hub','run',0,null,{'name':'mine','command':['x'],'working_dir':'/'}]");
+    two(add("echo", "true"));
+    (void)add("mine", "true");
+    struct worker_spec *later = add("later", "true");
+    later->autostart = false;
+    (void)reload(&w);
+    world_exited(&w, "mine/0#1", 0);
+    world_serve(&w, "mine/0#2");
+    expect_state(&w, "later/0", "stopped");
+    later->autostart = true;
+    (void)reload(&w);
+    expect_state(&w, "later/0", "starting");
+    spec_count = 1;
+    world_tell(&w, "stop", "mine");
+    const uint64_t r = reload(&w);
+    cr_assert(world_outcome(&w, r, NULL) <= 0, "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+Test(reload, a_leased_replica_keeps_its_process_until_it_is_given_back)
+{
+    struct world w;
+    begin(&w);
+    const uint64_t lease =
+        world_say(&w, CLIENT, "[2,b'%.16s',1,0,'hub','lease',0,null,{'worker':'echo/0'}]",
+                  (const char *)w.client);
+    cr_assert_eq(world_outcome(&w, lease, NULL), 0);
+    two(add("echo", "next"));
+    (void)reload(&w);
+    cr_assert_eq(w.process_count, 2, "it was replaced under its holder");
+    (void)world_say(&w, CLIENT, "[2,b'%.16s',2,0,'hub','release',0,null,{'replica':'echo/0'}]",
+                    (const char *)w.client);
+    cr_assert_eq(w.process_count, 3, "it was forgotten");
+    world_deinit(&w);
+}
+
+Test(reload, one_that_is_ending_or_stopped_takes_it_with_its_next_process)
+{
+    struct world w;
+    begin(&w);
+    world_tell(&w, "stop", "echo/0");
+    world_tell(&w, "restart", "echo/1");
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    cr_assert_eq(w.process_count, 2, "something was started beside those that end");
+    world_exited(&w, "echo/0#1", 0);
+    world_exited(&w, "echo/1#1", 0);
+    world_serve(&w, "echo/1#2");
+    cr_assert(world_says(&w, r, "'changed': ['echo']"), "%s", world_text(&w, r));
+    expect_state(&w, "echo/0", "stopped");
+    world_deinit(&w);
+}
+
+Test(reload, what_somebody_started_by_hand_and_what_is_stuck_are_left_alone)
+{
+    struct world w;
+    begin(&w);
+    world_tell(&w, "stop", "echo/0");
+    world_exited(&w, "echo/0#1", 0);
+    (void)world_say(&w, WORLD_ADMIN,
+                    "[2,null,1,0,'hub','attach',0,null,{'worker':'echo/0','pid':77}]");
+    world_tell(&w, "restart", "echo/1");
+    world_pass_ms(&w, 5000);
+    world_pass_ms(&w, WIRE_KILL_MS);
+    expect_state(&w, "echo/1", "stuck");
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    cr_assert(world_outcome(&w, r, NULL) <= 0, "%s", world_text(&w, r));
+    cr_assert_eq(w.process_count, 2);
+    world_deinit(&w);
+}
+
+Test(reload, when_the_way_back_fails_too_those_that_run_go_on)
+{
+    struct world w;
+    begin(&w);
+    two(add("echo", "next"));
+    const uint64_t r = reload(&w);
+    world_serve(&w, "echo/0#2");
+    world_exited(&w, "echo/0#1", 0);
+    world_start_failed(&w, "echo/1#2", true);
+    world_start_failed(&w, "echo/0#3", true);
+    cr_assert(world_says(&w, r, "'rolled_back': {'echo': "), "%s", world_text(&w, r));
+    expect_state(&w, "echo/0", "ready");
+    expect_state(&w, "echo/1", "ready");
+    world_deinit(&w);
+}

@@ -47,3 +47,101 @@ Test(spec, a_copy_without_texts_and_freeing_nothing_are_fine)
     spec_unref(copy);
     spec_unref(NULL);
 }
+
+/* Each member that may differ, set to something else. */
+static const struct spec_other others[2] = {{"a", SPEC_WHEN_READY}, {"b", SPEC_WHEN_STARTED}};
+
+#define OTHER(member, value)                                                                       \
+    static void other_##member(struct worker_spec *s)                                              \
+    {                                                                                              \
+        s->member = (value);                                                                       \
+    }
+OTHER(replicas, 7)
+OTHER(restart, SPEC_RESTART_ALWAYS)
+OTHER(stop_timeout_ms, 7)
+OTHER(calls_max, 7)
+OTHER(busy_ms_max, 7)
+OTHER(cancel_ms, 7)
+OTHER(ready, SPEC_READY_STARTED)
+OTHER(ready_at, "8080")
+OTHER(heartbeat_ms, 7)
+
+static void
+other_argc(struct worker_spec *s)
+{
+    s->launch.argc = 2;
+}
+
+static void
+other_envc(struct worker_spec *s)
+{
+    s->launch.envc = 1;
+}
+
+static void
+other_limitc(struct worker_spec *s)
+{
+    s->launch.limitc = 1;
+}
+
+static void
+other_text(struct worker_spec *s)
+{
+    s->launch.text = "\0next";
+}
+
+static void
+other_length(struct worker_spec *s)
+{
+    s->launch.text_bytes = 5;
+}
+
+static void
+other_depends(struct worker_spec *s)
+{
+    s->depends = &others[1];
+}
+
+static void
+other_when(struct worker_spec *s)
+{
+    static const struct spec_other later = {"a", SPEC_WHEN_COMPLETED};
+    s->depends = &later;
+}
+
+static void
+other_restart_with(struct worker_spec *s)
+{
+    s->restart_with = &others[1];
+}
+
+Test(spec, whatever_differs_is_noticed_and_some_of_it_wants_another_process)
+{
+    static const struct {
+        void (*change)(struct worker_spec *s);
+        bool process;
+    } rows[] = {
+        {other_replicas, false},  {other_restart, false},      {other_stop_timeout_ms, false},
+        {other_calls_max, false}, {other_busy_ms_max, false},  {other_cancel_ms, false},
+        {other_ready, true},      {other_ready_at, true},      {other_heartbeat_ms, true},
+        {other_argc, true},       {other_envc, true},          {other_limitc, true},
+        {other_text, true},       {other_length, true},        {other_depends, false},
+        {other_when, false},      {other_restart_with, false},
+    };
+    struct worker_spec a;
+    spec_defaults(&a);
+    a.name = "a";
+    a.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
+    a.depends = a.restart_with = &others[0];
+    a.depend_count = a.restart_with_count = 1;
+    struct worker_spec *copy = spec_copy(&a);
+    cr_assert(copy != NULL && spec_is_same(&a, copy) && spec_is_same_process(copy, &a));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct worker_spec b = a;
+        rows[i].change(&b);
+        cr_assert(!spec_is_same(copy, &b), "row %zu", i);
+        cr_assert_eq(spec_is_same_process(copy, &b), !rows[i].process, "row %zu", i);
+    }
+    spec_unref(spec_ref(copy));
+    spec_unref(copy);
+}
