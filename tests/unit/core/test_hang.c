@@ -245,3 +245,75 @@ Test(hang, one_that_was_started_by_hand_may_sit_in_a_debugger)
     expect_reason(&w, "the process that was started by hand has ended");
     world_deinit(&w);
 }
+
+/* ---- what a program says of itself --------------------------------------------------------------
+ */
+
+static void
+say(struct world *w, const char *status, int64_t extend_ms)
+{
+    world_step(w, &(struct hub_input){.kind = HUB_IN_NOTIFY,
+                                      .notify = {.process = world_process(w, "echo/0")->id,
+                                                 .status = status,
+                                                 .extend_ms = extend_ms}});
+}
+
+Test(hang, a_program_may_ask_for_more_time_and_tell_what_it_does)
+{
+    struct world w;
+    world_begin(&w, notifies);
+    world_started(&w, "echo/0");
+    say(&w, "loading", 0);
+    expect_reason(&w, "'status': 'loading'");
+    say(&w, NULL, 1000); /* less than it has */
+    world_pass_ms(&w, 100000);
+    say(&w, NULL, 60000);
+    world_pass_ms(&w, 59999);
+    cr_assert(!world_process(&w, "echo/0")->killed, "it had asked for a minute");
+    world_pass_ms(&w, 1);
+    cr_assert(world_process(&w, "echo/0")->killed);
+    world_deinit(&w);
+}
+
+Test(hang, what_is_said_for_nobody_or_too_late_means_nothing)
+{
+    struct world w;
+    world_begin(&w, NULL);
+    world_step(
+        &w, &(struct hub_input){.kind = HUB_IN_NOTIFY, .notify = {.process = 4711, .ready = true}});
+    world_started(&w, "echo/0");
+    notify(&w, "echo/0", true, true); /* it has to attach */
+    expect_state(&w, "echo/0", "starting");
+    world_attach(&w, "echo/0");
+    notify(&w, "echo/0", true, true);
+    say(&w, NULL, 1000);
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
+
+Test(hang, who_drains_may_hang_and_one_call_of_two_is_no_sign_that_nobody_waits)
+{
+    struct world w;
+    const struct world_call soon = {.worker = "echo", .method = "again", .seq = 1, .ttl_ms = 1000};
+    const struct world_call late = {.worker = "echo", .method = "again", .seq = 2, .ttl_ms = 60000};
+    world_begin(&w, cancels);
+    world_started(&w, "echo/0");
+    world_attach(&w, "echo/0");
+    world_poll(&w, "echo/0", 2);
+    w.crowd = true;
+    (void)world_call(&w, CLIENT, &soon);
+    (void)world_call(&w, CLIENT, &late);
+    w.crowd = false;
+    world_turn(&w);
+    world_pass_ms(&w, 10000);
+    cr_assert(!world_process(&w, "echo/0")->signalled, "somebody waits for the other one");
+    world_deinit(&w);
+
+    world_begin(&w, busy);
+    world_serve(&w, "echo/0");
+    (void)world_call_echo(&w, 1);
+    world_tell(&w, "stop", "echo");
+    world_pass_ms(&w, 10000);
+    cr_assert_eq(world_process(&w, "echo/0")->signal, ABRT);
+    world_deinit(&w);
+}

@@ -323,6 +323,29 @@ much(struct world *w)
     }
 }
 
+static void
+renewing(struct worker_spec *spec)
+{
+    spec->age_ms_max = 50000;
+    spec->busy_ms_max = spec->heartbeat_ms = 10000;
+    spec->memory_bytes_max = 1 << 20; /* processes of this world have more */
+    spec->replace_stuck = true;
+}
+
+/* A process is replaced, and the old one, and then the new one, survive SIGKILL. */
+static void
+renewals(struct world *w)
+{
+    world_worker(w, "renew", renewing);
+    world_tell(w, "start", "renew");
+    world_serve(w, "renew/0");
+    world_pass_ms(w, 2500);
+    world_serve(w, "renew/0#2");
+    world_pass_ms(w, 12000);
+    world_tell(w, "restart", "renew");
+    world_pass_ms(w, 12000);
+}
+
 /* One story with one failure; how it ends does not matter, that it ends does. */
 static void
 tell(void (*story)(struct world *w))
@@ -409,6 +432,11 @@ Test(memory, runs_out_while_outcomes_come_in_pieces)
 Test(memory, runs_out_while_calls_find_their_places)
 {
     with_each_failure(places);
+}
+
+Test(memory, runs_out_while_processes_are_replaced)
+{
+    with_each_failure(renewals);
 }
 
 Test(memory, runs_out_while_processes_are_found)

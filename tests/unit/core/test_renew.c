@@ -324,3 +324,44 @@ Test(renew, a_process_that_survives_sigkill_keeps_its_place_or_not)
     cr_assert(w.ended, "the hub did not end");
     world_deinit(&w);
 }
+
+Test(renew, who_is_not_wanted_is_not_replaced_though_it_is_stuck)
+{
+    struct world w;
+    for (int stops = 0; stops < 2; stops++) {
+        world_begin(&w, replace_stuck);
+        world_serve(&w, "echo/0");
+        if (stops > 0) {
+            world_stop(&w);
+        } else {
+            world_tell(&w, "stop", "echo");
+        }
+        world_pass_ms(&w, 5000);
+        world_pass_ms(&w, WIRE_KILL_MS);
+        cr_assert_eq(w.process_count, 1);
+        expect_state(&w, "echo/0", "stuck");
+        world_deinit(&w);
+    }
+}
+
+static void
+stuck_while_renewed(struct worker_spec *spec)
+{
+    two_calls(spec);
+    spec->replace_stuck = true;
+}
+
+Test(renew, one_that_leaves_or_has_an_heir_is_not_replaced_once_more)
+{
+    struct world w;
+    world_begin(&w, stuck_while_renewed);
+    world_serve(&w, "echo/0");
+    call_and_answer(&w, "echo/0", 1);
+    call_and_answer(&w, "echo/0", 2);
+    world_serve(&w, "echo/0#2");
+    world_pass_ms(&w, 5000);
+    world_pass_ms(&w, WIRE_KILL_MS); /* the old one survives */
+    cr_assert_eq(w.process_count, 2);
+    expect_state(&w, "echo/0", "ready");
+    world_deinit(&w);
+}
