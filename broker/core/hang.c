@@ -22,7 +22,7 @@ set_vigil(struct hub *hub, struct replica *r, int64_t at_ns)
 static bool
 is_at_work(const struct replica *r)
 {
-    return r->running_count > 0 || (r->engaged && r->poll == NULL && r->session != 0);
+    return r->running_count > 0 || (r->engaged && r->poll == NULL);
 }
 
 static int64_t
@@ -122,7 +122,7 @@ void
 hang_left(struct hub *hub, struct replica *r)
 {
     r->left_ns = hub->now_ns;
-    if (r->spec->cancel_ms > 0 && life_serves(r->life)) {
+    if (r->spec->cancel_ms > 0) {
         watch(hub, r);
     }
 }
@@ -172,7 +172,7 @@ hang_expired(struct hub *hub, struct replica *r)
         watch(hub, r);
     } else if (r->sign_ns > 0) {
         hung(hub, r, "no WATCHDOG=1", r->spec->heartbeat_ms, "heartbeat");
-    } else if (r->asked_ns > 0 && can_be_asked(r)) {
+    } else if (r->asked_ns > 0) {
         hung(hub, r, "did not answer", r->spec->heartbeat_ms / 2, "heartbeat");
     } else {
         r->asked_ns = 0;

@@ -142,8 +142,7 @@ renew_looked(struct hub *hub)
 static bool
 is_coming(const struct replica *r)
 {
-    return r->wanted && !r->waits && !r->external && !life_serves(r->life) &&
-           r->life != LIFE_FAILED && r->life != LIFE_STUCK && r->life != LIFE_STOPPED;
+    return life_has_hope(r) && !r->waits && !r->external && !life_serves(r->life);
 }
 
 /* One without a process takes what its worker is now, and what failed before is tried anew. */
@@ -225,9 +224,6 @@ renew_roll(struct hub *hub, struct worker *w)
         }
         if (r->spec != w->spec && !roll_one(hub, r)) {
             return;
-        }
-        if (!w->rolling) {
-            return; /* what happened to this one has ended it all */
         }
     }
     rolled_out(hub, w);

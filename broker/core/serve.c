@@ -211,6 +211,7 @@ serve_detach(struct hub *hub, struct replica *r)
         slot_fail(hub, r->control, WIRE_ERR_FAILED_PRECONDITION, "attach first");
     }
     r->session = 0;
+    r->asked_ns = 0; /* it cannot answer on a connection that is no more */
     r->poll_capacity = 0;
 }
 

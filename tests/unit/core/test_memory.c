@@ -237,6 +237,15 @@ places(struct world *w)
 /* ---- what grows -------------------------------------------------------------------------------
  */
 
+static void
+renewing(struct worker_spec *spec)
+{
+    spec->age_ms_max = 50000;
+    spec->busy_ms_max = spec->heartbeat_ms = 10000;
+    spec->memory_bytes_max = 1 << 20; /* processes of this world have more */
+    spec->replace_stuck = true;
+}
+
 /* So many deadlines are there before; whichever comes next needs more room. */
 static unsigned deadlines_before;
 
@@ -265,6 +274,9 @@ deadlines(struct world *w)
     (void)story_call(w, ONE, 2, "'echo','again',60000,null,{}");
     (void)world_given(w, "echo/1");
     world_exited(w, "echo/1", 11);
+    world_worker(w, "renew", renewing);
+    world_tell(w, "start", "renew");
+    world_serve(w, "renew/0");
     world_close(w, TWO);
     world_close(w, ONE);
 }
@@ -321,15 +333,6 @@ much(struct world *w)
     } else {
         world_alive(w, 5, "nobody/0");
     }
-}
-
-static void
-renewing(struct worker_spec *spec)
-{
-    spec->age_ms_max = 50000;
-    spec->busy_ms_max = spec->heartbeat_ms = 10000;
-    spec->memory_bytes_max = 1 << 20; /* processes of this world have more */
-    spec->replace_stuck = true;
 }
 
 /* A process is replaced, and the old one, and then the new one, survive SIGKILL. */

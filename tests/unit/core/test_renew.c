@@ -251,6 +251,22 @@ eating(struct worker_spec *spec)
     spec->memory_bytes_max = 1 << 20;
 }
 
+static void
+eating_less(struct worker_spec *spec)
+{
+    spec->memory_bytes_max = 64 << 20;
+}
+
+Test(renew, who_has_little_memory_stays)
+{
+    struct world w;
+    world_begin(&w, eating_less);
+    world_serve(&w, "echo/0");
+    world_pass_ms(&w, 20000);
+    cr_assert_eq(w.process_count, 1);
+    world_deinit(&w);
+}
+
 Test(renew, who_has_too_much_memory_is_replaced)
 {
     struct world w;
