@@ -1,6 +1,6 @@
 /* The end of a process: what its exit status means, whether it is started again and when, and what
- * becomes of the calls it had. The status is a contract that workers can rely on (end.def prints it
- * into the documentation). */
+ * becomes of the calls it had. The status is a contract that workers can rely on (exit.def, which
+ * is printed into the documentation). */
 #include "broker/core/state.h"
 
 #include <stdio.h>
@@ -61,7 +61,7 @@ is_crash_loop(struct hub *hub, struct replica *r)
 {
     const struct worker_spec *spec = r->worker->spec;
     const int64_t since = hub->now_ns - spec->restart_window_ms * NS_PER_MS;
-    const uint32_t cap = spec->restarts_max + 1;
+    const uint32_t cap = r->deaths_cap; /* of what its process was made from, not of its worker */
     r->deaths[r->death_count++ % cap] = hub->now_ns;
     return r->death_count >= cap && r->deaths[r->death_count % cap] >= since;
 }

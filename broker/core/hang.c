@@ -175,7 +175,6 @@ hang_expired(struct hub *hub, struct replica *r)
     } else if (r->asked_ns > 0) {
         hung(hub, r, "did not answer", r->spec->heartbeat_ms / 2, "heartbeat");
     } else {
-        r->asked_ns = 0;
         ask(hub, r);
     }
 }

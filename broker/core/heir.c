@@ -8,18 +8,48 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One more of the same number, which goes on counting where the other one is. NULL when memory is
+ * out. */
+static struct replica *
+make_beside(const struct replica *r)
+{
+    struct replica *other = replica_new(r->worker, r->index);
+    if (other != NULL) {
+        other->wanted = true;
+        other->incarnation = r->incarnation;
+        other->restarts = r->restarts;
+        other->calls_done = r->calls_done;
+    }
+    return other;
+}
+
+/* The place, and the calls that wait for who has it. */
+static void
+give_place(struct replica *from, struct replica *to)
+{
+    struct queue *queue = to->queue;
+    to->queue = from->queue;
+    from->queue = queue;
+    to->worker->replicas[to->index] = to;
+}
+
+/* It has no place any more, and is forgotten when its process is gone. */
+static void
+join_leaving(struct replica *r)
+{
+    r->role = ROLE_LEAVING;
+    r->wanted = false;
+    list_append(&r->worker->leaving, &r->leaving);
+}
+
 bool
 heir_make(struct hub *hub, struct replica *r, const char *why)
 {
-    struct replica *h = replica_new(r->worker, r->index);
+    struct replica *h = make_beside(r);
     if (h == NULL) {
         return false;
     }
     h->role = ROLE_HEIR;
-    h->wanted = true;
-    h->incarnation = r->incarnation;
-    h->restarts = r->restarts;
-    h->calls_done = r->calls_done;
     (void)snprintf(h->why, sizeof h->why, "%s", why);
     r->heir = h;
     life_step(hub, h, LIFE_IN_START);
@@ -30,9 +60,7 @@ heir_make(struct hub *hub, struct replica *r, const char *why)
 static void
 leave(struct hub *hub, struct replica *r)
 {
-    r->role = ROLE_LEAVING;
-    r->wanted = false;
-    list_append(&r->worker->leaving, &r->leaving);
+    join_leaving(r);
     life_step(hub, r, LIFE_IN_STOP);
 }
 
@@ -41,15 +69,12 @@ heir_takes_over(struct hub *hub, struct replica *h)
 {
     struct worker *w = h->worker;
     struct replica *old = w->replicas[h->index];
-    struct queue *queue = h->queue;
-    h->queue = old->queue;
-    old->queue = queue;
     h->role = ROLE_PLACE;
     h->wanted = old->wanted;
     old->heir = NULL;
     (void)snprintf(old->last_reason, sizeof old->last_reason, "%s", h->why);
     life_tell(hub, old, HUB_EVENT_worker_replaced);
-    w->replicas[h->index] = h;
+    give_place(old, h);
     w->restarts[RESTART_renewed]++;
     leave(hub, old);
     depend_restarted(hub, w);
@@ -61,28 +86,19 @@ heir_takes_over(struct hub *hub, struct replica *h)
 void
 heir_beside(struct hub *hub, struct replica *stuck)
 {
-    struct worker *w = stuck->worker;
     const bool wanted = stuck->wanted && !hub->stopping;
     if (!stuck->spec->replace_stuck || stuck->role != ROLE_PLACE || stuck->heir != NULL ||
         !wanted) {
         return;
     }
-    struct replica *r = replica_new(w, stuck->index);
+    struct replica *r = make_beside(stuck);
     if (r == NULL) {
         hub->failed = true;
         return;
     }
-    struct queue *queue = r->queue;
-    r->queue = stuck->queue;
-    stuck->queue = queue;
-    r->wanted = true;
-    r->incarnation = stuck->incarnation;
-    r->restarts = stuck->restarts + 1;
-    r->calls_done = stuck->calls_done;
-    w->replicas[r->index] = r;
-    stuck->role = ROLE_LEAVING;
-    stuck->wanted = false;
-    list_append(&w->leaving, &stuck->leaving);
+    r->restarts++;
+    give_place(stuck, r);
+    join_leaving(stuck);
     lease_end(hub, stuck, "the replica is stuck");
     life_step(hub, r, LIFE_IN_START);
 }
@@ -98,7 +114,6 @@ heir_stop(struct hub *hub, struct replica *r)
 void
 heir_drop(struct replica *r)
 {
-    r->heir->role = ROLE_LEAVING;
-    list_append(&r->worker->leaving, &r->heir->leaving);
+    join_leaving(r->heir);
     r->heir = NULL;
 }

@@ -196,13 +196,12 @@ roll_one(struct hub *hub, struct replica *r)
 }
 
 static void
-rolled_out(struct hub *hub, struct worker *w)
+rolled_out(struct worker *w)
 {
     w->rolling = false;
     spec_unref(w->former);
     w->former = NULL;
     w->rolled = NOBODY;
-    (void)hub;
 }
 
 void
@@ -226,7 +225,7 @@ renew_roll(struct hub *hub, struct worker *w)
             return;
         }
     }
-    rolled_out(hub, w);
+    rolled_out(w);
 }
 
 void
@@ -244,7 +243,7 @@ static void
 roll_back(struct hub *hub, struct worker *w, const struct replica *failed)
 {
     if (w->former == NULL) {
-        rolled_out(hub, w); /* neither the new nor the old one: those that run go on */
+        rolled_out(w); /* neither the new nor the old one: those that run go on */
         return;
     }
     const uint32_t replicas = w->former->replicas;

@@ -84,7 +84,7 @@ BUGS = [
     ("a_lease_never_ends", "broker/core/hub.c", '        lease_end(hub, CONTAINER(d, struct replica, lease_end), "not renewed");', ""),
     ("the_outcome_overtakes_the_items", STREAM, "return s == NULL || s->sent == s->count;", "return true;"),
     # processes that are replaced, and workers that change
-    ("an_heir_does_not_take_the_queue_over", HEIR, "    h->queue = old->queue;\n    old->queue = queue;\n", "    (void)queue;\n"),
+    ("an_heir_does_not_take_the_queue_over", HEIR, "    to->queue = from->queue;\n    from->queue = queue;\n", "    (void)queue;\n"),
     ("a_session_of_one_that_leaves_is_not_found", WORKER, "if (old->index == r->index && old->session == session) {", "if (false) {"),
     ("one_that_leaves_is_forgotten_with_its_calls", WORKER, "        if (r->life == LIFE_STOPPED || r->life == LIFE_FAILED) {\n            replica_free",
      "        if (r->life != LIFE_READY) {\n            replica_free"),

@@ -590,3 +590,21 @@ Test(reload, when_the_way_back_fails_too_those_that_run_go_on)
     expect_state(&w, "echo/1", "ready");
     world_deinit(&w);
 }
+
+Test(reload, a_death_under_another_limit_of_restarts_is_counted_by_the_one_it_was_made_with)
+{
+    struct world w;
+    spec_count = 0;
+    world_begin(&w, NULL);
+    for (int i = 0; i < 8; i++) { /* far apart: no crash loop */
+        world_started(&w, "echo/0");
+        world_exited(&w, "echo/0", FAILING);
+        world_pass_ms(&w, 100000);
+    }
+    world_serve(&w, "echo/0");
+    add("echo", "next")->restarts_max = 1000;
+    (void)reload(&w);
+    world_exited(&w, "echo/0#9", KILLED);
+    expect_state(&w, "echo/0", "backoff");
+    world_deinit(&w);
+}
