@@ -41,7 +41,7 @@ bool hub_read_signals(struct cli *cli);
 int hub_refused(struct cli *cli, prong_err err, const char *what, const prong_value *payload);
 
 enum {
-    HUB_CANCEL_MS = 2000, /* for the hub to say that it cancelled */
+    HUB_CANCEL_MS = 5000, /* for the hub to say that it cancelled */
     HUB_ENOUGH = -1,      /* returned by a `look`: nobody wants more of it */
 };
 
