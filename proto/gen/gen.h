@@ -12,5 +12,7 @@ bool gen_protocol(FILE *out, const char *folder);
 bool gen_constants(FILE *out);
 /* client/include/prong/codes.h, for users of the C library. */
 bool gen_header(FILE *out);
+/* bindings/python/prong/_constants.py; `version` is that of the project. */
+bool gen_python(FILE *out, const char *version);
 
 #endif

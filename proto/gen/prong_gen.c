@@ -9,7 +9,7 @@
 static int
 usage(void)
 {
-    (void)fprintf(stderr, "usage: prong-gen protocol FOLDER | constants | header\n");
+    (void)fprintf(stderr, "usage: prong-gen protocol FOLDER | constants | header | python\n");
     return 2;
 }
 
@@ -23,6 +23,8 @@ main(int argc, char **argv)
         ok = gen_constants(stdout);
     } else if (argc == 2 && strcmp(argv[1], "header") == 0) {
         ok = gen_header(stdout);
+    } else if (argc == 2 && strcmp(argv[1], "python") == 0) {
+        ok = gen_python(stdout, PRONG_VERSION);
     } else {
         return usage();
     }
