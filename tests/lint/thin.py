@@ -1,13 +1,34 @@
 #!/usr/bin/env python3
 """Thin is a promise: what a program links or imports to talk to the hub stays small enough to be read."""
+import ast
+
 import common
 
-# What, folders, suffixes, lines at most (comments and blank lines count).
+
+def lines_of_c(text):
+    """All of them: comments and blank lines count."""
+    return text.count("\n")
+
+
+def lines_of_python(text):
+    """Those of code: a package in which every public name has its docstring is not thick because of that. What is
+    generated has its source elsewhere."""
+    if "made by prong-gen" in text.split("\n")[0]:
+        return 0
+    code = {n for n, line in enumerate(text.split("\n"), 1) if line.strip() and not line.strip().startswith("#")}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body and \
+                isinstance(node.body[0], ast.Expr) and isinstance(getattr(node.body[0], "value", None), ast.Constant):
+            code -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(code)
+
+
+# What, folders, suffixes, how lines are counted, how many at most.
 PROMISES = [
     ("C session and library", ("client/session/", "client/lib/"),
-     (".c", ".h"), 4000),
-    ("C values and JSON", ("client/value/",), (".c", ".h"), 1000),
-    ("Python package", ("bindings/python/prong/", "bindings/python/src/"), (".py", ".pyi"), 2000),
+     (".c", ".h"), lines_of_c, 4000),
+    ("C values and JSON", ("client/value/",), (".c", ".h"), lines_of_c, 1000),
+    ("Python package", ("bindings/python/prong/", "bindings/python/src/"), (".py", ".pyi"), lines_of_python, 3000),
 ]
 
 
@@ -16,8 +37,8 @@ def main():
     report = common.Report("thin")
     paths = common.files(root)
     looked_at = []
-    for what, folders, suffixes, lines_max in PROMISES:
-        lines = {p: (common.read(root, p) or "").count("\n")
+    for what, folders, suffixes, count, lines_max in PROMISES:
+        lines = {p: count(common.read(root, p) or "")
                  for p in paths if p.startswith(folders) and p.endswith(suffixes)}
         total = sum(lines.values())
         looked_at.append(f"{what}: {total} of {lines_max} lines")

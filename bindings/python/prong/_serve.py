@@ -1,0 +1,567 @@
+"""Running a worker: the connection, the one wait, the end. No thread: methods run where the socket is read."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import inspect
+import logging
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Callable, Optional
+
+from . import _client, _errors
+from ._constants import KIND_ERROR, KIND_RESULT
+from ._link import Reader, open_socket, split
+from ._pull import ITEMS_BYTES, TOGETHER, Job, Pull
+from ._worker import Method, Worker, current, members, table
+
+BUDGET = 10.0       # seconds that a hub which is gone is sought
+STOP = 2.0          # seconds that the end waits for the hub
+LOOK = 0.001        # a method that yields or asks whether it is cancelled looks at the socket so often at most
+TICK = 1.0
+AT_ONCE = 64        # events given to a handler before something else has its turn
+USAGE, AGAIN, DENIED = 64, 75, 77
+PASSING = (4, 8, 9, 14)
+
+class Runner:
+    """A worker and its hub. Everything but client() and stop() belongs to the main thread."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker, self.url = worker, os.environ["PRONG_URL"]
+        self.methods: dict[str, Method] = table(worker)
+        about = {"token": os.environ["PRONG_TOKEN"].encode(), "worker": os.environ["PRONG_WORKER"],
+                 "methods": {name: m.about() for name, m in self.methods.items()}}
+        self.is_async = any(m.is_async for m in self.methods.values()) or any(
+            inspect.iscoroutinefunction(f) for f in [worker.setup, worker.teardown, *members(worker, "_prong_on"),
+                                                     *members(worker, "_prong_loop")])
+        self.pull = Pull(split(self.url)[0], about, worker.concurrency if self.is_async else 1)
+        self.sock: Optional[socket.socket] = None
+        self.reader: Optional[Reader] = None
+        self.code: Optional[int] = None
+        self.over = self.ready = False
+        self.lost_at, self.retry_at, self.looked_at, self.stop_until = time.monotonic(), 0.0, 0.0, float("inf")
+        self.readers: dict[int, Callable[[], Any]] = {}
+        self.poller, self.one = select.poll(), select.poll()
+        self.wake_in, self.wake_out = socket.socketpair()
+        self.wake_in.setblocking(False)
+        self.wake_out.setblocking(False)
+        self.lock = threading.Lock()
+        self.clients: dict[str, Any] = {}
+        self.subscriptions: list[tuple[Any, Callable[[Any], Any], str]] = []
+        self.loops: list[threading.Thread] = []
+
+    # ---- the connection
+
+    def connect(self) -> None:
+        """One try, when it is due."""
+        now = time.monotonic()
+        if now < self.retry_at:
+            return
+        try:
+            self.sock = open_socket(self.url, 1.0, None, None)
+        except OSError as problem:
+            self.lost(str(problem))
+            return
+        self.reader = Reader(self.sock, self.pull.head)
+        self.watch_socket(True)
+        self.pull.heard = now
+        self.pull.connected()
+
+    def watch_socket(self, is_open: bool) -> None:
+        for poller in (self.poller, self.one):
+            poller.register(self.sock, select.POLLIN) if is_open else poller.unregister(self.sock)  # type: ignore[arg-type]
+
+    def lost(self, why: str) -> None:
+        """No hub now: try again soon, or give up."""
+        now = time.monotonic()
+        if self.sock is not None:
+            self.watch_socket(False)
+            self.sock.close()
+            self.sock, self.lost_at = None, now
+        self.pull.lost()
+        self.retry_at = now + random.uniform(0.01, 0.05)
+        if self.retry_at > self.lost_at + BUDGET and not self.worker.stopping:
+            self.abandon(AGAIN, f"the hub is gone since {BUDGET:g} s: {why}")
+
+    def abandon(self, code: int, why: str) -> None:
+        """There is nothing left to be done."""
+        print(f"<3>{self.pull.about['worker']}: {why}", file=sys.stderr, flush=True)
+        self.stop(code)
+        self.over = True
+
+    def send(self) -> None:
+        """What waits to leave."""
+        out = self.pull.out
+        if out and self.sock is not None:
+            try:
+                self.sock.sendall(out[0] if len(out) == 1 else b"".join(out))
+                out.clear()
+            except OSError as problem:
+                self.lost(str(problem))
+
+    def receive(self) -> None:
+        """What has come."""
+        if self.reader is None or self.sock is None:
+            return
+        try:
+            messages = self.reader.read()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as problem:
+            self.lost(str(problem))
+            return
+        if not all([self.pull.answer(number, body) for number, body in messages]):
+            code, text = (self.pull.refusal[0], self.pull.refusal[2]) if self.pull.refusal else (9, "attach again")
+            if self.ready or code in PASSING:
+                self.lost(text)
+            else:
+                self.abandon(DENIED, f"the hub refused this worker: {text}")
+        elif self.pull.attached and not self.ready:
+            self.ready = True
+            self.attached()
+        if self.pull.stop_asked:
+            self.stop(0)
+        self.send()
+
+    def look(self) -> None:
+        """What has come while a method runs; at most once a millisecond."""
+        now = time.monotonic()
+        if now < self.looked_at + LOOK:
+            return
+        self.looked_at = now
+        if self.sock is None:
+            self.connect()
+        if self.sock is not None and self.one.poll(0):
+            self.receive()
+
+    def attached(self) -> None:
+        """The hub knows us: begin what runs beside the calls."""
+        with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:
+            comm.write(self.pull.replica[:15])
+        for function in members(self.worker, "_prong_on"):
+            self.subscribe(function)
+        for function in members(self.worker, "_prong_loop"):
+            self.start_loop(function)
+
+    def client(self) -> _client.Client:
+        """self.hub: on a connection of its own."""
+        with self.lock:
+            if "sync" not in self.clients:
+                found = self.clients["sync"] = _client.connect(self.url, name=self.pull.replica)
+                found._parent = parent
+        return self.clients["sync"]  # type: ignore[no-any-return]
+
+    # ---- beside the calls
+
+    def handled(self, function: Any) -> tuple[str, Any]:
+        """The topic whose newest event says what a handler has had, and where it goes on."""
+        topic = f"prong.handled.{self.pull.replica.replace('/', '.')}.{function.__name__}"
+        with self.client().subscribe(topic, from_="last") as found:
+            last = found.next(0)
+            history = found._position.history
+        return topic, last.payload[1] if last is not None and last.payload[0] == history else "new"
+
+    def subscribe(self, function: Any) -> None:
+        """Its events come between the calls."""
+        client = self.client()
+        topic, start = self.handled(function)
+        self.subscriptions.append((client.subscribe(*function._prong_on, from_=start), function, topic))
+        self.readers[client.fileno()] = self.handle_events
+        self.poller.register(client.fileno(), select.POLLIN)
+
+    def handle_events(self) -> None:
+        """Those that have come."""
+        for subscription, function, topic in self.subscriptions:
+            event = None
+            for _ in range(AT_ONCE):
+                found = subscription.next(0)
+                if found is None:
+                    break
+                event = found
+                try:
+                    function(event)
+                except Exception:
+                    self.worker.log.exception("in %s, with event %d %s", function.__name__, event.number, event.topic)
+            else:
+                self.client()._link.ring()
+            if event is not None:
+                self.client().post(topic, [subscription._position.history, event.number + 1])
+
+    def start_loop(self, function: Any) -> None:
+        """In a thread of its own."""
+        def body() -> None:
+            try:
+                function()
+            except BaseException:
+                self.worker.log.exception("in %s: the process ends", function.__name__)
+                self.stop(1)
+        self.loops.append(threading.Thread(target=body, name=function.__name__, daemon=True))
+        self.loops[-1].start()
+
+    def add_reader(self, fd: int, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """See Worker.add_reader."""
+        self.readers[fd] = lambda: callback(*args)
+        self.poller.register(fd, select.POLLIN)
+
+    def remove_reader(self, fd: int) -> None:
+        """See Worker.remove_reader."""
+        if self.readers.pop(fd, None):
+            self.poller.unregister(fd)
+
+    def stop(self, code: int) -> None:
+        """Any thread, and signal handlers."""
+        if self.code is None:
+            self.code = code
+        self.worker._stop_event.set()
+        with contextlib.suppress(OSError):
+            self.wake_out.send(b"!")
+
+    # ---- calls
+
+    def is_cancelled(self, job: Job) -> bool:
+        """Nobody waits for it."""
+        if not self.is_async:
+            self.look()
+        return job.cancelled or self.over or time.monotonic() >= job.deadline
+
+    def progress(self, job: Job, fraction: Optional[float], note: Optional[str]) -> None:
+        """See Worker.progress."""
+        self.pull.tell_progress(job, [fraction, note])
+        self.send()
+        if not self.is_async:
+            self.look()
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """Its outcome is an error."""
+        code = error.code if isinstance(error, _errors.ProngError) else 2
+        began = 0 if isinstance(error, _errors.ProngError) and error.__traceback__ and error.began == "no" and code == 3 else 2
+        details = dict(error.details) if isinstance(error, _errors.ProngError) else {}
+        details.setdefault("type", type(error).__name__)
+        if began:
+            details["traceback"] = "".join(traceback.format_exception(type(error), error, own(error)))[-16000:]
+        text = (error.message if isinstance(error, _errors.ProngError) else str(error)) or type(error).__name__
+        self.pull.end(job, KIND_ERROR, [code, began, text[:4000].encode("utf-8", "replace").decode(), details])
+
+    def unknown(self, job: Job) -> None:
+        """There is no such method."""
+        self.pull.end(job, KIND_ERROR, [12, 0, f"{self.pull.about['worker']} has no method {job.method}", None])
+
+    def run_jobs(self) -> None:
+        """All that were taken, in their order."""
+        pull, methods = self.pull, self.methods
+        while pull.jobs and not self.over:
+            job = pull.jobs.popleft()
+            method = methods.get(job.method)
+            if job.cancelled or method is None:
+                self.unknown(job) if method is None else pull.end(job, KIND_ERROR, [1, 0, "cancelled", None])
+                continue
+            current.set(job)
+            try:
+                value = method.call(job.args)
+                if method.yields or inspect.isgenerator(value):
+                    value = self.stream(job, value)
+                pull.end(job, KIND_RESULT, value)
+            except Exception as error:
+                self.failed(job, error)
+            if pull.jobs and time.monotonic() > pull.since + TOGETHER:
+                pull.flush(False)
+                self.send()
+        current.set(None)
+
+    def stream(self, job: Job, items: Any) -> Any:
+        """What it yields leaves as it comes, but waits while the caller does not take it."""
+        pull = self.pull
+        try:
+            while True:
+                try:
+                    item = next(items)
+                except StopIteration as end:
+                    value = end.value
+                    break
+                pull.give(job, item)
+                self.look()
+                pull.send_items(job)
+                self.send()
+                while job.size > ITEMS_BYTES and not self.is_cancelled(job):
+                    self.wait_once(self.one)
+                if job.cancelled:
+                    raise _errors.CancelledError("cancelled")
+            while job.items and not self.is_cancelled(job):
+                pull.send_items(job)
+                self.send()
+                self.wait_once(self.one)
+            if job.items:
+                raise _errors.CancelledError("cancelled")
+            return value
+        finally:
+            items.close()
+            job.items.clear()
+
+    # ---- the wait and the end
+
+    def before_wait(self) -> None:
+        """Connected, everything said."""
+        if self.sock is None:
+            self.connect()
+        elif self.pull.is_silent(time.monotonic()):
+            self.lost("the hub does not answer")
+        self.send()
+
+    def left(self) -> float:
+        """Seconds until there is something to do."""
+        now = time.monotonic()
+        return max(0.0, min(TICK, self.stop_until - now) if self.sock is not None else self.retry_at - now)
+
+    def wait_once(self, poller: Any) -> None:
+        """For whatever comes first."""
+        self.before_wait()
+        for fd, _ in poller.poll(self.left() * 1000):
+            if self.sock is not None and fd == self.sock.fileno():
+                self.receive()
+            elif fd == self.wake_in.fileno():
+                self.wake_in.recv(4096)
+            elif fd in self.readers:
+                self.readers[fd]()
+
+    def turn(self) -> bool:
+        """Between calls: False at the end."""
+        if self.worker.stopping and self.stop_until == float("inf"):
+            self.pull.stopping = True
+            self.stop_until = time.monotonic() + STOP
+        self.pull.flush(True)
+        self.send()
+        return not (self.over or self.pull.is_over() or (time.monotonic() > self.stop_until and not self.pull.running))
+
+    def until(self, value: Any) -> Any:
+        """Of what may be a coroutine, the value."""
+        return value
+
+    def main(self) -> int:
+        """The whole life; the exit code."""
+        self.poller.register(self.wake_in, select.POLLIN)
+        self.until(self.worker.setup())
+        while self.turn():
+            self.wait_once(self.poller)
+            self.run_jobs()
+        self.worker._stop_event.set()
+        self.end_beside()
+        self.until(self.worker.teardown())
+        return self.code or 0
+
+    def end_beside(self) -> None:
+        """What ran beside the calls ends."""
+        for thread in self.loops:
+            thread.join()
+
+class AsyncRunner(Runner):
+    """The same in an event loop, which runs while this waits: `async def` methods run at one time, all others one after
+    another within it."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+        self.beside: list[asyncio.Task[None]] = []
+        self.turned = False                          # something came
+        self.waiter: Optional[asyncio.Future[None]] = None
+        self.rooms: list[asyncio.Future[None]] = []
+        self.loop.add_reader(self.wake_in.fileno(), self.woken, lambda: self.wake_in.recv(4096))
+
+    def until(self, value: Any) -> Any:
+        return self.loop.run_until_complete(value) if inspect.isawaitable(value) else value
+
+    def aio_client(self) -> Any:
+        """self.aio, a connection of its own."""
+        if "aio" not in self.clients:
+            raise RuntimeError("self.aio is there as soon as the worker is attached")
+        return self.clients["aio"]
+
+    def attached(self) -> None:
+        async def begin() -> None:
+            from . import aio
+            found = self.clients["aio"] = await aio.connect(self.url, name=self.pull.replica)
+            found._parent = parent
+            super(AsyncRunner, self).attached()
+        self.beside.append(self.loop.create_task(begin()))
+
+    def watch_socket(self, is_open: bool) -> None:
+        fd = self.sock.fileno()  # type: ignore[union-attr]
+        self.loop.add_reader(fd, self.woken, self.receive) if is_open else self.loop.remove_reader(fd)
+
+    def add_reader(self, fd: int, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.loop.add_reader(fd, callback, *args)
+
+    def remove_reader(self, fd: int) -> None:
+        self.loop.remove_reader(fd)
+
+    def woken(self, take: Callable[[], Any]) -> None:
+        """Something came, or a call has ended: the wait is over."""
+        take()
+        self.turned = True
+        waiting, self.rooms = [*self.rooms, self.waiter], []
+        for waiter in waiting:
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    def wait_once(self, poller: Any) -> None:
+        self.before_wait()
+        if not self.turned:
+            self.waiter = self.loop.create_future()
+            self.loop.run_until_complete(asyncio.wait([self.waiter], timeout=self.left()))
+        self.turned = False
+
+    def run_jobs(self) -> None:
+        for call, task in self.tasks.items():
+            if call in self.pull.running and self.pull.running[call].cancelled:
+                task.cancel()
+        while self.pull.jobs:
+            job = self.pull.jobs.popleft()
+            self.tasks[job.call] = task = self.loop.create_task(self.run_job(job))
+            task.add_done_callback(lambda _, call=job.call: self.woken(lambda: self.tasks.pop(call)))  # type: ignore[misc]
+
+    async def run_job(self, job: Job) -> None:
+        """One call."""
+        current.set(job)
+        method = self.methods.get(job.method)
+        try:
+            if method is None:
+                self.unknown(job)
+                return
+            value = method.call(job.args)
+            if inspect.isasyncgen(value) or inspect.isgenerator(value):
+                value = await self.stream_async(job, value)
+            elif inspect.isawaitable(value):
+                value = await value
+            self.pull.end(job, KIND_RESULT, value)
+        except asyncio.CancelledError:
+            self.pull.end(job, KIND_ERROR, [1, 2, "cancelled", None])
+        except Exception as error:
+            self.failed(job, error)
+
+    async def stream_async(self, job: Job, items: Any) -> Any:
+        """What it yields leaves as it comes; the value that a generator returns."""
+        try:
+            if inspect.isasyncgen(items):
+                async for item in items:
+                    self.pull.give(job, item)
+                    await self.room(job, ITEMS_BYTES)
+                value = None
+            else:
+                done = object()
+                ended: list[Any] = []
+
+                def step() -> Any:
+                    try:
+                        return next(items)
+                    except StopIteration as end:
+                        ended.append(end.value)
+                        return done
+                for item in iter(step, done):
+                    self.pull.give(job, item)
+                    await self.room(job, ITEMS_BYTES)
+                value = ended[0]
+            await self.room(job, 0)
+            return value
+        finally:
+            await items.aclose() if inspect.isasyncgen(items) else items.close()
+            job.items.clear()
+
+    async def room(self, job: Job, size: int) -> None:
+        """Until no more than this waits; others have their turn."""
+        self.pull.send_items(job)
+        self.send()
+        while job.size > size:
+            self.rooms.append(self.loop.create_future())
+            await self.rooms[-1]
+        await asyncio.sleep(0)
+
+    def subscribe(self, function: Any) -> None:
+        async def body() -> None:
+            topic, start = await asyncio.to_thread(self.handled, function)
+            client = self.clients["aio"]
+            async with client.subscribe(*function._prong_on, from_=start) as events:
+                async for event in events:
+                    try:
+                        found = function(event)
+                        if inspect.isawaitable(found):
+                            await found
+                    except Exception:
+                        self.worker.log.exception("in %s, with event %d %s", function.__name__, event.number, event.topic)
+                    await client.post(topic, [events.history, event.number + 1])
+        self.beside.append(self.loop.create_task(body()))
+
+    def start_loop(self, function: Any) -> None:
+        if not inspect.iscoroutinefunction(function):
+            super().start_loop(function)
+            return
+
+        async def body() -> None:
+            try:
+                await function()
+            except Exception:
+                self.worker.log.exception("in %s: the process ends", function.__name__)
+                self.stop(1)
+        self.beside.append(self.loop.create_task(body()))
+
+    def end_beside(self) -> None:
+        super().end_beside()
+        for task in [*self.beside, *self.tasks.values()]:
+            task.cancel()
+        self.until(asyncio.gather(*self.beside, *self.tasks.values(), return_exceptions=True))
+        if "aio" in self.clients:
+            self.until(self.clients["aio"].close())
+
+def parent() -> Optional[tuple[int, float]]:
+    """The call within which another is made."""
+    job = current.get()
+    return None if job is None else (job.call, job.deadline)
+
+def own(error: BaseException) -> Any:
+    """The traceback of an exception without our part of it."""
+    found = error.__traceback__
+    while found is not None and found.tb_next and os.path.dirname(found.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
+        found = found.tb_next
+    return found
+
+class LevelFormatter(logging.Formatter):
+    """Each line with the level that the hub's log reads: <3> for errors, <7> for debugging."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = next((n for bound, n in ((40, 3), (30, 4), (20, 6)) if record.levelno >= bound), 7)
+        return "\n".join(f"<{level}>{line}" for line in super().format(record).split("\n"))
+
+def serve(cls: type[Worker]) -> int:
+    """Run a worker that a hub has started; the exit code."""
+    missing = [n for n in ("PRONG_URL", "PRONG_WORKER", "PRONG_TOKEN") if not os.environ.get(n)]
+    if missing:
+        print(f"{cls.__name__} is a worker and is started by a hub: {', '.join(missing)} is not in the environment.\n"
+              f"Try: prong run --name {_client.name_of(cls)[0]} -- python3 {sys.argv[0]}", file=sys.stderr)
+        return USAGE
+    faulthandler.enable()
+    if not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(LevelFormatter("%(name)s: %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    worker = cls()
+    runner = Runner(worker)
+    if runner.is_async:
+        runner = AsyncRunner(worker)
+    worker._runner = runner
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: runner.stop(0))
+    try:
+        return runner.main()
+    except Exception:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()

@@ -1,0 +1,304 @@
+"""What a client has asked of a hub, without sockets, threads or clock: as client/session of the C library.
+
+A request ends exactly once. Until then it is asked again on every new connection under the same number, which the hub
+knows, unless another broker answers that cannot know it. Every step may be cut off by an exception (KeyboardInterrupt):
+then the connection is given up, and what was not finished is asked again."""
+from __future__ import annotations
+
+import collections
+import os
+import struct
+from typing import Any, Callable, Optional
+
+from . import _constants as c
+from . import _errors, _values
+
+GRACE = 2.0          # seconds that a connected hub may be late with an outcome
+HELLO = 5.0          # seconds for the answer to HELLO
+SILENCE = 40.0       # the hub answers everything within 25 s; later it is not there
+IN_FLIGHT = 200      # requests at a time; the hub lets 256 of a connection wait
+COLLECTED = c.MESSAGE_BYTES     # of items that nobody takes one by one
+HEAD = {"ipc": struct.Struct(">BQI"), "tcp": struct.Struct(">QI")}
+
+class Request:
+    """One thing asked. `ready` tells that there is something to take: items, or with `ended` the outcome."""
+    __slots__ = ("kind", "seq", "client", "record", "deadline", "sent", "waits", "stream", "background", "cancel",
+                 "ready", "ended", "value", "error", "items", "first", "index", "size", "paused", "progress", "note",
+                 "history", "callback", "event", "__weakref__")
+
+    def __init__(self, kind: int, deadline: float) -> None:
+        self.kind, self.deadline = kind, deadline
+        self.seq, self.client, self.record, self.history = 0, b"", b"", 0
+        self.sent = self.waits = self.stream = self.background = self.cancel = False
+        self.ready = self.ended = self.paused = False
+        self.value: Any = None
+        self.error: Optional[BaseException] = None
+        self.items: list[Any] = []      # from the item number `first` on, of which `index` were taken
+        self.first = self.index = self.size = 0
+        self.progress: Optional[list[Any]] = None
+        self.note: Optional[Callable[[Optional[float], Optional[str]], None]] = None
+        self.callback: Optional[Callable[[Request], None]] = None
+        self.event: Any = None
+
+    def outcome(self) -> Any:
+        """What a call gave, its items if it yielded any; raises its error."""
+        if self.error is not None:
+            raise self.error
+        return self.items if self.first or self.items else self.value
+
+class Session:
+    """Not for several threads at a time. `out` holds frames to be sent, `news` requests whose callback is due."""
+
+    def __init__(self, scheme: str, hello: dict[str, Any]) -> None:
+        self.client = os.urandom(c.CLIENT_BYTES)
+        self.head = HEAD["ipc" if scheme == "ipc" else "tcp"]
+        self.hello = hello
+        self.packer = _values.packer()
+        self.next_id = int.from_bytes(os.urandom(4), "big")
+        self.asks: dict[int, Request] = {}              # by number, the oldest first
+        self.others: dict[int, Request] = {}            # by identity: FETCHes and calls that are resumed
+        self.flight: dict[int, Request] = {}            # by SP id
+        self.queue: collections.deque[Request] = collections.deque()
+        self.out: list[bytes] = []
+        self.news: collections.deque[Request] = collections.deque()
+        self.seq = self.hello_id = self.epoch = self.history = 0
+        self.welcome = False
+        self.refusal: Optional[_errors.ProngError] = None
+        self.heard = 0.0
+        self.limit = c.MESSAGE_BYTES
+
+    # ---- asking
+
+    def call(self, r: Request, worker: str, method: str, args: Any, options: Optional[dict[str, Any]], ttl: float) -> None:
+        """Ask for a call; TypeError names the argument that cannot be sent."""
+        r.client, r.seq = self.client, self.seq + 1
+        ack = next(iter(self.asks), r.seq) - 1
+        ms = min(c.TTL_MS_MAX, max(0, int(ttl * 1000 + 0.999)))
+        try:
+            r.record = self.packer.pack((c.CALL, r.client, r.seq, ack, worker, method, ms, options, args))
+        except Exception:
+            raise _values.explain(args, f"arguments of {worker}.{method}") from None
+        self._register(r)
+
+    def emit(self, r: Request, topic: str, payload: Any) -> None:
+        """Ask for an event to be stored."""
+        r.client, r.seq = self.client, self.seq + 1
+        try:
+            r.record = self.packer.pack((c.EMIT, r.client, r.seq, topic, None, payload))
+        except Exception:
+            raise _values.explain(payload, f"payload of {topic}") from None
+        self._register(r)
+
+    def fetch(self, r: Request, filters: list[str], start: Any, items: int, size: int, wait: float) -> None:
+        """Ask for events."""
+        r.record = self.packer.pack((c.FETCH, self.client, filters, start, items, size, int(wait * 1000)))
+        self.others[id(r)] = r
+        self._send(r)
+
+    def ping(self, r: Request) -> None:
+        """Ask whether somebody is there."""
+        r.record = self.packer.pack((c.PING, None))
+        self.others[id(r)] = r
+        self._send(r)
+
+    def resume(self, r: Request, client: bytes, seq: int) -> None:
+        """Wait for a call in the background, of whichever client."""
+        r.client, r.seq, r.waits, r.sent = client, seq, True, True
+        self.others[id(r)] = r
+        self._send(r)
+
+    def _register(self, r: Request) -> None:
+        if len(r.record) > self.limit:
+            raise _errors.ResourceExhaustedError(_values.too_large(len(r.record), self.limit), began="no")
+        self.asks[r.seq] = r
+        self.seq = r.seq
+        self._send(r)
+
+    def _frame(self, record: bytes) -> int:
+        self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
+        size = 4 + len(record)
+        head = self.head.pack(1, size, number) if self.head.size == 13 else self.head.pack(size, number)
+        self.out.append(head + record)
+        return number
+
+    def _send(self, r: Request) -> None:
+        if not self.welcome:
+            return
+        if len(self.flight) >= IN_FLIGHT:
+            self.queue.append(r)
+            return
+        record = r.record
+        if r.waits:
+            record = self.packer.pack((c.WAIT, r.client, r.seq, r.first + len(r.items)))
+        r.sent = True
+        self.flight[self._frame(record)] = r
+        if r.cancel:
+            self._frame(self.packer.pack((c.CANCEL, r.client, r.seq)))
+
+    def cancel(self, r: Request) -> None:
+        """End a call: its outcome still comes. Every other request is forgotten."""
+        if r.ended:
+            return
+        if r.kind == c.CALL and r.sent:
+            r.cancel = True
+            r.stream = False
+            if self.welcome:
+                self._frame(self.packer.pack((c.CANCEL, r.client, r.seq)))
+            self.more(r)
+        else:
+            self.end(r, None, _errors.CancelledError("cancelled before it was sent", began="no"))
+
+    def more(self, r: Request) -> None:
+        """Ask for what follows the items that were taken."""
+        if r.paused:
+            r.paused = False
+            self._send(r)
+
+    def take(self, r: Request) -> list[Any]:
+        """The items that came, to be given to the program; the next ones are asked for."""
+        items, r.first, r.items = r.items, r.first + len(r.items), []
+        r.ready = r.ended
+        self.more(r)
+        return items
+
+    # ---- outcomes
+
+    def end(self, r: Request, value: Any, error: Optional[BaseException] = None) -> None:
+        """It has its outcome."""
+        if r.ended:
+            return
+        r.value, r.error = value, error
+        r.ended = r.ready = True
+        self.asks.pop(r.seq, None) if self.asks.get(r.seq) is r else self.others.pop(id(r), None)
+        self._tell(r)
+
+    def _tell(self, r: Request) -> None:
+        if r.event is not None:
+            r.event.set()
+        if r.callback is not None:
+            self.news.append(r)
+
+    def end_all(self, error: Callable[[str], BaseException]) -> None:
+        """Everything ends now: `error` gets whether it may have begun."""
+        for r in [*self.asks.values(), *self.others.values()]:
+            self.end(r, None, error("maybe" if r.sent else "no"))
+        self.queue.clear()
+
+    def expire(self, now: float) -> bool:
+        """End what is over its deadline; False when the connection is silent for too long."""
+        for r in [*self.asks.values(), *self.others.values()]:
+            if now >= r.deadline + (GRACE if self.welcome and r.sent else 0):
+                text = "no outcome by the deadline" if self.welcome else "no connection to the hub until the deadline"
+                self.end(r, None, _errors.DeadlineExceededError(text, began="maybe" if r.sent else "no"))
+        return now < self.heard + (HELLO if self.hello_id else SILENCE) or not (self.flight or self.hello_id)
+
+    # ---- the connection
+
+    def connected(self) -> None:
+        """A connection stands: HELLO is to be sent."""
+        self.lost()
+        self.refusal = None
+        self.hello_id = self._frame(self.packer.pack((c.HELLO, self.hello)))
+
+    def lost(self) -> None:
+        """What was on its way is asked again on the next connection."""
+        self.welcome = False
+        self.hello_id = 0
+        self.flight.clear()
+        self.queue.clear()
+        self.out.clear()
+
+    def _begin(self, about: dict[str, Any]) -> None:
+        another = self.epoch not in (0, about.get("epoch", 0))
+        self.epoch, self.history = about.get("epoch", 0), about.get("history", 0)
+        self.limit = about.get("limits", {}).get("message_bytes", self.limit)
+        self.welcome = True
+        for r in [*self.asks.values(), *self.others.values()]:
+            if another and r.sent and r.kind != c.FETCH:
+                # Another broker has no memory of what was sent to the one before: asked again it might run twice.
+                self.end(r, None, _errors.UnavailableError(
+                    "the hub was started anew and does not know any more what came of this", began="maybe"))
+            elif r.kind == c.FETCH and r.history not in (0, self.history):
+                self.end(r, (self.history, 0, 0, []))
+            elif not r.paused:
+                self._send(r)
+
+    def answer(self, number: int, body: Any) -> None:
+        """An answer has come; ids that are not known are of requests that ended."""
+        r = self.flight.get(number)
+        try:
+            try:
+                record = _values.unpack(body)
+            except (ValueError, TypeError, ImportError):
+                if r is None or r.kind != c.FETCH:   # what one has published must not end the subscriptions of others
+                    raise
+                record = _values.unpack_plain(body)
+            if r is not None:
+                self._answered(r, record, len(body))
+            elif number == self.hello_id and record[0] == c.WELCOME:
+                self.hello_id = 0
+                self._begin(record[1])
+            elif number == self.hello_id:
+                self.refusal = _errors.make(*record[2:6])
+        except (ValueError, TypeError, ImportError, LookupError) as problem:
+            if r is not None:
+                self.end(r, None, problem)
+        self.flight.pop(number, None)
+        while self.queue and len(self.flight) < IN_FLIGHT:
+            r = self.queue.popleft()
+            if not r.ended:
+                self._send(r)
+                if self.queue and self.queue[-1] is r:
+                    break
+
+    def _answered(self, r: Request, record: list[Any], size: int) -> None:
+        op = record[0]
+        if op == c.RESULT:
+            self.end(r, record[2])
+        elif op == c.ERROR:
+            # NOT_FOUND about WAIT: the call itself was there.
+            began = max(record[3], 1) if r.waits and record[2] == 5 else record[3]
+            self.end(r, None, _errors.make(record[2], began, record[4], record[5]))
+        elif op in (c.PENDING, c.PARTIAL) and r.background and not r.cancel:
+            self.end(r, None)
+        elif op == c.PENDING:
+            r.waits = True
+            self._send(r)
+        elif op == c.PARTIAL:
+            self._partial(r, record, size)
+        elif op in (c.ACK, c.PONG):
+            self.end(r, record[-1])
+        elif op == c.EVENTS:
+            self.history = record[1]
+            self.end(r, tuple(record[1:]))
+        else:
+            self.end(r, None, _errors.InternalError(f"the hub's answer does not fit the request: {record[0]}"))
+
+    def _partial(self, r: Request, record: list[Any], size: int) -> None:
+        """Items are numbered: what came before a reconnect is not taken twice."""
+        first, progress, items = record[2], record[3], record[4]
+        have = r.first + len(r.items)
+        if first > have:
+            if have:
+                self.end(r, None, _errors.DataLossError("items of the outcome are missing"))
+                return
+            r.first = first
+        r.waits = True
+        r.items.extend(items[have - first:] if first < have else items)
+        if progress is not None:
+            r.progress = progress
+            if r.note is not None:
+                self.news.append(r)
+        r.size += size if items else 0
+        if r.cancel:
+            r.first, r.items = r.first + len(r.items), []
+            self._send(r)
+        elif not r.stream and r.size > COLLECTED:
+            self.end(r, None, _errors.ResourceExhaustedError(
+                "the method yields more than 16 MiB: take its items one by one, with .results()"))
+            self._frame(self.packer.pack((c.CANCEL, r.client, r.seq)))
+        elif r.stream and items:
+            r.paused = r.ready = True
+            self._tell(r)
+        else:
+            self._send(r)
