@@ -27,6 +27,7 @@ ERRORS = {
     15: ("DATA_LOSS", "it was done, but the outcome is lost", 1),
     16: ("UNAUTHENTICATED", "say who you are first (HELLO with a token)", 4),
 }
+EXT_ARRAY = 78
 INT_MAX = 9007199254740991
 MESSAGE_BYTES = 16777216
 MESSAGE_BYTES_HARD = 1073741824

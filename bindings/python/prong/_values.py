@@ -22,7 +22,7 @@ import msgpack
 
 from . import _constants as c
 
-ARRAY = 78             # ext type: msgpack of [dtype, shape, order], then the bytes of the elements
+ARRAY = c.EXT_ARRAY    # msgpack of [dtype, shape, order], then the bytes of the elements
 NANOSECONDS = re.compile(rb"\xd7\xff|\xc7\x0c\xff")      # how a timestamp that a datetime may not hold begins
 
 def _default(value: Any) -> Any:
