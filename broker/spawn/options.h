@@ -13,6 +13,8 @@ struct options {
     const char *runtime_dir;
     const char *name;
     const char *broker;
+    const char *with_parent;
+    int parent_pid; /* what with_parent says; 0 if it was not given */
     bool no_config;
     bool version;
     bool help;
