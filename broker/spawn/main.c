@@ -147,14 +147,17 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
     }
     /* exec wants pointers to char that it does not write to. */
     union {
-        const char *given[6];
-        char *list[6];
+        const char *given[7];
+        char *list[7];
     } argv = {{broker, "--runtime-dir", rundir.path}};
     if (options->config) {
         argv.given[3] = "--config";
         argv.given[4] = options->config;
     } else if (options->no_config) {
         argv.given[3] = "--no-config";
+    }
+    if (options->quiet) {
+        argv.given[options->config ? 5 : options->no_config ? 4 : 3] = "--quiet";
     }
     char *notify = getenv("NOTIFY_SOCKET");
     char *notify_address = notify && notify[0] != '\0' ? strdup(notify) : NULL;
@@ -217,6 +220,7 @@ main(int argc, char *argv[])
         puts("prongd " PRONG_VERSION);
         return 0;
     }
-    const struct logger logger = logger_make(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+    struct logger logger = logger_make(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+    logger.is_quiet = options.quiet;
     return run(&options, &logger, signals);
 }

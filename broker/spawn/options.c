@@ -52,6 +52,7 @@ static const struct row rows[] = {
      FIELD(broker)},
     {"--with-parent", "PID", "end in order when the process PID, which starts prongd, has ended",
      FIELD(with_parent)},
+    {"--quiet", NULL, "of the hub's own lines, write warnings and errors only", FIELD(quiet)},
     {"--version", NULL, "print the version and end", FIELD(version)},
     {"--man", NULL, "print the manual page prongd(8) and end, for man -l -", FIELD(man)},
     {"--help", NULL, "print this text and end", FIELD(help)},

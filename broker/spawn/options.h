@@ -16,6 +16,7 @@ struct options {
     const char *with_parent;
     int parent_pid; /* what with_parent says; 0 if it was not given */
     bool no_config;
+    bool quiet;
     bool version;
     bool help;
     bool man;

@@ -298,6 +298,20 @@ class WithParent(kit.Case):
         self.assertNotIn("in a hurry", hub.log)
 
 
+class Quiet(kit.Case):
+    def test_a_quiet_hub_says_nothing_of_what_is_in_order(self):
+        hub = self.hub(ECHO % "", arguments=["--quiet"])
+        hub.client().admin("stop", worker="echo/1")
+        self.assertEqual(hub.stop(), 0)
+        self.assertEqual(hub.log, "")
+
+    def test_but_warns(self):
+        hub = self.hub(ECHO % "", arguments=["--quiet"])
+        broker, = (p for s in kit.children(hub.process.pid) for p in kit.children(s) if kit.comm(p) == "prong-broker")
+        os.kill(broker, signal.SIGKILL)
+        hub.wait_log(r"broker .* died: signal 9")
+
+
 @kit.with_nng
 class Second(kit.Case):
     codes = (0, EX_TEMPFAIL)

@@ -123,9 +123,9 @@ Test(options, help_names_every_option)
     cr_assert_not_null(out);
     options_print_help(out);
     fclose(out);
-    static const char *const names[] = {"--config", "--no-config", "--runtime-dir",
-                                        "--name",   "--broker",    "--version",
-                                        "--man",    "--help",      "--with-parent"};
+    static const char *const names[] = {"--config",      "--no-config", "--runtime-dir", "--name",
+                                        "--broker",      "--version",   "--man",         "--help",
+                                        "--with-parent", "--quiet"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
     }
