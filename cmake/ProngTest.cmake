@@ -45,6 +45,25 @@ set(PRONG_TEST_ENVIRONMENT
     "PRONG_BIN_DIR=${CMAKE_BINARY_DIR}/bin"
     "PRONG_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
 
+# What several programs of tests have in common is compiled once, not in each of them.
+#
+# prong_test_kit(NAME SOURCES a.c b.c [LIBS libx ...] [PLAIN]): $<TARGET_OBJECTS:NAME> then stands among the
+# SOURCES of tests that are PLAIN in the same way.
+function(prong_test_kit name)
+  cmake_parse_arguments(PARSE_ARGV 1 T "PLAIN" "" "SOURCES;LIBS")
+  if(T_UNPARSED_ARGUMENTS OR NOT T_SOURCES)
+    message(FATAL_ERROR "prong_test_kit(${name}): SOURCES are needed, not known: ${T_UNPARSED_ARGUMENTS}")
+  endif()
+  add_library(${name} OBJECT ${T_SOURCES})
+  prong_target(${name})
+  if(T_PLAIN OR NOT PRONG_TEST_USES_CRITERION)
+    target_compile_definitions(${name} PRIVATE PRONG_PLAIN_TESTS)
+    target_link_libraries(${name} PRIVATE ${T_LIBS} prong_test_support)
+  else()
+    target_link_libraries(${name} PRIVATE prong_criterion ${T_LIBS} prong_test_support)
+  endif()
+endfunction()
+
 function(prong_test name)
   cmake_parse_arguments(PARSE_ARGV 1 T "PLAIN" "TIMEOUT" "SOURCES;LIBS;LABELS")
   if(T_UNPARSED_ARGUMENTS OR NOT T_SOURCES)
@@ -63,13 +82,13 @@ function(prong_test name)
   # One test may not use up the whole program's time, or nobody would be told which one hung.
   math(EXPR each "(${T_TIMEOUT} + 1) / 2")
   if(T_PLAIN OR NOT PRONG_TEST_USES_CRITERION)
-    target_sources(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/plain_test.c")
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:prong_plain_test>)
     target_compile_definitions(${name} PRIVATE PRONG_PLAIN_TESTS)
     target_link_libraries(${name} PRIVATE ${T_LIBS} prong_test_support)
     set(options "--timeout=${each}")
   else()
     target_link_libraries(${name} PRIVATE prong_criterion ${T_LIBS} prong_test_support)
-    target_sources(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/criterion_guard.c")
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:prong_criterion_guard>)
     set(options "--jobs=2")
   endif()
   add_test(NAME ${name}

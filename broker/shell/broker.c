@@ -262,7 +262,7 @@ open_notice(struct broker *b, const char *runtime_dir)
 
 int
 broker_open(struct broker *b, const char *runtime_dir, struct config *config,
-            const char *config_path)
+            const char *config_path, bool is_quiet)
 {
     *b = (struct broker){.epoll_fd = -1,
                          .log = log_start(),
@@ -271,7 +271,7 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
                          .config_path = config_path,
                          .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
-    b->log.level = (enum log_level)config->hub.log_level;
+    b->log.level = is_quiet ? LOG_WARN : (enum log_level)config->hub.log_level;
     choose_log_dir(b, runtime_dir);
     b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     const struct output_options output = {

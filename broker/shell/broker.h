@@ -50,11 +50,11 @@ struct broker {
 /* Counts the brokers of this hub, from 1: PRONG_EPOCH of the environment. */
 uint64_t broker_epoch(void);
 /* Build everything from a configuration (moved; the paths are borrowed); listening begins, no
- * worker is started yet. Errors are told on the log: the sysexits code of the program, 0 when all
- * is well.
+ * worker is started yet. `is_quiet`: the log begins with warnings, whatever the configuration says.
+ * Errors are told on the log: the sysexits code of the program, 0 when all is well.
  */
 int broker_open(struct broker *b, const char *runtime_dir, struct config *config,
-                const char *config_path);
+                const char *config_path, bool is_quiet);
 /* Serve until the hub has ended; the exit code. */
 int broker_run(struct broker *b);
 void broker_close(struct broker *b);

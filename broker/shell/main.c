@@ -15,11 +15,12 @@
 struct arguments {
     const char *runtime_dir, *config, *check, *show, *import, *kind;
     struct config_show how;
-    bool no_config;
+    bool no_config, quiet;
 };
 
 static const char usage[] =
-    "usage: prong-broker --runtime-dir DIR [--config FILE | --no-config]   (started by prongd)\n"
+    "usage: prong-broker --runtime-dir DIR [--config FILE | --no-config] [--quiet]\n"
+    "                                             started by prongd\n"
     "       prong-broker --check FILE             say what is wrong with a configuration\n"
     "       prong-broker --show FILE [--worker NAME] [--json]\n"
     "                                             what a configuration comes to\n"
@@ -60,7 +61,7 @@ read_again(const char *path, struct kept *kept)
 /* Open the broker with what the file comes to now; where that is of no use, for example because it
  * wants to listen where somebody else does, with what it came to before. */
 static int
-open_broker(struct broker *b, const char *runtime_dir, const char *path, struct kept *kept)
+open_broker(struct broker *b, const struct arguments *a, const char *path, struct kept *kept)
 {
     const bool is_first = broker_epoch() == 1;
     struct config *config = !is_first      ? read_again(path, kept)
@@ -69,16 +70,16 @@ open_broker(struct broker *b, const char *runtime_dir, const char *path, struct 
     if (config == NULL) {
         return EX_CONFIG;
     }
-    int code = broker_open(b, runtime_dir, config, path);
+    int code = broker_open(b, a->runtime_dir, config, path, a->quiet);
     if (code != EX_OK && kept->config != NULL) {
         log_write(&b->log, LOG_WARN, "trying the configuration that was read before");
         broker_close(b);
         config = kept->config;
         kept->config = NULL;
-        code = broker_open(b, runtime_dir, config, path);
+        code = broker_open(b, a->runtime_dir, config, path, a->quiet);
     }
     if (code == EX_OK) {
-        kept_write(runtime_dir, b->config, path, &b->log);
+        kept_write(a->runtime_dir, b->config, path, &b->log);
     }
     return code;
 }
@@ -100,7 +101,7 @@ serve(const struct arguments *a)
         (void)fprintf(stderr, "out of memory\n");
         goto out;
     }
-    code = open_broker(&broker, a->runtime_dir,
+    code = open_broker(&broker, a,
                        a->config != NULL ? a->config
                        : a->no_config    ? NULL
                        : is_known        ? kept.path
@@ -132,6 +133,7 @@ read_arguments(int argc, char *argv[], struct arguments *a)
         {"runtime-dir", required_argument, NULL, 'r'},
         {"config", required_argument, NULL, 'c'},
         {"no-config", no_argument, NULL, 'n'},
+        {"quiet", no_argument, NULL, 'q'},
         {"check", required_argument, NULL, 'k'},
         {"show", required_argument, NULL, 's'},
         {"worker", required_argument, NULL, 'w'},
@@ -155,6 +157,9 @@ read_arguments(int argc, char *argv[], struct arguments *a)
             break;
         case 'n':
             a->no_config = true;
+            break;
+        case 'q':
+            a->quiet = true;
             break;
         case 'k':
             a->check = optarg;

@@ -40,6 +40,7 @@ struct keeper {
     pid_t spawner_pid; /* 0 once it was reaped */
     int spawner_fd;
     int signal_fd;
+    int parent_fd;   /* -1 without, and once its end was seen */
     int stop_level;  /* how often SIGTERM or SIGINT came: at 3 all is killed */
     int64_t kill_ns; /* when the spawner itself is killed; CLOCK_NEVER_NS before the third */
     int told_level;  /* as far as the spawner knows of stop_level */
@@ -181,7 +182,7 @@ feed_watchdog(const struct keeper *keeper)
 }
 
 static void
-stop(struct keeper *keeper, int signal_number)
+stop(struct keeper *keeper, const char *why)
 {
     static const char *const texts[STOP_LEVEL_MAX + 1] = {
         [1] = "stopping in order",
@@ -192,8 +193,7 @@ stop(struct keeper *keeper, int signal_number)
         return;
     }
     const int level = ++keeper->stop_level;
-    logger_write(keeper->setup->logger, LOGGER_INFO, "%s: %s", strsignal(signal_number),
-                 texts[level]);
+    logger_write(keeper->setup->logger, LOGGER_INFO, "%s: %s", why, texts[level]);
     announce(keeper, NEWS_STOPPING);
     tell_spawner(keeper);
     if (level == STOP_LEVEL_MAX) {
@@ -233,7 +233,7 @@ handle_signal(struct keeper *keeper, int number)
         break;
     case SIGTERM:
     case SIGINT:
-        stop(keeper, number);
+        stop(keeper, strsignal(number));
         break;
     case SIGHUP:
         keeper->is_reload_due = true;
@@ -280,6 +280,17 @@ read_spawner(struct keeper *keeper)
     }
 }
 
+/* Whoever started us has ended. When the hub stops already it is as fast as it was asked to be. */
+static void
+end_with_parent(struct keeper *keeper)
+{
+    close(keeper->parent_fd);
+    keeper->parent_fd = -1;
+    if (keeper->stop_level == 0) {
+        stop(keeper, "the process that started prongd has ended");
+    }
+}
+
 static void
 check_deadlines(struct keeper *keeper)
 {
@@ -317,13 +328,17 @@ loop(struct keeper *keeper)
 {
     while (keeper->spawner_pid > 0) {
         struct pollfd polls[] = {{.fd = keeper->signal_fd, .events = POLLIN},
-                                 {.fd = keeper->spawner_fd, .events = POLLIN}};
-        /* Whatever poll says, both descriptors are asked, and neither blocks. */
-        poll(polls, 2, clock_poll_timeout_ms(next_deadline_ns(keeper)));
+                                 {.fd = keeper->spawner_fd, .events = POLLIN},
+                                 {.fd = keeper->parent_fd, .events = POLLIN}};
+        /* Whatever poll says, the first two are asked, and neither blocks. */
+        poll(polls, 3, clock_poll_timeout_ms(next_deadline_ns(keeper)));
         if (keeper->spawner_fd >= 0) {
             read_spawner(keeper);
         }
         read_signals(keeper);
+        if (polls[2].revents != 0) {
+            end_with_parent(keeper);
+        }
         check_deadlines(keeper);
     }
 }
@@ -362,6 +377,9 @@ clean_up(const struct keeper *keeper)
     if (keeper->spawner_fd >= 0) {
         close(keeper->spawner_fd);
     }
+    if (keeper->parent_fd >= 0) {
+        close(keeper->parent_fd);
+    }
     close(keeper->signal_fd);
 }
 
@@ -371,6 +389,7 @@ keeper_run(const struct keeper_setup *setup)
     struct keeper keeper = {
         .setup = setup,
         .pid = getpid(),
+        .parent_fd = setup->parent_fd,
         .kill_ns = CLOCK_NEVER_NS,
         .notify_ns = CLOCK_NEVER_NS,
         .tell_ns = CLOCK_NEVER_NS,
@@ -391,6 +410,9 @@ keeper_run(const struct keeper_setup *setup)
     if (keeper.spawner_pid == 0) {
         close(keeper.signal_fd); /* the spawner makes its own */
         close(pair[0]);
+        if (keeper.parent_fd >= 0) {
+            close(keeper.parent_fd);
+        }
         return run_spawner(setup, keeper.pid, pair[1]);
     }
     close(pair[1]);

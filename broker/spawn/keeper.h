@@ -14,7 +14,7 @@
 #include "broker/spawn/log.h"
 #include "broker/spawn/rundir.h"
 
-/* Borrowed for the call. */
+/* Borrowed for the call, but for parent_fd. */
 struct keeper_setup {
     const struct logger *logger;
     const struct rundir *rundir;
@@ -23,7 +23,8 @@ struct keeper_setup {
     const char *notify_address; /* $NOTIFY_SOCKET or NULL */
     int64_t watchdog_us;        /* see notify_watchdog_us; 0: none */
     struct rlimit files;        /* RLIMIT_NOFILE as it was when prongd started */
-    sigset_t signals;           /* blocked since the start of prongd */
+    int parent_fd;    /* of parent_open, moved; -1: the hub does not end with its parent */
+    sigset_t signals; /* blocked since the start of prongd */
 };
 
 /* Block the signals of keeper and spawner, and give their set. To be called before anything else,

@@ -1,4 +1,4 @@
-/* One line, one write; levels are not filtered and files not rotated. Runs in prongd before it
+/* One line, one write; files are not rotated. Runs in prongd before it
  * forks, in the keeper and in the spawner. */
 #include "broker/spawn/log.h"
 
@@ -56,6 +56,9 @@ write_heading(char *line, size_t capacity, const struct logger *logger, enum log
 void
 logger_write(const struct logger *logger, enum logger_level level, const char *format, ...)
 {
+    if (logger->is_quiet && level == LOGGER_INFO) {
+        return;
+    }
     const int saved_errno = errno;
     char line[LOGGER_LINE_BYTES_MAX];
     const int heading = write_heading(line, sizeof line, logger, level);

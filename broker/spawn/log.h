@@ -13,6 +13,7 @@ enum { LOGGER_LINE_BYTES_MAX = 1024 };
 struct logger {
     int fd;          /* borrowed: 2, or another one in tests */
     bool is_journal; /* put <N> before each line */
+    bool is_quiet;   /* LOGGER_INFO is not written */
 };
 
 /* A logger to `fd`. `journal_stream` is $JOURNAL_STREAM or NULL: "device:inode" of the stream that

@@ -13,6 +13,7 @@
 #include "broker/spawn/log.h"
 #include "broker/spawn/notify.h"
 #include "broker/spawn/options.h"
+#include "broker/spawn/parent.h"
 #include "broker/spawn/rundir.h"
 
 #define BROKER_PROGRAM "prong-broker"
@@ -97,6 +98,26 @@ take_rundir(const struct options *options, const struct logger *logger, struct r
     return 0;
 }
 
+/* Watch the process of --with-parent, if it was given; else -1 in `fd`. 0, or the exit code, as
+ * above. */
+static int
+watch_parent(const struct options *options, const struct logger *logger, int *fd)
+{
+    *fd = options->parent_pid > 0 ? parent_open(options->parent_pid) : -1;
+    if (options->parent_pid == 0 || *fd >= 0) {
+        return 0;
+    }
+    if (errno == ESRCH) {
+        logger_write(logger, LOGGER_ERROR,
+                     "--with-parent %d: that process did not start prongd, or has ended",
+                     options->parent_pid);
+        return EX_USAGE;
+    }
+    logger_write(logger, LOGGER_ERROR, "cannot watch process %d: %s", options->parent_pid,
+                 strerror(errno));
+    return EX_OSERR;
+}
+
 static int
 run(const struct options *options, const struct logger *logger, sigset_t signals)
 {
@@ -119,20 +140,24 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         broker = broker_found;
     }
     struct rundir rundir;
-    const int fault = take_rundir(options, logger, &rundir);
+    int parent_fd, fault = watch_parent(options, logger, &parent_fd);
+    fault = fault == 0 ? take_rundir(options, logger, &rundir) : fault;
     if (fault != 0) {
         return fault;
     }
     /* exec wants pointers to char that it does not write to. */
     union {
-        const char *given[6];
-        char *list[6];
+        const char *given[7];
+        char *list[7];
     } argv = {{broker, "--runtime-dir", rundir.path}};
     if (options->config) {
         argv.given[3] = "--config";
         argv.given[4] = options->config;
     } else if (options->no_config) {
         argv.given[3] = "--no-config";
+    }
+    if (options->quiet) {
+        argv.given[options->config ? 5 : options->no_config ? 4 : 3] = "--quiet";
     }
     char *notify = getenv("NOTIFY_SOCKET");
     char *notify_address = notify && notify[0] != '\0' ? strdup(notify) : NULL;
@@ -153,6 +178,7 @@ run(const struct options *options, const struct logger *logger, sigset_t signals
         .notify_address = notify_address,
         .watchdog_us = watchdog_us,
         .files = files,
+        .parent_fd = parent_fd,
         .signals = signals,
     };
     const int exit_code = keeper_run(&setup);
@@ -194,6 +220,7 @@ main(int argc, char *argv[])
         puts("prongd " PRONG_VERSION);
         return 0;
     }
-    const struct logger logger = logger_make(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+    struct logger logger = logger_make(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+    logger.is_quiet = options.quiet;
     return run(&options, &logger, signals);
 }

@@ -26,7 +26,7 @@ static const char signals[] =
 static const struct {
     int code;
     const char *meaning;
-} exits[] = {{0, "stopped as asked"},
+} exits[] = {{0, "stopped as asked, or with its parent"},
              {EX_USAGE, "usage"},
              {EX_UNAVAILABLE, "the broker keeps crashing"},
              {EX_SOFTWARE, "internal error"},
@@ -50,12 +50,15 @@ static const struct row rows[] = {
      FIELD(name)},
     {"--broker", "PATH", "program of the broker (default: prong-broker beside prongd)",
      FIELD(broker)},
+    {"--with-parent", "PID", "end in order when the process PID, which starts prongd, has ended",
+     FIELD(with_parent)},
+    {"--quiet", NULL, "of the hub's own lines, write warnings and errors only", FIELD(quiet)},
     {"--version", NULL, "print the version and end", FIELD(version)},
     {"--man", NULL, "print the manual page prongd(8) and end, for man -l -", FIELD(man)},
     {"--help", NULL, "print this text and end", FIELD(help)},
 };
 
-enum { ROW_COUNT = sizeof rows / sizeof rows[0], WORD_LENGTH_MAX = 31 };
+enum { ROW_COUNT = sizeof rows / sizeof rows[0], WORD_LENGTH_MAX = 31, PID_DIGITS_MAX = 9 };
 
 static size_t
 smaller(size_t a, size_t b)
@@ -144,9 +147,24 @@ name_is_valid(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
+/* A number of a process, or 0. */
+static int
+read_pid(const char *text)
+{
+    const size_t length = strlen(text);
+    int pid = 0;
+    if (strspn(text, "0123456789") != length || length > PID_DIGITS_MAX) {
+        return 0;
+    }
+    for (size_t i = 0; i < length; i++) {
+        pid = 10 * pid + (text[i] - '0');
+    }
+    return pid;
+}
+
 /* What single options cannot know: rules over values and over pairs of options. */
 static bool
-check_together(const struct options *options, char fault[OPTIONS_FAULT_BYTES_MAX])
+check_together(struct options *options, char fault[OPTIONS_FAULT_BYTES_MAX])
 {
     if (options->name && !name_is_valid(options->name)) {
         snprintf(fault, OPTIONS_FAULT_BYTES_MAX,
@@ -156,6 +174,11 @@ check_together(const struct options *options, char fault[OPTIONS_FAULT_BYTES_MAX
     }
     if (options->config && options->no_config) {
         snprintf(fault, OPTIONS_FAULT_BYTES_MAX, "--config and --no-config exclude each other");
+        return false;
+    }
+    if (options->with_parent && (options->parent_pid = read_pid(options->with_parent)) == 0) {
+        snprintf(fault, OPTIONS_FAULT_BYTES_MAX,
+                 "--with-parent '%.64s' is not the number of a process", options->with_parent);
         return false;
     }
     return true;

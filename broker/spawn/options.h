@@ -13,7 +13,10 @@ struct options {
     const char *runtime_dir;
     const char *name;
     const char *broker;
+    const char *with_parent;
+    int parent_pid; /* what with_parent says; 0 if it was not given */
     bool no_config;
+    bool quiet;
     bool version;
     bool help;
     bool man;

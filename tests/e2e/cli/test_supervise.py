@@ -134,8 +134,7 @@ workers:
             file.writelines(json.dumps({"n": n}) + "\n" for n in range(400))
         lines = self.ok("call", "alpha.echo", "--map", path, "--ordered", "-o", "jsonl").lines()
         self.assertEqual(len(lines), 400)
-        replaced = self.told("hub.worker.replaced")
-        self.assertGreaterEqual(len(replaced), 2)
+        replaced = self.until(self.told, lambda found: len(found) >= 2, "hub.worker.replaced")
         self.assertIn("max_calls", replaced[0]["payload"]["reason"])
         self.assertEqual([e for e in self.told("hub.worker.exited") if "signal" in e["payload"]["reason"]], [])
 

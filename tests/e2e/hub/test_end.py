@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 import kit
@@ -224,6 +225,91 @@ class Hung(kit.Case):
         self.assertEqual(hub.wait_end(), 0)
         self.assertLess(time.monotonic() - began, 10)
         self.assertIn("stopping takes too long", hub.log)
+
+
+# Starts prongd from a thread that ends at once, forks a child that stays, and waits.
+PARENT = """
+import os, signal, subprocess, sys, threading
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit())
+command = [*sys.argv[1:], "--with-parent", str(os.getpid())]
+thread = threading.Thread(target=subprocess.Popen, args=[command])
+thread.start()
+thread.join()
+os.fork()
+while True:
+    signal.pause()
+"""
+# Becomes prongd when its parent has ended.
+ORPHAN = """
+import os, select, sys
+parent = os.getpid()
+fd = os.pidfd_open(parent)
+if os.fork() == 0:
+    select.select([fd], [], [])
+    os.execv(sys.argv[1], [*sys.argv[1:], "--with-parent", str(parent)])
+"""
+
+
+class WithParent(kit.Case):
+    """A hub that ends with the process that started it: not with the thread, nor with its other children."""
+    codes = 0, -signal.SIGKILL
+
+    def ends(self, number):
+        hub = self.hub(ECHO % "", wrap=[sys.executable, "-c", PARENT])
+        client = hub.client()
+        self.assertEqual(client.call("echo", "echo", n=1), {"n": 1})
+        client.call("echo", "daemon")
+        other, = (pid for pid in kit.children(hub.process.pid) if kit.comm(pid) != "prongd")
+        hub.process.send_signal(number)
+        hub.process.wait(kit.SECONDS)
+        kit.until(lambda: list(kit.tagged(self.tag)) == [other], "the end of all but the other child")
+        os.kill(other, signal.SIGKILL)
+        hub.wait_end()
+        self.assertIn("the process that started prongd has ended: stopping in order", hub.log)
+        hub.assert_nothing_left(kit.SECONDS)
+
+    def test_it_ends_in_order_when_its_parent_is_killed(self):
+        self.ends(signal.SIGKILL)
+
+    def test_it_ends_in_order_when_its_parent_exits(self):
+        self.ends(signal.SIGUSR1)
+
+    def test_it_does_not_begin_when_its_parent_has_ended(self):
+        hub = self.hub(ECHO % "", ready=False, wrap=[sys.executable, "-c", ORPHAN])
+        hub.wait_log("--with-parent [0-9]+: that process did not start prongd, or has ended")
+        hub.wait_end()
+        self.assertFalse(os.path.exists(hub.run_dir))
+
+    def test_the_end_of_its_parent_does_not_hurry_a_hub_that_stops(self):
+        hub = self.hub(ECHO % "", wrap=[sys.executable, "-c", PARENT])
+        client = hub.client()
+        seq = client.begin("echo", "hold")
+        met = self.meet.next("hold")
+        found = {kit.comm(pid) == "prongd": pid for pid in kit.children(hub.process.pid)}
+        os.kill(found[True], signal.SIGTERM)
+        hub.wait_log("stopping in order")
+        hub.process.kill()
+        hub.process.wait(kit.SECONDS)
+        met.go()
+        self.assertIs(client.end(seq), True)
+        kit.until(lambda: list(kit.tagged(self.tag)) == [found[False]], "the end of all but the other child")
+        os.kill(found[False], signal.SIGKILL)
+        hub.wait_end()
+        self.assertNotIn("in a hurry", hub.log)
+
+
+class Quiet(kit.Case):
+    def test_a_quiet_hub_says_nothing_of_what_is_in_order(self):
+        hub = self.hub(ECHO % "", arguments=["--quiet"])
+        hub.client().admin("stop", worker="echo/1")
+        self.assertEqual(hub.stop(), 0)
+        self.assertEqual(hub.log, "")
+
+    def test_but_warns(self):
+        hub = self.hub(ECHO % "", arguments=["--quiet"])
+        broker, = (p for s in kit.children(hub.process.pid) for p in kit.children(s) if kit.comm(p) == "prong-broker")
+        os.kill(broker, signal.SIGKILL)
+        hub.wait_log(r"broker .* died: signal 9")
 
 
 @kit.with_nng

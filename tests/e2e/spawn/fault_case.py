@@ -116,9 +116,10 @@ class Case:
             env["WATCHDOG_USEC"] = "40000"
         if faulty:
             env.update(LD_PRELOAD=LIBRARY, PRONG_FAULTS=os.path.join(self.dir, "page"))
+        parent = ["--with-parent", str(os.getpid())] if self.scenario.name == "life" else []
         with open(os.path.join(self.dir, "log"), "ab") as log:
             return subprocess.Popen(
-                [PRONGD, "--config", "prong.yaml", "--runtime-dir", "run", "--name", "hub"], cwd=self.dir,
+                [PRONGD, "--config", "prong.yaml", "--runtime-dir", "run", "--name", "hub", *parent], cwd=self.dir,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=env, **more)
 
     def start(self, more="", **options):

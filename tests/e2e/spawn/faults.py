@@ -89,7 +89,7 @@ ERRORS = {
     "socket": "EMFILE ENOBUFS",
     "socketpair": "EMFILE ENFILE EMFILE+",
     "stat": "EACCES ENOENT",
-    "syscall": "EPERM EAGAIN EPERM+",   # setgroups, setresgid, setresuid
+    "syscall": "EPERM EAGAIN EPERM+",   # setgroups, setresgid, setresuid, pidfd_open
     "unlinkat": "EACCES EROFS",
     "waitid": "EINTR",           # ECHILD cannot be while there are children: SIGCHLD is at its default
     "waitpid": "EINTR",

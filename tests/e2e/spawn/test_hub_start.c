@@ -231,6 +231,8 @@ static const struct usage usages[] = {
     {{"--name", "A"}, 64, "a-z 0-9 _ -"},
     {{"--config"}, 64, "--config needs a value"},
     {{"--config", "a", "--no-config"}, 64, "exclude each other"},
+    {{"--with-parent", "here"}, 64, "is not the number of a process"},
+    {{"--with-parent", "1"}, 64, "that process did not start prongd, or has ended"},
     {{"start"}, 64, "unexpected argument 'start'"},
     {{"--broker", "/nonexistent/broker", "--runtime-dir", "run"}, 71, "No such file"},
     {{"--broker", "/etc/passwd", "--runtime-dir", "run"}, 71, "exec: Permission denied"},

@@ -86,6 +86,19 @@ Test(log, long_and_hostile_text_stays_one_line)
     close(ends[1]);
 }
 
+Test(log, a_quiet_one_writes_no_information)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    struct logger logger = logger_make(ends[1], NULL);
+    logger.is_quiet = true;
+    logger_write(&logger, LOGGER_INFO, "news");
+    logger_write(&logger, LOGGER_WARN, "trouble");
+    cr_expect_not_null(strstr(read_line(ends[0]), " WARN prongd["), "%s", line);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* Would hang for ever if a full pipe were waited for. */
 Test(log, a_full_pipe_loses_lines_and_nothing_waits, .timeout = 20)
 {

@@ -30,6 +30,13 @@ static const struct row rows[] = {
     {{"-c", "x"}, false, "unknown option '-c'; allowed:"},
     {{"--no-config=1"}, false, "--no-config takes no value"},
     {{"--config", "x", "--no-config"}, false, "exclude each other"},
+    {{"--with-parent", "1"}, true, ""},
+    {{"--with-parent=999999999"}, true, ""},
+    {{"--with-parent"}, false, "--with-parent needs a value: --with-parent PID"},
+    {{"--with-parent", "0"}, false, "--with-parent '0' is not the number of a process"},
+    {{"--with-parent", "-1"}, false, "is not the number"},
+    {{"--with-parent", "1x"}, false, "is not the number"},
+    {{"--with-parent", "9999999999"}, false, "is not the number"},
     {{"up"}, false, "unexpected argument 'up'"},
     {{"--"}, false, "unknown option '--'"},
     {{""}, false, "unexpected argument ''"},
@@ -71,8 +78,17 @@ Test(options, values_go_to_their_fields)
     cr_expect_str_eq(options.name, "n");
     cr_expect_str_eq(options.runtime_dir, "/r");
     cr_expect_null(options.broker);
+    cr_expect_eq(options.parent_pid, 0);
     cr_expect(options.help);
     cr_expect_not(options.no_config);
+}
+
+Test(options, the_parent_is_a_number)
+{
+    struct options options;
+    char fault[OPTIONS_FAULT_BYTES_MAX];
+    cr_assert(parse((const char *const[6]){"--with-parent=1234"}, &options, fault));
+    cr_expect_eq(options.parent_pid, 1234);
 }
 
 Test(options, very_long_words_are_refused_without_harm)
@@ -107,8 +123,9 @@ Test(options, help_names_every_option)
     cr_assert_not_null(out);
     options_print_help(out);
     fclose(out);
-    static const char *const names[] = {"--config", "--no-config", "--runtime-dir", "--name",
-                                        "--broker", "--version",   "--man",         "--help"};
+    static const char *const names[] = {"--config",      "--no-config", "--runtime-dir", "--name",
+                                        "--broker",      "--version",   "--man",         "--help",
+                                        "--with-parent", "--quiet"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
     }

@@ -22,8 +22,7 @@ function(pull_mutant name from to)
   string(REPLACE "${from}" "${to}" changed "${SOURCE_${found}}")
   set(file "${CMAKE_CURRENT_BINARY_DIR}/mutant_${name}.c")
   file(CONFIGURE OUTPUT "${file}" CONTENT "${changed}" @ONLY)
-  add_executable(pull_without_${name} ${PULL_TESTS} "${file}"
-                 "${PROJECT_SOURCE_DIR}/tests/support/plain_test.c")
+  add_executable(pull_without_${name} "${file}" $<TARGET_OBJECTS:pull_kit> $<TARGET_OBJECTS:prong_plain_test>)
   prong_target(pull_without_${name})
   target_compile_options(pull_without_${name} PRIVATE -w) # what is left over may be unused
   target_compile_definitions(pull_without_${name} PRIVATE PRONG_PLAIN_TESTS)
