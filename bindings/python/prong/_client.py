@@ -45,6 +45,8 @@ class Options(NamedTuple):
     policy: Optional[str] = None
     progress: Optional[Progress] = None
 
+PLAIN = Options()
+
 # ---- what both surfaces share
 
 def wire_options(o: Options, parent: Optional[tuple[int, float]], **more: Any) -> Optional[dict[str, Any]]:
@@ -67,7 +69,7 @@ def argument_set(item: Any) -> Any:
 
 def one_of_many(item: Any) -> Any:
     """The value of one of many calls; raises its error."""
-    number, kind, payload = item
+    _, kind, payload = item
     if kind == c.KIND_ERROR:
         raise _errors.make(*payload)
     return payload
@@ -83,8 +85,8 @@ def name_of(worker: Any) -> tuple[str, Optional[type]]:
     """(name, class) for a name or a class of workers."""
     if not isinstance(worker, type):
         return worker, None
-    own = getattr(worker, "worker", None) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", worker.__name__).lower()
-    return own, worker
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", worker.__name__)
+    return getattr(worker, "worker", None) or words.lower(), worker
 
 class Source(str):
     """A default as it stands in the worker's source."""
@@ -196,7 +198,8 @@ class Client:
         return self._link.session.welcome  # type: ignore[no-any-return]
 
     def fileno(self) -> int:
-        """A descriptor for select and the like: readable when poll() or Subscription.next(0) has something to take."""
+        """A descriptor for select and the like: readable when there is something to take. Then poll() first, and after it
+        look at every subscription, with next(0), and at the futures."""
         return self._link.fileno()  # type: ignore[no-any-return]
 
     def poll(self) -> None:
@@ -272,12 +275,12 @@ class Client:
                 return
             r.callback = None
             link.pumped(-1)
-            link.ring()
             if not future.done() and future.set_running_or_notify_cancel():
                 try:
                     future.set_result(r.outcome())
                 except Exception as error:
                     future.set_exception(error)
+            link.ring()
         link.pumped(1)
         try:
             r = self._start(worker, method, args, Options(timeout, **options), TIMEOUT, callback=told)
@@ -366,7 +369,6 @@ class Subscription:
             if self._closed or self._request is None:
                 raise _errors.FailedPreconditionError("the subscription was closed", began="no")
             if not (yield self._request, until):
-                self._client._link.silence()
                 return None
             self._take()
         event = ready.popleft()
@@ -535,7 +537,7 @@ class Background:
 class Method:
     """A method of a worker: call it, or one of the functions below."""
 
-    def __init__(self, proxy: Proxy, name: str, options: Options = Options()) -> None:
+    def __init__(self, proxy: Proxy, name: str, options: Options = PLAIN) -> None:
         self._proxy, self._name, self._options = proxy, name, options
 
     def _given(self, args: Sequence[Any], named: dict[str, Any]) -> Steps[Any]:
@@ -546,8 +548,8 @@ class Method:
         about = yield from self._proxy._methods()
         known = list(about.get(self._name, {}).get("args", {}))
         if len(args) > len(known) or any(name in named for name in known[:len(args)]):
-            raise TypeError(f"{self._name} got {len(args)} positional arguments beside {', '.join(named)}; its arguments are "
-                            f"{', '.join(known)}")
+            raise TypeError(f"{self._name} got {len(args)} positional arguments beside {', '.join(named)}; its arguments "
+                            f"are {', '.join(known)}")
         return {**dict(zip(known, args)), **named}
 
     def _start(self, given: Any, default: float, **more: Any) -> Request:

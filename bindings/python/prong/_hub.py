@@ -39,8 +39,8 @@ def _new_folder() -> str:
                 shutil.rmtree(old, ignore_errors=True)
     return tempfile.mkdtemp(prefix="prong-hub-", dir=base)
 
-def _place(cls: type) -> str:
-    """Where another process finds a class: FILE.py:Name or package.module:Name."""
+def place(cls: Any) -> str:
+    """Where another process finds a class or function: FILE.py:Name or package.module:Name."""
     module = sys.modules.get(cls.__module__)
     spec, file, place = getattr(module, "__spec__", None), getattr(module, "__file__", None), cls.__module__
     if place == "__main__":
@@ -94,14 +94,14 @@ class Hub(Client):
         Raises UnavailableError with the reason and the last lines of a replica that does not get ready (the worker is
         taken out again), AlreadyExistsError, and TypeError for a class that no other process can find."""
         cls = target if isinstance(target, type) else None
-        place = _place(target) if isinstance(target, type) else target
-        if isinstance(place, str):
-            name = name or name_of(cls or type(place.rpartition(":")[2], (), {}))[0]
-            place = [sys.executable, "-m", "prong.serve", place]
+        where = place(target) if isinstance(target, type) else target
+        if isinstance(where, str):
+            name = name or name_of(cls or type(where.rpartition(":")[2], (), {}))[0]
+            where = [sys.executable, "-m", "prong.serve", where]
             environment = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), **(environment or {})}
         if name is None:
             raise TypeError("a command needs the name of its worker")
-        command = [shutil.which(place[0]) or place[0], *place[1:]]
+        command = [shutil.which(where[0]) or where[0], *where[1:]]
         with self.subscribe("hub.worker.*") as events:
             self.call("hub", "run", {
                 "working_dir": os.getcwd(), **({"preload": list(preload)} if preload else {}), **keys, "name": name,
@@ -111,7 +111,8 @@ class Hub(Client):
         return Proxy(self, name, cls)
 
     def _wait_ready(self, events: Subscription, name: str, replicas: int) -> None:
-        ready, failed = set(), None
+        ready: set[str] = set()
+        failed: Optional[dict[str, Any]] = None
         while len(ready) < replicas:
             event = events.next(1.0)
             if self._process.poll() is not None:

@@ -22,8 +22,8 @@ KEPT = 2048           # outcomes, then it takes no more until it has attached an
 
 class Job:
     """A call that is to run, runs, or has yielded items that the hub does not have."""
-    __slots__ = ("call", "method", "deadline", "caller", "options", "args", "cancelled", "items", "first", "size", "flying",
-                 "progress")
+    __slots__ = ("args", "call", "caller", "cancelled", "deadline", "first", "flying", "items", "method", "options",
+                 "progress", "size")
 
     def __init__(self, call: int, method: str, ttl_ms: int, caller: str, options: Any, args: Any) -> None:
         self.call, self.method, self.caller, self.options, self.args = call, method, caller, options, args
@@ -159,7 +159,11 @@ class Pull:
             free = CROWD
         if poll and (free > self.polled or (self.stopping and self.polled > 0)):
             self.polled = free
-            self._ask("poll", record + self.poll_head + self.packer.pack(self.taken) + self.packer.pack(free))
+            if self.stopping and record:             # its ACK must not wait behind a POLL that is parked
+                self._ask("report", record)
+                record = b""
+            tail = self.packer.pack(self.taken) + self.packer.pack(free)
+            self._ask("stop" if self.stopping else "poll", record + self.poll_head + tail)
         elif record:
             self._ask("report", record)
 

@@ -43,6 +43,7 @@ class Runner:
             inspect.iscoroutinefunction(f) for f in [worker.setup, worker.teardown, *members(worker, "_prong_on"),
                                                      *members(worker, "_prong_loop")])
         self.pull = Pull(split(self.url)[0], about, worker.concurrency if self.is_async else 1)
+        self.pull.replica = f"{os.environ['PRONG_WORKER']}/{os.environ.get('PRONG_REPLICA', '0')}"
         self.sock: Optional[socket.socket] = None
         self.reader: Optional[Reader] = None
         self.code: Optional[int] = None
@@ -146,8 +147,6 @@ class Runner:
         """The hub knows us: begin what runs beside the calls."""
         with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as comm:
             comm.write(self.pull.replica[:15])
-        for function in members(self.worker, "_prong_on"):
-            self.subscribe(function)
         for function in members(self.worker, "_prong_loop"):
             self.start_loop(function)
 
@@ -161,24 +160,19 @@ class Runner:
 
     # ---- beside the calls
 
-    def handled(self, function: Any) -> tuple[str, Any]:
-        """The topic whose newest event says what a handler has had, and where it goes on."""
-        topic = f"prong.handled.{self.pull.replica.replace('/', '.')}.{function.__name__}"
-        with self.client().subscribe(topic, from_="last") as found:
-            last = found.next(0)
-            history = found._position.history
-        return topic, last.payload[1] if last is not None and last.payload[0] == history else "new"
-
-    def subscribe(self, function: Any) -> None:
-        """Its events come between the calls."""
-        client = self.client()
-        topic, start = self.handled(function)
-        self.subscriptions.append((client.subscribe(*function._prong_on, from_=start), function, topic))
-        self.readers[client.fileno()] = self.handle_events
-        self.poller.register(client.fileno(), select.POLLIN)
+    def subscribe(self) -> None:
+        """Before the hub calls the worker ready: the events of the handlers begin here, or where one that had this place
+        was, as the newest event of a topic of its own tells."""
+        for function in members(self.worker, "_prong_on"):
+            topic = f"prong.handled.{self.pull.replica.replace('/', '.')}.{function.__name__}"
+            with self.client().subscribe(topic, from_="last") as found:
+                last = found.next(0)
+                start = last.payload[1] if last is not None and last.payload[0] == found.history else "new"
+            self.subscriptions.append((self.client().subscribe(*function._prong_on, from_=start), function, topic))
 
     def handle_events(self) -> None:
         """Those that have come."""
+        self.client().poll()
         for subscription, function, topic in self.subscriptions:
             event = None
             for _ in range(AT_ONCE):
@@ -193,7 +187,7 @@ class Runner:
             else:
                 self.client()._link.ring()
             if event is not None:
-                self.client().post(topic, [subscription._position.history, event.number + 1])
+                self.client().post(topic, [subscription.history, event.number + 1])
 
     def start_loop(self, function: Any) -> None:
         """In a thread of its own."""
@@ -242,7 +236,7 @@ class Runner:
     def failed(self, job: Job, error: BaseException) -> None:
         """Its outcome is an error."""
         code = error.code if isinstance(error, _errors.ProngError) else 2
-        began = 0 if isinstance(error, _errors.ProngError) and error.__traceback__ and error.began == "no" and code == 3 else 2
+        began = 0 if code == 3 and error.began == "no" else 2  # type: ignore[attr-defined]
         details = dict(error.details) if isinstance(error, _errors.ProngError) else {}
         details.setdefault("type", type(error).__name__)
         if began:
@@ -348,6 +342,10 @@ class Runner:
         """The whole life; the exit code."""
         self.poller.register(self.wake_in, select.POLLIN)
         self.until(self.worker.setup())
+        self.subscribe()
+        if self.subscriptions and not self.is_async:
+            self.readers[self.client().fileno()] = self.handle_events
+            self.poller.register(self.client().fileno(), select.POLLIN)
         while self.turn():
             self.wait_once(self.poller)
             self.run_jobs()
@@ -390,6 +388,8 @@ class AsyncRunner(Runner):
             from . import aio
             found = self.clients["aio"] = await aio.connect(self.url, name=self.pull.replica)
             found._parent = parent
+            for subscription in self.subscriptions:
+                self.beside.append(self.loop.create_task(self.handle(*subscription)))
             super(AsyncRunner, self).attached()
         self.beside.append(self.loop.create_task(begin()))
 
@@ -484,20 +484,20 @@ class AsyncRunner(Runner):
             await self.rooms[-1]
         await asyncio.sleep(0)
 
-    def subscribe(self, function: Any) -> None:
-        async def body() -> None:
-            topic, start = await asyncio.to_thread(self.handled, function)
-            client = self.clients["aio"]
-            async with client.subscribe(*function._prong_on, from_=start) as events:
-                async for event in events:
-                    try:
-                        found = function(event)
-                        if inspect.isawaitable(found):
-                            await found
-                    except Exception:
-                        self.worker.log.exception("in %s, with event %d %s", function.__name__, event.number, event.topic)
-                    await client.post(topic, [events.history, event.number + 1])
-        self.beside.append(self.loop.create_task(body()))
+    async def handle(self, at: Any, function: Any, topic: str) -> None:
+        """Events of one handler, from where it was subscribed."""
+        client, ready = self.clients["aio"], at._position.ready
+        start = ready[0].number if ready else at._position.next
+        at.close()
+        async with client.subscribe(*function._prong_on, from_=start) as events:
+            async for event in events:
+                try:
+                    found = function(event)
+                    if inspect.isawaitable(found):
+                        await found
+                except Exception:
+                    self.worker.log.exception("in %s, with event %d %s", function.__name__, event.number, event.topic)
+                await client.post(topic, [events.history, event.number + 1])
 
     def start_loop(self, function: Any) -> None:
         if not inspect.iscoroutinefunction(function):
@@ -528,7 +528,8 @@ def parent() -> Optional[tuple[int, float]]:
 def own(error: BaseException) -> Any:
     """The traceback of an exception without our part of it."""
     found = error.__traceback__
-    while found is not None and found.tb_next and os.path.dirname(found.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
+    here = os.path.dirname(__file__)
+    while found is not None and found.tb_next and os.path.dirname(found.tb_frame.f_code.co_filename) == here:
         found = found.tb_next
     return found
 
@@ -556,7 +557,8 @@ def serve(cls: type[Worker]) -> int:
     if runner.is_async:
         runner = AsyncRunner(worker)
     worker._runner = runner
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+    handles = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+    if handles:
         signal.signal(signal.SIGTERM, lambda *_: runner.stop(0))
     try:
         return runner.main()
@@ -564,4 +566,6 @@ def serve(cls: type[Worker]) -> int:
         traceback.print_exc()
         return 1
     finally:
+        if handles:                                  # it ends: one more must not cut that short
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.stdout.flush()

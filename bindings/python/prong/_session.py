@@ -22,9 +22,9 @@ HEAD = {"ipc": struct.Struct(">BQI"), "tcp": struct.Struct(">QI")}
 
 class Request:
     """One thing asked. `ready` tells that there is something to take: items, or with `ended` the outcome."""
-    __slots__ = ("kind", "seq", "client", "record", "deadline", "sent", "waits", "stream", "background", "cancel",
-                 "ready", "ended", "value", "error", "items", "first", "index", "size", "paused", "progress", "note",
-                 "history", "callback", "event", "__weakref__")
+    __slots__ = ("__weakref__", "background", "callback", "cancel", "client", "deadline", "ended", "error", "event", "first",
+                 "history", "items", "kind", "note", "paused", "progress", "ready", "record", "sent", "seq", "size",
+                 "stream", "value", "waits")
 
     def __init__(self, kind: int, deadline: float) -> None:
         self.kind, self.deadline = kind, deadline
@@ -33,8 +33,8 @@ class Request:
         self.ready = self.ended = self.paused = False
         self.value: Any = None
         self.error: Optional[BaseException] = None
-        self.items: list[Any] = []      # from the item number `first` on, of which `index` were taken
-        self.first = self.index = self.size = 0
+        self.items: list[Any] = []      # from the item number `first` on
+        self.first = self.size = 0
         self.progress: Optional[list[Any]] = None
         self.note: Optional[Callable[[Optional[float], Optional[str]], None]] = None
         self.callback: Optional[Callable[[Request], None]] = None

@@ -116,6 +116,11 @@ class Worker:
         return self._running().aio_client()
 
     @property
+    def backend(self) -> Any:
+        """For @prong.frontend methods, in whose `self` it is the worker; here, without a hub, this object."""
+        return self
+
+    @property
     def log(self) -> logging.Logger:
         """A logger whose lines reach the hub's log with their levels."""
         return logging.getLogger(self.name.partition("/")[0])

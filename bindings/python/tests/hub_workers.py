@@ -5,7 +5,6 @@ import os
 
 import prong
 
-
 class Echo(prong.Worker):
     def setup(self) -> None:
         self.base = os.environ.get("ECHO_BASE", "")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import hub_workers
-import prong
 import pytest
 from conftest import SECONDS, comm, tagged, until
+
+import prong
 from prong._hub import program
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +25,7 @@ def script(folder: str, text: str) -> str:
     return str(path)
 
 
-def run(*command: str, **more: Any) -> "subprocess.CompletedProcess[str]":
+def run(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *command], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=SECONDS, **more)
 
