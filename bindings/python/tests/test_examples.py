@@ -1,0 +1,158 @@
+"""Every example runs as a user would run it, says what it should, and leaves nothing behind; the pages that
+explain them show the code that ran."""
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from pathlib import Path
+from typing import Dict, List
+
+import prong
+import pytest
+
+HERE = Path(__file__).resolve()
+PYTHON = HERE.parents[1]                                     # bindings/python
+EXAMPLES = HERE.parents[3] / "examples" / "python"
+SECONDS = 60.0
+
+EXPECTED = {
+    "pingpong": """\
+        heard: gotcha
+        pong: GOTCHA
+        calls so far: 2
+        in another process: True
+        rally: A B C
+        refused: .*text.*
+        """,
+    "sync": """\
+        armed: station/0 station/1 station/2
+        part 1: exposed by station/0 station/1 station/2
+          on one event: True
+          nobody before all had come: True
+        part 2: exposed by station/0 station/1 station/2
+          on one event: True
+          nobody before all had come: True
+        """,
+    "arrays": r"""\
+        back came: float64 \(100, 100\) 3.0 mine is still 1.0
+        difference: 2.0
+        22 MiB at once: \w+Error began: no
+        in pieces: \(2998, 2000\) True
+        refused: TypeError
+        """,
+    "context": """\
+        answers: 0 500500 2001000 4501500 8002000 12502500 18003000 24503500
+        calls: 8
+        events: 8
+        """,
+    "aiobackend": """\
+        squares: 0 1 4 9 16 25 36 49 64 81
+        counted: 0 1 2 3 4
+        gateway.waiting
+        gateway.cancelled
+        and here: True
+        """,
+    "camera": r"""\
+        snapshot: uint8 \(48, 64\)
+        frames: 10 in order: True
+        triggered: A1
+        triggered: A2
+        """,
+}
+
+
+def tagged(tag: str) -> List[str]:
+    """Living processes that have the tag in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and tag.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                if state not in "ZX":
+                    found.append((folder / "cmdline").read_text())
+        except OSError:                                      # it has ended meanwhile
+            continue
+    return found
+
+
+def environment(tag: str, folder: Path) -> Dict[str, str]:
+    """That of the user, who has no hub, with the package that is tested and a folder for what is temporary."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("PRONG_") or k == "PRONG_BIN_DIR"}
+    path = os.pathsep.join([str(Path(prong.__file__).parents[1]), *filter(None, [own.get("PYTHONPATH")])])
+    name, value = tag.split("=")
+    return {**own, name: value, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder),
+            "XDG_RUNTIME_DIR": str(folder)}
+
+
+def test_there_is_an_expectation_for_each_example() -> None:
+    assert sorted(EXPECTED) == sorted(f.parent.name for f in EXAMPLES.glob("*/*.py") if f.stem == f.parent.name)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_example(name: str, tmp_path: Path) -> None:
+    if name in ("arrays", "camera"):
+        pytest.importorskip("numpy")
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    tag = f"PRONG_EXAMPLE_TEST={uuid.uuid4().hex}"
+    done = subprocess.run([sys.executable, str(EXAMPLES / name / f"{name}.py")], cwd=str(tmp_path), text=True,
+                          env=environment(tag, temporary), timeout=SECONDS, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    expected = textwrap.dedent(EXPECTED[name])
+    assert re.fullmatch(expected, done.stdout), done.stdout + done.stderr
+    assert done.stderr == ""
+    end = time.monotonic() + SECONDS
+    while tagged(tag) and time.monotonic() < end:            # what was killed may still be on its way out
+        os.sched_yield()
+    assert tagged(tag) == []
+    assert list(temporary.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [temporary]
+
+
+BLOCK = re.compile(r"(<!-- (?P<file>\S+) -->\n)?```python\n(?P<code>.*?)```\n", re.S)
+
+
+def stale(text: str, read: Dict[str, str]) -> List[str]:
+    """The blocks of a page that are not in the file that the line before them names. Lines that a page leaves
+    out at the beginning or end of a file are fine, others are not."""
+    found = []
+    for block in BLOCK.finditer(text):
+        if block["file"] is None or f"\n{block['code']}" not in "\n" + read.get(block["file"], ""):
+            found.append(block["code"])
+    return found
+
+
+def test_stale_blocks_are_noticed() -> None:
+    files = {"a.py": "one\ntwo\nthree\n"}
+    assert stale("<!-- a.py -->\n```python\ntwo\nthree\n```\n", files) == []
+    assert stale("<!-- a.py -->\n```python\none\nthree\n```\n", files) == ["one\nthree\n"]
+    assert stale("<!-- a.py -->\n```python\nwo\n```\n", files) == ["wo\n"]
+    assert stale("<!-- b.py -->\n```python\none\n```\n", files) == ["one\n"]
+    assert stale("text\n```python\none\n```\n", files) == ["one\n"]
+
+
+@pytest.mark.parametrize("page", ["concepts.md", "origin.md"])
+def test_the_pages_show_the_code_of_the_examples(page: str) -> None:
+    files = {f"examples/python/{f.parent.name}/{f.name}": f.read_text(encoding="utf-8")
+             for f in EXAMPLES.glob("*/*.py")}
+    text = (PYTHON / "docs" / page).read_text(encoding="utf-8")
+    assert BLOCK.search(text)
+    assert stale(text, files) == []
+
+
+@pytest.mark.parametrize("page", ["concepts.md", "origin.md"])
+def test_the_pages_name_nothing_that_is_not_there(page: str) -> None:
+    """What stands in backquotes as prong.x, a method of Worker as self.x, or an example's file."""
+    text = (PYTHON / "docs" / page).read_text(encoding="utf-8")
+    for name in re.findall(r"`@?prong\.([A-Za-z_]\w*)", text):
+        assert hasattr(prong, name) or name == "aio", name
+    for name in re.findall(r"`self\.([a-z_]+)", text):
+        assert name in ("logger", "backend") or hasattr(prong.Worker, name), name
+    for file in re.findall(r"`(examples/\S+?\.py)`", text):
+        assert (HERE.parents[3] / file).is_file(), file
