@@ -10,7 +10,6 @@ import textwrap
 import time
 import uuid
 from pathlib import Path
-from typing import Dict, List
 
 import prong
 import pytest
@@ -66,7 +65,7 @@ EXPECTED = {
 }
 
 
-def tagged(tag: str) -> List[str]:
+def tagged(tag: str) -> list[str]:
     """Living processes that have the tag in their environment."""
     found = []
     for folder in Path("/proc").iterdir():
@@ -80,8 +79,8 @@ def tagged(tag: str) -> List[str]:
     return found
 
 
-def environment(tag: str, folder: Path) -> Dict[str, str]:
-    """That of the user, who has no hub, with the package that is tested and a folder for what is temporary."""
+def environment(tag: str, folder: Path) -> dict[str, str]:
+    """That of a user without a hub, with the package that is tested and a folder for what is temporary."""
     own = {k: v for k, v in os.environ.items() if not k.startswith("PRONG_") or k == "PRONG_BIN_DIR"}
     path = os.pathsep.join([str(Path(prong.__file__).parents[1]), *filter(None, [own.get("PYTHONPATH")])])
     name, value = tag.split("=")
@@ -90,7 +89,7 @@ def environment(tag: str, folder: Path) -> Dict[str, str]:
 
 
 def test_there_is_an_expectation_for_each_example() -> None:
-    assert sorted(EXPECTED) == sorted(f.parent.name for f in EXAMPLES.glob("*/*.py") if f.stem == f.parent.name)
+    assert sorted(EXPECTED) == sorted(f.stem for f in EXAMPLES.glob("*/*.py") if f.stem == f.parent.name)
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -102,7 +101,7 @@ def test_example(name: str, tmp_path: Path) -> None:
     tag = f"PRONG_EXAMPLE_TEST={uuid.uuid4().hex}"
     done = subprocess.run([sys.executable, str(EXAMPLES / name / f"{name}.py")], cwd=str(tmp_path), text=True,
                           env=environment(tag, temporary), timeout=SECONDS, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                          stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 0, done.stderr
     expected = textwrap.dedent(EXPECTED[name])
     assert re.fullmatch(expected, done.stdout), done.stdout + done.stderr
@@ -115,10 +114,10 @@ def test_example(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [temporary]
 
 
-BLOCK = re.compile(r"(<!-- (?P<file>\S+) -->\n)?```python\n(?P<code>.*?)```\n", re.S)
+BLOCK = re.compile(r"(<!-- (?P<file>\S+) -->\n)?```python\n(?P<code>.*?)```\n", re.DOTALL)
 
 
-def stale(text: str, read: Dict[str, str]) -> List[str]:
+def stale(text: str, read: dict[str, str]) -> list[str]:
     """The blocks of a page that are not in the file that the line before them names. Lines that a page leaves
     out at the beginning or end of a file are fine, others are not."""
     found = []

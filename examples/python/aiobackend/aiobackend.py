@@ -61,7 +61,7 @@ async def frontend(url: str) -> None:
             task = asyncio.create_task(gateway.forever())
             async for event in events:
                 print(event.topic)
-                if event.topic == "gateway.cancelled":       # it has reached the coroutine in the other process
+                if event.topic == "gateway.cancelled":       # by the coroutine, in the other process
                     break
                 task.cancel()
         try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A device: it is read in a loop beside the calls, a trigger comes on a descriptor, frames are a stream of results."""
+"""A device: read in a loop beside the calls, triggered by a descriptor, its frames a stream of results."""
 from __future__ import annotations
 
 import socket
@@ -70,7 +70,8 @@ def main() -> None:
         numbers = [item["number"] for item in camera.frames.results(count=10)]
         print("frames:", len(numbers), "in order:", numbers == sorted(set(numbers)))
 
-        with hub.subscribe("camera.triggered") as triggered, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as barrier:
+        barrier = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with barrier, hub.subscribe("camera.triggered") as triggered:
             host, port = camera.address()
             for part in ("A1", "A2"):
                 barrier.sendto(part.encode(), (host, port))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
 import socket
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any
 
 import prong
 
@@ -31,63 +31,78 @@ class Manager:
         self.began = hub.subscribe("cruncher.>")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
-        self.stop_read, self.stop_write = os.pipe()
         self.peers: dict[int, socket.socket] = {}
-        self.work: dict[Future[Any], socket.socket] = {}     # calls that go on, and who waits for them
+        self.wake_read, self.wake_write = os.pipe()          # how other threads reach this one
+        self.done: queue.SimpleQueue[tuple[socket.socket, int]] = queue.SimpleQueue()
+        self.running = True
         self.counts = {"calls": 0, "events": 0, "ticks": 0}
 
     def run(self) -> None:
         tick = time.monotonic() + PERIOD
-        while True:
-            fds = [self.hub.fileno(), self.listener.fileno(), self.stop_read, *self.peers]
+        while self.running:
+            fds = [self.hub.fileno(), self.listener.fileno(), self.wake_read, *self.peers]
             ready, _, _ = select.select(fds, [], [], max(0.0, tick - time.monotonic()))
-            if self.stop_read in ready:
-                break
             if self.listener.fileno() in ready:
                 peer, _ = self.listener.accept()
                 self.peers[peer.fileno()] = peer
             for fd in self.peers.keys() & set(ready):
-                self.line(self.peers[fd])
-            self.look()                                      # the hub's descriptor woke us, or something else did
+                self.take_line(self.peers[fd])
+            if self.hub.fileno() in ready:
+                self.take_events()
+            if self.wake_read in ready:
+                os.read(self.wake_read, 1000)
+                self.give_answers()
             if time.monotonic() >= tick:
                 self.counts["ticks"] += 1
                 tick += PERIOD
         self.close()
 
-    def line(self, peer: socket.socket) -> None:
+    def take_line(self, peer: socket.socket) -> None:
         """A number came from the port: somebody crunches it, and we go on."""
         data = peer.recv(100)
-        if data:
-            self.work[self.crunch.submit(number=int(data))] = peer
-            self.counts["calls"] += 1
-        else:
+        if not data:
             del self.peers[peer.fileno()]
             peer.close()
+            return
+        self.counts["calls"] += 1
+        self.crunch.submit(number=int(data)).add_done_callback(lambda future: self.crunched(peer, future))
 
-    def look(self) -> None:
-        """Takes what has come from the hub: events of the workers, and outcomes of calls."""
+    def crunched(self, peer: socket.socket, future: Future[int]) -> None:
+        """Runs in a thread of the package: hand it over."""
+        self.done.put((peer, future.result()))
+        os.write(self.wake_write, b"!")
+
+    def take_events(self) -> None:
+        """What the workers have said of their own accord."""
         while self.began.next(timeout=0) is not None:
             self.counts["events"] += 1
-        for future in [f for f in self.work if f.done()]:
-            self.work.pop(future).sendall(b"%d\n" % future.result())
+
+    def give_answers(self) -> None:
+        """Outcomes of calls have come."""
+        while not self.done.empty():
+            peer, number = self.done.get()
+            peer.sendall(b"%d\n" % number)
 
     def stop(self) -> None:
-        """From any thread, or a signal handler."""
-        os.write(self.stop_write, b"!")
+        """From any thread."""
+        self.running = False
+        os.write(self.wake_write, b"!")
 
     def close(self) -> None:
+        while self.counts["events"] < self.counts["calls"] and self.began.next(timeout=10.0) is not None:
+            self.counts["events"] += 1                       # the last ones are on their way
         self.began.close()
         for s in (self.listener, *self.peers.values()):
             s.close()
-        os.close(self.stop_read)
-        os.close(self.stop_write)
+        os.close(self.wake_read)
+        os.close(self.wake_write)
 
 
 def main() -> None:
     with prong.Hub() as hub:
-        hub.spawn(Cruncher, replicas=4)                      # as many as there is work for: no cache of processes
+        hub.spawn(Cruncher, replicas=4)                      # no cache of processes, and no list of free ones
         manager = Manager(hub)
-        thread = threading.Thread(target=manager.run)        # here it runs beside a device that this program plays
+        thread = threading.Thread(target=manager.run)        # beside the devices that this program plays
         thread.start()
         devices = [socket.create_connection(manager.address) for _ in range(8)]
         for number, device in enumerate(devices):

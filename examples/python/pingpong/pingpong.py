@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Frontend and backend in one class: a call across the process boundary, its value, its error, a message back."""
+"""Frontend and backend in one class: a call into another process, its value, its error, a message back."""
 from __future__ import annotations
 
 import os
@@ -36,7 +36,7 @@ def main() -> None:
         p = hub.worker(PingPong)
         with hub.subscribe("ping_pong.heard") as heard:
             future = p.ping.submit("gotcha")                 # does not wait
-            event = heard.next(timeout=10.0)                 # a message of the backend, while the call goes on
+            event = heard.next(timeout=10.0)                 # a message of the backend, meanwhile
             print("heard:", event.payload["text"] if event else None)
             print("pong:", future.result()["pong"])
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Several workers that agree on a moment: all are armed, one event triggers them, and they wait for each other."""
+"""Workers that agree on a moment: all are armed, one event triggers them, and they wait for each other."""
 from __future__ import annotations
 
 import asyncio
@@ -60,7 +60,8 @@ def main() -> None:
         with hub.subscribe("station.exposed") as exposed:
             for part in (1, 2):
                 moment = hub.emit("line.trigger", {"part": part})
-                shots = [event.payload for event in (exposed.next(timeout=10.0) for _ in range(STATIONS)) if event]
+                events = [exposed.next(timeout=10.0) for _ in range(STATIONS)]
+                shots = [event.payload for event in events if event is not None]
                 print(f"part {part}: exposed by", *sorted(shot["by"] for shot in shots))
                 print("  on one event:", {shot["moment"] for shot in shots} == {moment})
                 print("  nobody before all had come:", sorted(shot["before"] for shot in shots) == [0, 1, 2])
