@@ -20,7 +20,7 @@ EXAMPLES = HERE.parents[3] / "examples" / "python"
 SECONDS = 60.0
 
 EXPECTED = {
-    "pingpong": """\
+    "pingpong": """
         heard: gotcha
         pong: GOTCHA
         calls so far: 2
@@ -28,7 +28,7 @@ EXPECTED = {
         rally: A B C
         refused: .*text.*
         """,
-    "sync": """\
+    "sync": """
         armed: station/0 station/1 station/2
         part 1: exposed by station/0 station/1 station/2
           on one event: True
@@ -37,26 +37,26 @@ EXPECTED = {
           on one event: True
           nobody before all had come: True
         """,
-    "arrays": r"""\
+    "arrays": r"""
         back came: float64 \(100, 100\) 3.0 mine is still 1.0
         difference: 2.0
         22 MiB at once: \w+Error began: no
         in pieces: \(2998, 2000\) True
         refused: TypeError
         """,
-    "context": """\
+    "context": """
         answers: 0 500500 2001000 4501500 8002000 12502500 18003000 24503500
         calls: 8
         events: 8
         """,
-    "aiobackend": """\
+    "aiobackend": """
         squares: 0 1 4 9 16 25 36 49 64 81
         counted: 0 1 2 3 4
         gateway.waiting
         gateway.cancelled
         and here: True
         """,
-    "camera": r"""\
+    "camera": r"""
         snapshot: uint8 \(48, 64\)
         frames: 10 in order: True
         triggered: A1
@@ -103,7 +103,7 @@ def test_example(name: str, tmp_path: Path) -> None:
                           env=environment(tag, temporary), timeout=SECONDS, check=False,
                           stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 0, done.stderr
-    expected = textwrap.dedent(EXPECTED[name])
+    expected = textwrap.dedent(EXPECTED[name]).lstrip("\n")
     assert re.fullmatch(expected, done.stdout), done.stdout + done.stderr
     assert done.stderr == ""
     end = time.monotonic() + SECONDS

@@ -19,7 +19,7 @@ class Filter(prong.Worker):
     @prong.idempotent                                        # no harm when it runs a second time
     def fill(self, array: Array, value: float) -> Array:
         """The array with every element changed. The caller's own stays what it was."""
-        result = array.copy()
+        result: Array = array.copy()
         result[...] = value
         return result
 
@@ -62,8 +62,8 @@ def main() -> None:
         except prong.ProngError as error:
             print(f"{image.nbytes >> 20} MiB at once:", type(error).__name__, "began:", error.began)
 
-        # ... and goes in pieces, one in a message, to both replicas at one time, and comes back in order.
-        blurred = np.vstack(list(f.blur.map(bands(image, rows=500), ordered=True, chunk=1)))
+        # ... and goes in pieces, to both replicas at one time, and comes back in order.
+        blurred = np.vstack(list(f.blur.map(bands(image, rows=500), ordered=True)))
         here = (image[:-2] + image[1:-1] + image[2:]) / 3
         print("in pieces:", blurred.shape, bool(np.array_equal(blurred, here)))
 

@@ -16,7 +16,7 @@ def elements(data: bytes) -> list[bytes]:
     """The elements of an array, each as its bytes."""
     unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
     unpacker.feed(data)
-    found = []
+    found: list[bytes] = []
     for _ in range(unpacker.read_array_header()):
         begin = unpacker.tell()
         unpacker.skip()
@@ -31,7 +31,8 @@ def array(*parts: bytes) -> bytes:
 def records(message: bytes) -> list[bytes]:
     unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
     unpacker.feed(message)
-    found, begin = [], 0
+    found: list[bytes] = []
+    begin = 0
     while begin < len(message):
         unpacker.skip()
         found.append(message[begin:unpacker.tell()])
