@@ -25,7 +25,8 @@ def elements(data: bytes) -> list[bytes]:
 
 
 def array(*parts: bytes) -> bytes:
-    return msgpack.Packer().pack_array_header(len(parts)) + b"".join(parts)
+    head: bytes = msgpack.Packer().pack_array_header(len(parts))
+    return head + b"".join(parts)
 
 
 def records(message: bytes) -> list[bytes]:
