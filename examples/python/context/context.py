@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import select
 import socket
 import threading
@@ -32,61 +31,50 @@ class Manager:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
         self.peers: dict[int, socket.socket] = {}
-        self.wake_read, self.wake_write = os.pipe()          # how other threads reach this one
-        self.done: queue.SimpleQueue[tuple[socket.socket, int]] = queue.SimpleQueue()
-        self.running = True
+        self.work: dict[Future[int], socket.socket] = {}     # calls that go on, and who waits for them
+        self.stop_read, self.stop_write = os.pipe()
         self.counts = {"calls": 0, "events": 0, "ticks": 0}
 
     def run(self) -> None:
         tick = time.monotonic() + PERIOD
-        while self.running:
-            fds = [self.hub.fileno(), self.listener.fileno(), self.wake_read, *self.peers]
+        while True:
+            fds = [self.hub.fileno(), self.listener.fileno(), self.stop_read, *self.peers]
             ready, _, _ = select.select(fds, [], [], max(0.0, tick - time.monotonic()))
+            if self.stop_read in ready:
+                break
+            if self.hub.fileno() in ready:
+                self.look()
             if self.listener.fileno() in ready:
                 peer, _ = self.listener.accept()
                 self.peers[peer.fileno()] = peer
             for fd in self.peers.keys() & set(ready):
                 self.take_line(self.peers[fd])
-            if self.hub.fileno() in ready:
-                self.take_events()
-            if self.wake_read in ready:
-                os.read(self.wake_read, 1000)
-                self.give_answers()
             if time.monotonic() >= tick:
                 self.counts["ticks"] += 1
                 tick += PERIOD
         self.close()
 
+    def look(self) -> None:
+        """Something has come from the hub: events of the workers, outcomes of calls."""
+        self.hub.poll()                                      # first, then whatever may have changed
+        while self.began.next(timeout=0) is not None:
+            self.counts["events"] += 1
+        for future in [future for future in self.work if future.done()]:
+            self.work.pop(future).sendall(b"%d\n" % future.result())
+
     def take_line(self, peer: socket.socket) -> None:
         """A number came from the port: somebody crunches it, and we go on."""
         data = peer.recv(100)
-        if not data:
+        if data:
+            self.work[self.crunch.submit(number=int(data))] = peer
+            self.counts["calls"] += 1
+        else:
             del self.peers[peer.fileno()]
             peer.close()
-            return
-        self.counts["calls"] += 1
-        self.crunch.submit(number=int(data)).add_done_callback(lambda future: self.crunched(peer, future))
-
-    def crunched(self, peer: socket.socket, future: Future[int]) -> None:
-        """Runs in a thread of the package: hand it over."""
-        self.done.put((peer, future.result()))
-        os.write(self.wake_write, b"!")
-
-    def take_events(self) -> None:
-        """What the workers have said of their own accord."""
-        while self.began.next(timeout=0) is not None:
-            self.counts["events"] += 1
-
-    def give_answers(self) -> None:
-        """Outcomes of calls have come."""
-        while not self.done.empty():
-            peer, number = self.done.get()
-            peer.sendall(b"%d\n" % number)
 
     def stop(self) -> None:
         """From any thread."""
-        self.running = False
-        os.write(self.wake_write, b"!")
+        os.write(self.stop_write, b"!")
 
     def close(self) -> None:
         while self.counts["events"] < self.counts["calls"] and self.began.next(timeout=10.0) is not None:
@@ -94,8 +82,8 @@ class Manager:
         self.began.close()
         for s in (self.listener, *self.peers.values()):
             s.close()
-        os.close(self.wake_read)
-        os.close(self.wake_write)
+        os.close(self.stop_read)
+        os.close(self.stop_write)
 
 
 def main() -> None:
