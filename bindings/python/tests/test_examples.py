@@ -7,12 +7,11 @@ import re
 import subprocess
 import sys
 import textwrap
-import time
-import uuid
 from pathlib import Path
 
 import prong
 import pytest
+from conftest import tagged
 
 HERE = Path(__file__).resolve()
 PYTHON = HERE.parents[1]                                     # bindings/python
@@ -65,26 +64,13 @@ EXPECTED = {
 }
 
 
-def tagged(tag: str) -> list[str]:
-    """Living processes that have the tag in their environment."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and tag.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                if state not in "ZX":
-                    found.append((folder / "cmdline").read_text())
-        except OSError:                                      # it has ended meanwhile
-            continue
-    return found
-
-
-def environment(tag: str, folder: Path) -> dict[str, str]:
-    """That of a user without a hub, with the package that is tested and a folder for what is temporary."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith("PRONG_") or k == "PRONG_BIN_DIR"}
+def environment(folder: Path) -> dict[str, str]:
+    """That of a user without a hub, with the package that is tested and a folder for what is temporary. The tag
+    by which processes that are left over are found goes along."""
+    keep = ("PRONG_BIN_DIR", "PRONG_TEST_TAG")
+    own = {k: v for k, v in os.environ.items() if not k.startswith("PRONG_") or k in keep}
     path = os.pathsep.join([str(Path(prong.__file__).parents[1]), *filter(None, [own.get("PYTHONPATH")])])
-    name, value = tag.split("=")
-    return {**own, name: value, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder),
+    return {**own, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder),
             "XDG_RUNTIME_DIR": str(folder)}
 
 
@@ -93,23 +79,20 @@ def test_there_is_an_expectation_for_each_example() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_example(name: str, tmp_path: Path) -> None:
+def test_example(name: str, tmp_path: Path, own_processes: str) -> None:
+    """own_processes looks for what is left of it."""
     if name in ("arrays", "camera"):
         pytest.importorskip("numpy")
     temporary = tmp_path / "t"
     temporary.mkdir()
-    tag = f"PRONG_EXAMPLE_TEST={uuid.uuid4().hex}"
     done = subprocess.run([sys.executable, str(EXAMPLES / name / f"{name}.py")], cwd=str(tmp_path), text=True,
-                          env=environment(tag, temporary), timeout=SECONDS, check=False,
+                          env=environment(temporary), timeout=SECONDS, check=False,
                           stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 0, done.stderr
     expected = textwrap.dedent(EXPECTED[name]).lstrip("\n")
     assert re.fullmatch(expected, done.stdout), done.stdout + done.stderr
     assert done.stderr == ""
-    end = time.monotonic() + SECONDS
-    while tagged(tag) and time.monotonic() < end:            # what was killed may still be on its way out
-        os.sched_yield()
-    assert tagged(tag) == []
+    assert tagged(f"PRONG_TEST_TAG={own_processes}") == {}   # nothing lives on, not even for a moment
     assert list(temporary.iterdir()) == []
     assert list(tmp_path.iterdir()) == [temporary]
 
