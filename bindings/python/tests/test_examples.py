@@ -9,9 +9,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-import prong
 import pytest
 from conftest import tagged
+
+import prong
 
 HERE = Path(__file__).resolve()
 PYTHON = HERE.parents[1]                                     # bindings/python

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
-import prong
 import pytest
+
+import prong
 
 pynng = pytest.importorskip("pynng")
 

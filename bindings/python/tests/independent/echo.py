@@ -7,7 +7,6 @@ from typing import Any
 
 import prong
 
-
 class Echo(prong.Worker):
     @prong.idempotent
     def echo(self, value: Any) -> Any:
