@@ -20,6 +20,11 @@ EXAMPLES = HERE.parents[3] / "examples" / "python"
 SECONDS = 60.0
 
 EXPECTED = {
+    "hello": r"""
+        hello, Python, from greeter/[01]
+        {'name': 'Python'}
+        \['hello, Ada, from greeter/[01]', 'hello, Grace, from greeter/[01]'\]
+        """,
     "pingpong": """
         heard: gotcha
         pong: GOTCHA
@@ -75,9 +80,14 @@ def environment(folder: Path) -> dict[str, str]:
             "XDG_RUNTIME_DIR": str(folder)}
 
 
-def test_there_is_an_expectation_for_each_example() -> None:
-    assert sorted(EXPECTED) == sorted(f.stem for f in EXAMPLES.glob("*/*.py") if f.stem == f.parent.name)
+def program(name: str) -> Path:
+    """What a user starts: the file that is called as its folder, or the frontend in it."""
+    file = EXAMPLES / name / f"{name}.py"
+    return file if file.exists() else file.with_name("frontend.py")
 
+def test_there_is_an_expectation_for_each_example() -> None:
+    assert sorted(EXPECTED) == sorted({f.parent.name for f in EXAMPLES.glob("*/*.py")})
+    assert all(program(name).is_file() for name in EXPECTED)
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_example(name: str, tmp_path: Path, own_processes: str) -> None:
@@ -86,7 +96,7 @@ def test_example(name: str, tmp_path: Path, own_processes: str) -> None:
         pytest.importorskip("numpy")
     temporary = tmp_path / "t"
     temporary.mkdir()
-    done = subprocess.run([sys.executable, str(EXAMPLES / name / f"{name}.py")], cwd=str(tmp_path), text=True,
+    done = subprocess.run([sys.executable, str(program(name))], cwd=str(tmp_path), text=True,
                           env=environment(temporary), timeout=SECONDS, check=False,
                           stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 0, done.stderr

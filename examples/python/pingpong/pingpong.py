@@ -7,7 +7,6 @@ from typing import Any
 
 import prong
 
-
 class PingPong(prong.Worker):
     def setup(self) -> None:
         """In the new process, before the first call: what is heavy, and what starts threads, belongs here."""
