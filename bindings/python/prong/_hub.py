@@ -4,6 +4,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -82,12 +83,13 @@ class Hub(Client):
         return _errors.UnavailableError(f"prongd ended with {self._process.returncode}, and its log says why", began="no")
 
     def spawn(self, target: Union[type, str, Sequence[str]], *, name: Optional[str] = None, replicas: int = 1,
-              environment: Optional[Mapping[str, str]] = None, preload: Sequence[str] = (), wait: bool = True,
-              **keys: Any) -> Proxy:
+              arguments: Optional[Mapping[str, Any]] = None, environment: Optional[Mapping[str, str]] = None,
+              preload: Sequence[str] = (), wait: bool = True, **keys: Any) -> Proxy:
         """Run a worker in new processes: its Proxy. A class of the program's own file is read from there once more,
         and what stands below `if __name__ == "__main__":` does not run there.
 
         target       a class of prong.Worker; "package.module:Class" or "FILE.py:Class"; or a command, with a `name`
+        arguments    that the class is made with in each process, as JSON can tell them
         environment  what differs from this program's;  preload: modules that its processes share
         wait         until every replica is ready;  keys: working_dir, restart, ready, output, stdin of a configuration
 
@@ -97,7 +99,7 @@ class Hub(Client):
         where = place(target) if isinstance(target, type) else target
         if isinstance(where, str):
             name = name or name_of(cls or type(where.rpartition(":")[2], (), {}))[0]
-            where = [sys.executable, "-m", "prong.serve", where]
+            where = [sys.executable, "-m", "prong.serve", where, *([json.dumps(arguments)] if arguments else [])]
             environment = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), **(environment or {})}
         if name is None:
             raise TypeError("a command needs the name of its worker")

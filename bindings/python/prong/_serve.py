@@ -540,8 +540,8 @@ class LevelFormatter(logging.Formatter):
         level = next((n for bound, n in ((40, 3), (30, 4), (20, 6)) if record.levelno >= bound), 7)
         return "\n".join(f"<{level}>{line}" for line in super().format(record).split("\n"))
 
-def serve(cls: type[Worker]) -> int:
-    """Run a worker that a hub has started; the exit code."""
+def serve(cls: type[Worker], arguments: dict[str, Any]) -> int:
+    """Run a worker that a hub has started, made with these arguments; the exit code."""
     missing = [n for n in ("PRONG_URL", "PRONG_WORKER", "PRONG_TOKEN") if not os.environ.get(n)]
     if missing:
         print(f"{cls.__name__} is a worker and is started by a hub: {', '.join(missing)} is not in the environment.\n"
@@ -552,7 +552,7 @@ def serve(cls: type[Worker]) -> int:
         handler = logging.StreamHandler()
         handler.setFormatter(LevelFormatter("%(name)s: %(message)s"))
         logging.basicConfig(level=logging.INFO, handlers=[handler])
-    worker = cls()
+    worker = cls(**arguments)
     runner = Runner(worker)
     if runner.is_async:
         runner = AsyncRunner(worker)

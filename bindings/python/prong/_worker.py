@@ -212,11 +212,11 @@ class Worker:
     # -- being run
 
     @classmethod
-    def run(cls) -> None:
-        """Serve the hub that started this program, and exit. The codes: 0 stopped, 1 setup failed, 64 not started by a hub,
-        75 the hub is gone, 77 the hub does not take this process."""
+    def run(cls, **arguments: Any) -> None:
+        """Serve the hub that started this program, with an object made with these arguments, and exit. The codes: 0
+        stopped, 1 setup failed, 64 not started by a hub, 75 the hub is gone, 77 the hub does not take this process."""
         from ._serve import serve
-        sys.exit(serve(cls))
+        sys.exit(serve(cls, arguments))
 
     def __enter__(self) -> Any:
         self.setup()

@@ -1,7 +1,9 @@
-"""Runs a class of workers: python3 -m prong.serve FILE.py:Class, or package.module:Class."""
+"""Runs a class of workers: python3 -m prong.serve FILE.py:Class [JSON], or package.module:Class [JSON]. The JSON object
+holds the arguments that the class is made with."""
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import runpy
 import sys
@@ -28,9 +30,9 @@ def load(target: str) -> Any:
 
 def main() -> None:
     """The command line."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
-    load(sys.argv[1]).run()
+    load(sys.argv[1]).run(**json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}"))
 
 if __name__ == "__main__":
     main()

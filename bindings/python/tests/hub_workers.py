@@ -19,3 +19,12 @@ class Echo(prong.Worker):
 class Unwilling(prong.Worker):
     def setup(self) -> None:
         raise OSError("no camera here")
+
+class Adder(prong.Worker):
+    """Made with an argument."""
+
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
+
+    def add(self, second: int) -> int:
+        return self.first + second

@@ -217,3 +217,11 @@ def test_the_fixture_of_pytest_is_a_hub_of_the_test(folder: str) -> None:
             assert "echo" not in prong_hub.call("hub", "status")["workers"]
         """), cwd=folder, env={**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{HERE}"})
     assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+def test_a_class_is_made_with_arguments() -> None:
+    with prong.Hub() as hub:
+        assert hub.spawn(hub_workers.Adder, arguments={"first": 40}).add(2) == 42
+        assert hub.spawn(hub_workers.Adder, name="plain").add(2) == 2
+        with pytest.raises(prong.UnavailableError) as caught:
+            hub.spawn(hub_workers.Adder, name="wrong", arguments={"third": 1})
+        assert "third" in "\n".join(caught.value.log)
