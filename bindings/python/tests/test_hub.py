@@ -144,12 +144,13 @@ def test_a_forked_child_leaves_it_alone(prong_hub: prong.Hub) -> None:
 def test_ctrl_c_is_for_the_program_alone(folder: str) -> None:
     with subprocess.Popen([sys.executable, script(folder, PROGRAM.format(end="""
         try:
+            print("begun", flush=True)
             signal.pause()
         except KeyboardInterrupt:
             print(hub.worker("pid").pid() != os.getpid())""".strip()))], stdout=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
+        assert [process.stdout.readline() for _ in range(2)] == ["True\n", "begun\n"]
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.read() == "True\n"
         assert process.wait(SECONDS) == 0
