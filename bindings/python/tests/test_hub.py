@@ -30,6 +30,7 @@ def run(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
                           timeout=SECONDS, **more)
 
 
+@pytest.mark.compat
 def test_a_class_runs_in_new_processes_and_is_called() -> None:
     with prong.Hub() as hub:
         echo = hub.spawn(hub_workers.Echo, replicas=2, environment={"ECHO_BASE": "heard "})
@@ -48,6 +49,7 @@ def test_two_hubs_do_not_know_each_other() -> None:
             two.call("mine", "echo", ["x"])
 
 
+@pytest.mark.compat
 def test_a_worker_that_does_not_get_ready_is_told_with_its_last_lines_and_taken_out(prong_hub: prong.Hub) -> None:
     with pytest.raises(prong.UnavailableError, match="unwilling/0 did not get ready: ") as caught:
         prong_hub.spawn(hub_workers.Unwilling)
