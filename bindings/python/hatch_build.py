@@ -1,5 +1,7 @@
-"""Adds the programs of the hub to the wheel, as scripts, so that they come where `python` is. Where there is no C compiler, cmake or a library, the wheel is the
-client alone; `PRONG_PROGRAMS=yes` in the environment makes that an error, `PRONG_PROGRAMS=no` builds none.
+"""Adds the programs of the hub to the wheel, as scripts, so that they come where `python` is.
+
+Where there is no C compiler, cmake or a library, the wheel is the client alone; `PRONG_PROGRAMS=yes` in the
+environment makes that an error, `PRONG_PROGRAMS=no` builds none.
 """
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ def run(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
                           timeout=SECONDS, **more)
 
 
+@pytest.mark.compat
 def test_a_class_runs_in_new_processes_and_is_called() -> None:
     with prong.Hub() as hub:
         echo = hub.spawn(hub_workers.Echo, replicas=2, environment={"ECHO_BASE": "heard "})
@@ -48,6 +49,7 @@ def test_two_hubs_do_not_know_each_other() -> None:
             two.call("mine", "echo", ["x"])
 
 
+@pytest.mark.compat
 def test_a_worker_that_does_not_get_ready_is_told_with_its_last_lines_and_taken_out(prong_hub: prong.Hub) -> None:
     with pytest.raises(prong.UnavailableError, match="unwilling/0 did not get ready: ") as caught:
         prong_hub.spawn(hub_workers.Unwilling)
@@ -144,12 +146,13 @@ def test_a_forked_child_leaves_it_alone(prong_hub: prong.Hub) -> None:
 def test_ctrl_c_is_for_the_program_alone(folder: str) -> None:
     with subprocess.Popen([sys.executable, script(folder, PROGRAM.format(end="""
         try:
+            print("begun", flush=True)
             signal.pause()
         except KeyboardInterrupt:
             print(hub.worker("pid").pid() != os.getpid())""".strip()))], stdout=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
+        assert [process.stdout.readline() for _ in range(2)] == ["True\n", "begun\n"]
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.read() == "True\n"
         assert process.wait(SECONDS) == 0
