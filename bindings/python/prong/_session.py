@@ -232,7 +232,7 @@ class Session:
             except (ValueError, TypeError, ImportError):
                 if r is None or r.kind != c.FETCH:   # what one has published must not end the subscriptions of others
                     raise
-                record = _values.unpack_plain(body)
+                record = _values.unpack_parts(body, True)[0]
             if r is not None:
                 self._answered(r, record, len(body))
             elif number == self.hello_id and record[0] == c.WELCOME:
@@ -240,7 +240,7 @@ class Session:
                 self._begin(record[1])
             elif number == self.hello_id:
                 self.refusal = _errors.make(*record[2:6])
-        except (ValueError, TypeError, ImportError, LookupError) as problem:
+        except Exception as problem:                 # no answer is asked for again that fails again
             if r is not None:
                 self.end(r, None, problem)
         self.flight.pop(number, None)
