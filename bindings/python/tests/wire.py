@@ -1,4 +1,5 @@
 """The vectors of the protocol and a hub of a few lines, for what is tested without sockets."""
+
 from __future__ import annotations
 
 import json
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 import msgpack
+
 from prong import _constants as c
 
 VECTORS = Path(__file__).resolve().parents[3] / "proto" / "vectors"
@@ -21,7 +23,7 @@ def meant(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
-        (kind, what), = value.items()
+        ((kind, what),) = value.items()
         if kind == "bin":
             return bytes.fromhex(what)
         if kind == "float":
@@ -38,14 +40,22 @@ def meant(value: Any) -> Any:
 def golden(*ops: int) -> List[Any]:
     """(name, bytes, record, whether these are the only bytes for it) of the good records of some operations."""
     lines = [json.loads(line) for line in (VECTORS / "golden.jsonl").read_text("ascii").splitlines()]
-    return [(line["name"], bytes.fromhex(line["hex"]), meant(line["record"]), not line.get("decode_only"))
-            for line in lines if line["record"][0] in ops]
+    return [
+        (line["name"], bytes.fromhex(line["hex"]), meant(line["record"]), not line.get("decode_only"))
+        for line in lines
+        if line["record"][0] in ops
+    ]
 
 
 def refused() -> List[Tuple[str, bytes]]:
     """(name, bytes) of the messages that nobody takes."""
-    return [(path.stem, bytes.fromhex("".join(line for line in path.read_text("ascii").splitlines() if not line.startswith("#"))))
-            for path in sorted((VECTORS / "refused").glob("*.hex"))]
+    return [
+        (
+            path.stem,
+            bytes.fromhex("".join(line for line in path.read_text("ascii").splitlines() if not line.startswith("#"))),
+        )
+        for path in sorted((VECTORS / "refused").glob("*.hex"))
+    ]
 
 
 def frames(out: List[bytes]) -> Iterator[Tuple[int, List[Any]]]:
@@ -57,7 +67,7 @@ def frames(out: List[bytes]) -> Iterator[Tuple[int, List[Any]]]:
         kind, size, number = struct.unpack_from(">BQI", data, at)
         assert kind == 1 and number & 0x80000000
         reader = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
-        reader.feed(data[at + 13:at + 9 + size])
+        reader.feed(data[at + 13 : at + 9 + size])
         yield number, list(reader)
         at += 9 + size
     assert at == len(data)
@@ -90,7 +100,7 @@ class FakeHub:
         while session.out:
             found = True
             for number, records in frames(session.out):
-                record, = records
+                (record,) = records
                 answer = self.answer(record)
                 if answer is not None:
                     session.answer(number, pack(answer))
@@ -99,7 +109,10 @@ class FakeHub:
     def answer(self, record: List[Any]) -> Optional[List[Any]]:
         op = record[0]
         if op == c.HELLO:
-            return [c.WELCOME, {"hub": "h", "epoch": self.epoch, "history": self.history, "limits": {"message_bytes": 100_000}}]
+            return [
+                c.WELCOME,
+                {"hub": "h", "epoch": self.epoch, "history": self.history, "limits": {"message_bytes": 100_000}},
+            ]
         if op == c.PING:
             return [c.PONG, record[1]]
         if op == c.EMIT:
@@ -110,7 +123,7 @@ class FakeHub:
             return [c.ACK, record[2], self.events[key]]
         if op == c.FETCH:
             start = len(self.stored) if record[3] == "new" else 0 if record[3] in ("oldest", "last") else record[3]
-            items = [[n, 0, topic, "", payload] for n, (topic, payload) in enumerate(self.stored)][start:start + record[4]]
+            items = [[n, 0, topic, "", payload] for n, (topic, payload) in enumerate(self.stored)][start : start + record[4]]
             return [c.EVENTS, self.history, start + len(items), 0, items]
         key = record[1], record[2]
         if op == c.CANCEL:
@@ -138,7 +151,13 @@ class FakeHub:
             return [c.PENDING, seq]
         if call["method"] == "frames" and call["received"] < args[0]:
             first = call["received"]
-            return [c.PARTIAL, seq, first, [first / args[0], "on the way"], [f"item {first}", f"item {first + 1}"][:args[0] - first]]
+            return [
+                c.PARTIAL,
+                seq,
+                first,
+                [first / args[0], "on the way"],
+                [f"item {first}", f"item {first + 1}"][: args[0] - first],
+            ]
         if call["method"] == "fail":
             return [c.ERROR, seq, 2, 2, args[0], {"type": "ValueError", "traceback": "here"}]
         return [c.RESULT, seq, args]
