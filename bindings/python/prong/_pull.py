@@ -54,7 +54,6 @@ class Pull:
         self.refusal: Optional[list[Any]] = None
         self.heard = 0.0
         self.limit = c.MESSAGE_BYTES
-        self.broken: Optional[Exception] = None      # why the message that is being read cannot be unpacked
 
     # ---- the connection
 
@@ -212,19 +211,17 @@ class Pull:
         """True unless the connection is no good."""
         self.heard = time.monotonic()
         what = self.waits.pop(number, None)
-        odd = _values.NANOSECONDS.search(body) is not None
-        records = msgpack.Unpacker(ext_hook=_values.ext, strict_map_key=False, timestamp=0 if odd else 3, max_buffer_size=0)
-        records.feed(body)
         try:
-            return all([self._take(_values.exact(record) if odd else record, what) for record in records])
-        except (ValueError, TypeError, ImportError) as problem:
-            self.broken = problem
-            records = msgpack.Unpacker(strict_map_key=False, unicode_errors="surrogateescape", max_buffer_size=0)
-            records.feed(body)
-            try:
-                return all([self._take(record, what) for record in records])
-            finally:
-                self.broken = None
+            odd = _values.NANOSECONDS.search(body) is not None
+            reader = msgpack.Unpacker(ext_hook=_values.ext, strict_map_key=False, timestamp=0 if odd else 3, max_buffer_size=0)
+            reader.feed(body)
+            records = [_values.exact(record) if odd else record for record in reader]
+        except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it
+            records, at = [], 0
+            while at < len(body):
+                record, at = _values.unpack_parts(body, False, at)
+                records.append(record)
+        return all([self._take(record, what) for record in records])
 
     def _take(self, record: list[Any], what: Union[str, Job, None]) -> bool:
         op = record[0]
@@ -242,8 +239,6 @@ class Pull:
                 self.taken = record[1]
                 for item in record[2]:
                     job = Job(*item)
-                    if self.broken is not None:
-                        job.args = _values.again(job.args)
                     if job.call not in self.running and job.call not in self.kept:
                         self.running[job.call] = job
                         self.jobs.append(job)

@@ -110,8 +110,8 @@ class Session:
     def _register(self, r: Request) -> None:
         if len(r.record) > self.limit:
             raise _errors.ResourceExhaustedError(_values.too_large(len(r.record), self.limit), began="no")
+        self.seq = r.seq                             # first: a number that was cut off here is nobody's
         self.asks[r.seq] = r
-        self.seq = r.seq
         self._send(r)
 
     def _frame(self, record: bytes) -> int:
@@ -156,21 +156,22 @@ class Session:
 
     def take(self, r: Request) -> list[Any]:
         """The items that came, to be given to the program; the next ones are asked for."""
+        paused, r.paused = r.paused, False
         items, r.first, r.items = r.items, r.first + len(r.items), []
         r.ready = r.ended
-        self.more(r)
+        if paused:
+            self._send(r)
         return items
 
     # ---- outcomes
 
     def end(self, r: Request, value: Any, error: Optional[BaseException] = None) -> None:
-        """It has its outcome."""
-        if r.ended:
-            return
-        r.value, r.error = value, error
-        r.ended = r.ready = True
-        self.asks.pop(r.seq, None) if self.asks.get(r.seq) is r else self.others.pop(id(r), None)
+        """It has its outcome. What is cut off in here is found by the next connection, and ended again."""
+        if not r.ended:
+            r.value, r.error = value, error
+            r.ended = r.ready = True
         self._tell(r)
+        self.asks.pop(r.seq, None) if self.asks.get(r.seq) is r else self.others.pop(id(r), None)
 
     def _tell(self, r: Request) -> None:
         if r.event is not None:
@@ -214,7 +215,9 @@ class Session:
         self.limit = about.get("limits", {}).get("message_bytes", self.limit)
         self.welcome = True
         for r in [*self.asks.values(), *self.others.values()]:
-            if another and r.sent and r.kind != c.FETCH:
+            if r.ended:
+                self.end(r, None)
+            elif another and r.sent and r.kind != c.FETCH:
                 # Another broker has no memory of what was sent to the one before: asked again it might run twice.
                 self.end(r, None, _errors.UnavailableError(
                     "the hub was started anew and does not know any more what came of this", began="maybe"))
@@ -232,7 +235,7 @@ class Session:
             except (ValueError, TypeError, ImportError):
                 if r is None or r.kind != c.FETCH:   # what one has published must not end the subscriptions of others
                     raise
-                record = _values.unpack_plain(body)
+                record = _values.unpack_parts(body, True)[0]
             if r is not None:
                 self._answered(r, record, len(body))
             elif number == self.hello_id and record[0] == c.WELCOME:
@@ -240,7 +243,7 @@ class Session:
                 self._begin(record[1])
             elif number == self.hello_id:
                 self.refusal = _errors.make(*record[2:6])
-        except (ValueError, TypeError, ImportError, LookupError) as problem:
+        except Exception as problem:                 # no answer is asked for again that fails again
             if r is not None:
                 self.end(r, None, problem)
         self.flight.pop(number, None)

@@ -23,6 +23,7 @@ import msgpack
 from . import _constants as c
 
 ARRAY = c.EXT_ARRAY    # msgpack of [dtype, shape, order], then the bytes of the elements
+DTYPE = re.compile(r"[<>|=]?[?biufcmMSUV][0-9]*(\[[0-9a-z]+\])?")
 NANOSECONDS = re.compile(rb"\xd7\xff|\xc7\x0c\xff")      # how a timestamp that a datetime may not hold begins
 
 def _default(value: Any) -> Any:
@@ -54,6 +55,10 @@ def _pack_array(array: Any) -> msgpack.ExtType:
     head = msgpack.packb([array.dtype.str, array.shape, order])
     return msgpack.ExtType(ARRAY, head + array.tobytes(order))
 
+def _ext_type(kind: int, data: bytes) -> msgpack.ExtType:
+    """Also with the numbers below 0 that msgpack keeps for itself, and which it would refuse."""
+    return tuple.__new__(msgpack.ExtType, (kind, data))
+
 def ext(kind: int, data: bytes) -> Any:
     """The hook of msgpack for what it does not know by itself."""
     head = msgpack.Unpacker(max_buffer_size=0)
@@ -61,17 +66,16 @@ def ext(kind: int, data: bytes) -> Any:
     try:
         dtype, shape, order = head.unpack() if kind == ARRAY else (None, (), "")
         if not isinstance(dtype, str) or order not in ("C", "F"):
-            return msgpack.ExtType(kind, data)
-    except (ValueError, TypeError):
-        return msgpack.ExtType(kind, data)
+            return _ext_type(kind, data)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return _ext_type(kind, data)
     try:
         import numpy
     except ImportError:
         raise ModuleNotFoundError("a numpy array came, and numpy is not installed here") from None
-    found = numpy.dtype(dtype)
-    if found.hasobject:
-        raise ValueError("an array of objects is not taken")
-    elements: Any = numpy.frombuffer(data, found, offset=head.tell())
+    if not DTYPE.fullmatch(dtype):                   # objects and records; numpy would take it for an expression
+        raise ValueError(f"an array of {dtype[:40]!r} is not taken")
+    elements: Any = numpy.frombuffer(data, dtype, offset=head.tell())
     return elements.reshape(shape, order=order)
 
 def packer() -> msgpack.Packer:
@@ -82,7 +86,7 @@ def explain(value: Any, where: str) -> TypeError:
     """Why a value cannot be packed, and which part of it."""
     def parts(v: Any) -> list[tuple[str, Any]]:
         if isinstance(v, dict):
-            return [(f"[{k!r}]", x) for k, x in v.items()]
+            return [(f"[{k!r}]" if isinstance(k, (str, int, bytes)) else "", x) for k, x in v.items()]
         if isinstance(v, (list, tuple)):
             return [(f"[{i}]", x) for i, x in enumerate(v)]
         if dataclasses.is_dataclass(v) and not isinstance(v, type):
@@ -111,10 +115,16 @@ def unpack(data: Any) -> Any:
 
 def exact(value: Any) -> Any:
     """With a datetime for each timestamp, but for those that it cannot hold: they stay a msgpack.Timestamp."""
+    try:
+        return _exact(value)
+    except RecursionError:
+        raise ValueError("nested too deep for a value with timestamps") from None
+
+def _exact(value: Any) -> Any:
     if isinstance(value, list):
-        return [exact(v) for v in value]
+        return [_exact(v) for v in value]
     if isinstance(value, dict):
-        return {k: exact(v) for k, v in value.items()}
+        return {k: _exact(v) for k, v in value.items()}
     if isinstance(value, msgpack.Timestamp) and value.nanoseconds % 1000 == 0:
         try:
             return value.to_datetime()
@@ -124,14 +134,46 @@ def exact(value: Any) -> Any:
 
 def unpack_plain(data: Any) -> Any:
     """The same for what `unpack` does not take: texts that are no UTF-8 and arrays are left as they are."""
-    return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
+    return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_ext_type)
 
-def again(plain: Any) -> Any:
-    """What `unpack_plain` gave as `unpack` would have given it, or the exception that it raises."""
-    try:
-        return unpack(msgpack.packb(plain, unicode_errors="surrogateescape"))
-    except (ValueError, TypeError, ImportError) as problem:
-        return problem
+SKIP = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1), 0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
+FIXED = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
+         0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
+
+def _head(data: Any, at: int) -> tuple[int, int]:
+    """(where what follows the head of an object begins, objects in it) of the one that begins there."""
+    kind = data[at]
+    if 0xC0 > kind >= 0x80:
+        return (at + 1 + (kind & 31), 0) if kind >= 0xA0 else (at + 1, (kind & 15) * (1 if kind >= 0x90 else 2))
+    if kind in SKIP:
+        width, more = SKIP[kind]
+        return at + 1 + width + more + int.from_bytes(data[at + 1:at + 1 + width], "big"), 0
+    if 0xDC <= kind <= 0xDF:
+        width = 4 if kind & 1 else 2
+        return at + 1 + width, int.from_bytes(data[at + 1:at + 1 + width], "big") * (1 if kind < 0xDE else 2)
+    return at + 1 + FIXED.get(kind, 0), 0
+
+def unpack_parts(data: Any, plain: bool, at: int = 0, level: int = 0) -> tuple[Any, int]:
+    """(value, end) of the record that begins there, in which an exception stands for each payload that cannot be read. With
+    `plain`, what unpack_plain makes of it. Payloads are the last of each array in the last array; they may be nested as
+    deep as others like."""
+    begin, count = _head(data, at)
+    if level < 3 and (0x90 <= data[at] < 0xA0 or data[at] in (0xDC, 0xDD)):
+        found = []
+        for _ in range(count):
+            part, begin = unpack_parts(data, plain, begin, level + 1)
+            found.append(part)
+        return found, begin
+    while count:
+        begin, more = _head(data, begin)
+        count += more - 1
+    problem: Any = None
+    for take in (unpack, unpack_plain)[:1 + plain]:
+        try:
+            return take(data[at:begin]), begin
+        except (ValueError, TypeError, ImportError) as error:
+            problem = problem or error
+    return problem, begin
 
 def too_large(size: int, limit: int) -> str:
     """What to tell of a value that no message holds."""
