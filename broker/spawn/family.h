@@ -19,6 +19,7 @@ struct worker {
     int fault_fd;    /* owned; -1 once its program runs */
     int64_t time_ns; /* of its fork, later of its start */
     bool has_cgroup; /* of its own (cgroup.h) */
+    uint64_t template_id; /* of the template that it was forked by; 0 for none */
     char name[SPAWN_NAME_BYTES_MAX];
     size_t index; /* in family.workers */
     struct worker *next_by_id, *next_by_pid;
