@@ -18,7 +18,8 @@ config_module_check(const char *text, char *why, size_t why_bytes)
     for (const char *at = text;; at++) {
         const size_t name = strspn(at, LETTERS DIGITS);
         if (name == 0 || strspn(at, DIGITS) > 0 || (at[name] != '\0' && at[name] != '.')) {
-            snprintf(why, why_bytes, "a module is named as in an import, such as numpy or PIL.Image");
+            snprintf(why, why_bytes,
+                     "a module is named as in an import, such as numpy or PIL.Image");
             return false;
         }
         at += name;

@@ -103,7 +103,7 @@ enum spawn_step {
     SPAWN_STEP_FDS,
     SPAWN_STEP_FOLDER,
     SPAWN_STEP_EXEC,
-    SPAWN_STEP_SIGNAL, /* not of a start: see SPAWN_FAILED */
+    SPAWN_STEP_SIGNAL,   /* not of a start: see SPAWN_FAILED */
     SPAWN_STEP_TEMPLATE, /* being forked by its template */
 /* One for each limit, in the order of enum limit. */
 #define LIMIT(id, key, accepts) SPAWN_STEP_##id,
@@ -121,11 +121,11 @@ struct spawn_record {
     int32_t status, signal, step, error;
     uint32_t argc, envc, limitc, text_bytes;
     uint32_t whole_group;
-    uint32_t out_of_memory;          /* 1: the kernel killed in its cgroup for want of memory */
-    uint64_t epoch;                  /* counts the brokers of this hub, from 1 */
-    int64_t time_ns;                 /* CLOCK_MONOTONIC of what is told */
-    uint64_t template_key; /* not 0: it is forked by the template of its worker that was started
-                              with this key; one with another key has had its time */
+    uint32_t out_of_memory; /* 1: the kernel killed in its cgroup for want of memory */
+    uint64_t epoch;         /* counts the brokers of this hub, from 1 */
+    int64_t time_ns;        /* CLOCK_MONOTONIC of what is told */
+    uint64_t template_key;  /* not 0: it is forked by the template of its worker that was started
+                               with this key; one with another key has had its time */
     char name[SPAWN_NAME_BYTES_MAX]; /* for people: "detector/0" */
     char why[SPAWN_WHY_BYTES];       /* for people, printable; "": the errno says it */
 };

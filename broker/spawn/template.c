@@ -3,6 +3,7 @@
 #include "broker/spawn/template.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,15 +24,16 @@ enum {
     SILENCE_MS = 500,
 };
 
-struct template {
-    uint64_t id, key;                /* id: of its worker in the family */
+struct template
+{
+    uint64_t id, key;                  /* id: of its worker in the family */
     char worker[SPAWN_NAME_BYTES_MAX]; /* "detector" */
-    int fd;                          /* for requests; owned */
-    bool is_retired;                 /* no further start is for it */
-    bool is_heard;                   /* it has answered a request */
-    size_t members;                  /* that live */
-    int64_t idle_ns;                 /* when it ends; CLOCK_NEVER_NS while somebody needs it */
-    char why[SPAWN_WHY_BYTES];       /* the last that it refused, for those it could not tell */
+    int fd;                            /* for requests; owned */
+    bool is_retired;                   /* no further start is for it */
+    bool is_heard;                     /* it has answered a request */
+    size_t members;                    /* that live */
+    int64_t idle_ns;                   /* when it ends; CLOCK_NEVER_NS while somebody needs it */
+    char why[SPAWN_WHY_BYTES];         /* the last that it refused, for those it could not tell */
     struct template *next;
 };
 
@@ -142,7 +144,7 @@ templates_retire(struct spawner *spawner, const char *member, uint64_t key)
 static bool
 is_of_members(const char *setting)
 {
-    static const char *const names[] = {"PRONG_TOKEN=", "PRONG_REPLICA=", "PRONG_INCARNATION=",
+    static const char *const names[] = {"PRONG_TOKEN=",    "PRONG_REPLICA=", "PRONG_INCARNATION=",
                                         "PRONG_TEMPLATE=", "NOTIFY_SOCKET=", "WATCHDOG_USEC="};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strncmp(setting, names[i], strlen(names[i])) == 0) {
@@ -230,8 +232,7 @@ make_template(struct spawner *spawner, const struct spawn_record *request,
     if (t && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         *fault = (struct child_fault){.step = SPAWN_STEP_PIPE, .error = errno};
     }
-    const bool is_forked =
-        pair[0] >= 0 && fork_template(spawner, request, parts, pair[1], fault);
+    const bool is_forked = pair[0] >= 0 && fork_template(spawner, request, parts, pair[1], fault);
     close_fd(&pair[1]);
     if (!is_forked) {
         close_fd(&pair[0]);
@@ -315,7 +316,7 @@ open_pipes(struct spawner *spawner, struct unborn *u, struct child_fault *fault)
         workers_open_pipes(u->request.status == SPAWN_INPUT_PIPE, output, input);
     fault->error = is_open ? 0 : errno;
     if (is_open && input[0] < 0) {
-        input[0] = dup(spawner->null_fd);
+        input[0] = fcntl(spawner->null_fd, F_DUPFD_CLOEXEC, 0);
         fault->error = input[0] < 0 ? errno : 0;
     }
     /* The caller frees them in any case. */

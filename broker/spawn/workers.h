@@ -14,12 +14,12 @@ struct start_parts {
 /* Cut the text of a checked SPAWN_START into its strings. False without memory. */
 bool workers_split(const struct spawn_record *request, char *text, struct start_parts *parts);
 
-/* Two pipes, our ends of them not blocking: `output` and, if it is wanted, `input`, else -1 stays in
- * it. False with errno set, and none open, if that cannot be. */
+/* Two pipes, our ends of them not blocking: `output` and, if it is wanted, `input`, else -1 stays
+ * in it. False with errno set, and none open, if that cannot be. */
 bool workers_open_pipes(bool has_input, int output[2], int input[2]);
 
-/* Make the cgroup that these limits (NULL: none) want; `procs_fd` is the caller's, -1 for none. What
- * does not hold of them is an error, with `fault` filled, only if it was required. */
+/* Make the cgroup that these limits (NULL: none) want; `procs_fd` is the caller's, -1 for none.
+ * What does not hold of them is an error, with `fault` filled, only if it was required. */
 bool workers_enter_cgroup(struct spawner *spawner, const struct spawn_record *request,
                           const struct limits *limits, int *procs_fd, struct child_fault *fault);
 

@@ -1,7 +1,5 @@
-"""Warm start: a template imports what `preload` of its worker names, and forks each member of it.
-
-Workers of this package are templates by themselves; any other program is one as `python3 -m prong.template FILE
-ARGS...`, or by a call of serve(). The other half is broker/spawn/template.c."""
+"""Warm start: a template imports what `preload` of its worker names, and forks each member of it. Workers of
+this package do so by themselves, any other program by a call of serve(). See broker/spawn/template.h."""
 from __future__ import annotations
 
 import contextlib
@@ -16,8 +14,6 @@ import sys
 import traceback
 
 _HEAD = struct.Struct("=QIIII")  # struct template_request: id, argc, envc, step, text_bytes
-_TEXT_MAX = 128 * 1024  # SPAWN_TEXT_BYTES_MAX
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
 def serve() -> None:
@@ -25,59 +21,48 @@ def serve() -> None:
     if "PRONG_TEMPLATE" not in os.environ:
         return
     link = socket.socket(fileno=int(os.environ.pop("PRONG_TEMPLATE")))
-    libc = ctypes.CDLL(None)
-    libc.getenv.restype = ctypes.c_void_p
-    incarnation = libc.getenv(b"PRONG_INCARNATION")  # where /proc/PID/environ has it
-    failure = _preload(os.environ.pop("PRONG_PRELOAD", ""))
-    libc.prctl(_PR_SET_NAME, b"template")
+    libc, failure = ctypes.CDLL(None), ""
+    for name in filter(None, os.environ.get("PRONG_PRELOAD", "").split(",")):
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # noqa: BLE001
+            traceback.print_exc()
+            failure = failure or f"cannot import {name}: {error if isinstance(error, ImportError) else repr(error)}"
+    libc.prctl(15, b"template")  # PR_SET_NAME
     gc.collect()
     gc.freeze()  # what the collector does not touch stays shared
     while True:
-        try:
-            data, fds, _, _ = socket.recv_fds(link, _HEAD.size + _TEXT_MAX, 3, socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
-            os._exit(1)  # after a failure: whoever waits was told, and the next one gets another template
+        data, fds, _, _ = socket.recv_fds(link, 256 * 1024, 3, socket.MSG_CMSG_CLOEXEC)
         if len(fds) < 3:
-            os._exit(0)
-        birth, (number, argc, envc, step, _) = socket.socket(fileno=fds[0]), _HEAD.unpack_from(data)
+            os._exit(0)  # nobody wants a template any more
+        birth, step = socket.socket(fileno=fds[0]), _HEAD.unpack_from(data)[3]
         why = failure or _threads()
         if why:
-            _refuse(birth, step, 0, why)
-            link.setblocking(not failure)
+            _refuse(birth, step, why)
+            if failure:
+                os._exit(1)  # the hub tells the others who wait; the next one gets another template
         elif _fork(birth, step, libc):
-            link.close()
             try:
-                ctypes.memmove(incarnation, b"%020d" % number, 20)
-                _become([os.fsdecode(text) for text in data[_HEAD.size:].split(b"\0")], argc, envc, fds)
-            except OSError as error:
-                _refuse(birth, step, error.errno or 0)
+                _become(data, fds, libc)
+            except BaseException as error:  # noqa: BLE001
+                _refuse(birth, step, error)
                 os._exit(1)
-            libc.prctl(_PR_SET_NAME, f"{os.environ['PRONG_WORKER']}/{os.environ['PRONG_REPLICA']}".encode())
-            return birth.close()  # it runs
+            link.close()
+            return birth.close()  # so the hub sees that it runs
         for fd in birth.detach(), *fds[1:]:
             os.close(fd)
 
 
-def _preload(names: str) -> str:
-    for name in filter(None, names.split(",")):
-        try:
-            importlib.import_module(name)
-        except BaseException as error:
-            traceback.print_exc()
-            return f"cannot import {name}: {error!r}"
-    return ""
-
-
 def _threads() -> str:
     """Which threads there are beside this one; those that have just ended are waited for a moment."""
-    import threading
     for _ in range(20):
         others = [tid for tid in os.listdir("/proc/self/task") if tid != str(os.getpid())]
         if not others:
             return ""
         signal.sigtimedwait((), 0.01)
+    import threading
     names = {str(thread.native_id): thread.name for thread in threading.enumerate()}
-    for tid in filter(lambda tid: tid not in names, others):
+    for tid in set(others) - set(names):
         with open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as file:
             names[tid] = file.read().strip()
     text = f"it has threads, and cannot be forked: {', '.join(names[tid] for tid in others)}"
@@ -85,62 +70,54 @@ def _threads() -> str:
     return text
 
 
-def _refuse(birth: socket.socket, step: int, error: int, why: str = "") -> None:
+def _refuse(birth: socket.socket, step: int, why: str | BaseException) -> None:
+    number = getattr(why, "errno", None) or 0
     with contextlib.suppress(OSError):  # nobody may wait for it any more
-        birth.send(struct.pack("=ii", step, error) + why.encode("ascii", "replace")[:95])
+        birth.send(struct.pack("=ii", step, number) + str(why).encode("ascii", "replace")[:95])
 
 
 def _fork(birth: socket.socket, step: int, libc: ctypes.CDLL) -> bool:
     """Fork a grandchild, which becomes a child of the hub. True in it, once the hub lets it go on."""
-    template, hub, (get, put) = os.getpid(), os.getppid(), os.pipe()
+    template, hub = os.getpid(), os.getppid()
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         middle = os.fork()
-        if middle == 0:
-            if os.fork() != 0:
-                os._exit(0)
-            os.close(put)
-            if os.read(get, 1) and os.getppid() == hub:  # its parent was waited for, and the hub has it now
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                birth.send(bytes(8))
-                if os.getppid() == hub and birth.recv(1):
-                    os.close(get)
-                    return True
-            os._exit(1)
-        with contextlib.suppress(ChildProcessError):  # a program may ignore SIGCHLD
-            os.waitpid(middle, 0)
-        os.write(put, b".")
-    except BaseException as error:
-        _refuse(birth, step, getattr(error, "errno", 0) or 0, repr(error))
-        if os.getpid() != template:
-            os._exit(1)
-    os.close(get)
-    os.close(put)
+        if middle:
+            with contextlib.suppress(ChildProcessError):  # a program may ignore SIGCHLD
+                os.waitpid(middle, 0)
+            return False
+        middle = os.getpid()
+        if os.fork():
+            os._exit(0)
+        while os.getppid() == middle:
+            os.sched_yield()
+        libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() == hub and birth.send(bytes(8)) and birth.recv(1):
+            return True
+    except BaseException as error:  # noqa: BLE001
+        _refuse(birth, step, error)
+    if os.getpid() != template:
+        os._exit(1)
     return False
 
 
-def _become(texts: list[str], argc: int, envc: int, fds: list[int]) -> None:
-    """Be as if exec'ed for this member: folder, arguments, environment, session, descriptors."""
+def _become(data: bytes, fds: list[int], libc: ctypes.CDLL) -> None:
+    """Be as if exec'ed for this member: session, descriptors, environment, folder, arguments."""
+    number, argc, envc, _, _ = _HEAD.unpack_from(data)
+    texts = data[_HEAD.size:].split(b"\0")
     os.setsid()
-    for fd, number in (fds[1], 0), (fds[2], 1), (fds[2], 2):
-        os.dup2(fd, number)
-    for fd in fds[1:]:
-        os.close(fd)
-    os.environ.clear()
-    os.environ.update({name: value for name, _, value in (t.partition("=") for t in texts[1 + argc:1 + argc + envc])})
-    os.environ.pop("PRONG_PRELOAD", None)
-    if texts[0]:
-        os.chdir(texts[0])
-    if len(sys.argv) > 1:
-        sys.argv[1:] = texts[1:1 + argc][1 - len(sys.argv):]
+    for fd, target in (fds[1], 0), (fds[2], 1), (fds[2], 2):
+        os.dup2(fd, target)
+    os.close(fds[1])
+    os.close(fds[2])
+    libc.getenv.restype = ctypes.c_void_p  # the memory that /proc/PID/environ shows
+    ctypes.memmove(libc.getenv(b"PRONG_INCARNATION"), b"%020d" % number, 20)
+    os.environb.clear()
+    pairs = (text.partition(b"=") for text in texts[1 + argc:1 + argc + envc])
+    os.environb.update({name: value for name, _, value in pairs})
+    os.chdir(texts[0] or b".")
+    sys.argv[1:] = map(os.fsdecode, texts[2 + argc - len(sys.argv):1 + argc])
+    libc.prctl(15, b"%b/%b" % (os.environb[b"PRONG_WORKER"], os.environb[b"PRONG_REPLICA"]))
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()  # Python's own does so by itself
-
-
-if __name__ == "__main__":
-    import runpy
-    sys.argv[:] = sys.argv[1:] or sys.exit("usage: python3 -m prong.template FILE [ARGUMENT...]")
-    sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
-    serve()
-    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -25,7 +25,7 @@ Test(spec, a_copy_owns_its_texts)
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 1, text, sizeof text, 0};
+    spec.launch = (struct launch){.argc = 1, .envc = 1, .text = text, .text_bytes = sizeof text};
     spec.queue_max = 77;
     struct worker_spec *copy = spec_copy(&spec);
     cr_assert_not_null(copy, "no memory");

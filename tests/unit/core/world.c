@@ -332,7 +332,7 @@ world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
+    spec.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
     if (set != NULL) {
         set(&spec);
     }
