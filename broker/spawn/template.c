@@ -587,9 +587,22 @@ confine(struct spawner *spawner, const struct unborn *u, pid_t pid, bool *has_cg
     return fault->step == SPAWN_STEP_NONE;
 }
 
-/* The member is there. */
-static void
-bear(struct spawner *spawner, struct unborn *u, pid_t pid)
+/* Tell the member that it is taken. */
+static bool
+let_go(const struct unborn *u, struct child_fault *fault)
+{
+    ssize_t sent;
+    do {
+        sent = send(u->birth_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    *fault = (struct child_fault){.step = SPAWN_STEP_TEMPLATE, .error = errno};
+    return sent == 1;
+}
+
+/* Give the member that is there, as this pid, its place. False with `how` filled if that cannot be;
+ * then it sees that nobody wants it, and ends. */
+static bool
+take_in(struct spawner *spawner, struct unborn *u, pid_t pid, struct failure *how)
 {
     struct worker worker = {.id = u->request.id,
                             .pid = pid,
@@ -598,58 +611,59 @@ bear(struct spawner *spawner, struct unborn *u, pid_t pid)
                             .fault_fd = u->birth_fd,
                             .time_ns = clock_now_ns(),
                             .template_id = u->template->id};
-    struct failure how = failed(0, "what was forked is not a child of the hub");
     memcpy(worker.name, u->request.name, sizeof worker.name);
-    if (is_new_child(spawner, pid, u->template->id)) {
-        how.why = "";
-        if (confine(spawner, u, pid, &worker.has_cgroup, &how.fault)) {
-            how.fault = (struct child_fault){.step = SPAWN_STEP_FORK, .error = ENOMEM};
-            if (family_add(&spawner->family, &worker)) {
-                family_remove_adopted(&spawner->family, pid);
-                u->birth_fd = u->output_fd = u->input_fd = -1; /* moved */
-                u->template->members++;
-                remove_unborn(spawner, u);
-                /* If it is dead already its end is seen as that of every other one. */
-                send(worker.fault_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-                return;
-            }
-        }
-        if (worker.has_cgroup) {
-            cgroup_kill(&spawner->cgroups, u->request.id);
-            cgroup_remove(&spawner->cgroups, u->request.id);
-        }
+    *how = failed(0, "what was forked is not a child of the hub");
+    if (!is_new_child(spawner, pid, u->template->id)) {
+        return false;
     }
-    fail(spawner, u, &how); /* and the process sees that nobody wants it */
+    how->why = "";
+    if (confine(spawner, u, pid, &worker.has_cgroup, &how->fault) && let_go(u, &how->fault)) {
+        if (family_add(&spawner->family, &worker)) {
+            family_remove_adopted(&spawner->family, pid);
+            u->birth_fd = u->output_fd = u->input_fd = -1; /* moved */
+            u->template->members++;
+            return true;
+        }
+        kill(pid, SIGKILL); /* no memory: nobody would ever know of it */
+        how->fault = (struct child_fault){.step = SPAWN_STEP_FORK, .error = ENOMEM};
+    }
+    if (worker.has_cgroup) {
+        cgroup_kill(&spawner->cgroups, u->request.id);
+        cgroup_remove(&spawner->cgroups, u->request.id);
+    }
+    return false;
 }
 
-/* Returns false if `u` is no more, or is another one now. */
-static bool
+/* Read what comes of `u`, which may be no more then. */
+static void
 hear(struct spawner *spawner, struct unborn *u)
 {
     struct report report;
     pid_t pid = 0;
     if (u->birth_fd < 0) {
-        return true;
+        return;
     }
     switch (receive_report(u->birth_fd, &report, &pid)) {
     case REPORT_LATER:
-        return true;
+        return;
     case REPORT_END:
         close_fd(&u->birth_fd);
         u->silent_ns = clock_now_ns() + (int64_t)SILENCE_MS * NS_PER_MS;
-        return true;
+        return;
     case REPORT_CAME:
         break;
     }
     u->template->is_heard = true;
+    struct failure how = failed(report.fault.error, report.why);
     if (report.fault.step == SPAWN_STEP_NONE) {
-        bear(spawner, u, pid);
-        return false;
+        if (take_in(spawner, u, pid, &how)) {
+            remove_unborn(spawner, u);
+            return;
+        }
+    } else {
+        memcpy(u->template->why, report.why, sizeof report.why);
     }
-    memcpy(u->template->why, report.why, sizeof report.why);
-    const struct failure how = failed(report.fault.error, report.why);
     fail(spawner, u, &how);
-    return false;
 }
 
 /* ---- what the spawner's loop calls ------------------------------------------------------------

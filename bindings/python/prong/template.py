@@ -27,7 +27,7 @@ def serve() -> None:
             importlib.import_module(name)
         except BaseException as error:  # noqa: BLE001
             traceback.print_exc()
-            failure = failure or f"cannot import {name}: {error if isinstance(error, ImportError) else repr(error)}"
+            failure = failure or f"cannot import {name}: {str(error) or repr(error)}"
     libc.prctl(15, b"template")  # PR_SET_NAME
     gc.collect()
     gc.freeze()  # what the collector does not touch stays shared
