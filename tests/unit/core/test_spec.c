@@ -85,6 +85,12 @@ other_limitc(struct worker_spec *s)
 }
 
 static void
+other_warmth(struct worker_spec *s)
+{
+    s->launch.is_warm = true;
+}
+
+static void
 other_text(struct worker_spec *s)
 {
     s->launch.text = "\0next";
@@ -126,7 +132,7 @@ Test(spec, whatever_differs_is_noticed_and_some_of_it_wants_another_process)
         {other_ready, true},      {other_ready_at, true},      {other_heartbeat_ms, true},
         {other_argc, true},       {other_envc, true},          {other_limitc, true},
         {other_text, true},       {other_length, true},        {other_depends, false},
-        {other_when, false},      {other_restart_with, false},
+        {other_when, false},      {other_restart_with, false}, {other_warmth, true},
     };
     struct worker_spec a;
     spec_defaults(&a);

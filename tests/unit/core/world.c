@@ -70,7 +70,7 @@ keep_process(struct world *w, const struct hub_effect *e)
         die("too many processes");
     }
     struct process *p = &w->process[w->process_count++];
-    *p = (struct process){.id = e->process}; /* its number tells its pid */
+    *p = (struct process){.id = e->process, .edition = e->edition}; /* its number tells its pid */
     (void)snprintf(p->name, sizeof p->name, "%s/%u", e->spec->name, (unsigned)e->replica);
     (void)snprintf(p->token, sizeof p->token, "%s", e->token);
 }
