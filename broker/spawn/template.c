@@ -2,6 +2,7 @@
  * processes are forked and told of by workers.c. Runs in the spawner. */
 #include "broker/spawn/template.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +17,8 @@
 
 #include "broker/spawn/clock.h"
 #include "broker/spawn/workers.h"
+
+static_assert(sizeof(struct template_request) == 24, "template.py reads another layout");
 
 enum {
     REQUEST_FDS = 3,

@@ -1,8 +1,10 @@
 """Warm start: workers whose processes are forked by a template that has imported their modules."""
+import importlib.util
 import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -234,6 +236,66 @@ class Templates(Warm):
         self.assertEqual(client.call("warm/0", "about")["imported_by"], self.template(hub))
 
 
+class Wrong(kit.Case):
+    """Whatever a template does, the start fails with a reason, and the hub goes on."""
+
+    def check(self, how, reason, state="failed"):
+        command = json.dumps([sys.executable, os.path.join(kit.HERE, "wrong_template.py"), how])
+        hub = self.hub(f"wrong: {{command: {command}, preload: [json], max_restarts: 0}}\n"
+                       f"echo: {{command: {kit.worker_command()}}}", ready=False)
+        hub.wait_listening()
+
+        def found():
+            r = hub.status()["workers"]["wrong"]["replicas"][0]
+            return r["state"] == state and r["reason"]
+        self.assertRegex(kit.until(found, f"wrong/0 {state}"), reason)
+        self.assertEqual(hub.client().call("echo", "echo", 1), [1])
+        self.assertEqual(hub.stop(), 0)
+        hub.assert_nothing_left()
+
+    def test_one_that_calls_itself_the_member(self):
+        self.check("itself", "^could not start: template: what was forked is not a child of the hub$")
+
+    def test_one_that_keeps_its_child(self):
+        self.check("child", "^could not start: template: what was forked is not a child of the hub$")
+
+    @kit.needs_root
+    def test_one_that_names_another_process_of_the_hub(self):
+        self.check("stranger", "^could not start: template: what was forked is not a child of the hub$")
+
+    def test_one_that_answers_with_junk(self):
+        self.check("junk", "^could not start: template: what was forked ended at once$")
+
+    def test_one_that_does_not_answer(self):
+        self.check("silent", "^could not start: template: what was forked ended at once$")
+
+    def test_one_that_wants_no_requests(self):
+        self.check("deaf", "^could not start: template: (killed by signal 9|what was forked ended at once)$")
+
+    def test_one_that_says_no_text(self):
+        self.check("binary", r"^could not start: template: \?\?\[2J\?")
+
+
+class Arithmetic(Warm):
+    def test_numpy_is_imported_with_one_thread_unless_the_environment_says_otherwise(self):
+        code = "import numpy, os; print(len(os.listdir('/proc/self/task')))"
+        threads = subprocess.run([sys.executable, "-c", code], env={**self.env, "OPENBLAS_NUM_THREADS": "2"},
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+        if threads != b"2\n":
+            self.skipTest("no numpy that starts threads")
+        config = self.config(preload="[numpy]", more=", max_restarts: 0")
+        hub = self.hub(config)
+        client = hub.client()
+        draws = [client.call(f"warm/{n}", "draw") for n in range(2)]
+        self.assertNotEqual(*draws)
+        self.assertEqual(hub.stop(), 0)
+        hub = self.hub(config.replace("environment: {", "environment: {OPENBLAS_NUM_THREADS: \"2\", "), ready=False,
+                       run_dir=f"{self.dir}/run2")
+        hub.wait_listening()
+        kit.until(lambda: hub.status()["workers"]["warm"]["replicas"][0]["state"] == "failed", "a refusal")
+        self.assertRegex(hub.status()["workers"]["warm"]["replicas"][0]["reason"], "it has threads, .*: python")
+
+
 class Speed(Warm):
     REPLICAS = 8
 
@@ -256,15 +318,18 @@ class Speed(Warm):
         return seconds, restart
 
     def test_many_with_a_module_that_takes_long(self):
-        """A module that works for 0.3 s, as a large library does when it is imported."""
-        self.module(HEAVY + "import time\nwhile time.process_time() < 0.3:\n    pass\n")
-        # Without a template each process imports it by itself, at the same place of its life.
+        """numpy; where that is not, a module that works for 0.2 s."""
+        has_numpy = importlib.util.find_spec("numpy") is not None
+        heavy = "import numpy\n" if has_numpy else "import time\nwhile time.process_time() < 0.2:\n    pass\n"
+        self.module(HEAVY + heavy)
+        # Without a template each process imports it by itself, before it does anything else.
         self.module("import heavy\n", "sitecustomize")
         executed, executed_again = self.seconds("[]")
         os.unlink(os.path.join(self.dir, "sitecustomize.py"))
         forked, forked_again = self.seconds("[heavy]")
-        print(f"\n{self.REPLICAS} processes, a module of 0.3 s: executed {executed:.2f} s, forked {forked:.2f} s; "
-              f"all killed, until they are ready again: {executed_again:.2f} s, {forked_again:.2f} s", file=sys.stderr)
+        print(f"\n{self.REPLICAS} processes with {'numpy' if has_numpy else 'a module of 0.2 s'} until they are ready: "
+              f"executed {executed:.2f} s, forked {forked:.2f} s; when all are killed, until they are ready again: "
+              f"executed {executed_again:.2f} s, forked {forked_again:.2f} s", file=sys.stderr)
         self.assertLess(forked, executed)
         self.assertLess(forked_again, executed_again)
 

@@ -32,6 +32,8 @@ def about():
 worker.METHODS["about"] = ("idempotent", about)
 worker.METHODS["read"] = ("once", lambda: sys.stdin.readline())
 
+worker.METHODS["draw"] = ("once", lambda: int(sys.modules["numpy"].random.randint(1 << 30)))
+
 if __name__ == "__main__":
     prong.template.serve()
     worker.main()
