@@ -25,7 +25,7 @@ def serve() -> None:
     for name in filter(None, os.environ.get("PRONG_PRELOAD", "").split(",")):
         try:
             importlib.import_module(name)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             traceback.print_exc()
             failure = failure or f"cannot import {name}: {str(error) or repr(error)}"
     libc.prctl(15, b"template")  # PR_SET_NAME
@@ -44,7 +44,7 @@ def serve() -> None:
         elif _fork(birth, step, libc):
             try:
                 _become(data, fds, libc)
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 _refuse(birth, step, error)
                 os._exit(1)
             link.close()
@@ -95,7 +95,7 @@ def _fork(birth: socket.socket, step: int, libc: ctypes.CDLL) -> bool:
         libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() == hub and birth.send(bytes(8)) and birth.recv(1):
             return True
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         _refuse(birth, step, error)
     if os.getpid() != template:
         os._exit(1)
