@@ -15,7 +15,6 @@ import traceback
 
 _HEAD = struct.Struct("=QIIII")  # struct template_request: id, argc, envc, step, text_bytes
 
-
 def serve() -> None:
     """Return in processes that may go on: at once in one that is no template, else in its members only."""
     if "PRONG_TEMPLATE" not in os.environ:
@@ -52,7 +51,6 @@ def serve() -> None:
         for fd in birth.detach(), *fds[1:]:
             os.close(fd)
 
-
 def _threads() -> str:
     """Which threads there are beside this one; those that have just ended are waited for a moment."""
     for _ in range(20):
@@ -69,12 +67,10 @@ def _threads() -> str:
     print(f"<3>{text}. What starts them belongs into setup().", file=sys.stderr, flush=True)
     return text
 
-
 def _refuse(birth: socket.socket, step: int, why: str | BaseException) -> None:
     number = getattr(why, "errno", None) or 0
     with contextlib.suppress(OSError):  # nobody may wait for it any more
         birth.send(struct.pack("=ii", step, number) + str(why).encode("ascii", "replace")[:95])
-
 
 def _fork(birth: socket.socket, step: int, libc: ctypes.CDLL) -> bool:
     """Fork a grandchild, which becomes a child of the hub. True in it, once the hub lets it go on."""
@@ -100,7 +96,6 @@ def _fork(birth: socket.socket, step: int, libc: ctypes.CDLL) -> bool:
     if os.getpid() != template:
         os._exit(1)
     return False
-
 
 def _become(data: bytes, fds: list[int], libc: ctypes.CDLL) -> None:
     """Be as if exec'ed for this member: session, descriptors, environment, folder, arguments."""
