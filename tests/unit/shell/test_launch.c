@@ -372,7 +372,8 @@ Test(launch, a_start_that_failed_names_the_program_or_the_folder)
 Test(launch, a_program_that_is_no_text_is_told_as_one)
 {
     char got[LAUNCH_STEP_BYTES];
-    struct worker_spec spec = {.name = "echo", .launch = {1, 0, "/srv\0bad\xff\nname", 15, 0}};
+    struct worker_spec spec = {
+        .name = "echo", .launch = {.argc = 1, .text = "/srv\0bad\xff\nname", .text_bytes = 15}};
     const struct spawn_record failed = {.step = SPAWN_STEP_EXEC, .error = ENOENT, .name = "echo/0"};
     launch_explain(&failed, &spec, got);
     cr_assert_str_eq(got, "exec 'bad??name'", "%s", got);
