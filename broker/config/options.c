@@ -6,6 +6,7 @@
 
 #include "broker/config/depends.h"
 #include "broker/config/limit.h"
+#include "broker/config/module.h"
 #include "broker/config/topic.h"
 #include "broker/config/url.h"
 #include "broker/config/value.h"

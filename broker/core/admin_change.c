@@ -26,6 +26,7 @@ change(struct request *q, enum admin_param p, bool stop, bool start)
         admin_fail(q, WIRE_ERR_UNAVAILABLE, "the hub is stopping");
         return;
     }
+    w->edition += only < 0; /* its program may have been changed */
     for (uint32_t i = 0; i < w->spec->replicas; i++) {
         struct replica *r = w->replicas[i];
         if (only >= 0 && r->index != only) {
@@ -113,6 +114,25 @@ put_texts(struct buf *out, struct span object)
     return head.count;
 }
 
+/* The modules that a template imports, as the setting that tells it. */
+static void
+put_preload(struct buf *out, struct span list, struct launch *launch)
+{
+    static const char name[] = "PRONG_PRELOAD=";
+    struct mp_item head = {0}, module;
+    if (list.len == 0 || !mp_next(&list, &head) || head.count == 0) {
+        return;
+    }
+    buf_put(out, name, sizeof name - 1);
+    for (uint32_t i = 0; i < head.count && mp_next(&list, &module); i++) {
+        buf_put(out, ",", i > 0);
+        buf_put(out, module.bytes.data, module.bytes.len);
+    }
+    buf_put(out, "", 1);
+    launch->envc++;
+    launch->is_warm = true;
+}
+
 /* Fill the words of a specification; NULL, or what is wrong with them. */
 static const char *
 read_words(const struct request *q, struct worker_spec *spec)
@@ -159,6 +179,7 @@ add_worker(struct request *q, struct worker_spec *spec, struct span name)
     buf_put(&text, "", 1);
     spec->launch.argc = put_texts(&text, q->value[PARAM_run_command]);
     spec->launch.envc = put_texts(&text, q->value[PARAM_run_environment]);
+    put_preload(&text, q->value[PARAM_run_preload], &spec->launch);
     spec->launch.text = (const char *)text.data;
     spec->launch.text_bytes = text.w;
     spec->name = terminated;

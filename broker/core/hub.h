@@ -108,8 +108,9 @@ struct hub_input {
         struct {
             uint64_t id;
             int32_t pid;
-            int32_t status;           /* EXITED: as waitpid gives it */
-            bool out_of_memory;       /* EXITED: the kernel killed in its cgroup for that reason */
+            int32_t status;     /* EXITED: as waitpid gives it; START_FAILED: of what was to fork
+                                   it, or 0 */
+            bool out_of_memory; /* EXITED: the kernel killed in its cgroup for that reason */
             const char *step, *error; /* START_FAILED: where, and the text of the errno */
             bool never;               /* START_FAILED: it would not go better another time */
             const char *name;         /* ALIVE: "detector/0" */
@@ -179,6 +180,8 @@ struct hub_effect {
     const struct worker_spec *spec; /* valid until the next step */
     uint32_t replica;
     uint32_t incarnation;
+    uint32_t
+        edition; /* START: another one than before, and nothing of earlier processes may be left */
     char token[64];
     int32_t pid; /* ADOPT, STACK */
     int signal;

@@ -181,6 +181,7 @@ spawn(struct hub *hub, struct replica *r)
     e->spec = effect_spec(hub, r->spec);
     e->replica = r->index;
     e->incarnation = r->incarnation;
+    e->edition = r->worker->edition;
     (void)snprintf(e->token, sizeof e->token, "%llu.%s", (unsigned long long)r->process, r->token);
     life_set_deadline(hub, r, r->spec->start_timeout_ms);
 }
@@ -413,7 +414,7 @@ life_start_failed(struct hub *hub, const struct hub_input *in)
         return;
     }
     /* What cannot be executed will not be executable by itself: as 126 and 127 of a shell. */
-    r->last_status = in->process.never ? 127 << 8 : 0;
+    r->last_status = in->process.never ? 127 << 8 : in->process.status;
     (void)snprintf(r->last_reason, sizeof r->last_reason, "could not start: %s: %s",
                    in->process.step, in->process.error);
     gone(hub, r, LIFE_IN_NOT_STARTED);

@@ -137,7 +137,8 @@ bool
 spec_is_same_process(const struct worker_spec *a, const struct worker_spec *b)
 {
     return a->launch.argc == b->launch.argc && a->launch.envc == b->launch.envc &&
-           a->launch.limitc == b->launch.limitc && a->launch.text_bytes == b->launch.text_bytes &&
+           a->launch.limitc == b->launch.limitc && a->launch.is_warm == b->launch.is_warm &&
+           a->launch.text_bytes == b->launch.text_bytes &&
            (a->launch.text_bytes == 0 ||
             memcmp(a->launch.text, b->launch.text, a->launch.text_bytes) == 0) &&
            a->ready == b->ready && strcmp(a->ready_at, b->ready_at) == 0 &&

@@ -47,6 +47,8 @@ struct launch {
     const char *text;
     size_t text_bytes;
     uint32_t limitc;
+    bool is_warm; /* its processes are forked by a template; PRONG_PRELOAD among the settings says
+                     how */
 };
 
 struct spec_other {

@@ -342,6 +342,7 @@ struct worker {
     struct worker_spec *former; /* while they become that: what they were; NULL: no way back */
     bool rolling;               /* they are being replaced one by one (renew.c) */
     uint32_t rolled;            /* the one that is being replaced */
+    uint32_t edition;           /* counts stops and restarts of all of it (HUB_OUT_START) */
     bool gone;                  /* it is no longer in the configuration, and on its way out */
     bool seen;                  /* it is in the new one (reload.c) */
     bool told_to_end;           /* the hub stops, and nobody is left that stands on it */

@@ -224,11 +224,24 @@ choose_log_dir(struct broker *b, const char *runtime_dir)
     }
 }
 
+const struct worker_spec *
+broker_spec_of(const struct broker *b, const char *replica)
+{
+    static const char template[] = "/template";
+    char first[LOGLINE_WHO_BYTES];
+    const size_t len = strcspn(replica, "/");
+    if (strcmp(replica + len, template) != 0 || len + sizeof "/0" > sizeof first) {
+        return hub_replica_spec(b->hub, replica);
+    }
+    (void)snprintf(first, sizeof first, "%.*s/0", (int)len, replica);
+    return hub_replica_spec(b->hub, first);
+}
+
 static bool
 has_replica(void *context, const char *replica)
 {
     const struct broker *b = context;
-    return hub_replica_spec(b->hub, replica) != NULL;
+    return broker_spec_of(b, replica) != NULL;
 }
 
 static void

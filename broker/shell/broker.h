@@ -59,6 +59,10 @@ int broker_open(struct broker *b, const char *runtime_dir, struct config *config
 int broker_run(struct broker *b);
 void broker_close(struct broker *b);
 
+/* What a replica ("detector/0"), or a template ("detector/template", as its replica 0), is made
+ * from; NULL when there is none. */
+const struct worker_spec *broker_spec_of(const struct broker *b, const char *replica);
+
 /* feed.c: inputs into the core, its effects into the world. */
 void broker_feed(struct broker *b, struct hub_input *in);
 void broker_feed_record(struct broker *b, const struct spawn_record *record, int fd);

@@ -358,12 +358,29 @@ feed_process(struct broker *b, const struct spawn_record *r, enum hub_input_kind
     in.process.pid = r->pid;
     in.process.status = r->status;
     in.process.out_of_memory = r->out_of_memory != 0;
-    in.process.error = strerror(r->error);
+    in.process.error = r->why[0] != '\0' ? r->why : strerror(r->error);
     in.process.step = step;
     in.process.never = launch_never((enum spawn_step)r->step, r->error);
     in.process.name = r->name;
     in.process.log = log;
     broker_feed(b, &in);
+}
+
+/* The spawner has a template: nobody's replica, and only what it writes is for us. */
+static void
+note_template(struct broker *b, const struct spawn_record *r)
+{
+    const struct spawn_record forget = {
+        .version = SPAWN_RECORDS_VERSION, .op = SPAWN_FORGET, .id = r->id};
+    if (r->op == SPAWN_STARTED) {
+        log_write(&b->log, LOG_DEBUG, "%s runs (pid %d)", r->name, (int)r->pid);
+        return;
+    }
+    if (r->op == SPAWN_EXITED || r->op == SPAWN_FAILED) {
+        output_end(b->output, r->id);
+        log_write(&b->log, LOG_DEBUG, "%s has ended (pid %d)", r->name, (int)r->pid);
+        spawn_link_send(&b->spawner, &forget, NULL);
+    }
 }
 
 static void
@@ -417,6 +434,10 @@ broker_feed_record(struct broker *b, const struct spawn_record *r, int fd)
         input_add(b->input, r->id, fd);
     } else if (fd >= 0) {
         (void)close(fd);
+    }
+    if ((r->id & SPAWN_TEMPLATE) != 0) {
+        note_template(b, r);
+        return;
     }
     switch ((enum spawn_op)r->op) {
     case SPAWN_STARTED:

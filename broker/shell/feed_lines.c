@@ -76,14 +76,17 @@ broker_take_output(struct broker *b, const struct spawn_record *r, int fd)
     }
     *slash = '\0';
     struct worker_spec defaults;
+    const bool is_template = (r->id & SPAWN_TEMPLATE) != 0;
     const struct worker_spec *spec = hub_process_spec(b->hub, r->id);
-    spec = spec != NULL ? spec : hub_replica_spec(b->hub, r->name); /* of an earlier broker */
-    spec_defaults(&defaults); /* of a worker that is no more */
-    const struct output_target target = {.worker = worker,
-                                         .replica = (uint32_t)strtoul(slash + 1, NULL, 10),
-                                         .pid = r->pid,
-                                         .how = spec != NULL ? spec->output : defaults.output,
-                                         .is_old = r->op != SPAWN_STARTED};
+    spec = spec != NULL ? spec : broker_spec_of(b, r->name); /* of an earlier broker */
+    spec_defaults(&defaults);                                /* of a worker that is no more */
+    struct output_target target = {.worker = worker,
+                                   .replica = is_template ? LOGLINE_TEMPLATE
+                                                          : (uint32_t)strtoul(slash + 1, NULL, 10),
+                                   .pid = r->pid,
+                                   .how = spec != NULL ? spec->output : defaults.output,
+                                   .is_old = r->op != SPAWN_STARTED};
+    target.how.is_events = target.how.is_events && !is_template; /* it is no replica */
     output_add(b->output, r->id, fd, &target);
 }
 

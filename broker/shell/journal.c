@@ -81,14 +81,14 @@ part(const void *bytes, size_t len)
 enum journal_outcome
 journal_put(struct journal *j, const struct journal_line *l)
 {
-    char fields[FIELDS_BYTES];
+    char fields[FIELDS_BYTES], number[LOGLINE_NUMBER_BYTES];
     const int n = snprintf(
         fields, sizeof fields,
-        "PRIORITY=%u\nSYSLOG_IDENTIFIER=%s\nSYSLOG_PID=%d\nPRONG_WORKER=%s\nPRONG_REPLICA=%u\n"
+        "PRIORITY=%u\nSYSLOG_IDENTIFIER=%s\nSYSLOG_PID=%d\nPRONG_WORKER=%s\nPRONG_REPLICA=%s\n"
         "PRONG_PID=%d\nPRONG_INCARNATION=%llu\n%s%.90s%sMESSAGE=",
-        l->priority, l->worker, (int)l->pid, l->worker, (unsigned)l->replica, (int)l->pid,
-        (unsigned long long)l->incarnation, l->call[0] != '\0' ? "PRONG_CALL_ID=" : "", l->call,
-        l->call[0] != '\0' ? "\n" : "");
+        l->priority, l->worker, (int)l->pid, l->worker, logline_number(l->replica, number),
+        (int)l->pid, (unsigned long long)l->incarnation, l->call[0] != '\0' ? "PRONG_CALL_ID=" : "",
+        l->call, l->call[0] != '\0' ? "\n" : "");
     /* A line has no newline, so the simple form of a field holds whatever else it has. */
     struct iovec parts[] = {part(fields, (size_t)n), part(l->text.data, l->text.len),
                             part("\n", 1)};

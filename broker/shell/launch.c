@@ -95,6 +95,23 @@ launch_texts_deinit(struct launch_texts *texts)
     *texts = (struct launch_texts){0};
 }
 
+/* The modules that a template imports, as the setting that tells it. Returns how many settings. */
+static uint32_t
+put_preload(struct buf *b, const struct config_list *modules)
+{
+    static const char name[] = "PRONG_PRELOAD=";
+    if (modules->count == 0) {
+        return 0;
+    }
+    buf_put(b, name, sizeof name - 1);
+    for (size_t i = 0; i < modules->count; i++) {
+        buf_put(b, ",", i > 0);
+        buf_put(b, modules->items[i], strlen(modules->items[i]));
+    }
+    buf_put(b, "", 1);
+    return 1;
+}
+
 static struct launch
 put_launch(struct buf *text, const struct config_worker *w)
 {
@@ -110,6 +127,7 @@ put_launch(struct buf *text, const struct config_worker *w)
     for (size_t i = 0; i < w->environment.count; i++) {
         put_setting(text, &w->environment.items[i]);
     }
+    const uint32_t preload = put_preload(text, &w->preload);
     const uint32_t limitc = confine_limits(w, &account, text);
     /* Behind all that a start needs: the names of those that came from an env_file. */
     for (size_t i = 0; i < w->environment.count; i++) {
@@ -118,10 +136,11 @@ put_launch(struct buf *text, const struct config_worker *w)
         }
     }
     return (struct launch){.argc = (uint32_t)(w->command.count + w->args.count),
-                           .envc = own + (uint32_t)w->environment.count,
+                           .envc = own + (uint32_t)w->environment.count + preload,
                            .text = (const char *)text->data,
                            .text_bytes = text->w,
-                           .limitc = limitc};
+                           .limitc = limitc,
+                           .is_warm = preload > 0};
 }
 
 bool
@@ -291,6 +310,19 @@ set_environment(struct texts *env, const struct hub_effect *start, const char *u
     return text;
 }
 
+/* Names the template that a process may be forked by, before %i is put in: not 0, and another one
+ * for everything that differs (FNV-1a). */
+static uint64_t
+template_key(const struct hub_effect *start)
+{
+    const struct launch *launch = &start->spec->launch;
+    uint64_t hash = 0xcbf29ce484222325U ^ start->edition;
+    for (size_t i = 0; i < launch->text_bytes; i++) {
+        hash = (hash ^ (unsigned char)launch->text[i]) * 0x100000001b3U;
+    }
+    return launch->is_warm ? hash | 1 : 0;
+}
+
 bool
 launch_record(const struct hub_effect *start, const char *url, const char *notify,
               struct spawn_record *record, char *text)
@@ -311,6 +343,7 @@ launch_record(const struct hub_effect *start, const char *url, const char *notif
     *record = (struct spawn_record){.version = SPAWN_RECORDS_VERSION,
                                     .op = SPAWN_START,
                                     .id = start->process,
+                                    .template_key = template_key(start),
                                     .status = start->spec->output.takes_input ? SPAWN_INPUT_PIPE
                                                                               : SPAWN_INPUT_NULL};
     (void)snprintf(record->name, sizeof record->name, "%s/%u", start->spec->name,
@@ -367,7 +400,9 @@ origin(const struct worker_spec *spec, const char *name, size_t len)
     for (uint32_t i = 0; i < launch->envc; i++) {
         secrets += strlen(secrets) + 1;
     }
+    static const char preload[] = "PRONG_PRELOAD";
     if (has_name(own, own + sizeof own, name, len) ||
+        (launch->is_warm && has_name(preload, preload + sizeof preload, name, len)) ||
         (spec->heartbeat_ms > 0 && has_name(watchdog, watchdog + sizeof watchdog, name, len))) {
         return "prong";
     }

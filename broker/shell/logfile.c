@@ -23,10 +23,12 @@ logfile_init(struct logfile *f, const char *dir, const struct log *log, const ch
 static void
 path_of(const struct logfile *f, uint32_t backup, char out[PATH_BYTES])
 {
+    char number[LOGLINE_NUMBER_BYTES];
+    (void)logline_number(f->replica, number);
     if (backup == 0) {
-        (void)snprintf(out, PATH_BYTES, "%s/%s.%u.log", f->dir, f->worker, (unsigned)f->replica);
+        (void)snprintf(out, PATH_BYTES, "%s/%s.%s.log", f->dir, f->worker, number);
     } else {
-        (void)snprintf(out, PATH_BYTES, "%s/%s.%u.log.%u", f->dir, f->worker, (unsigned)f->replica,
+        (void)snprintf(out, PATH_BYTES, "%s/%s.%s.log.%u", f->dir, f->worker, number,
                        (unsigned)backup);
     }
 }
@@ -83,9 +85,10 @@ rotate(struct logfile *f)
 static void
 note_dropped(struct logfile *f, uint64_t lines)
 {
+    char number[LOGLINE_NUMBER_BYTES];
     if (lines > 0 && f->dropped == 0) {
-        log_write(f->log, LOG_WARN, "%s/%u: its log cannot be written, lines are dropped",
-                  f->worker, (unsigned)f->replica);
+        log_write(f->log, LOG_WARN, "%s/%s: its log cannot be written, lines are dropped",
+                  f->worker, logline_number(f->replica, number));
     }
     f->dropped += lines;
 }
@@ -93,9 +96,10 @@ note_dropped(struct logfile *f, uint64_t lines)
 static void
 tell_dropped(struct logfile *f)
 {
+    char number[LOGLINE_NUMBER_BYTES];
     if (f->dropped > 0) {
-        log_write(f->log, LOG_WARN, "%s/%u: %llu lines of its log were dropped", f->worker,
-                  (unsigned)f->replica, (unsigned long long)f->dropped);
+        log_write(f->log, LOG_WARN, "%s/%s: %llu lines of its log were dropped", f->worker,
+                  logline_number(f->replica, number), (unsigned long long)f->dropped);
     }
     f->dropped = 0;
 }
@@ -142,11 +146,11 @@ enum { GAP_BYTES = LOGLINE_HEADING_BYTES + 80 };
 static size_t
 make_gap(const struct logfile *f, const struct logfile_batch *batch, char text[GAP_BYTES])
 {
-    char who[LOGLINE_WHO_BYTES];
+    char who[LOGLINE_WHO_BYTES], number[LOGLINE_NUMBER_BYTES];
     struct logline_head head = {.level = LOG_WARN, .who = who, .call = ""};
     /* The time of the line that follows, so that times in a file go up. */
     (void)log_time_read((struct span){(const uint8_t *)batch->bytes, batch->len}, &head.time_us);
-    (void)snprintf(who, sizeof who, "%s/%u", f->worker, (unsigned)f->replica);
+    (void)snprintf(who, sizeof who, "%s/%s", f->worker, logline_number(f->replica, number));
     const size_t n = logline_write(&head, text);
     return n + (size_t)snprintf(text + n, GAP_BYTES - n, "(prong: %llu line%s lost here)\n",
                                 (unsigned long long)f->dropped,

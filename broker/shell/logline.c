@@ -15,6 +15,17 @@ static const struct {
 };
 enum { LEVELS = sizeof levels / sizeof levels[0] };
 
+const char *
+logline_number(uint32_t replica, char out[LOGLINE_NUMBER_BYTES])
+{
+    if (replica == LOGLINE_TEMPLATE) {
+        memcpy(out, "template", sizeof "template");
+    } else {
+        (void)snprintf(out, LOGLINE_NUMBER_BYTES, "%u", (unsigned)replica);
+    }
+    return out;
+}
+
 unsigned
 logline_take_prefix(struct span *text)
 {

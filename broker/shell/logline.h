@@ -19,7 +19,14 @@ enum {
     LOGLINE_CALL_BYTES = 96,     /* "detect#99" with the NUL */
     LOGLINE_HEADING_BYTES = 320, /* what stands before the text, with the NUL */
     LOGLINE_PRIORITY_UNSAID = 6, /* of a line without a prefix */
+    LOGLINE_NUMBER_BYTES = 16,
 };
+
+/* As the number of a replica: the template of a worker. */
+#define LOGLINE_TEMPLATE UINT32_MAX
+
+/* "0", or "template". Returns `out`. */
+const char *logline_number(uint32_t replica, char out[LOGLINE_NUMBER_BYTES]);
 
 /* The priority 0 to 7 of "<N>text" as sd-daemon writes it, which is taken off `text`;
  * LOGLINE_PRIORITY_UNSAID when there is no such prefix. */

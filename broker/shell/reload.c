@@ -61,8 +61,8 @@ take_hub(struct broker *b, const struct config *now)
 static const struct spec_output *
 how_of(void *context, const char *replica)
 {
-    struct broker *b = context;
-    const struct worker_spec *spec = hub_replica_spec(b->hub, replica);
+    const struct broker *b = context;
+    const struct worker_spec *spec = broker_spec_of(b, replica);
     return spec != NULL ? &spec->output : NULL;
 }
 

@@ -75,6 +75,7 @@ stream_find(const struct streams *all, const char *worker, uint32_t replica)
 struct stream *
 stream_get(struct streams *all, const char *worker, uint32_t replica)
 {
+    char number[LOGLINE_NUMBER_BYTES];
     struct stream *s = stream_find(all, worker, replica);
     if (s != NULL) {
         return s;
@@ -83,7 +84,8 @@ stream_get(struct streams *all, const char *worker, uint32_t replica)
     s = crowd != NULL ? calloc(1, sizeof *s) : NULL;
     if (s != NULL) {
         logfile_init(&s->file, all->dir, all->log, worker, replica);
-        (void)snprintf(s->who, sizeof s->who, "%s/%u", crowd->worker, (unsigned)replica);
+        (void)snprintf(s->who, sizeof s->who, "%s/%s", crowd->worker,
+                       logline_number(replica, number));
         s->crowd = crowd;
         s->first_number = s->last_number = all->last_line;
         s->next = all->list;

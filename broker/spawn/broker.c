@@ -13,6 +13,7 @@
 
 #include "broker/spawn/clock.h"
 #include "broker/spawn/requests.h"
+#include "broker/spawn/template.h"
 #include "broker/spawn/workers.h"
 
 enum {
@@ -206,6 +207,7 @@ broker_note_death(struct spawner *spawner, int wait_status)
     broker_link_close(&spawner->link);
     log_death(spawner, wait_status);
     broker->pid = 0;
+    templates_drop_unborn(spawner);
     requests_reloaded(spawner); /* the next broker reads the configuration anew anyway */
     if (spawner->is_ending) {
         spawner_finish(spawner, spawner->exit_code);

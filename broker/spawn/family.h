@@ -13,12 +13,13 @@
 
 struct worker {
     uint64_t id;
-    pid_t pid;       /* not reaped while it stands here, so it cannot be another process */
-    int output_fd;   /* read end of stdout and stderr; owned */
-    int input_fd;    /* write end of stdin; owned; -1 when that is /dev/null, or was ended */
-    int fault_fd;    /* owned; -1 once its program runs */
-    int64_t time_ns; /* of its fork, later of its start */
-    bool has_cgroup; /* of its own (cgroup.h) */
+    pid_t pid;            /* not reaped while it stands here, so it cannot be another process */
+    int output_fd;        /* read end of stdout and stderr; owned */
+    int input_fd;         /* write end of stdin; owned; -1 when that is /dev/null, or was ended */
+    int fault_fd;         /* owned; -1 once its program runs */
+    int64_t time_ns;      /* of its fork, later of its start */
+    bool has_cgroup;      /* of its own (cgroup.h) */
+    uint64_t template_id; /* of the template that it was forked by; 0 for none */
     char name[SPAWN_NAME_BYTES_MAX];
     size_t index; /* in family.workers */
     struct worker *next_by_id, *next_by_pid;

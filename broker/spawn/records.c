@@ -12,7 +12,7 @@
 
 /* The two ends may be built at different times (an upgrade of the broker alone): a change of the
  * layout must be seen here and raise SPAWN_RECORDS_VERSION. */
-static_assert(sizeof(struct spawn_record) == 152, "the layout of spawn_record has changed");
+static_assert(sizeof(struct spawn_record) == 256, "the layout of spawn_record has changed");
 
 const char *
 spawn_step_text(enum spawn_step step)
@@ -29,6 +29,7 @@ spawn_step_text(enum spawn_step step)
         [SPAWN_STEP_FOLDER] = "changing to the working folder",
         [SPAWN_STEP_EXEC] = "exec",
         [SPAWN_STEP_SIGNAL] = "sending a signal",
+        [SPAWN_STEP_TEMPLATE] = "template",
 #define LIMIT(id, key, accepts) [SPAWN_STEP_##id] = "setting " #key,
 #include "broker/spawn/limits.def"
     };

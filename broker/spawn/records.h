@@ -28,13 +28,19 @@ extern "C" {
 #endif
 
 enum {
-    SPAWN_RECORDS_VERSION = 2,
+    SPAWN_RECORDS_VERSION = 3,
     SPAWN_TEXT_BYTES_MAX = 128 * 1024, /* argv, environment, folder, limits of one worker */
     SPAWN_NAME_BYTES_MAX = 80,         /* "name/replica" and the NUL */
+    SPAWN_WHY_BYTES = 96,              /* of a reason for people, with the NUL */
     SPAWN_BROKER_FD = 3,               /* the broker's end of the pair, at this number after exec */
     SPAWN_CHILDREN_MAX = 4096,         /* workers that live or are being born */
     SPAWN_ENDED_MAX = 256, /* ends kept for SPAWN_FORGET; the oldest is dropped beyond that */
 };
+
+/* In the id of a process: it is the template of a worker, from which members are forked
+ * (template.h), "detector/template". The spawner starts and ends it by itself; a broker is told of
+ * it for its output, and says SPAWN_FORGET. */
+#define SPAWN_TEMPLATE (UINT64_C(1) << 63)
 
 /* Files of the runtime directory that the broker writes and prongd removes at the end, for they
  * have secrets in them: what the configuration came to, and the same until it is complete. */
@@ -43,8 +49,8 @@ enum {
 
 enum spawn_op {
     /* broker to spawner */
-    SPAWN_START = 1, /* id, argc, envc, limitc, name; status: enum spawn_input; text: working
-                        folder, argv..., environment..., limits... (limits.h) */
+    SPAWN_START = 1, /* id, argc, envc, limitc, name, template_key; status: enum spawn_input; text:
+                        working folder, argv..., environment..., limits... (limits.h) */
     SPAWN_SIGNAL,    /* id, signal, whole_group: 1 the process group, 0 the process alone */
     SPAWN_READY,     /* every autostart worker is ready: the keeper tells the service manager */
     SPAWN_STOPPING, /* a stop has begun (sd_notify STOPPING=1); status: 0, or that of the SPAWN_STOP
@@ -58,7 +64,8 @@ enum spawn_op {
     SPAWN_RELOADED,     /* the answer to a SPAWN_RELOAD, once it is carried out or refused */
     /* spawner to broker; all carry `epoch`, those with an id carry `name`, too */
     SPAWN_STARTED = 32, /* id, pid, time_ns; with the read end of the worker's output (one fd) */
-    SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START. With step
+    SPAWN_FAILED,       /* id, step, error, time_ns: no worker came of that SPAWN_START; of one with
+                           a template also why, and status if the template ended. With step
                            SPAWN_STEP_SIGNAL it answers a SPAWN_SIGNAL (`signal`) that could not be
                            sent, mostly because the worker has just ended: nothing ended by it. */
     SPAWN_EXITED,       /* id, pid, status (as waitpid gives it), time_ns, out_of_memory; told to a
@@ -96,7 +103,8 @@ enum spawn_step {
     SPAWN_STEP_FDS,
     SPAWN_STEP_FOLDER,
     SPAWN_STEP_EXEC,
-    SPAWN_STEP_SIGNAL, /* not of a start: see SPAWN_FAILED */
+    SPAWN_STEP_SIGNAL,   /* not of a start: see SPAWN_FAILED */
+    SPAWN_STEP_TEMPLATE, /* being forked by its template */
 /* One for each limit, in the order of enum limit. */
 #define LIMIT(id, key, accepts) SPAWN_STEP_##id,
 #include "broker/spawn/limits.def"
@@ -113,10 +121,13 @@ struct spawn_record {
     int32_t status, signal, step, error;
     uint32_t argc, envc, limitc, text_bytes;
     uint32_t whole_group;
-    uint32_t out_of_memory;          /* 1: the kernel killed in its cgroup for want of memory */
-    uint64_t epoch;                  /* counts the brokers of this hub, from 1 */
-    int64_t time_ns;                 /* CLOCK_MONOTONIC of what is told */
+    uint32_t out_of_memory; /* 1: the kernel killed in its cgroup for want of memory */
+    uint64_t epoch;         /* counts the brokers of this hub, from 1 */
+    int64_t time_ns;        /* CLOCK_MONOTONIC of what is told */
+    uint64_t template_key;  /* not 0: it is forked by the template of its worker that was started
+                               with this key; one with another key has had its time */
     char name[SPAWN_NAME_BYTES_MAX]; /* for people: "detector/0" */
+    char why[SPAWN_WHY_BYTES];       /* for people, printable; "": the errno says it */
 };
 
 /* What became of one attempt to send or receive a record. */

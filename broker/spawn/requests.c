@@ -9,6 +9,7 @@
 #include "broker/spawn/broker.h"
 #include "broker/spawn/clock.h"
 #include "broker/spawn/control.h"
+#include "broker/spawn/template.h"
 #include "broker/spawn/workers.h"
 
 enum {
@@ -63,12 +64,13 @@ refuse_junk(struct spawner *spawner, const struct spawn_record *request, int err
 static void
 handle_start(struct spawner *spawner, const struct spawn_record *request, char *text)
 {
-    if (!spawn_start_check(request, text)) {
+    if (!spawn_start_check(request, text) || (request->id & SPAWN_TEMPLATE) != 0) {
         refuse_junk(spawner, request, EINVAL, "malformed start");
         return;
     }
     if (family_find_id(&spawner->family, request->id) ||
-        family_has_ended(&spawner->family, request->id)) {
+        family_has_ended(&spawner->family, request->id) ||
+        templates_has_unborn(spawner, request->id)) {
         refuse_junk(spawner, request, EEXIST, "id used twice");
         return;
     }
@@ -77,7 +79,11 @@ handle_start(struct spawner *spawner, const struct spawn_record *request, char *
                             &(struct child_fault){.step = SPAWN_STEP_FORK, .error = ECANCELED});
         return;
     }
-    workers_start(spawner, request, text);
+    if (request->template_key != 0) {
+        templates_start(spawner, request, text);
+    } else {
+        workers_start(spawner, request, text);
+    }
 }
 
 /* Only a worker that is not reaped stands in the family, so its pid is still its own. */
@@ -90,7 +96,9 @@ handle_signal(struct spawner *spawner, const struct spawn_record *request)
         return;
     }
     if (!worker) {
-        refuse(spawner, request, SPAWN_STEP_SIGNAL, ESRCH);
+        if (!templates_cancel(spawner, request->id)) {
+            refuse(spawner, request, SPAWN_STEP_SIGNAL, ESRCH);
+        }
         return;
     }
     if (workers_signal(spawner, worker, request->signal, request->whole_group == 1) != 0) {

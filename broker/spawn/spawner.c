@@ -19,7 +19,8 @@
 #include "broker/spawn/sweep.h"
 #include "broker/spawn/workers.h"
 
-/* The places of struct spawner.polls; the births of workers follow. */
+/* The places of struct spawner.polls; the births of workers, and those that wait for a template,
+ * follow. */
 enum { POLL_KEEPER, POLL_SIGNALS, POLL_BROKER, POLL_BROKER_BIRTH, POLL_WORKERS };
 
 enum { POLL_AGAIN_MS = 20, POLL_FAILURES_MAX = 50 };
@@ -152,6 +153,10 @@ prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
     if (spawner->keeper_ns < *deadline_ns) {
         *deadline_ns = spawner->keeper_ns;
     }
+    const int64_t templates_ns = templates_deadline_ns(spawner);
+    if (templates_ns < *deadline_ns) {
+        *deadline_ns = templates_ns;
+    }
     polls[POLL_KEEPER] = (struct pollfd){.fd = spawner->setup->keeper_fd, .events = POLLIN};
     polls[POLL_SIGNALS] = (struct pollfd){.fd = spawner->signal_fd, .events = POLLIN};
     polls[POLL_BROKER] = (struct pollfd){.fd = spawner->link.fd,
@@ -164,7 +169,7 @@ prepare_polls(struct spawner *spawner, int64_t *deadline_ns)
             polls[used++] = (struct pollfd){.fd = family->workers[i]->fault_fd, .events = POLLIN};
         }
     }
-    return used;
+    return used + templates_poll(spawner, polls + used);
 }
 
 /* Births that are over: backwards, because a failed one gives its place to the last. */
@@ -217,6 +222,7 @@ check_deadlines(struct spawner *spawner)
     if (now_ns >= spawner->orphans_ns) {
         workers_check_orphans(spawner);
     }
+    templates_check(spawner, now_ns);
     if (!spawner->is_finished && now_ns >= spawner->broker.restart_ns) {
         broker_start(spawner);
     }
@@ -266,6 +272,7 @@ loop(struct spawner *spawner)
         if (polls[POLL_BROKER_BIRTH].revents) {
             broker_read_birth(spawner);
         }
+        templates_turn(spawner);
         read_births(spawner);
         if (polls[POLL_SIGNALS].revents) {
             has_dead = read_signals(spawner) || has_dead;
@@ -287,7 +294,7 @@ acquire(struct spawner *spawner)
     spawner->signal_fd = signalfd(-1, spawner->setup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     spawner->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     spawner->text = malloc(SPAWN_TEXT_BYTES_MAX);
-    spawner->polls = calloc(POLL_WORKERS + SPAWN_CHILDREN_MAX, sizeof *spawner->polls);
+    spawner->polls = calloc(POLL_WORKERS + 3 * SPAWN_CHILDREN_MAX, sizeof *spawner->polls);
     return spawner->signal_fd >= 0 && spawner->null_fd >= 0 && spawner->text && spawner->polls;
 }
 
@@ -363,6 +370,7 @@ spawner_run(const struct spawner_setup *setup)
     /* Our descriptors go first: at the limit of them the sweep could not read /proc. */
     broker_link_deinit(&spawner.link);
     family_deinit(&spawner.family);
+    templates_deinit(&spawner);
     release(&spawner);
     sweep(&spawner);
     return exit_code;

@@ -23,6 +23,7 @@
 #include "broker/spawn/log.h"
 #include "broker/spawn/rundir.h"
 #include "broker/spawn/stop.h"
+#include "broker/spawn/template.h"
 
 /* What the keeper gives its spawner; borrowed for its whole life. */
 struct spawner_setup {
@@ -60,6 +61,7 @@ struct spawner {
     struct broker broker;
     struct broker_link link;
     struct cgroups cgroups;
+    struct templates templates;
     int signal_fd;
     int null_fd; /* /dev/null, stdin of all children */
     char *text;  /* SPAWN_TEXT_BYTES_MAX, of the record being read */

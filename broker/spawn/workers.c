@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include "broker/spawn/broker.h"
 #include "broker/spawn/clock.h"
 #include "broker/spawn/orphans.h"
+#include "broker/spawn/template.h"
 
 /* A bomb of dying processes may not keep the loop from the broker: the rest is reaped next turn. */
 enum { REAP_MAX = 256 };
@@ -31,22 +33,27 @@ make_record(enum spawn_op op, uint64_t id, const char name[SPAWN_NAME_BYTES_MAX]
 }
 
 void
-workers_tell_failed(struct spawner *spawner, const struct spawn_record *request,
-                    const struct child_fault *fault)
+workers_tell_unborn(struct spawner *spawner, const struct spawn_record *request,
+                    const struct child_fault *fault, int status, const char *why)
 {
     struct spawn_record record = make_record(SPAWN_FAILED, request->id, request->name);
     record.step = fault->step;
     record.error = fault->error;
+    record.status = status;
+    snprintf(record.why, sizeof record.why, "%s", why);
     family_note_end(&spawner->family, &record);
     spawner_tell(spawner, &record, false);
 }
 
-/* Cut the text of a request into its strings: one allocation that holds argv and envp, each ended
- * by NULL, and `limits` for what stands behind them. Owned by the caller: free(*argv). False
- * without memory. */
-static bool
-split_text(const struct spawn_record *request, char *text, char ***argv, char ***envp,
-           struct limits *limits)
+void
+workers_tell_failed(struct spawner *spawner, const struct spawn_record *request,
+                    const struct child_fault *fault)
+{
+    workers_tell_unborn(spawner, request, fault, 0, "");
+}
+
+bool
+workers_split(const struct spawn_record *request, char *text, struct start_parts *parts)
 {
     const size_t argc = request->argc;
     const size_t envc = request->envc;
@@ -59,12 +66,11 @@ split_text(const struct spawn_record *request, char *text, char ***argv, char **
         strings[i < argc ? i : i + 1] = at;
         at += strlen(at) + 1;
     }
+    *parts = (struct start_parts){.folder = text, .argv = strings, .envp = strings + argc + 1};
     for (uint32_t i = 0; i < request->limitc; i++) {
-        limits_add(limits, at); /* the check of the record has shown that it can be read */
+        limits_add(&parts->limits, at); /* the check of the record has shown that it can be read */
         at += strlen(at) + 1;
     }
-    *argv = strings;
-    *envp = strings + argc + 1;
     return true;
 }
 
@@ -78,29 +84,42 @@ close_pipe(const int ends[2])
     }
 }
 
+bool
+workers_open_pipes(bool has_input, int output[2], int input[2])
+{
+    if (pipe2(output, O_CLOEXEC) != 0) {
+        return false;
+    }
+    if (has_input && pipe2(input, O_CLOEXEC) != 0) {
+        const int error = errno;
+        close_pipe(output);
+        output[0] = output[1] = -1;
+        errno = error;
+        return false;
+    }
+    if (has_input) {
+        fcntl(input[1], F_SETFL, O_NONBLOCK); /* as with that of the output */
+    }
+    /* Only our end: the worker's own may block, as programs expect of their stdout. */
+    fcntl(output[0], F_SETFL, O_NONBLOCK); /* cannot fail for a descriptor that was just made */
+    return true;
+}
+
 /* Fork with an output pipe, and one for its input if that is asked for. On success the worker is
  * part of the family. */
 static bool
 fork_worker(struct spawner *spawner, const struct spawn_record *request, struct child_plan *plan,
             struct child_fault *fault)
 {
-    int output[2];
+    int output[2] = {-1, -1};
     int input[2] = {-1, -1};
-    if (pipe2(output, O_CLOEXEC) != 0) {
+    if (!workers_open_pipes(request->status == SPAWN_INPUT_PIPE, output, input)) {
         *fault = (struct child_fault){.step = SPAWN_STEP_PIPE, .error = errno};
-        return false;
-    }
-    if (request->status == SPAWN_INPUT_PIPE && pipe2(input, O_CLOEXEC) != 0) {
-        *fault = (struct child_fault){.step = SPAWN_STEP_PIPE, .error = errno};
-        close_pipe(output);
         return false;
     }
     if (input[0] >= 0) {
-        fcntl(input[1], F_SETFL, O_NONBLOCK); /* as with that of the output */
         plan->input = input[0];
     }
-    /* Only our end: the worker's own may block, as programs expect of their stdout. */
-    fcntl(output[0], F_SETFL, O_NONBLOCK); /* cannot fail for a descriptor that was just made */
     plan->output = output[1];
     plan->error = output[1];
     struct child_birth birth;
@@ -139,24 +158,23 @@ fork_worker(struct spawner *spawner, const struct spawn_record *request, struct 
     return true;
 }
 
-/* Make the cgroup that the limits want. What does not hold of them is an error if it was required,
- * otherwise it is said once of each worker. */
-static bool
-enter_cgroup(struct spawner *spawner, const struct spawn_record *request, struct child_plan *plan,
-             struct child_fault *fault)
+bool
+workers_enter_cgroup(struct spawner *spawner, const struct spawn_record *request,
+                     const struct limits *limits, int *procs_fd, struct child_fault *fault)
 {
     struct cgroup_made made;
     char keys[256];
-    if (!cgroup_is_wanted(plan->limits)) {
+    if (!cgroup_is_wanted(limits)) {
         return true;
     }
-    cgroup_make(&spawner->cgroups, request->id, plan->limits, &made);
-    plan->cgroup_fd = made.procs_fd;
+    cgroup_make(&spawner->cgroups, request->id, limits, &made);
+    *procs_fd = made.procs_fd;
     if (made.missing == 0) {
         return true;
     }
     cgroup_list_keys(made.missing, keys, sizeof keys);
-    const bool is_required = plan->limits->is_cgroup_required;
+    const bool is_required = limits->is_cgroup_required;
+    /* Once of each worker. */
     if (cgroups_is_news(&spawner->cgroups, request->name, made.missing)) {
         logger_write(spawner->logger, is_required ? LOGGER_ERROR : LOGGER_WARN,
                      "%s %s: not in force: %s (%s)", request->name,
@@ -177,42 +195,49 @@ workers_tell_input(struct spawner *spawner, const struct worker *worker)
     }
 }
 
+bool
+workers_fork(struct spawner *spawner, const struct spawn_record *request,
+             const struct start_parts *parts, int link, struct child_fault *fault)
+{
+    struct child_plan plan = {
+        .name = request->name,
+        .folder = parts->folder,
+        .argv = parts->argv,
+        .envp = parts->envp,
+        .search_path = child_environment_find(parts->envp, "PATH"),
+        .input = spawner->null_fd,
+        .link = link,
+        .ignores_interrupt = true,
+        .files = spawner->setup->files,
+        .limits = request->limitc > 0 ? &parts->limits : NULL,
+        .cgroup_fd = -1,
+    };
+    const bool is_forked =
+        workers_enter_cgroup(spawner, request, plan.limits, &plan.cgroup_fd, fault) &&
+        fork_worker(spawner, request, &plan, fault);
+    if (plan.cgroup_fd >= 0) {
+        close(plan.cgroup_fd);
+        if (!is_forked) {
+            cgroup_remove(&spawner->cgroups, request->id);
+        }
+    }
+    return is_forked;
+}
+
 void
 workers_start(struct spawner *spawner, const struct spawn_record *request, char *text)
 {
     struct child_fault fault = {.step = SPAWN_STEP_FORK, .error = EAGAIN};
-    struct limits limits = {0};
-    struct child_plan plan = {
-        .name = request->name,
-        .folder = text,
-        .input = spawner->null_fd,
-        .link = -1,
-        .ignores_interrupt = true,
-        .files = spawner->setup->files,
-        .limits = request->limitc > 0 ? &limits : NULL,
-        .cgroup_fd = -1,
-    };
-    char **argv = NULL;
-    char **envp = NULL;
+    struct start_parts parts = {0};
     bool is_started = false;
+    templates_retire(spawner, request->name, 0);
     if (family_has_room(&spawner->family)) {
         fault.error = ENOMEM;
-        if (split_text(request, text, &argv, &envp, &limits)) {
-            plan.argv = argv;
-            plan.envp = envp;
-            plan.search_path = child_environment_find(envp, "PATH");
-            is_started = enter_cgroup(spawner, request, &plan, &fault) &&
-                         fork_worker(spawner, request, &plan, &fault);
-        }
+        is_started = workers_split(request, text, &parts) &&
+                     workers_fork(spawner, request, &parts, -1, &fault);
     }
-    free(argv);
-    if (plan.cgroup_fd >= 0) {
-        close(plan.cgroup_fd);
-    }
+    free(parts.argv);
     if (!is_started) {
-        if (plan.cgroup_fd >= 0) {
-            cgroup_remove(&spawner->cgroups, request->id);
-        }
         workers_tell_failed(spawner, request, &fault);
     }
 }
@@ -230,6 +255,16 @@ workers_signal(struct spawner *spawner, const struct worker *worker, int number,
     }
     errno = error;
     return result;
+}
+
+/* A worker is no more: keep that, and tell it. */
+static void
+end_worker(struct spawner *spawner, struct worker *worker, const struct spawn_record *record)
+{
+    const uint64_t template_id = worker->template_id;
+    family_end(&spawner->family, worker, record);
+    spawner_tell(spawner, record, false);
+    templates_note_member_end(spawner, template_id);
 }
 
 void
@@ -259,8 +294,8 @@ workers_read_birth(struct spawner *spawner, struct worker *worker)
         if (worker->has_cgroup) {
             cgroup_remove(&spawner->cgroups, worker->id);
         }
-        family_end(&spawner->family, worker, &record);
-        spawner_tell(spawner, &record, false);
+        end_worker(spawner, worker, &record);
+        templates_note_fault(spawner, record.id, &fault);
         return;
     }
 }
@@ -277,9 +312,9 @@ note_exit(struct spawner *spawner, struct worker *worker, int wait_status)
                                cgroup_was_out_of_memory(&spawner->cgroups, worker->id);
         cgroup_remove(&spawner->cgroups, worker->id);
     }
-    family_end(&spawner->family, worker, &record);
     orphans_kill_owned(&spawner->family, record.id);
-    spawner_tell(spawner, &record, false);
+    end_worker(spawner, worker, &record);
+    templates_note_end(spawner, record.id, wait_status);
 }
 
 /* Reap one process that is known to be dead. */

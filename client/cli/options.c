@@ -249,4 +249,6 @@ options_deinit(struct options *options)
 {
     free(options->environment.items);
     options->environment = (struct texts){0};
+    free(options->preload.items);
+    options->preload = (struct texts){0};
 }

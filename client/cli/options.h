@@ -55,6 +55,7 @@ struct options {
     const char *restart, *ready; /* run */
     int64_t replicas;            /* run */
     struct texts environment;    /* run */
+    struct texts preload;        /* run */
     const char *run_output;      /* run */
     const char *run_stdin;       /* run */
     bool batch, once, expand;    /* top */

@@ -39,6 +39,20 @@ write_environment(const struct cli *cli, prong_writer *w)
 }
 
 static void
+write_preload(const struct cli *cli, prong_writer *w)
+{
+    const struct texts *list = &cli->options.preload;
+    if (list->count == 0) {
+        return;
+    }
+    prong_writer_key(w, "preload");
+    prong_writer_array(w, (uint32_t)list->count);
+    for (size_t i = 0; i < list->count; i++) {
+        prong_writer_string(w, list->items[i]);
+    }
+}
+
+static void
 write_command(const struct cli *cli, const char *program, prong_writer *w)
 {
     prong_writer_key(w, "command");
@@ -69,7 +83,7 @@ write_args(const struct cli *cli, const char *name, const char *program, prong_w
     for (size_t i = 0; i < WORDS; i++) {
         given += words[i].word != NULL;
     }
-    prong_writer_map(w, 4U + (o->replicas > 0) + given);
+    prong_writer_map(w, 4U + (o->replicas > 0) + (o->preload.count > 0) + given);
     prong_writer_key(w, "name");
     prong_writer_string(w, name);
     prong_writer_key(w, "working_dir");
@@ -85,6 +99,7 @@ write_args(const struct cli *cli, const char *name, const char *program, prong_w
             prong_writer_string(w, words[i].word);
         }
     }
+    write_preload(cli, w);
     return write_environment(cli, w);
 }
 

@@ -176,6 +176,8 @@ static const struct option_row run_options[] = {
      .allowed = "none pipe", .help = "none (default), or pipe: what prong send sends"},
     {.name = "--env", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(environment), .value = "K=V",
      .help = "a variable added to the environment, which is the hub's otherwise; may be given often"},
+    {.name = "--preload", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(preload), .value = "MODULE",
+     .help = "a Python module that its processes share, see preload in prong config manual; may be given often"},
     {.name = NULL},
 };
 

@@ -580,7 +580,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     spec.name = "w";
     spec.replicas = 2;
     spec.queue_max = 4;
-    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
+    spec.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
     step(&run, &(struct hub_input){.kind = HUB_IN_WORKER, .worker = {&spec}});
     step(&run, &(struct hub_input){.kind = HUB_IN_CONFIGURED});
     while (run.len > 0) {

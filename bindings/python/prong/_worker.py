@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextvars
 import inspect
 import logging
+import os
 import sys
 import threading
 import time
@@ -216,6 +217,9 @@ class Worker:
         """Serve the hub that started this program, with an object made with these arguments, and exit. The codes: 0
         stopped, 1 setup failed, 64 not started by a hub, 75 the hub is gone, 77 the hub does not take this process."""
         from ._serve import serve
+        if "PRONG_TEMPLATE" in os.environ:
+            from . import template
+            template.serve()             # only those that it forks come back
         sys.exit(serve(cls, arguments))
 
     def __enter__(self) -> Any:

@@ -1,9 +1,11 @@
 """What faults.py brings a hub through."""
 import collections
+import json
 import os
 import re
 import signal
 import socket
+import sys
 
 from fault_case import ROLES, SECONDS, Ended
 from fault_limits import LIMITS
@@ -11,6 +13,18 @@ import kit
 
 DEAF = """
   deaf: {command: [sh, -c, "trap '' TERM; setsid sleep 60 & while :; do sleep 60; done"], ready: started, pids_max: 99}
+"""
+WARM = f"""
+  warm:
+    command: [{json.dumps(sys.executable)}, {json.dumps(os.path.join(kit.HERE, "warm.py"))}]
+    preload: [decimal]
+    autostart: false
+    stdin: pipe
+    cpu_affinity: ["0"]
+    pids_max: 99
+    restart_delay: 10ms
+    max_restart_delay: 50ms
+    max_restarts: 20
 """
 Scenario = collections.namedtuple("Scenario", "name phases run end_codes codes roles")
 
@@ -70,6 +84,39 @@ def limits(case):
     case.serve_limited(pids)
     case.check_descriptors()
     case.phase("limits end")
+    case.process.terminate()
+    return case.wait_end()
+
+
+def warm(case):
+    """A worker whose process is forked by a template starts; it dies, its template dies, the broker dies."""
+    def serve(other_than=None):
+        return case.until(lambda: (pid := case.ask("warm", "pid")) != other_than and pid, "another process")
+
+    case.counting = False
+    case.phase("start")
+    case.start(WARM)
+    case.counting = True
+    case.phase("warm")
+    case.ask("hub", "start", worker="warm")
+    pid = serve()
+    case.phase("warm again")
+    os.kill(pid, signal.SIGKILL)
+    pid = serve(pid)
+    for child in kit.children(kit.children(case.process.pid)[0]):
+        if kit.comm(child) == "template":
+            os.kill(child, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    serve(pid)
+    broker = case.broker()
+    os.kill(broker, signal.SIGKILL)
+    case.until(lambda: case.broker() != broker, "the next broker")
+    case.ask("hub", "start", worker="warm")  # one that lives has stayed
+    pid = serve()
+    os.kill(pid, signal.SIGKILL)
+    serve(pid)
+    case.check_descriptors()
+    case.phase("warm end")
     case.process.terminate()
     return case.wait_end()
 
@@ -148,6 +195,7 @@ def come_second(case):
 SCENARIOS = [
     Scenario("life", ("start", "death", "restart", "broker", "stop"), live, {0}, set(), ROLES),
     Scenario("limits", ("start", "limits", "limits again", "limits end"), limits, {0}, set(), ("spawner", "child")),
+    Scenario("warm", ("start", "warm", "warm again", "warm end"), warm, {0}, set(), ("spawner", "child")),
     Scenario("force", ("start", "force"), force, {0}, set(), ("keeper", "spawner")),
     Scenario("keeper", ("start", "keeper killed"), lose_keeper, {-signal.SIGKILL}, set(), ("spawner",)),
     Scenario("spawner", ("start", "spawner killed"), lose_spawner, {70}, set(), ("keeper",)),

@@ -406,7 +406,7 @@ set_up(struct golden *g, uint32_t replicas)
     world_init(&g->w);
     spec_defaults(&spec);
     spec.name = "echo";
-    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
+    spec.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
     spec.replicas = replicas;
     spec.queue_max = 4;
     g->quiet = true;

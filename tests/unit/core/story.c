@@ -17,7 +17,7 @@ story_worker(struct world *w, const char *name, uint32_t replicas, uint32_t queu
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
+    spec.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
     spec.replicas = replicas;
     spec.queue_max = queue_max;
     world_step(w, &(struct hub_input){.kind = HUB_IN_WORKER, .worker = {&spec}});

@@ -731,6 +731,32 @@ Test(admin, run_passes_folder_command_and_environment_on)
     world_deinit(&w);
 }
 
+/* The modules of a template are one more setting. */
+Test(admin, run_with_modules_starts_from_a_template)
+{
+    static const char want[] = "/\0true\0A=1\0PRONG_PRELOAD=numpy,PIL.Image";
+    struct world w;
+    struct hub_effects out;
+    struct buf b = {0};
+    begin(&w);
+    notation_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['true'],"
+                       "'working_dir':'/','environment':{'A':'1'},"
+                       "'preload':['numpy','PIL.Image']}]");
+    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w.now_ns};
+    in.message.request = 1;
+    in.message.body = buf_span(&b);
+    cr_assert(hub_step(w.hub, &in, &out), "step");
+    const struct worker_spec *spec = NULL;
+    for (size_t i = 0; i < out.count; i++) {
+        spec = out.list[i].kind == HUB_OUT_START ? out.list[i].spec : spec;
+    }
+    cr_assert(spec != NULL && spec->launch.is_warm && spec->launch.envc == 2, "counts");
+    cr_assert_eq(spec->launch.text_bytes, sizeof want, "%zu bytes", spec->launch.text_bytes);
+    cr_assert_arr_eq(spec->launch.text, want, sizeof want, "text");
+    buf_deinit(&b);
+    world_deinit(&w);
+}
+
 Test(admin, only_a_stopped_worker_that_was_run_is_removed)
 {
     struct world w;
@@ -862,5 +888,24 @@ Test(admin, one_replica_is_started_stopped_and_restarted_alone)
     expect_state(&w, "echo/1", "starting");
     (void)ask(&w, ROOT, "restart", "['echo/0']");
     expect_state(&w, "echo/0", "stopping");
+    world_deinit(&w);
+}
+
+/* Its program may be another one, so nothing that was read of it before may be left. */
+Test(admin, a_restart_of_a_whole_worker_is_another_edition_of_it)
+{
+    struct world w;
+    begin(&w);
+    (void)ask(&w, ROOT, "scale", "['echo',2]");
+    world_serve(&w, "echo/0");
+    world_serve(&w, "echo/1");
+    const uint32_t first = world_process(&w, "echo/0")->edition;
+    cr_assert_eq(world_process(&w, "echo/1")->edition, first, "its replicas differ");
+    (void)ask(&w, ROOT, "restart", "['echo/1']");
+    world_exited(&w, "echo/1", 15);
+    cr_assert_eq(world_process(&w, "echo/1")->edition, first, "after a restart of one replica");
+    (void)ask(&w, ROOT, "restart", "['echo']");
+    world_exited(&w, "echo/0", 15);
+    cr_assert_neq(world_process(&w, "echo/0")->edition, first, "after a restart of all");
     world_deinit(&w);
 }

@@ -321,6 +321,29 @@ Test(life, what_cannot_be_executed_fails_at_once_and_says_why)
     world_deinit(&w);
 }
 
+/* The exit status of a template that ended while it was to fork is as good as its own. */
+Test(life, what_was_not_forked_ends_as_what_was_to_fork_it)
+{
+    static const struct {
+        int status;
+        const char *state;
+    } ends[] = {{0, "backoff"}, {9, "backoff"}, {1 << 8, "backoff"}, {78 << 8, "failed"}};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct world w;
+        world_begin(&w, NULL);
+        struct hub_input in = {.kind = HUB_IN_START_FAILED};
+        in.process.id = world_process(&w, "echo/0")->id;
+        in.process.step = "template";
+        in.process.error = "no luck";
+        in.process.status = ends[i].status;
+        world_step(&w, &in);
+        expect_state(&w, "echo/0", ends[i].state);
+        const uint64_t r = world_say(&w, CLIENT, "[2,null,1,0,'hub','status',0,null,{}]");
+        cr_assert(world_says(&w, r, "could not start: template: no luck"), "%s", world_text(&w, r));
+        world_deinit(&w);
+    }
+}
+
 /* Let it die at once and wait for the next START: how long that took. */
 static int64_t
 die_and_return_ms(struct world *w, int status)

@@ -386,7 +386,7 @@ die_with_many(struct world *w, unsigned count)
     cr_assert(world_init_with(w, &options), "there is memory");
     spec_defaults(&spec);
     spec.name = "echo";
-    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
+    spec.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
     spec.restarts_max = 1000;
     spec.restart_delay_ms = spec.restart_delay_ms_max = 1;
     spec.queue_max = 2000;

@@ -25,7 +25,7 @@ Test(spec, a_copy_owns_its_texts)
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 1, text, sizeof text, 0};
+    spec.launch = (struct launch){.argc = 1, .envc = 1, .text = text, .text_bytes = sizeof text};
     spec.queue_max = 77;
     struct worker_spec *copy = spec_copy(&spec);
     cr_assert_not_null(copy, "no memory");
@@ -85,6 +85,12 @@ other_limitc(struct worker_spec *s)
 }
 
 static void
+other_warmth(struct worker_spec *s)
+{
+    s->launch.is_warm = true;
+}
+
+static void
 other_text(struct worker_spec *s)
 {
     s->launch.text = "\0next";
@@ -126,7 +132,7 @@ Test(spec, whatever_differs_is_noticed_and_some_of_it_wants_another_process)
         {other_ready, true},      {other_ready_at, true},      {other_heartbeat_ms, true},
         {other_argc, true},       {other_envc, true},          {other_limitc, true},
         {other_text, true},       {other_length, true},        {other_depends, false},
-        {other_when, false},      {other_restart_with, false},
+        {other_when, false},      {other_restart_with, false}, {other_warmth, true},
     };
     struct worker_spec a;
     spec_defaults(&a);

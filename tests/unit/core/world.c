@@ -70,7 +70,7 @@ keep_process(struct world *w, const struct hub_effect *e)
         die("too many processes");
     }
     struct process *p = &w->process[w->process_count++];
-    *p = (struct process){.id = e->process}; /* its number tells its pid */
+    *p = (struct process){.id = e->process, .edition = e->edition}; /* its number tells its pid */
     (void)snprintf(p->name, sizeof p->name, "%s/%u", e->spec->name, (unsigned)e->replica);
     (void)snprintf(p->token, sizeof p->token, "%s", e->token);
 }
@@ -332,7 +332,7 @@ world_worker(struct world *w, const char *name, void (*set)(struct worker_spec *
     struct worker_spec spec;
     spec_defaults(&spec);
     spec.name = name;
-    spec.launch = (struct launch){1, 0, "\0true", 6, 0};
+    spec.launch = (struct launch){.argc = 1, .text = "\0true", .text_bytes = 6};
     if (set != NULL) {
         set(&spec);
     }

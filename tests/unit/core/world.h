@@ -31,6 +31,7 @@ struct process {
     uint64_t id;
     char name[WORLD_NAME]; /* "echo/0" */
     char token[64];
+    uint32_t edition;
     bool running, signalled, killed;
     int signal;
     size_t signals; /* how many it got */

@@ -15,6 +15,7 @@ struct rig {
     struct worker_spec spec;
     struct launch_texts texts;
     struct spawn_record record;
+    uint32_t edition;
     char out[SPAWN_TEXT_BYTES_MAX];
 };
 
@@ -50,8 +51,11 @@ launch(const char *yaml, uint32_t replica)
     const struct config_source source = {"test.yaml", "/srv", yaml, strlen(yaml), false};
     cr_assert(config_load_text(&source, &config_env, &rig.config, &diag) == 0, "%s", diag.text);
     cr_assert(launch_spec(&rig.config->workers[0], &rig.spec, &rig.texts), "no memory");
-    struct hub_effect start = {
-        .kind = HUB_OUT_START, .process = 4711, .spec = &rig.spec, .replica = replica};
+    struct hub_effect start = {.kind = HUB_OUT_START,
+                               .process = 4711,
+                               .spec = &rig.spec,
+                               .replica = replica,
+                               .edition = rig.edition};
     memcpy(start.token, "4711.secret", 12);
     return launch_record(&start, "ipc:///run/prong/hub.sock", "/run/prong/notify", &rig.record,
                          rig.out);
@@ -368,7 +372,8 @@ Test(launch, a_start_that_failed_names_the_program_or_the_folder)
 Test(launch, a_program_that_is_no_text_is_told_as_one)
 {
     char got[LAUNCH_STEP_BYTES];
-    struct worker_spec spec = {.name = "echo", .launch = {1, 0, "/srv\0bad\xff\nname", 15, 0}};
+    struct worker_spec spec = {
+        .name = "echo", .launch = {.argc = 1, .text = "/srv\0bad\xff\nname", .text_bytes = 15}};
     const struct spawn_record failed = {.step = SPAWN_STEP_EXEC, .error = ENOENT, .name = "echo/0"};
     launch_explain(&failed, &spec, got);
     cr_assert_str_eq(got, "exec 'bad??name'", "%s", got);
@@ -459,4 +464,40 @@ Test(launch, a_user_that_is_not_there_any_more_does_not_become_the_hubs_own)
         cr_assert(!spawn_start_check(&rig.record, rig.out), "%s would start", yaml[i]);
         forget();
     }
+}
+
+static uint64_t
+key_of(const char *yaml, uint32_t replica, uint32_t edition)
+{
+    rig = (struct rig){.edition = edition};
+    cr_assert(launch(yaml, replica), "refused");
+    cr_assert(spawn_start_check(&rig.record, rig.out), "the spawner would refuse it");
+    forget();
+    return rig.record.template_key;
+}
+
+Test(launch, a_template_is_for_the_replicas_of_one_worker_in_one_form)
+{
+    static const char warm[] =
+        "workers: {echo: {command: [x], args: ['%i'], preload: [numpy, PIL.Image]}}";
+    const uint64_t key = key_of(warm, 0, 0);
+    cr_assert(key != 0 && key_of(warm, 1, 0) == key, "another one for another replica");
+    cr_assert(key_of(warm, 0, 1) != key, "the same after a restart of all");
+    cr_assert(key_of("workers: {echo: {command: [x], args: ['%i'], preload: [numpy]}}", 0, 0) !=
+                  key,
+              "the same with other modules");
+    cr_assert(key_of("workers: {echo: {command: [x], args: ['%i']}}", 0, 7) == 0,
+              "without modules");
+    cr_assert(launch(warm, 0), "refused");
+    expect_setting("PRONG_PRELOAD", "numpy,PIL.Image");
+    forget();
+}
+
+Test(launch, why_nothing_came_of_a_template_is_told_as_it_says_it)
+{
+    char got[LAUNCH_STEP_BYTES];
+    const struct spawn_record failed = {.step = SPAWN_STEP_TEMPLATE, .name = "echo/0"};
+    launch_explain(&failed, NULL, got);
+    cr_assert_str_eq(got, "template", "%s", got);
+    cr_assert(!launch_never(SPAWN_STEP_TEMPLATE, EPERM), "it may go better another time");
 }
