@@ -140,7 +140,7 @@ read_words(const struct request *q, struct worker_spec *spec)
     const struct span restart = admin_text(q, PARAM_run_restart),
                       ready = admin_text(q, PARAM_run_ready),
                       output = admin_text(q, PARAM_run_output),
-                      input = admin_text(q, PARAM_run_stdin);
+                      input = admin_text(q, PARAM_run_stdin), log = admin_text(q, PARAM_run_log);
     const uint64_t replicas = admin_uint(q, PARAM_run_replicas, 1);
     if (replicas == 0 || replicas > WIRE_REPLICAS_MAX) {
         return "replicas must be from 1 to 256";
@@ -159,6 +159,14 @@ read_words(const struct request *q, struct worker_spec *spec)
     if (input.len > 0 && !span_is(input, "none") && !span_is(input, "pipe")) {
         return "stdin must be none or pipe";
     }
+    if (log.len > 0 && !span_is(log, "file") && !span_is(log, "journal") &&
+        !span_is(log, "inherit") && !span_is(log, "none")) {
+        return "log must be file, journal, inherit or none";
+    }
+    spec->output.log = span_is(log, "journal")   ? SPEC_LOG_JOURNAL
+                       : span_is(log, "inherit") ? SPEC_LOG_INHERIT
+                       : span_is(log, "none")    ? SPEC_LOG_NONE
+                                                 : SPEC_LOG_FILE;
     spec->output.is_events = span_is(output, "events");
     spec->output.takes_input = span_is(input, "pipe");
     spec->restart = span_is(restart, "no")       ? SPEC_RESTART_NO

@@ -23,44 +23,44 @@ struct options {
     /* of some */
     const char *config; /* up */
     bool foreground;
-    bool check, clients;         /* status; check: doctor, too */
-    bool no_wait;                /* start, stop, restart, scale */
-    int64_t lines;               /* logs */
-    bool follow;                 /* logs */
-    const char *since;           /* logs */
-    const char *level;           /* logs */
-    const char *set_level;       /* logs */
-    bool end;                    /* send */
-    bool group;                  /* signal */
-    const char *bundle;          /* doctor */
-    bool reveal;                 /* env */
-    bool force;                  /* config init */
-    bool man;                    /* config manual, help */
-    const char *kind;            /* config import */
-    const char *worker;          /* config show */
-    const char *from, *until;    /* events, wait */
-    int64_t count;               /* events, wait, top */
-    const char *json;            /* emit */
-    const char *goal, *event;    /* wait */
-    bool any, exit_status;       /* wait */
-    const char *call;            /* wait: the handle of a call in the background */
-    bool each;                   /* call, wait, dlq retry */
-    bool progress;               /* the same */
-    bool ordered;                /* call */
-    bool lease, background;      /* call */
-    const char *map;             /* call: a file, or - */
-    const char *key, *policy;    /* call */
-    int64_t priority;            /* call */
-    const char *name;            /* run */
-    const char *restart, *ready; /* run */
-    int64_t replicas;            /* run */
-    struct texts environment;    /* run */
-    struct texts preload;        /* run */
-    const char *run_output;      /* run */
-    const char *run_stdin;       /* run */
-    bool batch, once, expand;    /* top */
-    int64_t delay_ms;            /* top */
-    const char *sort, *filter;   /* top */
+    bool check, clients;              /* status; check: doctor, too */
+    bool no_wait;                     /* start, stop, restart, scale */
+    int64_t lines;                    /* logs */
+    bool follow;                      /* logs */
+    const char *since;                /* logs */
+    const char *level;                /* logs */
+    const char *set_level;            /* logs */
+    bool end;                         /* send */
+    bool group;                       /* signal */
+    const char *bundle;               /* doctor */
+    bool reveal;                      /* env */
+    bool force;                       /* config init */
+    bool man;                         /* config manual, help */
+    const char *kind;                 /* config import */
+    const char *worker;               /* config show */
+    const char *from, *until;         /* events, wait */
+    int64_t count;                    /* events, wait, top */
+    const char *json;                 /* emit */
+    const char *goal, *event;         /* wait */
+    bool any, exit_status;            /* wait */
+    const char *call;                 /* wait: the handle of a call in the background */
+    bool each;                        /* call, wait, dlq retry */
+    bool progress;                    /* the same */
+    bool ordered;                     /* call */
+    bool lease, background;           /* call */
+    const char *map;                  /* call: a file, or - */
+    const char *key, *policy;         /* call */
+    int64_t priority;                 /* call */
+    const char *name;                 /* run */
+    const char *restart, *ready;      /* run */
+    int64_t replicas;                 /* run */
+    struct texts environment;         /* run */
+    struct texts preload;             /* run */
+    const char *run_output, *run_log; /* run */
+    const char *run_stdin;            /* run */
+    bool batch, once, expand;         /* top */
+    int64_t delay_ms;                 /* top */
+    const char *sort, *filter;        /* top */
 };
 
 enum option_kind {

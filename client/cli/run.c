@@ -77,6 +77,7 @@ write_args(const struct cli *cli, const char *name, const char *program, prong_w
     } words[] = {{"restart", o->restart},
                  {"ready", o->ready},
                  {"output", o->run_output},
+                 {"log", o->run_log},
                  {"stdin", o->run_stdin}};
     enum { WORDS = sizeof words / sizeof words[0] };
     uint32_t given = 0;

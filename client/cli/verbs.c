@@ -172,12 +172,16 @@ static const struct option_row run_options[] = {
     {.name = "--lines", .kind = OPTION_TEXT, .offset = OPTION_FIELD(run_output), .value = "WHERE",
      .allowed = "log events",
      .help = "what becomes of the lines that it writes: log (default), or events WORKER.line, too"},
+    {.name = "--log", .kind = OPTION_TEXT, .offset = OPTION_FIELD(run_log), .value = "WHERE",
+     .allowed = "file journal inherit none",
+     .help = "where its lines go: file (default), journal, inherit (the hub's stderr) or none"},
     {.name = "--stdin", .kind = OPTION_TEXT, .offset = OPTION_FIELD(run_stdin), .value = "WHAT",
      .allowed = "none pipe", .help = "none (default), or pipe: what prong send sends"},
     {.name = "--env", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(environment), .value = "K=V",
      .help = "a variable added to the environment, which is the hub's otherwise; may be given often"},
     {.name = "--preload", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(preload), .value = "MODULE",
-     .help = "a Python module that its processes share, see preload in prong config manual; may be given often"},
+     .help = "a Python module that its processes share, see preload in prong config manual; may be "
+             "given often"},
     {.name = NULL},
 };
 

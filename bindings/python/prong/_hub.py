@@ -56,7 +56,7 @@ class Hub(Client):
 
     config       a file of workers, as for prongd; None: none, see spawn()
     runtime_dir  its folder, which stays; None: a new one, which goes with the hub
-    log          a file for its log; None: warnings and errors go to stderr
+    log          a file for its log and the lines of its workers; None: these lines, warnings and errors go to stderr
 
     Raises NotFoundError without the program prongd, UnavailableError when it does not start."""
 
@@ -91,7 +91,7 @@ class Hub(Client):
         target       a class of prong.Worker; "package.module:Class" or "FILE.py:Class"; or a command, with a `name`
         arguments    that the class is made with in each process, as JSON can tell them
         environment  what differs from this program's;  preload: modules that its processes share
-        wait         until every replica is ready;  keys: working_dir, restart, ready, output, stdin of a configuration
+        wait         until every replica is ready;  keys: working_dir, restart, ready, output, log, stdin of a configuration
 
         Raises UnavailableError with the reason and the last lines of a replica that does not get ready (the worker is
         taken out again), AlreadyExistsError, and TypeError for a class that no other process can find."""
@@ -106,8 +106,8 @@ class Hub(Client):
         command = [shutil.which(where[0]) or where[0], *where[1:]]
         with self.subscribe("hub.worker.*") as events:
             self.call("hub", "run", {
-                "working_dir": os.getcwd(), **({"preload": list(preload)} if preload else {}), **keys, "name": name,
-                "command": command, "replicas": replicas, "environment": dict(environment or {})})
+                "working_dir": os.getcwd(), "log": "inherit", **({"preload": list(preload)} if preload else {}), **keys,
+                "name": name, "command": command, "replicas": replicas, "environment": dict(environment or {})})
             if wait:
                 self._wait_ready(events, name, replicas)
         return Proxy(self, name, cls)

@@ -213,7 +213,8 @@ class Pull:
         what = self.waits.pop(number, None)
         try:
             odd = _values.NANOSECONDS.search(body) is not None
-            reader = msgpack.Unpacker(ext_hook=_values.ext, strict_map_key=False, timestamp=0 if odd else 3, max_buffer_size=0)
+            reader = msgpack.Unpacker(ext_hook=_values.ext, strict_map_key=False, timestamp=0 if odd else 3,
+                                      max_buffer_size=0)
             reader.feed(body)
             records = [_values.exact(record) if odd else record for record in reader]
         except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it

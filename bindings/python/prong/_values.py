@@ -136,7 +136,8 @@ def unpack_plain(data: Any) -> Any:
     """The same for what `unpack` does not take: texts that are no UTF-8 and arrays are left as they are."""
     return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_ext_type)
 
-SKIP = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1), 0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
+SKIP = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1),
+        0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
 FIXED = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
          0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Dict
 
 import hub_workers
-import prong
 import pytest
 from conftest import until
 
+import prong
 
 def test_a_class_is_imported_once_and_set_up_in_each_process(prong_hub: prong.Hub) -> None:
     prong_hub.spawn(hub_workers.Warm, replicas=2, preload=["decimal", "json"], environment={"NUMBER": "%i"})

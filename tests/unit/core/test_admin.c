@@ -124,6 +124,8 @@ static const struct asked asked[] = {
      "ERROR 1 3 0 'output must be log or events"},
     {"run", "{'name':'new','command':['true'],'working_dir':'/','stdin':'x'}",
      "ERROR 1 3 0 'stdin must be none or pipe"},
+    {"run", "{'name':'new','command':['true'],'working_dir':'/','log':'x'}",
+     "ERROR 1 3 0 'log must be file, journal, inherit or none"},
     {"run", "['echo',['true'],'/']", "ERROR 1 6 0 'there is a worker of this name already"},
 };
 
@@ -732,7 +734,7 @@ Test(admin, run_passes_folder_command_and_environment_on)
 }
 
 /* The modules of a template are one more setting. */
-Test(admin, run_with_modules_starts_from_a_template)
+Test(admin, run_tells_modules_of_a_template_and_where_lines_go)
 {
     static const char want[] = "/\0true\0A=1\0PRONG_PRELOAD=numpy,PIL.Image";
     struct world w;
@@ -741,7 +743,7 @@ Test(admin, run_with_modules_starts_from_a_template)
     begin(&w);
     notation_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['true'],"
                        "'working_dir':'/','environment':{'A':'1'},"
-                       "'preload':['numpy','PIL.Image']}]");
+                       "'log':'inherit','preload':['numpy','PIL.Image']}]");
     struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w.now_ns};
     in.message.request = 1;
     in.message.body = buf_span(&b);
@@ -751,6 +753,7 @@ Test(admin, run_with_modules_starts_from_a_template)
         spec = out.list[i].kind == HUB_OUT_START ? out.list[i].spec : spec;
     }
     cr_assert(spec != NULL && spec->launch.is_warm && spec->launch.envc == 2, "counts");
+    cr_assert_eq(spec->output.log, SPEC_LOG_INHERIT, "where its lines go");
     cr_assert_eq(spec->launch.text_bytes, sizeof want, "%zu bytes", spec->launch.text_bytes);
     cr_assert_arr_eq(spec->launch.text, want, sizeof want, "text");
     buf_deinit(&b);
