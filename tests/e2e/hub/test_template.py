@@ -283,7 +283,7 @@ class Arithmetic(Warm):
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
         if threads != b"2\n":
             self.skipTest("no numpy that starts threads")
-        config = self.config(preload="[numpy]", more=", max_restarts: 0")
+        config = self.config(preload="[numpy.random]", more=", max_restarts: 0")
         hub = self.hub(config)
         client = hub.client()
         draws = [client.call(f"warm/{n}", "draw") for n in range(2)]
