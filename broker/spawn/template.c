@@ -625,6 +625,7 @@ take_in(struct spawner *spawner, struct unborn *u, pid_t pid, struct failure *ho
             family_remove_adopted(&spawner->family, pid);
             u->birth_fd = u->output_fd = u->input_fd = -1; /* moved */
             u->template->members++;
+            u->template->why[0] = '\0'; /* it forks again */
             return true;
         }
         kill(pid, SIGKILL); /* no memory: nobody would ever know of it */

@@ -170,7 +170,7 @@ class Templates(Warm):
 
     def test_imports_that_do_not_end_are_a_start_that_takes_too_long(self):
         self.module("import worker\nworker.meet('import')\n")
-        hub = self.hub(self.config(", start_timeout: 300ms, max_restarts: 0"), ready=False)
+        hub = self.hub(self.config(f", start_timeout: {3 * kit.SLOW}s, max_restarts: 0"), ready=False)
         met = self.meet.next("import")
         self.assertEqual(self.failed(hub), "could not start: template: it had not finished its imports")
         self.assertEqual(kit.wait_gone([met.pid], kit.SECONDS), set())
@@ -283,7 +283,7 @@ class Arithmetic(Warm):
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
         if threads != b"2\n":
             self.skipTest("no numpy that starts threads")
-        config = self.config(preload="[numpy]", more=", max_restarts: 0")
+        config = self.config(preload="[numpy.random]", more=", max_restarts: 0")
         hub = self.hub(config)
         client = hub.client()
         draws = [client.call(f"warm/{n}", "draw") for n in range(2)]
