@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "broker/spawn/clock.h"
+#include "broker/spawn/template_environment.h"
 #include "broker/spawn/workers.h"
 
 static_assert(sizeof(struct template_request) == 24, "template.py reads another layout");
@@ -143,71 +144,12 @@ templates_retire(struct spawner *spawner, const char *member, uint64_t key)
     }
 }
 
-/* What a member gets and its template does not: it is no replica, and its secrets are not its. */
-static bool
-is_of_members(const char *setting)
-{
-    static const char *const names[] = {"PRONG_TOKEN=",    "PRONG_REPLICA=", "PRONG_INCARNATION=",
-                                        "PRONG_TEMPLATE=", "NOTIFY_SOCKET=", "WATCHDOG_USEC="};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strncmp(setting, names[i], strlen(names[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Libraries for arithmetic start a thread for each CPU when they are imported, and a process with
- * threads cannot be forked: so they do with one, unless the worker's environment says otherwise. */
-static const char *const single[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"};
-enum { SINGLE_COUNT = sizeof single / sizeof single[0], OWN_COUNT = SINGLE_COUNT + 2 };
-
-/* What a template has in its environment beyond its members: one text for each setting. */
-struct own_settings {
-    char texts[OWN_COUNT][48];
-};
-
-/* The environment of a template, made from that of a member; the caller frees the list, and `own`
- * has to live as long. NULL without memory. The incarnation has 20 digits, because a member writes
- * its own number over it where /proc shows it: by that daemons of a member are known (orphans.h).
- */
-static char **
-make_environment(char *const envp[], uint64_t id, struct own_settings *own)
-{
-    size_t count = 0;
-    while (envp[count]) {
-        count++;
-    }
-    char **made = calloc(count + OWN_COUNT + 1, sizeof *made);
-    if (!made) {
-        return NULL;
-    }
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_of_members(envp[i])) {
-            made[used++] = envp[i];
-        }
-    }
-    char(*text)[48] = own->texts;
-    snprintf(*text++, sizeof *text, "PRONG_INCARNATION=%020" PRIu64, id);
-    snprintf(*text++, sizeof *text, "PRONG_TEMPLATE=%d", (int)SPAWN_BROKER_FD);
-    for (size_t i = 0; i < SINGLE_COUNT; i++) {
-        if (!child_environment_find(envp, single[i])) {
-            snprintf(*text++, sizeof *text, "%s=1", single[i]);
-        }
-    }
-    for (size_t i = 0; own->texts + i < text; i++) {
-        made[used++] = own->texts[i];
-    }
-    return made;
-}
-
 /* Fork the process of a template with `its_end` as descriptor 3. */
 static bool
 fork_template(struct spawner *spawner, const struct spawn_record *request,
               const struct start_parts *member, int its_end, struct child_fault *fault)
 {
-    struct own_settings own;
+    struct template_own own;
     char worker[SPAWN_NAME_BYTES_MAX];
     struct spawn_record record = *request;
     record.id |= SPAWN_TEMPLATE;
@@ -215,7 +157,7 @@ fork_template(struct spawner *spawner, const struct spawn_record *request,
     copy_worker(request->name, worker);
     snprintf(record.name, sizeof record.name, "%.*s/template", SPAWN_NAME_BYTES_MAX - 10, worker);
     struct start_parts parts = *member;
-    parts.envp = make_environment(member->envp, record.id, &own);
+    parts.envp = template_environment(member->envp, record.id, &own);
     if (!parts.envp) {
         *fault = (struct child_fault){.step = SPAWN_STEP_FORK, .error = ENOMEM};
         return false;
