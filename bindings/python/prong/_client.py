@@ -126,12 +126,13 @@ class Position:
         if self.history not in (0, history):
             self.next, self.reset, self.history = "oldest", True, history
             return
-        self.history, self.next = history, after
-        self.lost += lost
-        self.pending += lost
+        pending, reset, ready = self.pending + lost, self.reset, self.ready.copy()
         for number, time_us, topic, source, payload in items:
-            self.ready.append(Event(topic, payload, number, time_us / 1e6, source, self.pending, self.reset))
-            self.pending, self.reset = 0, False
+            ready.append(Event(topic, payload, number, time_us / 1e6, source, pending, reset))
+            pending, reset = 0, False
+        lost += self.lost
+        # All at once: KeyboardInterrupt comes before, and they are fetched again, or after it.
+        self.history, self.next, self.lost, self.pending, self.reset, self.ready = history, after, lost, pending, reset, ready
 
 def new_session(url: str, name: Optional[str], token: Union[bytes, str, None]) -> Session:
     """With what HELLO says."""
@@ -153,6 +154,21 @@ class Future(concurrent.futures.Future):  # type: ignore[type-arg]
     """The outcome of a call that is not waited for. cancel() cancels it at the hub and is always possible before the
     outcome; the running method sees that it is cancelled."""
     _stop: Callable[[], None]
+    _wait: Callable[[float], bool]
+
+    def result(self, timeout: Optional[float] = None) -> Any:
+        """The value, or the error raised. This thread reads what comes meanwhile, if no other does."""
+        self._until(timeout)
+        return super().result(timeout if timeout is None else 0)
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        """The error, or None."""
+        self._until(timeout)
+        return super().exception(timeout if timeout is None else 0)
+
+    def _until(self, timeout: Optional[float]) -> None:
+        if not self.done() and self._wait(FOREVER if timeout is None else time.monotonic() + timeout):
+            super().exception(None)                  # whoever read the outcome is about to set it
 
     def cancel(self) -> bool:
         """True unless the outcome is there already."""
@@ -273,13 +289,13 @@ class Client:
         def told(r: Request) -> None:
             if not r.ended:
                 return
-            r.callback = None
-            link.pumped(-1)
-            if not future.done() and future.set_running_or_notify_cancel():
+            if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
                 try:
                     future.set_result(r.outcome())
                 except Exception as error:
                     future.set_exception(error)
+            r.callback = None                        # now: what is cut off before is told again
+            link.pumped(-1)
             link.ring()
         link.pumped(1)
         try:
@@ -288,6 +304,12 @@ class Client:
             link.pumped(-1)
             raise
         future._stop = lambda: link.cancel(r)
+
+        def waits(until: float) -> bool:
+            ready: bool = link.wait(r, until)
+            link._tell()
+            return ready
+        future._wait = waits
         return future
 
     def resume(self, handle: str) -> Background:
@@ -338,10 +360,11 @@ class Subscription:
 
     def _fetch(self, wait: float = c.PARK_MS / 1000, deadline: float = FOREVER) -> Request:
         p, link = self._position, self._client._link
-        self._request = r = Request(c.FETCH, deadline)
+        r = Request(c.FETCH, deadline)
         r.history = p.history
         r.callback = self._told if wait else None
         link.ask(link.session.fetch, r, p.filters, p.next, 1024, 1 << 20, wait)
+        self._request = r
         return r
 
     def _told(self, r: Request) -> None:
@@ -351,7 +374,9 @@ class Subscription:
     def _start(self) -> Steps[None]:
         """Find the position to begin at."""
         if self._request is None and not self._position.history:
-            yield from self._client._outcome(self._fetch(0, time.monotonic() + seconds(self._timeout, 5.0)))
+            r, self._request = self._fetch(0, time.monotonic() + seconds(self._timeout, 5.0)), None
+            yield from self._client._outcome(r)
+            self._request = r
             self._take()
 
     def _take(self) -> None:
@@ -363,16 +388,15 @@ class Subscription:
 
     def _next(self, until: float) -> Steps[Optional[Event]]:
         yield from self._start()
-        ready = self._position.ready
-        while not ready:
+        while not self._position.ready:
             self._client._link.check()
-            if self._closed or self._request is None:
+            if self._closed:
                 raise _errors.FailedPreconditionError("the subscription was closed", began="no")
-            if not (yield self._request, until):
+            if not (yield self._request or self._fetch(), until):
                 return None
             self._take()
-        event = ready.popleft()
-        if not ready and self._request is None:
+        event = self._position.ready.popleft()
+        if not self._position.ready and self._request is None:
             self._fetch()
         return event
 
@@ -454,10 +478,10 @@ class Results:
             try:
                 if not r.items and not (yield r, r.deadline + GRACE):
                     link.expire(r.deadline + GRACE)
+                self._items.extend(link.take(r))
             except BaseException:
                 self.cancel()
                 raise
-            self._items.extend(link.take(r))
         return self._convert(self._items.popleft())
 
     @property

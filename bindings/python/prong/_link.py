@@ -4,6 +4,7 @@ No thread of its own: whichever thread waits first reads the socket for all (lea
 when it has what it came for. Only futures need somebody who waits for them: a thread started with the first one."""
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -130,6 +131,24 @@ class Reader:
 
 # ---- sharing
 
+class Flag:
+    """What a thread waits for: it takes what set() has put. A threading.Event is no good here, KeyboardInterrupt in its
+    wait() may leave its inner lock taken, or a set() that has woken nobody."""
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def wait(self, seconds: float) -> None:
+        self.lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
+
+    def set(self) -> None:
+        try:
+            self.lock.release()
+        except RuntimeError:                         # it is set
+            pass
+
 class BaseLink:
     """What the links of threads and of asyncio share: a session, and the way to it."""
     is_open = False
@@ -152,15 +171,23 @@ class BaseLink:
         """Register a request by a method of the session, and send it."""
         with self.mutex:
             self.check()
-            make(r, *args)
-            self._flush()
+            try:
+                make(r, *args)
+                self._flush()
+            except BaseException as problem:
+                self._cut(problem)
+                raise
 
     def cancel(self, r: Request) -> None:
         """Nobody waits for it any more."""
         with self.mutex:
             if not self.closed:
-                self.session.cancel(r)
-                self._flush()
+                try:
+                    self.session.cancel(r)
+                    self._flush()
+                except BaseException as problem:
+                    self._cut(problem)
+                    raise
 
     def expire(self, now: float) -> None:
         """End what is over by this (monotonic) time."""
@@ -170,12 +197,24 @@ class BaseLink:
     def take(self, r: Request) -> list[Any]:
         """The items that came; more are asked for."""
         with self.mutex:
-            items = self.session.take(r)
-            self._flush()
+            try:
+                items = self.session.take(r)
+                self._flush()
+            except BaseException as problem:
+                self._cut(problem)
+                raise
         return items
 
     def _flush(self) -> None:
         raise NotImplementedError
+
+    def _drop(self, why: BaseException) -> None:
+        raise NotImplementedError
+
+    def _cut(self, problem: BaseException) -> None:
+        """KeyboardInterrupt and the like may have left a step of the session half done: a new connection asks again."""
+        if not isinstance(problem, Exception):
+            self._drop(problem)
 
     def _answers(self, messages: list[tuple[int, Union[bytes, memoryview]]]) -> Optional[BaseException]:
         """Take them; why the connection is no good, or None."""
@@ -234,7 +273,7 @@ class Link(BaseLink):
         self.pump: Optional[threading.Thread] = None
         self.futures = Request(0, FOREVER)           # ready while there are none
         self.futures.ready = True
-        self.waking = threading.Event()
+        self.waking = Flag()
         self.bell: Optional[tuple[socket.socket, socket.socket, Any]] = None
         _links.add(self)
         weakref.finalize(self, self.waking.set)
@@ -260,7 +299,8 @@ class Link(BaseLink):
         """The connection is no good any more."""
         self.why = why
         if self.sock is not None:
-            self.poller.unregister(self.sock)
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)     # the thread that reads it wakes up
             self.sock.close()
             self.sock = self.reader = None
             self.lost_at = time.monotonic()
@@ -279,23 +319,32 @@ class Link(BaseLink):
                     if self.leader is None:
                         self.leader = me
                     elif self.leader != me and not r.ready:
-                        r.event = r.event or threading.Event()
-                        r.event.clear()
+                        r.event = r.event or Flag()
+                        r.event.wait(0)              # what was put for an earlier wait
                         self.followers[r] = None
                 if self.leader == me:
                     self._lead(r, until)
                 elif not r.ready:
-                    r.event.wait(None if until == FOREVER else max(0.0, until - time.monotonic()))
+                    r.event.wait(max(0.0, until - time.monotonic()))
                 if not r.ready and time.monotonic() >= until:
                     return False
             return True
         finally:
-            with self.mutex:
-                self.followers.pop(r, None)
-                if self.leader == me and not nested:
-                    self.leader = None
-                if self.leader is None and self.followers:
-                    next(iter(self.followers)).event.set()
+            try:
+                self._leave(r, not nested)
+            except BaseException:                    # KeyboardInterrupt: others must not wait for us
+                self._leave(r, not nested)
+                raise
+
+    def _leave(self, r: Request, leads: bool) -> None:
+        """It waits no longer; somebody else reads now."""
+        with self.mutex:
+            if self.followers.pop(r, self) is None:
+                r.event.set()                        # another thread may wait for the same
+            if self.leader == threading.get_ident() and leads:
+                self.leader = None
+            if self.leader is None and self.followers:
+                next(iter(self.followers)).event.set()
 
     def _lead(self, r: Request, until: float) -> None:
         """Read for everybody until r is ready. What is cut off in the middle is asked again on a new connection."""
@@ -320,14 +369,17 @@ class Link(BaseLink):
             self._tell()
 
     def _take(self) -> None:
-        assert self.reader is not None
+        reader = self.reader
+        if reader is None:                           # a thread that sent something has lost the connection
+            return
         try:
-            messages = self.reader.read()
+            messages = reader.read()
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             with self.mutex:
-                self._drop(error)
+                if self.reader is reader:
+                    self._drop(error)
             return
         with self.mutex:
             problem = self._answers(messages)
@@ -354,8 +406,9 @@ class Link(BaseLink):
             self.retry_at = time.monotonic() + random.uniform(0.01, 0.05)
             return
         with self.mutex:
-            self.sock, self.reader = sock, Reader(sock, self.session.head)
-            self.poller.register(sock, select.POLLIN)
+            reader, poller = Reader(sock, self.session.head), select.poll()
+            poller.register(sock, select.POLLIN)
+            self.sock, self.reader, self.poller = sock, reader, poller
             if self.bell is not None:
                 self.bell[2].register(sock, select.EPOLLIN)
             self.session.heard = time.monotonic()
@@ -421,13 +474,13 @@ class Link(BaseLink):
             except OSError:
                 pass
 
-def _pump(reference: Any, waking: threading.Event) -> None:
+def _pump(reference: Any, waking: Flag) -> None:
     """Waits for the futures of a link for as long as there is one."""
-    while waking.wait():
+    while True:
+        waking.wait(FOREVER)
         link = reference()
         if link is None or link.closed:
             return
-        waking.clear()
         try:
             link.wait(link.futures, FOREVER)
         except _errors.ProngError:

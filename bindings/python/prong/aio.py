@@ -90,6 +90,11 @@ class Link(BaseLink, asyncio.Protocol):
         self._flush()
         self._tell()
 
+    def _drop(self, why: BaseException) -> None:
+        self.why = why
+        if self.transport is not None:
+            self.transport.abort()
+
     def _flush(self) -> None:
         if self.transport is not None and self.session.out:
             self.transport.write(b"".join(self.session.out))
