@@ -14,6 +14,9 @@ FUNCTION_LINES_MAX = 70
 # The lints themselves hold the words they look for.
 SELF = ("tests/lint/hygiene.py", "tests/lint/selftest.py")
 
+# Where nothing may sleep.
+TESTS = ("tests/", "bindings/python/tests/")
+
 # Inputs for decoders: any bytes at all.
 NOT_TEXT = "tests/fuzz/corpus/"
 
@@ -110,7 +113,7 @@ def check_c(report, path, text):
         match = UNBOUNDED[0].search(line)
         if match:
             report.add(path, number, f"{match.group(1)} {UNBOUNDED[1]}")
-        if path.startswith("tests/") and SLEEPS_C.search(line):
+        if path.startswith(TESTS) and SLEEPS_C.search(line):
             report.add(path, number, "a test waits for an event with a deadline, it does not sleep")
     for line, name, lines in functions(code):
         if lines > FUNCTION_LINES_MAX:
@@ -131,7 +134,7 @@ def check(report, root, path):
             match = pattern.search(line)
             if match:
                 report.add(path, number, f"'{match.group(0)}': {what}")
-        if path.startswith("tests/") and path.endswith(SCRIPTS) and SLEEPS_SCRIPT.search(line):
+        if path.startswith(TESTS) and path.endswith(SCRIPTS) and SLEEPS_SCRIPT.search(line):
             report.add(path, number, "a test waits for an event with a deadline, it does not sleep")
     if path.endswith(common.C_SUFFIXES):
         check_c(report, path, text)

@@ -32,7 +32,7 @@ class Executor(concurrent.futures.Executor):
                 self._own.close()
                 raise
         self._method: Method = hub.worker(worker).apply.options(policy=policy, timeout=timeout)
-        self._open: set[Future] = set()
+        self._open: set[concurrent.futures.Future[Any]] = set()
         self._closed = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:

@@ -76,6 +76,14 @@ def test_targets_may_be_texts_and_commands(prong_hub: prong.Hub) -> None:
         prong_hub.spawn(["no_such_program"], name="missing")
 
 
+def test_modules_can_be_shared(prong_hub: prong.Hub) -> None:
+    warm = prong_hub.spawn(hub_workers.Echo, name="warm", replicas=2, preload=["decimal"])
+    names = {Path(f"/proc/{prong_hub.worker(f'warm/{n}').pid()}/comm").read_text() for n in (0, 1)}
+    assert names == {"warm/0\n", "warm/1\n"} and warm.echo("x") == "x"
+    with pytest.raises(prong.UnavailableError, match="cannot import no_such_module"):
+        prong_hub.spawn(hub_workers.Echo, name="cold", preload=["no_such_module"])
+
+
 def test_without_waiting_a_call_waits(prong_hub: prong.Hub) -> None:
     assert prong_hub.spawn(hub_workers.Echo, wait=False).echo("x") == "x"
 

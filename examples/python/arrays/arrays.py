@@ -32,7 +32,8 @@ class Filter(prong.Worker):
     @prong.idempotent
     def blur(self, band: Array) -> Array:
         """The mean of three rows, for each row but the first and the last."""
-        return (band[:-2] + band[1:-1] + band[2:]) / 3
+        mean: Array = (band[:-2] + band[1:-1] + band[2:]) / 3
+        return mean
 
 
 def bands(image: Array, rows: int) -> list[dict[str, Array]]:
