@@ -7,6 +7,7 @@ import datetime
 import enum
 import inspect
 import pathlib
+import sys
 import types
 import typing
 from typing import Any, Callable, Optional
@@ -143,39 +144,44 @@ class Parameters:
         found = list(self.signature.parameters.values())[skip:]
         self.signature = self.signature.replace(parameters=found)
         kinds = inspect.Parameter
-        self.rest = any(p.kind is kinds.VAR_POSITIONAL for p in found)
+        rest = any(p.kind is kinds.VAR_POSITIONAL for p in found)
         self.named_rest = any(p.kind is kinds.VAR_KEYWORD for p in found)
         found = [p for p in found if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
-        self.positional = [p.name for p in found if p.kind is not kinds.KEYWORD_ONLY]
         self.checks = {p.name: check(hints.get(p.name, Any)) for p in found}
-        self.needed = [p.name for p in found if p.default is kinds.empty]
-        self.order = [(name, self.checks[name]) for name in self.positional]
         self.plain = not any(self.checks.values())
+        self.order = [(p.name, self.checks[p.name]) for p in found if p.kind is not kinds.KEYWORD_ONLY]
+        self.needed = dict.fromkeys(p.name for p in found if p.default is kinds.empty)
+        # So many are well by position; none, when one must be named.
+        self.least = len(self.needed) if self.needed.keys() <= dict(self.order).keys() else sys.maxsize
+        self.most = sys.maxsize if rest else len(self.order)
 
     def __call__(self, args: Any, where: str = "") -> tuple[Any, dict[str, Any]]:
         if type(args) is list:
-            if len(args) > len(self.order) and not self.rest:
-                raise InvalidArgumentError(f"{len(args)} arguments came, {len(self.order)} are wanted: {self.signature}",
-                                           began="no")
-            if len(args) < len(self.needed) or not set(self.needed) <= set(self.positional):
-                self._missing(set(self.positional[:len(args)]), where)
+            if not self.least <= len(args) <= self.most:
+                self._refuse(args, where)
             if not self.plain:
                 args = [c(v, where + n) if c else v for v, (n, c) in zip(args, self.order)] + args[len(self.order):]
             return args, {}
+        if not self.needed.keys() <= args.keys() <= self.checks.keys():
+            self._refuse(args, where)
+        if not self.plain:
+            args = {n: self.checks[n](v, where + n) if self.checks.get(n) else v  # type: ignore[misc]
+                    for n, v in args.items()}
+        return (), args
+
+    def _refuse(self, args: Any, where: str) -> None:
+        """Raises for what is too much or missing."""
+        if type(args) is list:
+            if len(args) > self.most:
+                raise InvalidArgumentError(f"{len(args)} arguments came, {len(self.order)} are wanted: {self.signature}",
+                                           began="no")
+            args = [name for name, _ in self.order[:len(args)]]
         for name in args:
             if name not in self.checks and not self.named_rest:
                 import difflib
                 close = difflib.get_close_matches(str(name), self.checks, 1)
                 raise InvalidArgumentError(f"there is no argument {where}{name}: {self.signature}"
                                            f"{f', did you mean {close[0]}?' if close else ''}", began="no")
-        self._missing(args, where)
-        if not self.plain:
-            args = {n: self.checks[n](v, where + n) if self.checks.get(n) else v  # type: ignore[misc]
-                    for n, v in args.items()}
-        return (), args
-
-    def _missing(self, given: Any, where: str) -> None:
         for name in self.needed:
-            if name not in given:
+            if name not in args:
                 raise InvalidArgumentError(f"argument {where}{name} is missing: {self.signature}", began="no")
-

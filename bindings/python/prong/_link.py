@@ -14,10 +14,10 @@ import struct
 import threading
 import time
 import weakref
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 from . import _errors
-from ._session import Request, Session
+from ._session import HEAD, Request, Session
 
 TICK = 1.0                       # seconds between two looks at deadlines
 SEND_SECONDS = 20                # a hub that takes nothing for so long is not there
@@ -76,6 +76,8 @@ def open_socket(url: str, timeout: float, tls_ca_file: Optional[str], tls_name: 
                 raise
         sock.settimeout(None)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+    if scheme != "tls+tcp":                          # TLS reads more than once for a message
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(TICK), 0))
     sock.sendall(GREETING)
     return sock
 
@@ -87,22 +89,22 @@ def tls_context(ca_file: Optional[str]) -> Any:
 class Reader:
     """Frames out of the bytes of a socket."""
 
-    def __init__(self, sock: Any, head: struct.Struct) -> None:
-        self.sock, self.head = sock, head
+    def __init__(self, sock: Any, lead: bytes) -> None:
+        self.sock, self.lead = sock, len(lead)
+        self.pending = getattr(sock, "pending", None)            # of TLS
         self.chunks: list[bytes] = []
         self.have, self.want, self.greeted = 0, 8, False
 
-    def read(self) -> list[tuple[int, Union[bytes, memoryview]]]:
+    def read(self) -> list[tuple[int, bytes]]:
         """What one look at the socket gives: (SP id, body) of each whole message. Raises OSError at its end."""
-        data = self.sock.recv(min(1 << 20, max(65536, self.want - self.have)))
-        pending = getattr(self.sock, "pending", None)
-        while pending is not None and data and pending():
+        data = self.sock.recv(65536 if self.want <= 65536 else min(1 << 20, max(65536, self.want - self.have)))
+        while self.pending is not None and data and self.pending():
             data += self.sock.recv(65536)
         if not data:
             raise ConnectionError("the hub closed the connection")
         return self.feed(data)
 
-    def feed(self, data: bytes) -> list[tuple[int, Union[bytes, memoryview]]]:
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """The same for bytes that somebody else has read."""
         if self.have:
             self.chunks.append(data)
@@ -110,23 +112,23 @@ class Reader:
             if self.have < self.want:
                 return []
             data = b"".join(self.chunks)
-            self.chunks = []
-        at, end, found, size = 0, len(data), list[tuple[int, Union[bytes, memoryview]]](), self.head.size
+            self.chunks, self.have = [], 0
+        at, end, size, found = 0, len(data), self.lead + HEAD.size, []
         if not self.greeted and end >= 8:
             if data[:8] != HUB_GREETING:
                 raise ConnectionError("no hub: it does not speak the Scalability Protocols as one that replies")
             self.greeted, at = True, 8
         self.want = size if self.greeted else 8
-        view = memoryview(data)
         while self.greeted and end - at >= size:
-            length, number = self.head.unpack_from(data, at)[-2:]
+            length, number = HEAD.unpack_from(data, at + self.lead)
             stop = at + size - 4 + length
             if stop > end:
                 self.want = stop - at
                 break
-            found.append((number, view[at + size:stop]))
+            found.append((number, data[at + size:stop]))
             at = stop
-        self.chunks, self.have = ([data[at:]], end - at) if at < end else ([], 0)
+        if at < end:
+            self.chunks, self.have = [data[at:]], end - at
         return found
 
 # ---- sharing
@@ -151,21 +153,25 @@ class Flag:
 
 class BaseLink:
     """What the links of threads and of asyncio share: a session, and the way to it."""
-    is_open = False
-    pid = 0
+    is_open = forked = False
 
     def __init__(self, url: str, session: Session, tls: tuple[Optional[str], Optional[str]], mutex: Any) -> None:
         self.url, self.session, self.tls, self.mutex = url, session, tls, mutex
-        self.closed = False
+        self.pid, self.closed = os.getpid(), False
+        _links.add(self)
         self.why: Optional[BaseException] = None     # there is no connection
 
     def check(self) -> None:
         """Raises when the connection may not be used here or any more."""
-        if self.pid != os.getpid():
+        if self.forked:
             raise _errors.FailedPreconditionError(
                 f"this connection was made by process {self.pid}: a fork does not share it, connect again", began="no")
         if self.closed:
             raise _errors.FailedPreconditionError("this connection was closed", began="no")
+
+    def after_fork(self) -> None:
+        """In the child: it is the parent's."""
+        self.forked = True
 
     def ask(self, make: Callable[..., None], r: Request, *args: Any) -> None:
         """Register a request by a method of the session, and send it."""
@@ -216,7 +222,7 @@ class BaseLink:
         if not isinstance(problem, Exception):
             self._drop(problem)
 
-    def _answers(self, messages: list[tuple[int, Union[bytes, memoryview]]]) -> Optional[BaseException]:
+    def _answers(self, messages: list[tuple[int, bytes]]) -> Optional[BaseException]:
         """Take them; why the connection is no good, or None."""
         session = self.session
         session.heard = time.monotonic()
@@ -263,10 +269,10 @@ class Link(BaseLink):
                  reconnect: Optional[float]) -> None:
         super().__init__(url, session, tls, threading.Lock())
         self.reconnect = reconnect
-        self.pid = os.getpid()
         self.sock: Optional[socket.socket] = None
         self.reader: Optional[Reader] = None
         self.poller = select.poll()
+        self.patient = False                         # recv of the socket waits for no longer than a TICK
         self.leader: Optional[int] = None            # the thread that reads
         self.followers: dict[Request, None] = {}
         self.lost_at, self.retry_at = time.monotonic(), 0.0
@@ -275,7 +281,6 @@ class Link(BaseLink):
         self.futures.ready = True
         self.waking = Flag()
         self.bell: Optional[tuple[socket.socket, socket.socket, Any]] = None
-        _links.add(self)
         weakref.finalize(self, self.waking.set)
 
     @property
@@ -353,8 +358,8 @@ class Link(BaseLink):
                 left = until - time.monotonic()
                 if self.sock is None:
                     self._connect(max(left, 0.0))
-                elif self.poller.poll(max(0, min(left, TICK)) * 1000):
-                    self._take()
+                elif ((left >= TICK and self.patient) or self.poller.poll(max(0, min(left, TICK)) * 1000)) and self._take():
+                    pass
                 elif left > 0:
                     with self.mutex:
                         if not self.session.expire(time.monotonic()):
@@ -366,28 +371,36 @@ class Link(BaseLink):
                 self._drop(problem)
             raise
         finally:
-            self._tell()
+            if self.session.news:
+                self._tell()
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """What has come; False when nothing did, for a second where the socket is patient."""
         reader = self.reader
         if reader is None:                           # a thread that sent something has lost the connection
-            return
+            return True
         try:
-            messages = reader.read()
+            if self.patient:
+                messages = reader.read()
+            else:                                    # TLS: reading and writing are not for two threads at a time
+                with self.mutex:
+                    messages = reader.read()
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             with self.mutex:
                 if self.reader is reader:
                     self._drop(error)
-            return
+            return True
         with self.mutex:
             problem = self._answers(messages)
             if problem is not None:
                 self._drop(problem)
-            self._flush()
+            if self.session.out:
+                self._flush()
         if self.session.news:
             self._tell()
+        return True
 
     def _connect(self, left: float) -> None:
         """One try; otherwise a short wait for the next."""
@@ -406,18 +419,27 @@ class Link(BaseLink):
             self.retry_at = time.monotonic() + random.uniform(0.01, 0.05)
             return
         with self.mutex:
-            reader, poller = Reader(sock, self.session.head), select.poll()
+            reader, poller = Reader(sock, self.session.lead), select.poll()
             poller.register(sock, select.POLLIN)
-            self.sock, self.reader, self.poller = sock, reader, poller
+            self.sock, self.reader, self.poller, self.patient = sock, reader, poller, reader.pending is None
             if self.bell is not None:
                 self.bell[2].register(sock, select.EPOLLIN)
             self.session.heard = time.monotonic()
             self.session.connected()
             self._flush()
 
+    def after_fork(self) -> None:
+        """In the child: let go of the parent's descriptors, whose locks may be held by threads that are not here."""
+        super().after_fork()
+        self.mutex = threading.Lock()
+        if self.sock is not None:
+            self.sock.close()
+        for part in self.bell or ():
+            part.close()
+
     def close(self) -> None:
         """End everything; threads that wait return."""
-        if self.pid != os.getpid() or self.closed:
+        if self.forked or self.closed:
             return
         with self.mutex:
             self._end()
@@ -487,15 +509,10 @@ def _pump(reference: Any, waking: Flag) -> None:
             return
         del link
 
-_links: weakref.WeakSet[Link] = weakref.WeakSet()
+_links: weakref.WeakSet[BaseLink] = weakref.WeakSet()
 
 def _forked() -> None:
-    """In a forked child: let go of the parent's descriptors, whose locks may be held by threads that are not here."""
     for link in list(_links):
-        link.mutex = threading.Lock()
-        if link.sock is not None:
-            link.sock.close()
-        for part in link.bell or ():
-            part.close()
+        link.after_fork()
 
 os.register_at_fork(after_in_child=_forked)

@@ -13,7 +13,7 @@ import msgpack
 
 from . import _constants as c
 from . import _values
-from ._session import HEAD, SILENCE
+from ._session import HEAD, LEAD, SILENCE
 
 TOGETHER = 0.001      # seconds that an outcome may wait for those of the calls behind it
 CROWD = 64            # calls taken at a time by who runs one at a time: the hub gives more than one only of short ones
@@ -22,22 +22,20 @@ KEPT = 2048           # outcomes, then it takes no more until it has attached an
 
 class Job:
     """A call that is to run, runs, or has yielded items that the hub does not have."""
-    __slots__ = ("args", "call", "caller", "cancelled", "deadline", "first", "flying", "items", "method", "options",
-                 "progress", "size")
+    cancelled = False
+    first = size = flying = 0
+    progress: Any = None
 
     def __init__(self, call: int, method: str, ttl_ms: int, caller: str, options: Any, args: Any) -> None:
         self.call, self.method, self.caller, self.options, self.args = call, method, caller, options, args
         self.deadline = time.monotonic() + ttl_ms / 1000
-        self.cancelled = False
         self.items: list[bytes] = []                 # from number `first` on; the first `flying` of them are on their way
-        self.first = self.size = self.flying = 0
-        self.progress: Any = None
 
 class Pull:
     """One thread at a time. `out`: frames to be sent; `jobs`: calls to begin."""
 
     def __init__(self, scheme: str, about: dict[str, Any], capacity: int) -> None:
-        self.head, self.about, self.capacity = HEAD["ipc" if scheme == "ipc" else "tcp"], about, capacity
+        self.lead, self.about, self.capacity = LEAD["ipc" if scheme == "ipc" else "tcp"], about, capacity
         self.packer = _values.packer()
         self.next_id = int.from_bytes(os.urandom(4), "big")
         self.out: list[bytes] = []
@@ -54,6 +52,7 @@ class Pull:
         self.refusal: Optional[list[Any]] = None
         self.heard = 0.0
         self.limit = c.MESSAGE_BYTES
+        self.records = 3                             # in the newest message: ACK, ACK, WORK
 
     # ---- the connection
 
@@ -80,8 +79,7 @@ class Pull:
 
     def _ask(self, what: Union[str, Job], record: bytes) -> None:
         self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
-        size = 4 + len(record)
-        self.out.append((self.head.pack(1, size, number) if self.head.size == 13 else self.head.pack(size, number)) + record)
+        self.out.append(self.lead + HEAD.pack(4 + len(record), number) + record)
         self.waits[number] = what
 
     def _welcome(self, about: dict[str, Any]) -> None:
@@ -114,7 +112,8 @@ class Pull:
             items = self._one_by_one(reports)
         if len(items) > self.limit - 256:
             items = self._one_by_one(reports)
-        self.kept.update((r[0], items) for r in reports)
+        for report in reports:
+            self.kept[report[0]] = items
         return self.report_head + items
 
     def _one_by_one(self, reports: list[list[Any]]) -> bytes:
@@ -207,22 +206,34 @@ class Pull:
 
     # ---- answers
 
-    def answer(self, number: int, body: Any) -> bool:
+    def answer(self, number: int, body: bytes) -> bool:
         """True unless the connection is no good."""
         self.heard = time.monotonic()
         what = self.waits.pop(number, None)
         try:
-            odd = _values.NANOSECONDS.search(body) is not None
-            reader = msgpack.Unpacker(ext_hook=_values.ext, strict_map_key=False, timestamp=0 if odd else 3,
-                                      max_buffer_size=0)
-            reader.feed(body)
-            records = [_values.exact(record) if odd else record for record in reader]
+            records = self._unpacked(body)
         except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it
             records, at = [], 0
             while at < len(body):
                 record, at = _values.unpack_parts(body, False, at)
                 records.append(record)
         return all([self._take(record, what) for record in records])
+
+    def _unpacked(self, body: bytes) -> list[Any]:
+        """Its records. As many as in the message before are unpacked in one go, in a third of the time."""
+        odd = _values.has_nanoseconds(body)
+        if not odd and self.records < 16:
+            try:
+                found: list[Any] = msgpack.unpackb(bytes((0x90 | self.records,)) + body, ext_hook=_values.ext,
+                                                   strict_map_key=False, timestamp=3)
+                return found
+            except ValueError:
+                pass
+        unpacker = msgpack.Unpacker(ext_hook=_values.ext, strict_map_key=False, timestamp=0 if odd else 3, max_buffer_size=0)
+        unpacker.feed(body)
+        found = [_values.exact(record) if odd else record for record in unpacker]
+        self.records = len(found)
+        return found
 
     def _take(self, record: list[Any], what: Union[str, Job, None]) -> bool:
         op = record[0]
@@ -238,8 +249,8 @@ class Pull:
                 self.polled = -1
             if record[1] > self.taken and record[2]:
                 self.taken = record[1]
-                for item in record[2]:
-                    job = Job(*item)
+                for work in record[2]:
+                    job = Job(*work)
                     if job.call not in self.running and job.call not in self.kept:
                         self.running[job.call] = job
                         self.jobs.append(job)

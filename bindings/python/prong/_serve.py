@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from typing import Any, Callable, Optional
 
 from . import _client, _errors
@@ -71,7 +72,7 @@ class Runner:
         except OSError as problem:
             self.lost(str(problem))
             return
-        self.reader = Reader(self.sock, self.pull.head)
+        self.reader = Reader(self.sock, self.pull.lead)
         self.watch_socket(True)
         self.pull.heard = now
         self.pull.connected()
@@ -119,7 +120,10 @@ class Runner:
         except OSError as problem:
             self.lost(str(problem))
             return
-        if not all([self.pull.answer(number, body) for number, body in messages]):
+        is_well = True
+        for number, body in messages:
+            is_well &= self.pull.answer(number, body)
+        if not is_well:
             code, text = (self.pull.refusal[0], self.pull.refusal[2]) if self.pull.refusal else (9, "attach again")
             if self.ready or code in PASSING:
                 self.lost(text)
@@ -130,7 +134,8 @@ class Runner:
             self.attached()
         if self.pull.stop_asked:
             self.stop(0)
-        self.send()
+        if self.pull.out:
+            self.send()
 
     def look(self) -> None:
         """What has come while a method runs; at most once a millisecond."""
@@ -260,7 +265,7 @@ class Runner:
             current.set(job)
             try:
                 value = method.call(job.args)
-                if method.yields or inspect.isgenerator(value):
+                if type(value) is types.GeneratorType:
                     value = self.stream(job, value)
                 pull.end(job, KIND_RESULT, value)
             except Exception as error:
@@ -301,23 +306,20 @@ class Runner:
 
     # ---- the wait and the end
 
-    def before_wait(self) -> None:
-        """Connected, everything said."""
+    def before_wait(self) -> float:
+        """Connected, everything said: seconds until there is something to do."""
+        now = time.monotonic()
         if self.sock is None:
             self.connect()
-        elif self.pull.is_silent(time.monotonic()):
+        elif self.pull.is_silent(now):
             self.lost("the hub does not answer")
-        self.send()
-
-    def left(self) -> float:
-        """Seconds until there is something to do."""
-        now = time.monotonic()
+        if self.pull.out:
+            self.send()
         return max(0.0, min(TICK, self.stop_until - now) if self.sock is not None else self.retry_at - now)
 
     def wait_once(self, poller: Any) -> None:
         """For whatever comes first."""
-        self.before_wait()
-        for fd, _ in poller.poll(self.left() * 1000):
+        for fd, _ in poller.poll(self.before_wait() * 1000):
             if self.sock is not None and fd == self.sock.fileno():
                 self.receive()
             elif fd == self.wake_in.fileno():
@@ -327,12 +329,14 @@ class Runner:
 
     def turn(self) -> bool:
         """Between calls: False at the end."""
-        if self.worker.stopping and self.stop_until == float("inf"):
+        if self.code is not None and not self.pull.stopping:
             self.pull.stopping = True
             self.stop_until = time.monotonic() + STOP
         self.pull.flush(True)
-        self.send()
-        return not (self.over or self.pull.is_over() or (time.monotonic() > self.stop_until and not self.pull.running))
+        if self.pull.out:
+            self.send()
+        return not self.pull.stopping or not (self.over or self.pull.is_over() or (
+            time.monotonic() > self.stop_until and not self.pull.running))
 
     def until(self, value: Any) -> Any:
         """Of what may be a coroutine, the value."""
@@ -413,10 +417,10 @@ class AsyncRunner(Runner):
                 waiter.set_result(None)
 
     def wait_once(self, poller: Any) -> None:
-        self.before_wait()
+        left = self.before_wait()
         if not self.turned:
             self.waiter = self.loop.create_future()
-            self.loop.run_until_complete(asyncio.wait([self.waiter], timeout=self.left()))
+            self.loop.run_until_complete(asyncio.wait([self.waiter], timeout=left))
         self.turned = False
 
     def run_jobs(self) -> None:

@@ -18,27 +18,25 @@ HELLO = 5.0          # seconds for the answer to HELLO
 SILENCE = 40.0       # the hub answers everything within 25 s; later it is not there
 IN_FLIGHT = 200      # requests at a time; the hub lets 256 of a connection wait
 COLLECTED = c.MESSAGE_BYTES     # of items that nobody takes one by one
-HEAD = {"ipc": struct.Struct(">BQI"), "tcp": struct.Struct(">QI")}
+HEAD = struct.Struct(">QI")      # of a message: how many bytes follow the first number, id of the request
+LEAD = {"ipc": b"\1", "tcp": b""}         # what stands before it
 
 class Request:
     """One thing asked. `ready` tells that there is something to take: items, or with `ended` the outcome."""
-    __slots__ = ("__weakref__", "background", "callback", "cancel", "client", "deadline", "ended", "error", "event", "first",
-                 "history", "items", "kind", "note", "paused", "progress", "ready", "record", "sent", "seq", "size",
-                 "stream", "value", "waits")
+    # Defaults of the class: most requests need few of them, and one is made for each call.
+    seq = history = first = size = 0
+    client = record = b""
+    sent = waits = stream = background = cancel = ready = ended = paused = False
+    value: Any = None
+    error: Optional[BaseException] = None
+    progress: Optional[list[Any]] = None
+    note: Optional[Callable[[Optional[float], Optional[str]], None]] = None
+    callback: Optional[Callable[[Request], None]] = None
+    event: Any = None
 
     def __init__(self, kind: int, deadline: float) -> None:
         self.kind, self.deadline = kind, deadline
-        self.seq, self.client, self.record, self.history = 0, b"", b"", 0
-        self.sent = self.waits = self.stream = self.background = self.cancel = False
-        self.ready = self.ended = self.paused = False
-        self.value: Any = None
-        self.error: Optional[BaseException] = None
         self.items: list[Any] = []      # from the item number `first` on
-        self.first = self.size = 0
-        self.progress: Optional[list[Any]] = None
-        self.note: Optional[Callable[[Optional[float], Optional[str]], None]] = None
-        self.callback: Optional[Callable[[Request], None]] = None
-        self.event: Any = None
 
     def outcome(self) -> Any:
         """What a call gave, its items if it yielded any; raises its error."""
@@ -51,7 +49,7 @@ class Session:
 
     def __init__(self, scheme: str, hello: dict[str, Any]) -> None:
         self.client = os.urandom(c.CLIENT_BYTES)
-        self.head = HEAD["ipc" if scheme == "ipc" else "tcp"]
+        self.lead = LEAD["ipc" if scheme == "ipc" else "tcp"]
         self.hello = hello
         self.packer = _values.packer()
         self.next_id = int.from_bytes(os.urandom(4), "big")
@@ -116,9 +114,7 @@ class Session:
 
     def _frame(self, record: bytes) -> int:
         self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
-        size = 4 + len(record)
-        head = self.head.pack(1, size, number) if self.head.size == 13 else self.head.pack(size, number)
-        self.out.append(head + record)
+        self.out.append(self.lead + HEAD.pack(4 + len(record), number) + record)
         return number
 
     def _send(self, r: Request) -> None:
@@ -170,7 +166,8 @@ class Session:
         if not r.ended:
             r.value, r.error = value, error
             r.ended = r.ready = True
-        self._tell(r)
+        if r.event is not None or r.callback is not None:
+            self._tell(r)
         self.asks.pop(r.seq, None) if self.asks.get(r.seq) is r else self.others.pop(id(r), None)
 
     def _tell(self, r: Request) -> None:
@@ -226,9 +223,9 @@ class Session:
             elif not r.paused:
                 self._send(r)
 
-    def answer(self, number: int, body: Any) -> None:
+    def answer(self, number: int, body: bytes) -> None:
         """An answer has come; ids that are not known are of requests that ended."""
-        r = self.flight.get(number)
+        r = self.flight.pop(number, None)
         try:
             try:
                 record = _values.unpack(body)
@@ -246,7 +243,6 @@ class Session:
         except Exception as problem:                 # no answer is asked for again that fails again
             if r is not None:
                 self.end(r, None, problem)
-        self.flight.pop(number, None)
         while self.queue and len(self.flight) < IN_FLIGHT:
             r = self.queue.popleft()
             if not r.ended:

@@ -24,7 +24,6 @@ from . import _constants as c
 
 ARRAY = c.EXT_ARRAY    # msgpack of [dtype, shape, order], then the bytes of the elements
 DTYPE = re.compile(r"[<>|=]?[?biufcmMSUV][0-9]*(\[[0-9a-z]+\])?")
-NANOSECONDS = re.compile(rb"\xd7\xff|\xc7\x0c\xff")      # how a timestamp that a datetime may not hold begins
 
 def _default(value: Any) -> Any:
     """For what msgpack does not know by itself."""
@@ -107,9 +106,13 @@ def explain(value: Any, where: str) -> TypeError:
             error = TypeError(f"a key of type {type(key).__name__}")
     return TypeError(f"{where}: {error}")
 
-def unpack(data: Any) -> Any:
+def has_nanoseconds(data: bytes) -> bool:
+    """Whether there may be a timestamp in it that a datetime does not hold."""
+    return b"\xd7\xff" in data or b"\xc7\x0c\xff" in data
+
+def unpack(data: bytes) -> Any:
     """One value. Raises ValueError and its like for what is none, ModuleNotFoundError for an array without numpy."""
-    if NANOSECONDS.search(data) is None:
+    if not has_nanoseconds(data):
         return msgpack.unpackb(data, ext_hook=ext, strict_map_key=False, timestamp=3)
     return exact(msgpack.unpackb(data, ext_hook=ext, strict_map_key=False))
 
@@ -132,7 +135,7 @@ def _exact(value: Any) -> Any:
             pass
     return value
 
-def unpack_plain(data: Any) -> Any:
+def unpack_plain(data: bytes) -> Any:
     """The same for what `unpack` does not take: texts that are no UTF-8 and arrays are left as they are."""
     return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_ext_type)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterable
@@ -30,7 +29,7 @@ class Link(BaseLink, asyncio.Protocol):
 
     def __init__(self, url: str, session: Session, tls: tuple[Optional[str], Optional[str]]) -> None:
         super().__init__(url, session, tls, contextlib.nullcontext())
-        self.pid, self.loop = os.getpid(), asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.transport: Optional[asyncio.Transport] = None
         self.reader: Optional[Reader] = None
         self.keeper = self.loop.create_task(self._keep())
@@ -62,7 +61,7 @@ class Link(BaseLink, asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Of asyncio.Protocol."""
-        self.transport, self.reader, self.is_open = transport, Reader(None, self.session.head), True
+        self.transport, self.reader, self.is_open = transport, Reader(None, self.session.lead), True
         transport.write(GREETING)
         self.session.heard = time.monotonic()
         self.session.connected()
@@ -140,6 +139,9 @@ class Client(_client.Client):
                     wanted = steps.send(ready)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    def _value(self, worker: str, method: str, args: Any, o: _client.Options) -> Any:
+        return self._run(self._call(worker, method, args, o))
 
     def worker(self, worker: Union[str, type]) -> Any:
         """See prong.Client.worker; frontend methods of a class may be `async def`."""
