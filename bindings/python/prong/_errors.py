@@ -16,6 +16,7 @@ class ProngError(Exception):
     details       for programs: whatever the worker or the hub adds, a dict
     """
     code: int = 2
+    refused = False      # in a worker: raised before its method began
 
     def __init__(self, message: str = "", details: Optional[dict[str, Any]] = None, *, began: str = "yes",
                  code: Optional[int] = None) -> None:

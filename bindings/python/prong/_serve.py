@@ -48,7 +48,7 @@ class Runner:
         self.sock: Optional[socket.socket] = None
         self.reader: Optional[Reader] = None
         self.code: Optional[int] = None
-        self.over = self.ready = False
+        self.over = self.ready = self.forked = False
         self.lost_at, self.retry_at, self.looked_at, self.stop_until = time.monotonic(), 0.0, 0.0, float("inf")
         self.readers: dict[int, Callable[[], Any]] = {}
         self.poller, self.one = select.poll(), select.poll()
@@ -61,6 +61,19 @@ class Runner:
         self.loops: list[threading.Thread] = []
 
     # ---- the connection
+
+    def after_fork(self) -> None:
+        """In a child that a method forked: it cannot speak for the worker."""
+        self.forked = self.over = True
+        self.retry_at = float("inf")
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def end_child(self) -> None:
+        """A child that a method forked has come back from it."""
+        print(f"<3>{self.pull.replica}: a method forked, and its child came back: it ends here", file=sys.stderr, flush=True)
+        os._exit(1)
 
     def connect(self) -> None:
         """One try, when it is due."""
@@ -239,15 +252,19 @@ class Runner:
             self.look()
 
     def failed(self, job: Job, error: BaseException) -> None:
-        """Its outcome is an error."""
+        """Its outcome is an error, whatever it is and does when it is asked for its text."""
+        known = isinstance(error, _errors.ProngError)
         code = error.code if isinstance(error, _errors.ProngError) else 2
-        began = 0 if code == 3 and error.began == "no" else 2  # type: ignore[attr-defined]
-        details = dict(error.details) if isinstance(error, _errors.ProngError) else {}
-        details.setdefault("type", type(error).__name__)
+        began = 0 if known and error.refused else 2  # type: ignore[attr-defined]
+        details = {"type": type(error).__name__, **(error.details if isinstance(error, _errors.ProngError) else {})}
         if began:
-            details["traceback"] = "".join(traceback.format_exception(type(error), error, own(error)))[-16000:]
-        text = (error.message if isinstance(error, _errors.ProngError) else str(error)) or type(error).__name__
-        self.pull.end(job, KIND_ERROR, [code, began, text[:4000].encode("utf-8", "replace").decode(), details])
+            lines = "".join(traceback.format_exception(type(error), error, own(error)))
+            details["traceback"] = sendable(lines if len(lines) < 16000 else f"{lines[:8000]}\n[...]\n{lines[-8000:]}")
+        try:
+            text = error.message if isinstance(error, _errors.ProngError) else str(error)
+        except Exception:
+            text = ""
+        self.pull.end(job, KIND_ERROR, [code, began, sendable(text[:4000]) or type(error).__name__, details])
 
     def unknown(self, job: Job) -> None:
         """There is no such method."""
@@ -268,8 +285,12 @@ class Runner:
                 if type(value) is types.GeneratorType:
                     value = self.stream(job, value)
                 pull.end(job, KIND_RESULT, value)
-            except Exception as error:
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
                 self.failed(job, error)
+            if self.forked:
+                self.end_child()
             if pull.jobs and time.monotonic() > pull.since + TOGETHER:
                 pull.flush(False)
                 self.send()
@@ -353,6 +374,8 @@ class Runner:
         while self.turn():
             self.wait_once(self.poller)
             self.run_jobs()
+        if self.forked:
+            self.end_child()
         self.worker._stop_event.set()
         self.end_beside()
         self.until(self.worker.teardown())
@@ -448,7 +471,9 @@ class AsyncRunner(Runner):
             self.pull.end(job, KIND_RESULT, value)
         except asyncio.CancelledError:
             self.pull.end(job, KIND_ERROR, [1, 2, "cancelled", None])
-        except Exception as error:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
             self.failed(job, error)
 
     async def stream_async(self, job: Job, items: Any) -> Any:
@@ -529,6 +554,10 @@ def parent() -> Optional[tuple[int, float]]:
     job = current.get()
     return None if job is None else (job.call, job.deadline)
 
+def sendable(text: str) -> str:
+    """Without what no message takes."""
+    return text.encode("utf-8", "replace").decode()
+
 def own(error: BaseException) -> Any:
     """The traceback of an exception without our part of it."""
     found = error.__traceback__
@@ -561,6 +590,7 @@ def serve(cls: type[Worker], arguments: dict[str, Any]) -> int:
     if runner.is_async:
         runner = AsyncRunner(worker)
     worker._runner = runner
+    os.register_at_fork(after_in_child=runner.after_fork)
     handles = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
     if handles:
         signal.signal(signal.SIGTERM, lambda *_: runner.stop(0))

@@ -76,9 +76,13 @@ class Method:
 
     def call(self, args: Any) -> Any:
         """Call it with what came."""
-        if isinstance(args, Exception):
-            raise InvalidArgumentError(f"the arguments cannot be read here: {args}", began="no")
-        given, named = self.parameters(args)
+        try:
+            if isinstance(args, Exception):
+                raise InvalidArgumentError(f"the arguments cannot be read here: {args}", began="no")
+            given, named = self.parameters(args)
+        except InvalidArgumentError as error:
+            error.refused = True
+            raise
         return self.function(*given, **named)
 
 class Worker:
