@@ -39,9 +39,9 @@ def test_what_stands_on_the_page_runs_as_it_says(page: str, folder: str, own_pro
         for kind, command, wanted in blocks(page):
             if kind == "run":
                 done = subprocess.run(shlex.split(command), cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
+                                      stderr=subprocess.PIPE, timeout=SECONDS, check=False)
                 said = re.sub(r" in [0-9.]+s\n$", "\n", done.stdout)     # of pytest
-                assert (said, done.returncode) == (wanted, 0)
+                assert (said, done.returncode) == (wanted, 0), done.stderr
     finally:
         assert hub is None or hub.stop() == 0
 
