@@ -185,7 +185,7 @@ class Client:
 
     def __init__(self, link: Any) -> None:
         self._link = link
-        self._parent: Callable[[], Optional[tuple[int, float]]] = lambda: None
+        self._parent: Optional[Callable[[], Optional[tuple[int, float]]]] = None
         self._described: dict[str, dict[str, Any]] = {}
 
     def _run(self, steps: Steps[T]) -> T:
@@ -254,12 +254,13 @@ class Client:
         return found
 
     def _start(self, worker: str, method: str, args: Any, o: Options, default: float, **more: Any) -> Request:
-        parent = self._parent()
+        parent = self._parent() if self._parent is not None else None
+        if o is PLAIN and parent is None and not more:
+            r = Request(c.CALL, time.monotonic() + default)
+            self._link.ask(self._link.session.call, r, worker, method, args, None, default)
+            return r
         ttl = seconds(o.timeout, default, parent)
         r = Request(c.CALL, time.monotonic() + ttl)
-        if o is PLAIN and parent is None and not more:
-            self._link.ask(self._link.session.call, r, worker, method, args, None, ttl)
-            return r
         r.note = o.progress
         r.stream, r.background = more.pop("stream", False), more.get("background", False)
         r.callback = more.pop("callback", None)

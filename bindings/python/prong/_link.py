@@ -176,7 +176,8 @@ class BaseLink:
     def ask(self, make: Callable[..., None], r: Request, *args: Any) -> None:
         """Register a request by a method of the session, and send it."""
         with self.mutex:
-            self.check()
+            if self.forked or self.closed:
+                self.check()
             try:
                 make(r, *args)
                 self._flush()
@@ -320,7 +321,8 @@ class Link(BaseLink):
         try:
             while not r.ready:
                 with self.mutex:
-                    self.check()
+                    if self.forked or self.closed:
+                        self.check()
                     if self.leader is None:
                         self.leader = me
                     elif self.leader != me and not r.ready:
