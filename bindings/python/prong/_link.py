@@ -5,7 +5,6 @@ when it has what it came for. Only futures need somebody who waits for them: a t
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import select
@@ -248,6 +247,7 @@ class BaseLink:
                 if r.callback is not None and r.ready:
                     r.callback(r)
             except Exception:
+                import logging
                 logging.getLogger("prong").exception("in what the program does with the news of a call")
             except BaseException:
                 news.appendleft(r)                   # KeyboardInterrupt: again with the next wait
