@@ -1,5 +1,7 @@
 """Prong: call the methods of worker processes, in any language, through a hub that owns them."""
-from ._client import Background, Client, Event, Future, Lease, Method, Options, Proxy, Results, Subscription, connect
+from typing import TYPE_CHECKING, Any
+
+from ._client import Background, Client, Event, Lease, Method, Options, Proxy, Results, Subscription, connect
 from ._constants import VERSION as __version__
 from ._errors import (
     AbortedError,
@@ -20,9 +22,13 @@ from ._errors import (
     UnimplementedError,
     UnknownError,
 )
-from ._executor import Executor
-from ._hub import Hub
 from ._worker import Worker, frontend, idempotent, loop, on, once, shared
+
+if TYPE_CHECKING:
+    from . import aio as aio
+    from ._executor import Executor
+    from ._future import Future
+    from ._hub import Hub
 
 __all__ = [
     "AbortedError", "AlreadyExistsError", "Background", "CancelledError", "Client", "DataLossError",
@@ -32,3 +38,14 @@ __all__ = [
     "UnavailableError", "UnimplementedError", "UnknownError", "Worker", "__version__", "connect", "frontend",
     "idempotent", "loop", "on", "once", "shared",
 ]
+
+# Imported when they are used, with what the standard library needs for them.
+_LATER = {"Executor": "_executor", "Future": "_future", "Hub": "_hub", "aio": "aio"}
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'prong' has no attribute {name!r}")
+    import importlib
+    module = importlib.import_module(f".{_LATER[name]}", __name__)
+    found = globals()[name] = module if name == "aio" else getattr(module, name)
+    return found

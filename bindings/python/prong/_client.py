@@ -1,21 +1,23 @@
 """A program's view of a hub: calls, events, leases. The same for asyncio is in prong.aio."""
 from __future__ import annotations
 
-import ast
-import concurrent.futures
-import inspect
 import os
 import re
 import time
 import types
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypeVar, Union
 
 from . import _constants as c
 from . import _errors
 from ._link import FOREVER, Link, candidates, is_held, split
 from ._session import GRACE, Request, Session
+
+if TYPE_CHECKING:                        # what few programs need is imported when they do
+    import inspect
+
+    from ._future import Future
 
 T = TypeVar("T")
 Steps = Generator[tuple[Request, float], bool, T]       # what waits: yields (request, until when), gets whether it is ready
@@ -94,6 +96,8 @@ class Source(str):
 
 def signature(about: dict[str, Any]) -> Optional[inspect.Signature]:
     """Of a method as its worker describes it; annotations and defaults stay texts."""
+    import ast
+    import inspect
     try:
         found = ast.parse(f"def f{about['signature']}: ...").body[0]
     except (KeyError, SyntaxError):
@@ -151,41 +155,13 @@ def find(url: Optional[str]) -> str:
 
 # ---- the client
 
-class Future(concurrent.futures.Future):  # type: ignore[type-arg]
-    """The outcome of a call that is not waited for. cancel() cancels it at the hub and is always possible before the
-    outcome; the running method sees that it is cancelled."""
-    _stop: Callable[[], None]
-    _wait: Callable[[float], bool]
-
-    def result(self, timeout: Optional[float] = None) -> Any:
-        """The value, or the error raised. This thread reads what comes meanwhile, if no other does."""
-        self._until(timeout)
-        return super().result(timeout if timeout is None else 0)
-
-    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
-        """The error, or None."""
-        self._until(timeout)
-        return super().exception(timeout if timeout is None else 0)
-
-    def _until(self, timeout: Optional[float]) -> None:
-        if not self.done() and self._wait(FOREVER if timeout is None else time.monotonic() + timeout):
-            super().exception(None)                  # whoever read the outcome is about to set it
-
-    def cancel(self) -> bool:
-        """True unless the outcome is there already."""
-        if self.cancelled() or not super().cancel():
-            return self.cancelled()
-        self.set_running_or_notify_cancel()
-        self._stop()
-        return True
-
 class Client:
     """A connection to a hub, made by prong.connect(). Any thread may use it; a forked child may not, and gets a
     FailedPreconditionError. A lost connection is made again, and what was asked is asked again: nothing runs twice."""
 
     def __init__(self, link: Any) -> None:
         self._link = link
-        self._parent: Callable[[], Optional[tuple[int, float]]] = lambda: None
+        self._parent: Optional[Callable[[], Optional[tuple[int, float]]]] = None
         self._described: dict[str, dict[str, Any]] = {}
 
     def _run(self, steps: Steps[T]) -> T:
@@ -254,12 +230,13 @@ class Client:
         return found
 
     def _start(self, worker: str, method: str, args: Any, o: Options, default: float, **more: Any) -> Request:
-        parent = self._parent()
+        parent = self._parent() if self._parent is not None else None
+        if o is PLAIN and parent is None and not more:
+            r = Request(c.CALL, time.monotonic() + default)
+            self._link.ask(self._link.session.call, r, worker, method, args, None, default)
+            return r
         ttl = seconds(o.timeout, default, parent)
         r = Request(c.CALL, time.monotonic() + ttl)
-        if o is PLAIN and parent is None and not more:
-            self._link.ask(self._link.session.call, r, worker, method, args, None, ttl)
-            return r
         r.note = o.progress
         r.stream, r.background = more.pop("stream", False), more.get("background", False)
         r.callback = more.pop("callback", None)
@@ -302,6 +279,7 @@ class Client:
 
     def submit(self, worker: str, method: str, args: Any = (), *, timeout: Optional[float] = None, **options: Any) -> Future:
         """The same without waiting."""
+        from ._future import Future
         future, link = Future(), self._link
 
         def told(r: Request) -> None:

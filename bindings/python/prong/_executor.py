@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, Optional
 
-from ._client import LONGEST, Client, Future, Method
+from ._client import LONGEST, Client, Method
+from ._future import Future
 from ._hub import Hub, place
 
 class Executor(concurrent.futures.Executor):

@@ -5,7 +5,6 @@ when it has what it came for. Only futures need somebody who waits for them: a t
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import select
@@ -176,7 +175,8 @@ class BaseLink:
     def ask(self, make: Callable[..., None], r: Request, *args: Any) -> None:
         """Register a request by a method of the session, and send it."""
         with self.mutex:
-            self.check()
+            if self.forked or self.closed:
+                self.check()
             try:
                 make(r, *args)
                 self._flush()
@@ -247,6 +247,7 @@ class BaseLink:
                 if r.callback is not None and r.ready:
                     r.callback(r)
             except Exception:
+                import logging
                 logging.getLogger("prong").exception("in what the program does with the news of a call")
             except BaseException:
                 news.appendleft(r)                   # KeyboardInterrupt: again with the next wait
@@ -320,7 +321,8 @@ class Link(BaseLink):
         try:
             while not r.ready:
                 with self.mutex:
-                    self.check()
+                    if self.forked or self.closed:
+                        self.check()
                     if self.leader is None:
                         self.leader = me
                     elif self.leader != me and not r.ready:

@@ -71,7 +71,7 @@ class Session:
         """Ask for a call; TypeError names the argument that cannot be sent."""
         r.client, r.seq = self.client, self.seq + 1
         ack = next(iter(self.asks), r.seq) - 1
-        ms = min(c.TTL_MS_MAX, max(0, int(ttl * 1000 + 0.999)))
+        ms = int(ttl * 1000 + 0.999)
         try:
             r.record = self.packer.pack((c.CALL, r.client, r.seq, ack, worker, method, ms, options, args))
         except Exception:
@@ -123,11 +123,9 @@ class Session:
         if len(self.flight) >= IN_FLIGHT:
             self.queue.append(r)
             return
-        record = r.record
-        if r.waits:
-            record = self.packer.pack((c.WAIT, r.client, r.seq, r.first + len(r.items)))
         r.sent = True
-        self.flight[self._frame(record)] = r
+        self.flight[self._frame(
+            self.packer.pack((c.WAIT, r.client, r.seq, r.first + len(r.items))) if r.waits else r.record)] = r
         if r.cancel:
             self._frame(self.packer.pack((c.CANCEL, r.client, r.seq)))
 
@@ -233,7 +231,9 @@ class Session:
                 if r is None or r.kind != c.FETCH:   # what one has published must not end the subscriptions of others
                     raise
                 record = _values.unpack_parts(body, True)[0]
-            if r is not None:
+            if r is not None and record[0] == c.RESULT:
+                self.end(r, record[2])
+            elif r is not None:
                 self._answered(r, record, len(body))
             elif number == self.hello_id and record[0] == c.WELCOME:
                 self.hello_id = 0
@@ -252,9 +252,7 @@ class Session:
 
     def _answered(self, r: Request, record: list[Any], size: int) -> None:
         op = record[0]
-        if op == c.RESULT:
-            self.end(r, record[2])
-        elif op == c.ERROR:
+        if op == c.ERROR:
             # NOT_FOUND about WAIT: the call itself was there.
             began = max(record[3], 1) if r.waits and record[2] == 5 else record[3]
             self.end(r, None, _errors.make(record[2], began, record[4], record[5]))

@@ -10,7 +10,6 @@
 """
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import enum
 import os
@@ -24,6 +23,15 @@ from . import _constants as c
 
 ARRAY = c.EXT_ARRAY    # msgpack of [dtype, shape, order], then the bytes of the elements
 DTYPE = re.compile(r"[<>|=]?[?biufcmMSUV][0-9]*(\[[0-9a-z]+\])?")
+
+def is_dataclass(value: Any) -> bool:
+    """Whether it is an instance of one. The module dataclasses takes long to import: without it there is none."""
+    found = sys.modules.get("dataclasses")
+    return found is not None and found.is_dataclass(value) and not isinstance(value, type)
+
+def fields(value: Any) -> list[str]:
+    """The names of those of a dataclass."""
+    return [f.name for f in sys.modules["dataclasses"].fields(value)]
 
 def _default(value: Any) -> Any:
     """For what msgpack does not know by itself."""
@@ -43,8 +51,8 @@ def _default(value: Any) -> Any:
         return list(value)
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.timezone.utc)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if is_dataclass(value):
+        return {name: getattr(value, name) for name in fields(value)}
     raise TypeError(f"{type(value).__name__} has no form that another process could read")
 
 def _pack_array(array: Any) -> msgpack.ExtType:
@@ -88,8 +96,8 @@ def explain(value: Any, where: str) -> TypeError:
             return [(f"[{k!r}]" if isinstance(k, (str, int, bytes)) else "", x) for k, x in v.items()]
         if isinstance(v, (list, tuple)):
             return [(f"[{i}]", x) for i, x in enumerate(v)]
-        if dataclasses.is_dataclass(v) and not isinstance(v, type):
-            return [(f".{f.name}", getattr(v, f.name)) for f in dataclasses.fields(v)]
+        if is_dataclass(v):
+            return [(f".{name}", getattr(v, name)) for name in fields(v)]
         return []
     error: Exception = TypeError("too deep")
     for depth in range(64):
@@ -112,7 +120,7 @@ def has_nanoseconds(data: bytes) -> bool:
 
 def unpack(data: bytes) -> Any:
     """One value. Raises ValueError and its like for what is none, ModuleNotFoundError for an array without numpy."""
-    if not has_nanoseconds(data):
+    if b"\xd7\xff" not in data and b"\xc7\x0c\xff" not in data:       # has_nanoseconds(), which costs as much again
         return msgpack.unpackb(data, ext_hook=ext, strict_map_key=False, timestamp=3)
     return exact(msgpack.unpackb(data, ext_hook=ext, strict_map_key=False))
 

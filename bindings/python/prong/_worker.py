@@ -2,18 +2,18 @@
 from __future__ import annotations
 
 import contextvars
-import inspect
-import logging
 import os
 import sys
 import threading
 import time
-from typing import Any, Callable, ClassVar, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, TypeVar
 
-from ._check import Parameters
 from ._client import Client, name_of
 from ._errors import InvalidArgumentError
 from ._pull import Job
+
+if TYPE_CHECKING:                        # what a program that only calls does not need is imported when it is used
+    import logging
 
 F = TypeVar("F", bound=Callable[..., Any])
 current: contextvars.ContextVar[Optional[Job]] = contextvars.ContextVar("prong_job", default=None)
@@ -57,6 +57,9 @@ class Method:
     """One row of a worker's table."""
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
+        import inspect
+
+        from ._check import Parameters
         self.function, self.name = function, name
         self.parameters = Parameters(function)
         self.policy = getattr(function, "_prong_policy", "once")
@@ -65,6 +68,7 @@ class Method:
 
     def about(self) -> dict[str, Any]:
         """For ATTACH, and so for describe."""
+        import inspect
         doc = inspect.getdoc(self.function) or ""
         found = {"policy": self.policy, "signature": str(self.parameters.signature).replace("'", ""),
                  "args": {n: str(p).replace("'", "") for n, p in self.parameters.signature.parameters.items()}}
@@ -128,6 +132,7 @@ class Worker:
     @property
     def log(self) -> logging.Logger:
         """A logger whose lines reach the hub's log with their levels."""
+        import logging
         return logging.getLogger(self.name.partition("/")[0])
 
     @property
@@ -235,13 +240,13 @@ class Worker:
 
     async def __aenter__(self) -> Any:
         found = self.setup()
-        if inspect.isawaitable(found):
+        if hasattr(found, "__await__"):
             await found
         return self
 
     async def __aexit__(self, *_: Any) -> None:
         found = self.teardown()
-        if inspect.isawaitable(found):
+        if hasattr(found, "__await__"):
             await found
 
 def members(worker: Worker, mark: str) -> list[Any]:
@@ -250,6 +255,7 @@ def members(worker: Worker, mark: str) -> list[Any]:
 
 def table(worker: Worker) -> dict[str, Method]:
     """Its remote methods by name."""
+    import inspect
     found = {}
     for name in dir(type(worker)):
         static = inspect.getattr_static(type(worker), name)
