@@ -196,7 +196,7 @@ def test_junk_on_stdout_and_stderr_disturbs_nothing(start_hub: Start) -> None:
 def test_a_worker_that_never_gets_ready_is_told_to_callers(start_hub: Start, cls: str) -> None:
     """UNAVAILABLE, began no, at once when it has failed for good; its last lines are in hub.worker.exited."""
     process = start_hub("workers:\n" + worker("late", cls, restart="no"), False)
-    until(lambda: (process.run_dir / "hub.sock").exists(), "the hub listens")
+    until((process.run_dir / "hub.sock").exists, "the hub listens")
     with prong.connect(process.url) as hub, hub.subscribe("hub.worker.exited", from_="oldest") as exits:
         exited = exits.next(20)
         assert exited is not None and exited.payload["exit_code"] == (3 if cls == "ExitsInSetup" else 1)

@@ -490,11 +490,10 @@ def test_a_part_that_cannot_be_read_leaves_the_others(bad: bytes) -> None:
     items = [b"\x93\x01\xa1t" + pack(value) for value in good]
     items.insert(5, b"\x93\x02\xa1t" + bad)
     wire = b"\x93\x51\xcd\x01\x00\xdc" + len(items).to_bytes(2, "big") + b"".join(items)
-    for data in (wire, memoryview(wire)):
-        found, end = _values.unpack_parts(data, False)
-        assert end == len(wire) and found[:2] == [81, 256] and len(found[2]) == len(items)
-        assert found[2][5][:2] == [2, "t"] and isinstance(found[2].pop(5)[2], (ValueError, TypeError))
-        assert repr([f[2] for f in found[2]]) == repr([there_and_back(v) for v in good])
+    found, end = _values.unpack_parts(wire, False)
+    assert end == len(wire) and found[:2] == [81, 256] and len(found[2]) == len(items)
+    assert found[2][5][:2] == [2, "t"] and isinstance(found[2].pop(5)[2], (ValueError, TypeError))
+    assert repr([f[2] for f in found[2]]) == repr([there_and_back(v) for v in good])
 
 
 def test_plainly_texts_that_are_no_utf8_and_arrays_are_left_as_they_are() -> None:
