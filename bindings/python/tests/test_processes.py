@@ -20,6 +20,7 @@ def tasks(start_hub: Callable[..., HubProcess]) -> HubProcess:
 workers:
   tasks: {{command: {serve(f"{HERE}/tasks.py:Tasks")}, replicas: 2}}
   leased: {{command: {serve(f"{HERE}/tasks.py:Tasks")}}}
+  many: {{command: {serve(f"{HERE}/tasks.py:Many")}}}
 """)
 
 
@@ -62,3 +63,9 @@ def test_an_interrupt_leaves_the_connection_usable(tasks: HubProcess, kind: str,
 @pytest.mark.parametrize("kind", ["one_call", "mapped", "endless"])
 def test_an_interrupt_does_no_harm_to_other_threads(tasks: HubProcess, kind: str) -> None:
     assert int(run(f"{HERE}/interrupted.py", tasks.url, kind, "150", "2", "3")) > 7
+
+
+@pytest.mark.parametrize("kind", ["handles", "at_exit", "forks_and_threads", "processes", "all_of_them", "loop_in_a_child"])
+def test_processes_threads_and_loops_together(tasks: HubProcess, kind: str) -> None:
+    """No hang, no lost reply, and a clear error where something may not be used: see the functions in together.py."""
+    assert run(f"{HERE}/together.py", tasks.url, kind) == ""
