@@ -91,7 +91,7 @@ def name_of(worker: Any) -> tuple[str, Optional[type]]:
     return getattr(worker, "worker", None) or words.lower(), worker
 
 class Source(str):
-    """A default as it stands in the worker's source."""
+    """A default or annotation as it stands in the worker's source."""
     __repr__ = str.__str__
 
 def signature(about: dict[str, Any]) -> Optional[inspect.Signature]:
@@ -107,7 +107,7 @@ def signature(about: dict[str, Any]) -> Optional[inspect.Signature]:
     defaults: list[Any] = [inspect.Parameter.empty] * (len(names) - len(given)) + given
     rest = [(found.args.vararg, inspect.Parameter.VAR_POSITIONAL), (found.args.kwarg, inspect.Parameter.VAR_KEYWORD)]
     def text(node: Any) -> Any:
-        return inspect.Parameter.empty if node is None else ast.unparse(node)
+        return inspect.Parameter.empty if node is None else Source(ast.unparse(node))
     return inspect.Signature(
         [inspect.Parameter(a.arg, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d, annotation=text(a.annotation))
          for a, d in zip(names, defaults)] +
@@ -566,7 +566,9 @@ class Method:
         if not named or not args:
             return named or args
         about = yield from self._proxy._methods()
-        known = list(about.get(self._name, {}).get("args", {}))
+        texts = about.get(self._name, {}).get("args", {}).items()
+        rest = next((i for i, (_, text) in enumerate(texts) if text.startswith("*")), None)
+        known = [name for name, _ in texts][:rest]
         if len(args) > len(known) or any(name in named for name in known[:len(args)]):
             raise TypeError(f"{self._name} got {len(args)} positional arguments beside {', '.join(named)}; its arguments "
                             f"are {', '.join(known)}")
@@ -651,7 +653,9 @@ class Proxy:
     @property
     def backend(self) -> Proxy:
         """The worker without the frontend methods of its class."""
-        return type(self)(self._hub, self._name)
+        found: Proxy = object.__new__(type(self))
+        found.__dict__.update({name: value for name, value in self.__dict__.items() if name.startswith("_")}, _cls=None)
+        return found
 
     def _used(self) -> Steps[None]:
         yield from ()

@@ -298,15 +298,18 @@ class Runner:
 
     def stream(self, job: Job, items: Any) -> Any:
         """What it yields leaves as it comes, but waits while the caller does not take it."""
-        pull = self.pull
+        pull, value = self.pull, None
+        failed: Optional[Exception] = None
         try:
             while True:
                 try:
-                    item = next(items)
+                    pull.give(job, next(items))
                 except StopIteration as end:
                     value = end.value
                     break
-                pull.give(job, item)
+                except Exception as error:           # which comes after what it has yielded
+                    failed = error
+                    break
                 self.look()
                 pull.send_items(job)
                 self.send()
@@ -320,6 +323,8 @@ class Runner:
                 self.wait_once(self.one)
             if job.items:
                 raise _errors.CancelledError("cancelled")
+            if failed is not None:
+                raise failed
             return value
         finally:
             items.close()
@@ -405,20 +410,18 @@ class AsyncRunner(Runner):
         return self.loop.run_until_complete(value) if inspect.isawaitable(value) else value
 
     def aio_client(self) -> Any:
-        """self.aio, a connection of its own."""
+        """self.aio, a connection of its own, made with the first use in the event loop."""
         if "aio" not in self.clients:
-            raise RuntimeError("self.aio is there as soon as the worker is attached")
+            from . import aio
+            session = _client.new_session(self.url, self.pull.replica, None)
+            found = self.clients["aio"] = aio.Client(aio.Link(self.url, session, (None, None)))
+            found._parent = parent
         return self.clients["aio"]
 
     def attached(self) -> None:
-        async def begin() -> None:
-            from . import aio
-            found = self.clients["aio"] = await aio.connect(self.url, name=self.pull.replica)
-            found._parent = parent
-            for subscription in self.subscriptions:
-                self.beside.append(self.loop.create_task(self.handle(*subscription)))
-            super(AsyncRunner, self).attached()
-        self.beside.append(self.loop.create_task(begin()))
+        for subscription in self.subscriptions:
+            self.beside.append(self.loop.create_task(self.handle(*subscription)))
+        super().attached()
 
     def watch_socket(self, is_open: bool) -> None:
         fd = self.sock.fileno()  # type: ignore[union-attr]
@@ -500,6 +503,9 @@ class AsyncRunner(Runner):
                 value = ended[0]
             await self.room(job, 0)
             return value
+        except Exception:                            # which comes after what it has yielded
+            await self.room(job, 0)
+            raise
         finally:
             await items.aclose() if inspect.isasyncgen(items) else items.close()
             job.items.clear()
@@ -515,7 +521,7 @@ class AsyncRunner(Runner):
 
     async def handle(self, at: Any, function: Any, topic: str) -> None:
         """Events of one handler, from where it was subscribed."""
-        client, ready = self.clients["aio"], at._position.ready
+        client, ready = self.aio_client(), at._position.ready
         start = ready[0].number if ready else at._position.next
         at.close()
         async with client.subscribe(*function._prong_on, from_=start) as events:

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, TypeVar
 
-from ._client import Client, name_of
+from ._client import Client, Source, name_of
 from ._errors import InvalidArgumentError
 from ._pull import Job
 
@@ -53,6 +53,10 @@ def loop(method: F) -> F:
     method._prong_loop = True  # type: ignore[attr-defined]
     return method
 
+def unquoted(annotation: Any) -> Any:
+    """One that `from __future__ import annotations` has left a text."""
+    return Source(annotation) if isinstance(annotation, str) else annotation
+
 class Method:
     """One row of a worker's table."""
 
@@ -70,8 +74,12 @@ class Method:
         """For ATTACH, and so for describe."""
         import inspect
         doc = inspect.getdoc(self.function) or ""
-        found = {"policy": self.policy, "signature": str(self.parameters.signature).replace("'", ""),
-                 "args": {n: str(p).replace("'", "") for n, p in self.parameters.signature.parameters.items()}}
+        signature = self.parameters.signature        # annotations that are texts as they stand in the source
+        signature = signature.replace(
+            parameters=[p.replace(annotation=unquoted(p.annotation)) for p in signature.parameters.values()],
+            return_annotation=unquoted(signature.return_annotation))
+        found = {"policy": self.policy, "signature": str(signature),
+                 "args": {n: str(p) for n, p in signature.parameters.items()}}
         if doc:
             found.update(help=doc.split("\n")[0][:1000], doc=doc[:4000])
         if self.yields:
