@@ -134,6 +134,9 @@ def own_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.delenv(f"PRONG_{name}", raising=False)
     if "PRONG_BIN_DIR" not in os.environ:
         monkeypatch.setenv("PRONG_BIN_DIR", str(ROOT / "build" / "dev" / "bin"))
+    package = str(ROOT / "bindings" / "python")
+    if package not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        monkeypatch.setenv("PYTHONPATH", package, prepend=os.pathsep)
     tag = os.urandom(8).hex()
     monkeypatch.setenv("PRONG_TEST_TAG", tag)
     yield tag
