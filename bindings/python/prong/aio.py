@@ -14,7 +14,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterable
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _client, _errors
 from ._client import Event, From, Position, Steps
@@ -104,6 +104,11 @@ class Link(BaseLink, asyncio.Protocol):
         super().check()
         if asyncio.get_running_loop() is not self.loop:
             raise _errors.FailedPreconditionError("this connection belongs to another event loop", began="no")
+
+    def ask(self, make: Callable[..., None], r: Request, *args: Any) -> None:
+        """Register a request by a method of the session, and send it; in the own event loop alone."""
+        self.check()
+        super().ask(make, r, *args)
 
     async def wait(self, r: Request, until: float) -> bool:
         """Until it is ready; False when the (monotonic) time is over before."""
