@@ -106,7 +106,7 @@ class Link(BaseLink, asyncio.Protocol):
             raise _errors.FailedPreconditionError("this connection belongs to another event loop", began="no")
 
     def ask(self, make: Callable[..., None], r: Request, *args: Any) -> None:
-        """Register a request by a method of the session, and send it."""
+        """Register a request by a method of the session, and send it; in the own event loop alone."""
         self.check()
         super().ask(make, r, *args)
 
