@@ -221,7 +221,7 @@ class Pull:
 
     def _unpacked(self, body: bytes) -> list[Any]:
         """Its records. As many as in the message before are unpacked in one go, in a third of the time."""
-        odd = _values.has_nanoseconds(body)
+        odd = 0xFF in body and _values.has_nanoseconds(body)
         if not odd and self.records < 16:
             try:
                 found: list[Any] = msgpack.unpackb(bytes((0x90 | self.records,)) + body, ext_hook=_values.ext,
@@ -238,8 +238,9 @@ class Pull:
     def _take(self, record: list[Any], what: Union[str, Job, None]) -> bool:
         op = record[0]
         if op == c.ACK:
-            for call in record[1] if isinstance(record[1], list) else ():
-                self.kept.pop(call, None)
+            if type(record[1]) is list:
+                for call in record[1]:
+                    self.kept.pop(call, None)
             if isinstance(what, Job):
                 self._acked(what)
         elif what is None:

@@ -336,10 +336,12 @@ class Runner:
         now = time.monotonic()
         if self.sock is None:
             self.connect()
-        elif self.pull.is_silent(now):
+        elif now > self.pull.heard + 1 and self.pull.is_silent(now):
             self.lost("the hub does not answer")
         if self.pull.out:
             self.send()
+        if self.sock is not None and self.code is None:
+            return TICK
         return max(0.0, min(TICK, self.stop_until - now) if self.sock is not None else self.retry_at - now)
 
     def wait_once(self, poller: Any) -> None:

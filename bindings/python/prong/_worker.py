@@ -88,10 +88,13 @@ class Method:
 
     def call(self, args: Any) -> Any:
         """Call it with what came."""
+        p = self.parameters
+        if p.plain and type(args) is list and p.least <= len(args) <= p.most:
+            return self.function(*args)
         try:
             if isinstance(args, Exception):
                 raise InvalidArgumentError(f"the arguments cannot be read here: {args}", began="no")
-            given, named = self.parameters(args)
+            given, named = p(args)
         except InvalidArgumentError as error:
             error.refused = True
             raise
