@@ -1,6 +1,7 @@
 """A program's view of a hub: calls, events, leases. The same for asyncio is in prong.aio."""
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -64,10 +65,6 @@ def seconds(timeout: Optional[float], default: float, parent: Optional[tuple[int
     elif not 0 < timeout <= LONGEST:
         raise ValueError(f"timeout is {timeout!r}: more than 0 and at most {LONGEST:g} seconds")
     return timeout if parent is None else max(0.001, min(timeout, parent[1] - time.monotonic()))
-
-def argument_set(item: Any) -> Any:
-    """One of map: a dict is named, a tuple or list positional, anything else the one argument."""
-    return item if isinstance(item, (dict, list, tuple)) else [item]
 
 def one_of_many(item: Any) -> Any:
     """The value of one of many calls; raises its error."""
@@ -524,7 +521,8 @@ class Mapped(Results):
             self._more()
 
     def _more(self) -> None:
-        part = [argument_set(item) for _, item in zip(range(self._chunk), self._source)]
+        part = [item if isinstance(item, (dict, list, tuple)) else [item]
+                for item in itertools.islice(self._source, self._chunk)]
         if part:
             self._send(part)
 
