@@ -26,7 +26,7 @@ from ._worker import Method, Worker, current, members, table
 BUDGET = 10.0       # seconds that a hub which is gone is sought
 STOP = 2.0          # seconds that the end waits for the hub
 LOOK = 0.001        # a method that yields or asks whether it is cancelled looks at the socket so often at most
-TICK = 1.0
+TICK = 10.0         # between two looks at whether the hub is silent
 AT_ONCE = 64        # events given to a handler before something else has its turn
 USAGE, AGAIN, DENIED = 64, 75, 77
 PASSING = (4, 8, 9, 14)
@@ -99,7 +99,9 @@ class Runner:
         if self.sock is not None:
             self.watch_socket(False)
             self.sock.close()
-            self.sock, self.lost_at = None, now
+            self.sock = None
+        if self.pull.attached:
+            self.lost_at = now
         self.pull.lost()
         self.retry_at = now + random.uniform(0.01, 0.05)
         if self.retry_at > self.lost_at + BUDGET and not self.worker.stopping:
@@ -219,7 +221,12 @@ class Runner:
 
     def add_reader(self, fd: int, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """See Worker.add_reader."""
-        self.readers[fd] = lambda: callback(*args)
+        def readable() -> None:
+            try:
+                callback(*args)
+            except Exception:
+                self.worker.log.exception("in what waits for descriptor %d", fd)
+        self.readers[fd] = readable
         self.poller.register(fd, select.POLLIN)
 
     def remove_reader(self, fd: int) -> None:
@@ -373,6 +380,7 @@ class Runner:
         """The whole life; the exit code."""
         self.poller.register(self.wake_in, select.POLLIN)
         self.until(self.worker.setup())
+        self.lost_at = time.monotonic()              # from now on it is sought
         self.subscribe()
         if self.subscriptions and not self.is_async:
             self.readers[self.client().fileno()] = self.handle_events

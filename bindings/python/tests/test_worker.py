@@ -150,6 +150,7 @@ def test_a_handler_goes_on_where_it_was(hub: prong.Client) -> None:
 
 
 def test_stop_and_exit_codes(hub: prong.Client, folder: str) -> None:
+    until(lambda: hub.call("whole", "state")[1] > 0, "its loop")
     with hub.subscribe("hub.worker.exited") as exits:
         assert hub.call("whole", "leave", [75]) == "gone"
         exited = exits.next(SECONDS)
