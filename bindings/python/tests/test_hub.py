@@ -154,16 +154,21 @@ def test_a_forked_child_leaves_it_alone(prong_hub: prong.Hub) -> None:
 def test_ctrl_c_is_for_the_program_alone(folder: str) -> None:
     with subprocess.Popen([sys.executable, script(folder, PROGRAM.format(end="""
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)     # what runs in the background ignores it
             print("begun", flush=True)
             signal.pause()
         except KeyboardInterrupt:
             print(hub.worker("pid").pid() != os.getpid())""".strip()))], stdout=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
-        assert process.stdout is not None
-        assert [process.stdout.readline() for _ in range(2)] == ["True\n", "begun\n"]
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.stdout.read() == "True\n"
-        assert process.wait(SECONDS) == 0
+        try:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(2)] == ["True\n", "begun\n"]
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.stdout.read() == "True\n"
+            assert process.wait(SECONDS) == 0
+        except BaseException:
+            process.kill()
+            raise
 
 
 def test_configuration_folder_and_log_are_those_that_were_given(folder: str, capfd: Any) -> None:
