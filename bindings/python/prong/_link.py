@@ -350,6 +350,8 @@ class Link(BaseLink):
                 r.event.set()                        # another thread may wait for the same
             if self.leader == threading.get_ident() and leads:
                 self.leader = None
+                if self.closed and self.sock is not None:
+                    self.sock.close()                # close() left that to us
             if self.leader is None and self.followers:
                 next(iter(self.followers)).event.set()
 

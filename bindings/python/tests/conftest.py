@@ -6,6 +6,7 @@ starts inherits PRONG_TEST_TAG; one that lives on after its test is a failure of
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -140,6 +141,7 @@ def own_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     tag = os.urandom(8).hex()
     monkeypatch.setenv("PRONG_TEST_TAG", tag)
     yield tag
+    gc.collect()                 # a socket that nobody closed is told by the test that left it
     # Helpers of multiprocessing and loky stay for the next test of this process, and end with it.
     helpers = re.compile(r"resource_tracker|forkserver|loky")
 
