@@ -126,6 +126,15 @@ static const struct asked asked[] = {
      "ERROR 1 3 0 'stdin must be none or pipe"},
     {"run", "{'name':'new','command':['true'],'working_dir':'/','log':'x'}",
      "ERROR 1 3 0 'log must be file, journal, inherit or none"},
+    {"run",
+     "{'name':'l1','command':['true'],'working_dir':'/','log':'file','output':'log',"
+     "'stdin':'none','preload':[]}",
+     "RESULT 1 null"},
+    {"run",
+     "{'name':'l2','command':['true'],'working_dir':'/','log':'journal','output':'events',"
+     "'stdin':'pipe'}",
+     "RESULT 1 null"},
+    {"run", "{'name':'l3','command':['true'],'working_dir':'/','log':'none'}", "RESULT 1 null"},
     {"run", "['echo',['true'],'/']", "ERROR 1 6 0 'there is a worker of this name already"},
 };
 
