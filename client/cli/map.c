@@ -302,7 +302,18 @@ take_items(struct map *m, struct chunk *c)
     return code;
 }
 
-/* The call as a whole has failed: each of its sets that has no outcome gets this one. */
+/* Each of the next `count` sets of a chunk that has no outcome gets this one. */
+static int
+put_rest(struct map *m, const struct chunk *c, uint32_t count, const prong_outcome *outcome)
+{
+    int code = CLI_OK;
+    for (uint32_t i = c->from; code == CLI_OK && i < c->from + count; i++) {
+        code = c->is_told[i] ? CLI_OK : put(m, c->first + i, outcome);
+    }
+    return code;
+}
+
+/* The call as a whole has failed, and so have its sets. */
 static int
 fail_rest(struct map *m, const struct chunk *c)
 {
@@ -313,11 +324,19 @@ fail_rest(struct map *m, const struct chunk *c)
                                    .message = message,
                                    .message_len = strlen(message),
                                    .details = details != NULL ? *details : (prong_value){0}};
-    int code = CLI_OK;
-    for (uint32_t i = c->from; code == CLI_OK && i < c->from + c->step; i++) {
-        code = c->is_told[i] ? CLI_OK : put(m, c->first + i, &outcome);
-    }
-    return code;
+    return put_rest(m, c, c->step, &outcome);
+}
+
+/* Interrupted, and the hub does not say what came of it. */
+static void
+leave_rest(struct map *m, const struct chunk *c)
+{
+    static const char message[] = "interrupted, before the hub said that it is cancelled";
+    const prong_outcome outcome = {.code = PRONG_CANCELLED,
+                                   .began = PRONG_BEGAN_MAYBE,
+                                   .message = message,
+                                   .message_len = sizeof message - 1};
+    (void)put_rest(m, c, c->count - c->from, &outcome);
 }
 
 static void
@@ -696,6 +715,9 @@ static int
 finish(struct map *m, int code)
 {
     const bool is_late = is_over_time(m);
+    for (size_t i = 0; m->give_up_ms != CLI_NEVER_MS && i < m->open_count; i++) {
+        leave_rest(m, &m->open[i]);
+    }
     while (m->open_count > 0) {
         forget(m, m->open_count - 1);
     }

@@ -154,6 +154,22 @@ class Map(hub.Case):
         result = self.fails(1, "call", "alpha.add", "--progress", "--map", "-", stdin='{"a": 1}\n{"a": "x"}\n')
         self.assertIn("prong: 100% 2 of 2, 1 failed\n", result.err)
 
+    def test_interrupted_while_the_hub_hangs(self):
+        path, fifo = self.fifo()
+        child = self.start("call", "alpha.block", "--map", self.write([{"fifo": path}] * 3))
+        self.ok("wait", "--event", "test.blocking", "--from", "oldest", "-q")
+        broker, = (pid for pid, c in hub.tagged(self.tag).items() if "prong-broker" in c)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            child.send_signal(signal.SIGINT)
+            result = self.end(child)
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        self.assertEqual(result.code, 130)
+        self.assertEqual([(x["n"], x["error"]["name"], x["error"]["began"]) for x in result.lines()],
+                         [(n, "CANCELLED", 1) for n in range(3)])
+        os.write(fifo, b"\n")
+
     def test_nobody_reads_any_longer(self):
         done = hub.subprocess.run(["sh", "-c", 'yes "{}" | "$@" | head -n 1', "sh",
                                    *self.command("call", "alpha.add", "--map", "-")],
