@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-enum { HUB_MS = 15000 };
+enum { HUB_MS = 30000 };
 
 struct hub {
     pid_t keeper;
