@@ -714,24 +714,32 @@ Test(admin, run_adds_a_worker_and_starts_it)
     world_deinit(&w);
 }
 
+/* The specification of the process that a message of root starts; NULL when it starts none. */
+static const struct worker_spec *
+started_by(struct world *w, const struct buf *message)
+{
+    struct hub_effects out;
+    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w->now_ns};
+    const struct worker_spec *spec = NULL;
+    in.message.request = 1;
+    in.message.body = buf_span(message);
+    cr_assert(hub_step(w->hub, &in, &out), "step");
+    for (size_t i = 0; i < out.count; i++) {
+        spec = out.list[i].kind == HUB_OUT_START ? out.list[i].spec : spec;
+    }
+    return spec;
+}
+
 /* What the shell is told: folder, arguments, settings, one after another. */
 Test(admin, run_passes_folder_command_and_environment_on)
 {
     static const char want[] = "/tmp\0sh\0-c\0true\0A=1\0B=x=y";
     struct world w;
-    struct hub_effects out;
     struct buf b = {0};
     begin(&w);
     notation_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['sh','-c','true'],"
                        "'working_dir':'/tmp','environment':{'A':'1','B':'x=y'}}]");
-    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w.now_ns};
-    in.message.request = 1;
-    in.message.body = buf_span(&b);
-    cr_assert(hub_step(w.hub, &in, &out), "step");
-    const struct worker_spec *spec = NULL;
-    for (size_t i = 0; i < out.count; i++) {
-        spec = out.list[i].kind == HUB_OUT_START ? out.list[i].spec : spec;
-    }
+    const struct worker_spec *spec = started_by(&w, &b);
     cr_assert(spec != NULL && spec->launch.argc == 3 && spec->launch.envc == 2, "counts");
     cr_assert(spec->launch.text_bytes == sizeof want, "%zu bytes", spec->launch.text_bytes);
     cr_assert_arr_eq(spec->launch.text, want, sizeof want, "text");
@@ -747,20 +755,12 @@ Test(admin, run_tells_modules_of_a_template_and_where_lines_go)
 {
     static const char want[] = "/\0true\0A=1\0PRONG_PRELOAD=numpy,PIL.Image";
     struct world w;
-    struct hub_effects out;
     struct buf b = {0};
     begin(&w);
     notation_write(&b, "[2,null,1,0,'hub','run',0,null,{'name':'new','command':['true'],"
                        "'working_dir':'/','environment':{'A':'1'},"
                        "'log':'inherit','preload':['numpy','PIL.Image']}]");
-    struct hub_input in = {.kind = HUB_IN_MESSAGE, .peer = ROOT, .now_ns = w.now_ns};
-    in.message.request = 1;
-    in.message.body = buf_span(&b);
-    cr_assert(hub_step(w.hub, &in, &out), "step");
-    const struct worker_spec *spec = NULL;
-    for (size_t i = 0; i < out.count; i++) {
-        spec = out.list[i].kind == HUB_OUT_START ? out.list[i].spec : spec;
-    }
+    const struct worker_spec *spec = started_by(&w, &b);
     cr_assert(spec != NULL && spec->launch.is_warm && spec->launch.envc == 2, "counts");
     cr_assert_eq(spec->output.log, SPEC_LOG_INHERIT, "where its lines go");
     cr_assert_eq(spec->launch.text_bytes, sizeof want, "%zu bytes", spec->launch.text_bytes);
