@@ -162,21 +162,24 @@ learn_value(struct copy *c, const char *value, size_t len)
     }
 }
 
-/* What stands in place of a value; quotes stay, so that JSON stays JSON. */
+/* What stands in place of a value; quotes stay, so that JSON stays JSON, but for a second one with
+ * which a known secret begins: that is masked behind this. */
 static void
-mask_value(struct copy *c, struct line *l, size_t len)
+mask_value(struct copy *c, const struct mask *mask, struct line *l, size_t len)
 {
     const char first = l->text[l->at];
     const bool has_quotes = first == '"' || first == '\'';
+    const bool is_shared = has_quotes && len > 1 &&
+                           known(mask, l->text + l->at + len - 1, l->len - l->at - len + 1) > 0;
     learn_value(c, l->text + l->at + has_quotes, len - has_quotes);
     if (has_quotes) {
         put(c, &first, 1);
     }
     put_masked(c);
-    if (has_quotes) {
+    if (has_quotes && !is_shared) {
         put(c, &first, 1);
     }
-    l->at += len;
+    l->at += is_shared ? len - 1 : len;
 }
 
 static int
@@ -218,7 +221,7 @@ take_value(struct copy *c, const struct mask *mask, struct line *l, bool is_opti
     if (n == 0) {
         return false;
     }
-    mask_value(c, l, n);
+    mask_value(c, mask, l, n);
     return true;
 }
 
@@ -232,9 +235,9 @@ take_url(struct copy *c, const struct mask *mask, struct line *l)
     const size_t login = mask_url_login(l->text + l->at, l->len - l->at, &user);
     if (user < login) {
         pass(c, mask, l, user + 1);
-        mask_value(c, l, login - user - 1);
+        mask_value(c, mask, l, login - user - 1);
     } else if (login >= LONG_USER_BYTES) { /* a token in the place of a user */
-        mask_value(c, l, login);
+        mask_value(c, mask, l, login);
     }
 }
 
