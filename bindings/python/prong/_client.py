@@ -303,6 +303,7 @@ class Client:
             link._tell()
             return ready
         future._wait = waits
+        future._again = lambda: told(r) if r.callback is not None else None
         return future
 
     def resume(self, handle: str) -> Background:

@@ -12,6 +12,7 @@ class Future(concurrent.futures.Future):  # type: ignore[type-arg]
     outcome; the running method sees that it is cancelled."""
     _stop: Callable[[], None]
     _wait: Callable[[float], bool]
+    _again: Callable[[], None]
 
     def result(self, timeout: Optional[float] = None) -> Any:
         """The value, or the error raised. This thread reads what comes meanwhile, if no other does."""
@@ -25,7 +26,10 @@ class Future(concurrent.futures.Future):  # type: ignore[type-arg]
 
     def _until(self, timeout: Optional[float]) -> None:
         if not self.done() and self._wait(FOREVER if timeout is None else time.monotonic() + timeout):
-            super().exception(None)                  # whoever read the outcome is about to set it
+            try:
+                super().exception(1.0)               # whoever read the outcome is about to set it
+            except concurrent.futures.TimeoutError:
+                self._again()                        # unless KeyboardInterrupt came between
 
     def cancel(self) -> bool:
         """True unless the outcome is there already."""

@@ -268,6 +268,16 @@ def test_close_ends_what_waits(process: HubProcess) -> None:
     assert found and isinstance(future.exception(SECONDS), prong.CancelledError)
 
 
+def test_a_callback_that_ctrl_c_has_cut_off_is_made_up_for(hub: prong.Client) -> None:
+    link = hub._link
+    link._tell = link.session.news.clear
+    future = hub.submit("many", "echo", [7])
+    assert hub.call("many", "echo", [1]) == 1
+    until(lambda: not link.session.asks, "both outcomes")
+    del link._tell
+    assert not future.done() and future.result(SECONDS) == 7
+
+
 def test_fifty_threads_on_one_connection(hub: prong.Client) -> None:
     failures: List[Any] = []
 
