@@ -1,5 +1,5 @@
-/* bindings/python/prong/_constants.py: what the Python package has to know of the tables. It is
- * short, because its lines count among those that the package may have. */
+/* bindings/python/prong/_constants.py: what the Python package has to know of the tables, and no
+ * more. */
 #include "proto/gen/gen.h"
 #include "proto/gen/tables.h"
 
@@ -9,12 +9,8 @@ enum { COLUMNS_MAX = 110 };
 
 /* The limits that a client or a worker checks before it sends, or shares its work by. */
 static const char *const shown_limits[] = {
-    "EXT_ARRAY",       "INT_MAX",        "MESSAGE_BYTES",    "MESSAGE_BYTES_HARD", "RECORDS_MAX",
-    "CLIENT_BYTES",    "NAME_BYTES_MAX", "TOPIC_BYTES_MAX",  "TEXT_BYTES_MAX",     "FILTERS_MAX",
-    "METHODS_MAX",     "CAPACITY_MAX",   "REPORT_ITEMS_MAX", "FETCH_ITEMS_MAX",    "PARK_MS",
-    "TTL_MS_DEFAULT",  "TTL_MS_MAX",     "WINDOW",           "PARKED_MAX",         "KEY_BYTES_MAX",
-    "PRIORITY_MAX",    "PARTS_MAX",      "LEASE_MS_MAX",     "STREAM_BYTES",       "PARTIAL_BYTES",
-    "BATCH_BYTES_MAX",
+    "EXT_ARRAY",      "MESSAGE_BYTES", "CLIENT_BYTES", "REPORT_ITEMS_MAX", "PARK_MS",
+    "TTL_MS_DEFAULT", "TTL_MS_MAX",    "WINDOW",       "PARTS_MAX",
 };
 
 /* A line of names, then of their numbers, that is broken before it becomes too long. */
