@@ -13,7 +13,7 @@ import msgpack
 
 from . import _constants as c
 from . import _values
-from ._session import HEAD, LEAD, SILENCE
+from ._session import SILENCE, Requester
 
 TOGETHER = 0.001      # seconds that an outcome may wait for those of the calls behind it
 CROWD = 64            # calls taken at a time by who runs one at a time: the hub gives more than one only of short ones
@@ -31,14 +31,12 @@ class Job:
         self.deadline = time.monotonic() + ttl_ms / 1000
         self.items: list[bytes] = []                 # from number `first` on; the first `flying` of them are on their way
 
-class Pull:
-    """One thread at a time. `out`: frames to be sent; `jobs`: calls to begin."""
+class Pull(Requester):
+    """One thread at a time. `jobs`: calls to begin."""
 
     def __init__(self, scheme: str, about: dict[str, Any], capacity: int) -> None:
-        self.lead, self.about, self.capacity = LEAD["ipc" if scheme == "ipc" else "tcp"], about, capacity
-        self.packer = _values.packer()
-        self.next_id = int.from_bytes(os.urandom(4), "big")
-        self.out: list[bytes] = []
+        super().__init__(scheme)
+        self.about, self.capacity = about, capacity
         self.jobs: collections.deque[Job] = collections.deque()
         self.running: dict[int, Job] = {}            # begun or to begin, by call
         self.reports: list[list[Any]] = []           # outcomes that wait to leave together
@@ -46,7 +44,7 @@ class Pull:
         self.kept: dict[int, bytes] = {}             # by call, the items of the REPORT in which its outcome was told
         self.waits: dict[int, Union[str, Job]] = {}  # by SP id, what was asked
         self.replica, self.session, self.taken, self.attach = "", 0, 0, 0
-        self.report_head = self.poll_head = b""
+        self.report_head = self.poll_head = self.control = b""
         self.attached = self.stopping = self.stop_asked = False
         self.polled = -1                             # capacity of the newest POLL that has no answer
         self.refusal: Optional[list[Any]] = None
@@ -78,9 +76,7 @@ class Pull:
         return bool(self.waits) and now > self.heard + (SILENCE if self.attached else 5.0)
 
     def _ask(self, what: Union[str, Job], record: bytes) -> None:
-        self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
-        self.out.append(self.lead + HEAD.pack(4 + len(record), number) + record)
-        self.waits[number] = what
+        self.waits[self._frame(record)] = what
 
     def _welcome(self, about: dict[str, Any]) -> None:
         self.replica, self.session, self.attached = about["replica"], about["session"], True
@@ -92,7 +88,8 @@ class Pull:
             self._ask("report", self.report_head + told)
         for job in self.running.values():
             self.send_items(job)
-        self._ask("control", b"\x93" + pack(c.CONTROL) + tail)
+        self.control = b"\x93" + pack(c.CONTROL) + tail
+        self._ask("control", self.control)
 
     # ---- outcomes
 
@@ -261,8 +258,7 @@ class Pull:
             self.stop_asked |= record[1] == "stop"
             if record[1] == "cancel" and record[2].get("call") in self.running:
                 self.running[record[2]["call"]].cancelled = True
-            self._ask("control", b"\x93" + self.packer.pack(c.CONTROL) + self.packer.pack(self.replica)
-                      + self.packer.pack(self.session))
+            self._ask("control", self.control)
         elif op == c.PENDING and isinstance(what, Job):
             self._ask(what, self.report_head + self.packer.pack([[what.call, 2, [what.first + what.flying, []]]]))
         elif op == c.ERROR:

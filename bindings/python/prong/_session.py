@@ -44,20 +44,31 @@ class Request:
             raise self.error
         return self.items if self.first or self.items else self.value
 
-class Session:
-    """Not for several threads at a time. `out` holds frames to be sent, `news` requests whose callback is due."""
+class Requester:
+    """What both ends say: requests, each with an id of its own. `out` holds frames to be sent."""
 
-    def __init__(self, scheme: str, hello: dict[str, Any]) -> None:
-        self.client = os.urandom(c.CLIENT_BYTES)
+    def __init__(self, scheme: str) -> None:
         self.lead = LEAD["ipc" if scheme == "ipc" else "tcp"]
-        self.hello = hello
         self.packer = _values.packer()
         self.next_id = int.from_bytes(os.urandom(4), "big")
+        self.out: list[bytes] = []
+
+    def _frame(self, record: bytes) -> int:
+        self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
+        self.out.append(self.lead + HEAD.pack(4 + len(record), number) + record)
+        return number
+
+class Session(Requester):
+    """Not for several threads at a time. `news` holds requests whose callback is due."""
+
+    def __init__(self, scheme: str, hello: dict[str, Any]) -> None:
+        super().__init__(scheme)
+        self.client = os.urandom(c.CLIENT_BYTES)
+        self.hello = hello
         self.asks: dict[int, Request] = {}              # by number, the oldest first
         self.others: dict[int, Request] = {}            # by identity: FETCHes and calls that are resumed
         self.flight: dict[int, Request] = {}            # by SP id
         self.queue: collections.deque[Request] = collections.deque()
-        self.out: list[bytes] = []
         self.news: collections.deque[Request] = collections.deque()
         self.seq = self.hello_id = self.epoch = self.history = 0
         self.welcome = False
@@ -111,11 +122,6 @@ class Session:
         self.seq = r.seq                             # first: a number that was cut off here is nobody's
         self.asks[r.seq] = r
         self._send(r)
-
-    def _frame(self, record: bytes) -> int:
-        self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
-        self.out.append(self.lead + HEAD.pack(4 + len(record), number) + record)
-        return number
 
     def _send(self, r: Request) -> None:
         if not self.welcome:
