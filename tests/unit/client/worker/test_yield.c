@@ -164,9 +164,11 @@ Test(yield, waits_no_longer_than_the_caller, .init = stage_enter, .fini = stage_
     bool is_error = false;
     stage_start(usual);
     (void)begin("floods", 300);
-    fill(0);
-    struct request *r = stage_expect(WIRE_REC_REPORT);
-    cr_expect(stage_reported(r, &is_error) == 9 && is_error);
+    /* Up to two of items; on a machine that is busy the time may be over before they are out. */
+    for (int i = 0; i < 3 && !is_error; i++) {
+        cr_expect(stage_reported(stage_expect(WIRE_REC_REPORT), &is_error) == 9);
+    }
+    cr_expect(is_error, "no outcome");
 }
 
 Test(yield, an_outcome_without_its_last_items_is_an_error, .init = stage_enter, .fini = stage_leave)
