@@ -15,6 +15,7 @@ ALLOWED = {
     "proto/tbl": ["proto", "proto/tbl"],
     "proto/gen": ["proto", "proto/tbl", "proto/gen"],
     "proto/link": ["proto", "proto/tbl", "proto/link"],
+    "proto/ring": ["proto/ring"],
     "broker": ["broker/shell", "broker/core", "broker/config", "broker/spawn/records.h", "proto",
                "proto/tbl", "proto/link"],
     "broker/core": ["proto", "proto/tbl", "broker/core"],
@@ -23,7 +24,7 @@ ALLOWED = {
     "broker/config": ["proto", "proto/tbl", "broker/config", "broker/spawn/limits.h",
                       "broker/spawn/limits.def"],
     "broker/import": ["proto", "proto/tbl", "broker/config", "broker/import"],
-    "broker/shell": ["proto", "proto/tbl", "proto/link", "broker/core", "broker/config",
+    "broker/shell": ["proto", "proto/tbl", "proto/link", "proto/ring", "broker/core", "broker/config",
                      "broker/import", "broker/shell", "broker/spawn/records.h",
                      "broker/spawn/limits.h", "broker/spawn/limits.def"],
     # The spawner forks, so it knows nothing that could ever start a thread.
@@ -37,6 +38,7 @@ ALLOWED = {
                    "client/include"],
     "client/worker": ["proto", "proto/tbl", "proto/link", "client/session", "client/value", "client/lib",
                       "client/worker", "client/include"],
+    "client/stream": ["proto", "proto/ring", "client/stream", "client/include"],
     # The exit codes stand beside the codes of the protocol; "did you mean" and what a secret is are the
     # broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",

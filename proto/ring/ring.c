@@ -1,0 +1,499 @@
+/* The steps of a stream's writer and readers: see ring.h. */
+#include "proto/ring/ring.h"
+
+_Static_assert(sizeof(struct ring_head) <= RING_PAGE, "the head is one page");
+_Static_assert(sizeof(struct ring_desk) <= RING_PAGE, "a desk is one page");
+_Static_assert(sizeof(struct ring_group) <= RING_PAGE, "a group is one page");
+_Static_assert(sizeof(struct ring_frame) <= 2 * RING_META_BYTES, "what is known of a frame");
+_Static_assert(offsetof(struct ring_head, newest) == 48, "version 1");
+_Static_assert(offsetof(struct ring_head, dropped) == 88, "version 1");
+_Static_assert(offsetof(struct ring_head, number) == 344, "version 1");
+_Static_assert(offsetof(struct ring_frame, meta) == 128, "version 1");
+_Static_assert(offsetof(struct ring_desk, next) == 24, "version 1");
+_Static_assert(offsetof(struct ring_desk, pins) == 56, "version 1");
+_Static_assert(offsetof(struct ring_group, claims) == 320, "version 1");
+
+/* Both sides of every "I say what I do, then I look what you do". */
+static void
+barrier(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static uint64_t
+load(const _Atomic uint64_t *of)
+{
+    return atomic_load_explicit(of, memory_order_acquire);
+}
+
+static void
+store(_Atomic uint64_t *to, uint64_t value)
+{
+    atomic_store_explicit(to, value, memory_order_release);
+}
+
+static void
+add(_Atomic uint64_t *to, uint64_t more)
+{
+    /* One process writes it, so it need not be a locked step. */
+    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+/* ---- writer ----------------------------------------------------------------------------------
+ */
+
+void
+ring_writer_init(struct ring_writer *w, struct ring_head *head)
+{
+    const uint64_t newest = load(&head->newest);
+    *w = (struct ring_writer){.head = head,
+                              .slots = head->slots,
+                              .generation = head->generation,
+                              .number = newest != 0 ? newest >> 8 : head->first - 1,
+                              .newest = newest != 0 ? (int)(newest & 0xff) : RING_NO_SLOT};
+    for (uint32_t i = 0; i < w->slots; i++) {
+        if (load(&head->number[i]) > w->number) {
+            store(&head->number[i], 0); /* its writer died before it was shown */
+        }
+    }
+}
+
+/* Frames from this number on are still wanted by this reader. */
+static uint64_t
+wanted_from(const struct ring_writer *w, uint32_t index)
+{
+    const struct ring_known *k = &w->desks[index];
+    if (k->desk == NULL || k->policy != RING_LOSSLESS ||
+        atomic_load_explicit(&k->desk->joined, memory_order_acquire) ==
+            atomic_load_explicit(&w->head->dropped[index], memory_order_relaxed)) {
+        return UINT64_MAX;
+    }
+    return load(&k->desk->next);
+}
+
+static bool
+holds(const struct ring_known *k, uint64_t pin)
+{
+    for (uint32_t i = 0; i < k->hold; i++) {
+        if (load(&k->desk->pins[i]) == pin) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_held(const struct ring_writer *w, uint32_t slot)
+{
+    const uint64_t pin = w->generation << 16 | (slot + 1);
+    for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
+        if (w->desks[i].desk != NULL && holds(&w->desks[i], pin)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The readers that want this frame and wait for nobody. */
+static uint64_t
+wanted_by(const struct ring_writer *w, uint64_t number)
+{
+    uint64_t readers = 0;
+    for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
+        if (w->desks[i].desk != NULL && number >= wanted_from(w, i)) {
+            readers |= UINT64_C(1) << i;
+        }
+    }
+    return readers;
+}
+
+int
+ring_writer_mark(struct ring_writer *w, uint64_t *blockers)
+{
+    int best = RING_NO_SLOT;
+    uint64_t best_number = UINT64_MAX;
+    *blockers = 0;
+    for (uint32_t i = 0; i < w->slots; i++) {
+        const uint64_t number = load(&w->head->number[i]);
+        if ((int)i == w->newest || number >= best_number || is_held(w, i)) {
+            continue;
+        }
+        const uint64_t readers = number == 0 ? 0 : wanted_by(w, number);
+        if (readers != 0) {
+            *blockers |= readers;
+            continue;
+        }
+        best = (int)i;
+        best_number = number;
+    }
+    if (best == RING_NO_SLOT) {
+        return best;
+    }
+    *blockers = 0;
+    w->taken = best_number;
+    store(&w->head->number[best], 0);
+    barrier();
+    return best;
+}
+
+bool
+ring_writer_confirm(struct ring_writer *w, int slot)
+{
+    if (!is_held(w, (uint32_t)slot) && (w->taken == 0 || wanted_by(w, w->taken) == 0)) {
+        return true;
+    }
+    store(&w->head->number[slot], w->taken);
+    return false;
+}
+
+void
+ring_writer_cancel(struct ring_writer *w, int slot)
+{
+    store(&w->head->number[slot], 0);
+}
+
+uint64_t
+ring_writer_publish(struct ring_writer *w, int slot, uint64_t bytes)
+{
+    w->number++;
+    w->newest = slot;
+    store(&w->head->number[slot], w->number);
+    store(&w->head->newest, w->number << 8 | (uint64_t)slot);
+    add(&w->head->frames, 1);
+    add(&w->head->bytes, bytes);
+    barrier();
+    return w->number;
+}
+
+void
+ring_writer_drop(struct ring_writer *w, uint32_t index)
+{
+    const struct ring_desk *desk = w->desks[index].desk;
+    atomic_store_explicit(&w->head->dropped[index],
+                          atomic_load_explicit(&desk->joined, memory_order_acquire),
+                          memory_order_release);
+}
+
+bool
+ring_desk_is_waiting(const struct ring_desk *desk)
+{
+    return atomic_load_explicit(&desk->waiting, memory_order_acquire) != 0;
+}
+
+/* ---- reader ----------------------------------------------------------------------------------
+ */
+
+bool
+ring_wants_room(const struct ring_head *head)
+{
+    return atomic_load_explicit(&head->wants_room, memory_order_acquire) != 0;
+}
+
+void
+ring_reader_wait(struct ring_reader *r, bool waiting)
+{
+    atomic_store_explicit(&r->desk->waiting, waiting, memory_order_release);
+    barrier();
+}
+
+/* A place for one more frame; `hold` when there is none. */
+static uint32_t
+free_pin(const struct ring_reader *r)
+{
+    uint32_t pin = 0;
+    while (pin < r->hold && load(&r->desk->pins[pin]) != 0) {
+        pin++;
+    }
+    return pin;
+}
+
+/* Hold a slot if it has the frame with this number. */
+static bool
+hold(struct ring_reader *r, uint32_t slot, uint64_t number, struct ring_taken *out)
+{
+    store(&r->desk->pins[out->pin], r->generation << 16 | (slot + 1));
+    barrier();
+    if (load(&r->head->number[slot]) == number) {
+        out->number = number;
+        out->slot = slot;
+        out->generation = r->generation;
+        return true;
+    }
+    store(&r->desk->pins[out->pin], 0);
+    return false;
+}
+
+/* The slot with the first frame from `number` on; false when there is none up to the newest. */
+static bool
+find(const struct ring_reader *r, uint64_t number, uint64_t newest, uint32_t *slot, uint64_t *found)
+{
+    *found = UINT64_MAX;
+    for (uint32_t i = 0; i < r->slots; i++) {
+        const uint64_t has = load(&r->head->number[i]);
+        if (has >= number && has <= newest && has < *found) {
+            *found = has;
+            *slot = i;
+        }
+    }
+    return *found != UINT64_MAX;
+}
+
+/* What comes next for a reader, or a group, that has not taken the frames from `next` on. */
+static bool
+candidate(const struct ring_reader *r, uint64_t next, uint32_t *slot, uint64_t *number)
+{
+    const uint64_t newest = load(&r->head->newest);
+    if (newest >> 8 < next || newest == 0 || (newest & 0xff) >= r->slots) {
+        return false;
+    }
+    if (r->policy == RING_LATEST) {
+        *number = newest >> 8;
+        *slot = (uint32_t)(newest & 0xff);
+        return true;
+    }
+    return find(r, next, newest >> 8, slot, number);
+}
+
+static enum ring_result
+next_alone(struct ring_reader *r, struct ring_taken *out)
+{
+    uint32_t slot;
+    uint64_t number;
+    const uint64_t next = load(&r->desk->next);
+    while (candidate(r, next, &slot, &number)) {
+        if (hold(r, slot, number, out)) {
+            out->missed = next != 0 ? number - next : 0;
+            store(&r->desk->next, number + 1);
+            add(&r->desk->taken, 1);
+            add(&r->desk->missed, out->missed);
+            return RING_TAKEN;
+        }
+    }
+    return RING_NOTHING;
+}
+
+/* Move what the group has seen on, unless somebody was faster; how many frames that passes. */
+static uint64_t
+advance(struct ring_group *group, uint64_t to)
+{
+    uint64_t from = load(&group->desk.next);
+    while (from < to) {
+        if (atomic_compare_exchange_weak(&group->desk.next, &from, to)) {
+            return to - from;
+        }
+    }
+    return 0;
+}
+
+static bool
+claim(struct ring_reader *r, uint64_t was, uint32_t slot, uint64_t number, enum ring_claim as)
+{
+    return atomic_compare_exchange_strong(
+        &r->group->claims[slot], &was, number << 16 | (uint64_t)r->desk->index << 8 | (uint64_t)as);
+}
+
+/* A frame that a dead member had: it is held by the group's own desk until somebody has it. */
+static bool
+take_offered(struct ring_reader *r, struct ring_taken *out)
+{
+    struct ring_group *group = r->group;
+    if (load(&group->returned) == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
+        uint64_t pin = load(&group->desk.pins[i]);
+        const uint32_t slot = (uint32_t)(pin & 0xffff) - 1;
+        if (pin == 0 || pin >> 16 != r->generation || slot >= r->slots) {
+            continue;
+        }
+        const uint64_t was = load(&group->claims[slot]);
+        if ((was & 0xff) == RING_OFFERED && claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN)) {
+            const bool held = hold(r, slot, was >> 16, out);
+            (void)atomic_compare_exchange_strong(&group->desk.pins[i], &pin, 0);
+            if (held) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static enum ring_result
+next_of_group(struct ring_reader *r, struct ring_taken *out)
+{
+    uint32_t slot;
+    uint64_t number;
+    struct ring_group *group = r->group;
+    if (take_offered(r, out)) {
+        out->missed = 0;
+        add(&r->desk->taken, 1);
+        return RING_TAKEN;
+    }
+    for (;;) {
+        const uint64_t next = load(&group->desk.next);
+        if (!candidate(r, next, &slot, &number)) {
+            return RING_NOTHING;
+        }
+        const uint64_t was = load(&group->claims[slot]);
+        if (was >> 16 >= number) {
+            (void)advance(group, (was >> 16) + 1); /* its member was not so far yet */
+            continue;
+        }
+        if (!hold(r, slot, number, out)) {
+            continue;
+        }
+        if (claim(r, was, slot, number, RING_CLAIMED)) {
+            const uint64_t passed = advance(group, number + 1);
+            out->missed = next != 0 && passed > 0 ? passed - 1 : 0;
+            add(&r->desk->taken, 1);
+            add(&r->desk->missed, out->missed);
+            return RING_TAKEN;
+        }
+        store(&r->desk->pins[out->pin], 0);
+    }
+}
+
+/* Whether the writer gave it up since; it comes back in the same step. */
+static bool
+was_dropped(struct ring_reader *r)
+{
+    struct ring_desk *desk = r->group != NULL ? &r->group->desk : r->desk;
+    uint32_t joined = atomic_load_explicit(&desk->joined, memory_order_acquire);
+    if (r->policy != RING_LOSSLESS || desk->index >= RING_READERS_MAX ||
+        atomic_load_explicit(&r->head->dropped[desk->index], memory_order_acquire) != joined) {
+        return false;
+    }
+    return atomic_compare_exchange_strong(&desk->joined, &joined, joined + 1);
+}
+
+enum ring_result
+ring_reader_next(struct ring_reader *r, struct ring_taken *out)
+{
+    out->pin = free_pin(r);
+    if (out->pin == r->hold) {
+        return RING_FULL;
+    }
+    if (was_dropped(r)) {
+        return RING_DROPPED;
+    }
+    return r->group != NULL ? next_of_group(r, out) : next_alone(r, out);
+}
+
+enum ring_result
+ring_reader_number(struct ring_reader *r, uint64_t number, struct ring_taken *out)
+{
+    uint32_t slot;
+    uint64_t found;
+    out->pin = free_pin(r);
+    out->missed = 0;
+    if (out->pin == r->hold) {
+        return RING_FULL;
+    }
+    return find(r, number, number, &slot, &found) && hold(r, slot, number, out) ? RING_TAKEN
+                                                                                : RING_NOTHING;
+}
+
+static const struct ring_frame *
+frame_of(const struct ring_head *head, uint32_t slot)
+{
+    return (const struct ring_frame *)((const char *)head + ring_frame_offset(slot));
+}
+
+enum ring_result
+ring_reader_nearest(struct ring_reader *r, int64_t mono_ns, struct ring_taken *out)
+{
+    out->pin = free_pin(r);
+    out->missed = 0;
+    if (out->pin == r->hold) {
+        return RING_FULL;
+    }
+    /* What is overwritten meanwhile was not found; then the next one is the nearest. */
+    for (uint32_t tries = 0; tries < r->slots; tries++) {
+        const uint64_t newest = load(&r->head->newest) >> 8;
+        uint64_t best_distance = UINT64_MAX, best = 0;
+        uint32_t slot = 0;
+        for (uint32_t i = 0; i < r->slots; i++) {
+            const uint64_t number = load(&r->head->number[i]);
+            const int64_t at_ns = frame_of(r->head, i)->mono_ns;
+            const uint64_t distance = at_ns > mono_ns ? (uint64_t)at_ns - (uint64_t)mono_ns
+                                                      : (uint64_t)mono_ns - (uint64_t)at_ns;
+            if (number != 0 && number <= newest && distance < best_distance) {
+                best_distance = distance;
+                best = number;
+                slot = i;
+            }
+        }
+        if (best == 0) {
+            return RING_NOTHING;
+        }
+        if (hold(r, slot, best, out)) {
+            return RING_TAKEN;
+        }
+    }
+    return RING_NOTHING;
+}
+
+bool
+ring_reader_release(struct ring_reader *r, const struct ring_taken *taken)
+{
+    if (r->group != NULL) {
+        uint64_t was = load(&r->group->claims[taken->slot]);
+        if (was >> 16 == taken->number && (was >> 8 & 0xff) == r->desk->index) {
+            (void)atomic_compare_exchange_strong(&r->group->claims[taken->slot], &was,
+                                                 taken->number << 16 | RING_DONE);
+        }
+    }
+    store(&r->desk->pins[taken->pin], 0);
+    barrier();
+    return ring_wants_room(r->head);
+}
+
+/* ---- hub -------------------------------------------------------------------------------------
+ */
+
+uint32_t
+ring_group_bury(struct ring_group *group, const struct ring_head *head,
+                const struct ring_desk *desk, uint32_t hold_max)
+{
+    uint32_t offered = 0;
+    /* It died between claiming what was offered and holding it: that was its second time. */
+    for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
+        const uint64_t pin = load(&group->desk.pins[i]);
+        const uint64_t slot = (pin & 0xffff) - 1;
+        if (pin != 0 && slot < RING_SLOTS_MAX) {
+            const uint64_t was = load(&group->claims[slot]);
+            if ((was >> 8 & 0xff) == desk->index && (was & 0xff) == RING_CLAIMED_AGAIN) {
+                store(&group->desk.pins[i], 0);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < hold_max; i++) {
+        const uint64_t pin = load(&desk->pins[i]);
+        const uint64_t slot = (pin & 0xffff) - 1;
+        if (pin == 0 || pin >> 16 != head->generation || slot >= head->slots) {
+            continue;
+        }
+        uint64_t was = load(&group->claims[slot]);
+        if ((was >> 8 & 0xff) != desk->index || (was & 0xff) != RING_CLAIMED) {
+            continue;
+        }
+        uint32_t free = 0;
+        while (free < RING_HOLD_MAX && load(&group->desk.pins[free]) != 0) {
+            free++;
+        }
+        if (free == RING_HOLD_MAX) {
+            break;
+        }
+        store(&group->desk.pins[free], pin);
+        barrier();
+        if (atomic_compare_exchange_strong(&group->claims[slot], &was,
+                                           (was >> 16) << 16 | RING_OFFERED)) {
+            offered++;
+        }
+    }
+    if (offered > 0) {
+        atomic_fetch_add(&group->returned, offered);
+    }
+    return offered;
+}
