@@ -46,16 +46,19 @@ enum ring_end {
     RING_REPLACED, /* a newer generation follows */
 };
 
-/* The page of the writer; `magic` to `patience_ms` never change, and `ended` is the hub's. */
+/* The page of the writer; What is before `newest` is the hub's, and never changes but
+ * `ended`. */
 struct ring_head {
     uint64_t magic;
     uint32_t version, slots;
     uint64_t slot_bytes; /* a multiple of RING_PAGE */
     uint64_t generation; /* of the stream, from 1 */
     uint64_t first;      /* number that the first frame of this ring gets; frames count from 1 */
-    uint32_t patience_ms, ended;
+    uint32_t patience_ms;
+    _Atomic uint32_t ended;  /* enum ring_end */
     _Atomic uint64_t newest; /* number << 8 | slot of the newest frame, 0 when there is none */
-    _Atomic uint32_t wants_room, unused;
+    _Atomic uint32_t wants_room;
+    uint32_t unused;
     _Atomic uint64_t frames, bytes, skipped;    /* written so far; not written for want of a slot */
     _Atomic uint32_t dropped[RING_READERS_MAX]; /* `joined` of the lossless reader given up last */
     _Atomic uint64_t number[RING_SLOTS_MAX];    /* of the frame in each slot; 0: in the making */

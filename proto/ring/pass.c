@@ -1,7 +1,4 @@
 /* Descriptors over a local socket: see pass.h. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memfd_create, seals */
-#endif
 #include "proto/ring/pass.h"
 
 #include <errno.h>

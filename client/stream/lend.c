@@ -1,0 +1,153 @@
+/* The connection to the hub's memory: see inside.h. */
+#include "client/stream/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+prong_err
+fail(struct why why, prong_err code, const char *format, ...)
+{
+    if (why.text != NULL && why.size > 0) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(why.text, why.size, format, args);
+        va_end(args);
+    }
+    return code;
+}
+
+int64_t
+stream_clock_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t
+stream_until_ns(int32_t timeout_ms)
+{
+    return timeout_ms < 0 ? INT64_MAX : stream_clock_ns() + (int64_t)timeout_ms * 1000000;
+}
+
+int
+stream_left_ms(int64_t until_ns)
+{
+    if (until_ns == INT64_MAX) {
+        return -1;
+    }
+    const int64_t left_ns = until_ns - stream_clock_ns();
+    return left_ns <= 0 ? 0 : (int)((left_ns + 999999) / 1000000);
+}
+
+bool
+stream_name_is_good(const char *name)
+{
+    const size_t len = name == NULL ? 0 : strnlen(name, LEND_NAME_BYTES);
+    return len > 0 && len < LEND_NAME_BYTES &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
+}
+
+/* The folder of the socket in the URL, opened; so that the length of its path is no matter. */
+static prong_err
+open_folder(const char *url, int *folder, struct why why)
+{
+    static const char scheme[] = "ipc://";
+    char path[4096];
+    if (url == NULL || strncmp(url, scheme, sizeof scheme - 1) != 0) {
+        return fail(why, PRONG_UNIMPLEMENTED,
+                    "streams are shared memory: they need the hub's local socket (ipc://PATH), "
+                    "not %s",
+                    url == NULL ? "nothing" : url);
+    }
+    const char *slash = strrchr(url, '/');
+    const char *begin = url + sizeof scheme - 1;
+    const int len = slash > begin ? (int)(slash - begin) : 0;
+    if (len == 0 || len >= (int)sizeof path) {
+        return fail(why, PRONG_INVALID_ARGUMENT, "%s is no path of a socket", url);
+    }
+    (void)snprintf(path, sizeof path, "%.*s", len, begin);
+    *folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *folder >= 0 ? PRONG_OK
+                        : fail(why, PRONG_UNAVAILABLE, "no hub at %s: %s", path, strerror(errno));
+}
+
+prong_err
+lend_connect(const char *url, int *out, struct why why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int folder = -1, fd = -1;
+    prong_err err = open_folder(url, &folder, why);
+    if (err != PRONG_OK) {
+        return err;
+    }
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" LEND_SOCKET,
+                   folder);
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        err = fail(why, PRONG_RESOURCE_EXHAUSTED, "no socket: %s", strerror(errno));
+    } else if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        err = fail(why, errno == EACCES ? PRONG_PERMISSION_DENIED : PRONG_UNAVAILABLE,
+                   "cannot reach the memory of the hub at %s: %s", url, strerror(errno));
+        (void)close(fd);
+    } else {
+        *out = fd;
+    }
+    (void)close(folder);
+    return err;
+}
+
+prong_err
+lend_ask(int fd, struct lend_record *record, struct why why)
+{
+    record->version = LEND_VERSION;
+    return pass_send(fd, record, NULL, 0) == PASS_OK
+               ? PRONG_OK
+               : fail(why, PRONG_UNAVAILABLE, "the hub is gone");
+}
+
+prong_err
+lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX], struct why why)
+{
+    const int64_t until_ns = stream_until_ns(ANSWER_MS);
+    for (;;) {
+        const enum pass_result got = pass_receive(fd, record, fds);
+        if (got == PASS_OK && record->op == LEND_REFUSED) {
+            pass_close(fds, record->fds);
+            return fail(why, record->code != 0 ? (prong_err)record->code : PRONG_INTERNAL, "%s",
+                        record->text);
+        }
+        if (got == PASS_OK) {
+            return PRONG_OK;
+        }
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        const int left_ms = stream_left_ms(until_ns);
+        if (got == PASS_GONE) {
+            return fail(why, PRONG_UNAVAILABLE, "the hub is gone");
+        }
+        if (left_ms == 0) {
+            return fail(why, PRONG_DEADLINE_EXCEEDED, "the hub did not answer in %d s",
+                        ANSWER_MS / 1000);
+        }
+        (void)poll(&wait, 1, left_ms); /* what came is seen above */
+    }
+}
+
+void *
+lend_map(int fd, size_t bytes, bool writable)
+{
+    if (!pass_is_memory(fd, bytes)) {
+        return NULL;
+    }
+    void *at = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    return at == MAP_FAILED ? NULL : at;
+}

@@ -1,0 +1,797 @@
+/* Reading a stream: see <prong/stream.h>.
+ *
+ * A seat is what the hub gave to this reader: the connection, its desk and its bell. A track is one
+ * ring, which it follows until nothing more is in it and the next one is there. Both live until the
+ * last frame that was taken from them is released, whatever came after: another generation, or
+ * another hub, where the reader takes a new seat. */
+#include "client/stream/inside.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert((int)PRONG_LATEST == (int)RING_LATEST, "the policies have the same numbers");
+_Static_assert((int)PRONG_LOSSLESS == (int)RING_LOSSLESS, "the policies have the same numbers");
+_Static_assert((int)PRONG_FRAME_DIMS_MAX == (int)RING_DIMS_MAX, "one limit");
+_Static_assert((int)PRONG_FRAME_META_MAX == (int)RING_META_BYTES, "one limit");
+_Static_assert((int)PRONG_STREAM_SLOTS_MAX == (int)RING_SLOTS_MAX, "one limit");
+_Static_assert((int)PRONG_READER_HOLD_MAX == (int)RING_HOLD_MAX, "one limit");
+
+struct seat {
+    uint32_t refs;
+    int fd, bell, room; /* -1: none; `fd` also when the hub is gone */
+    struct ring_desk *desk;
+    struct ring_group *group; /* NULL: it reads for itself */
+    uint32_t hold;
+    enum ring_policy policy;
+};
+
+struct track {
+    struct track *next; /* the ring after it */
+    uint32_t refs;      /* frames, and one while it is to be read */
+    struct seat *seat;
+    void *map;
+    size_t map_bytes;
+    uint32_t slots;
+    uint64_t slot_bytes;
+    struct ring_reader ring;
+};
+
+struct held {
+    prong_frame frame;    /* first: the program has its address */
+    prong_reader *reader; /* NULL: free */
+    struct track *track;
+    struct ring_taken taken;
+};
+
+struct prong_reader {
+    pthread_mutex_t lock; /* guards all of it but what does not change */
+    pid_t owner;
+    uint32_t refs; /* the handle, and each frame that is held */
+    char *url;
+    char name[LEND_NAME_BYTES], group[LEND_NAME_BYTES];
+    prong_reader_options options;
+    struct seat *seat;
+    struct track *track;  /* where it reads, then what follows; NULL while there is nothing */
+    struct track *newest; /* the last of them */
+    int epoll_fd, wake_fd, timer_fd;
+    uint64_t taken, missed, dropped;
+    struct held held[RING_HOLD_MAX];
+    uint32_t held_count;
+    bool listening; /* the bell is asked for */
+    char error[STREAM_TEXT];
+};
+
+static struct why
+own(prong_reader *r)
+{
+    return (struct why){r->error, sizeof r->error};
+}
+
+/* ---- seats and tracks ------------------------------------------------------------------------
+ */
+
+static void
+close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+static void
+seat_unref(struct seat *s)
+{
+    if (s == NULL || --s->refs > 0) {
+        return;
+    }
+    close_fd(&s->fd); /* from now on the hub knows */
+    close_fd(&s->bell);
+    close_fd(&s->room);
+    if (s->desk != NULL) {
+        (void)munmap(s->desk, RING_PAGE);
+    }
+    if (s->group != NULL) {
+        (void)munmap(s->group, RING_PAGE);
+    }
+    free(s);
+}
+
+static void
+track_unref(struct track *t)
+{
+    if (t == NULL || --t->refs > 0) {
+        return;
+    }
+    (void)munmap(t->map, t->map_bytes);
+    seat_unref(t->seat);
+    free(t);
+}
+
+static void
+watch(prong_reader *r, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (fd >= 0 && epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        /* Out of memory: waits are cut into slices, so it is only slower. */
+    }
+}
+
+static void
+unwatch(prong_reader *r, int fd)
+{
+    if (fd >= 0 && epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, fd, NULL) != 0) {
+        /* It was not watched. */
+    }
+}
+
+/* LEND_OPENED: [desk, bell, room (, group)], kept or closed. */
+static struct seat *
+seat_new(int fd, const struct lend_record *record, int fds[LEND_FDS_MAX])
+{
+    struct seat *s = calloc(1, sizeof *s);
+    if (s == NULL || record->op != LEND_OPENED || record->fds < 3 || record->hold < 1 ||
+        record->hold > RING_HOLD_MAX || record->policy > RING_LOSSLESS) {
+        free(s);
+        pass_close(fds, record->fds);
+        return NULL;
+    }
+    *s = (struct seat){.refs = 1,
+                       .fd = fd,
+                       .bell = fds[1],
+                       .room = fds[2],
+                       .desk = lend_map(fds[0], RING_PAGE, true),
+                       .group = record->fds > 3 ? lend_map(fds[3], RING_PAGE, true) : NULL,
+                       .hold = record->hold,
+                       .policy = (enum ring_policy)record->policy};
+    const bool is_whole = s->desk != NULL && (record->fds == 3 || s->group != NULL);
+    (void)close(fds[0]);
+    if (record->fds > 3) {
+        (void)close(fds[3]);
+    }
+    if (!is_whole) {
+        s->fd = -1; /* the caller's */
+        seat_unref(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* A writer that knows nothing of the frames before begins with 1 again; what it wrote is all new.
+ */
+static void
+count_again(struct seat *s, const struct ring_head *head)
+{
+    const uint64_t newest = atomic_load(&head->newest) >> 8;
+    const uint64_t next = atomic_load(&s->desk->next);
+    if (s->group == NULL && next > head->first && next > newest + 1) {
+        atomic_store(&s->desk->next, 0);
+    }
+}
+
+/* LEND_RING: follow it when what is before it has been read. */
+static bool
+add_track(prong_reader *r, const struct lend_record *record, int fds[LEND_FDS_MAX])
+{
+    const bool is_good = record->fds == 1 && record->slots >= RING_SLOTS_MIN &&
+                         record->slots <= RING_SLOTS_MAX && record->bytes % RING_PAGE == 0 &&
+                         record->bytes <= LEND_SLOT_BYTES_MAX;
+    const size_t bytes = is_good ? ring_size(record->slots, record->bytes) : 0;
+    struct track *t = is_good ? calloc(1, sizeof *t) : NULL;
+    void *map = t != NULL ? lend_map(fds[0], bytes, false) : NULL;
+    const struct ring_head *head = map;
+    pass_close(fds, record->fds);
+    if (map == NULL || head->magic != RING_MAGIC || head->version != RING_VERSION) {
+        if (map != NULL) {
+            (void)munmap(map, bytes);
+        }
+        free(t);
+        return false;
+    }
+    *t = (struct track){.refs = 1,
+                        .seat = r->seat,
+                        .map = map,
+                        .map_bytes = bytes,
+                        .slots = record->slots,
+                        .slot_bytes = record->bytes,
+                        .ring = {.head = head,
+                                 .desk = r->seat->desk,
+                                 .group = r->seat->group,
+                                 .slots = record->slots,
+                                 .hold = r->seat->hold,
+                                 .generation = record->generation,
+                                 .policy = r->seat->policy}};
+    r->seat->refs++;
+    count_again(r->seat, head);
+    if (r->newest != NULL) {
+        r->newest->next = t;
+    } else {
+        r->track = t;
+    }
+    r->newest = t;
+    return true;
+}
+
+/* ---- the hub ---------------------------------------------------------------------------------
+ */
+
+static void
+set_timer(prong_reader *r, int32_t ms)
+{
+    const struct itimerspec at = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000}};
+    (void)timerfd_settime(r->timer_fd, 0, &at, NULL); /* its fields are in range */
+}
+
+static void
+lose_hub(prong_reader *r)
+{
+    close_fd(&r->seat->fd); /* epoll forgets it */
+    set_timer(r, RETRY_MS);
+}
+
+static prong_err
+take_seat(prong_reader *r, struct why why)
+{
+    int fd = -1, fds[LEND_FDS_MAX];
+    struct lend_record record = {.op = LEND_OPEN,
+                                 .policy = (uint32_t)r->options.policy,
+                                 .hold = r->options.hold,
+                                 .from_oldest = r->options.oldest || r->seat != NULL};
+    (void)snprintf(record.name, sizeof record.name, "%s", r->name);
+    (void)snprintf(record.group, sizeof record.group, "%s", r->group);
+    prong_err err = lend_connect(r->url, &fd, why);
+    if (err == PRONG_OK) {
+        err = lend_ask(fd, &record, why);
+    }
+    if (err == PRONG_OK) {
+        err = lend_answer(fd, &record, fds, why);
+    }
+    struct seat *seat = err == PRONG_OK ? seat_new(fd, &record, fds) : NULL;
+    if (err == PRONG_OK && seat == NULL) {
+        err = fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    if (err != PRONG_OK) {
+        close_fd(&fd);
+        return err;
+    }
+    if (r->seat != NULL && seat->group == NULL) {
+        /* Frames that it has taken are not new again. */
+        const uint64_t next = atomic_load(&r->seat->desk->next);
+        atomic_store(&seat->desk->next, next);
+    }
+    seat_unref(r->seat);
+    r->seat = seat;
+    watch(r, seat->fd);
+    watch(r, seat->bell);
+    return PRONG_OK;
+}
+
+/* Take what the hub says, and look for another hub when it is gone. */
+static void
+hear(prong_reader *r)
+{
+    struct lend_record record;
+    int fds[LEND_FDS_MAX];
+    enum pass_result got = PASS_EMPTY;
+    uint64_t ticks;
+    while (r->seat->fd >= 0 && (got = pass_receive(r->seat->fd, &record, fds)) == PASS_OK) {
+        if (record.op == LEND_RING) {
+            (void)add_track(r, &record, fds); /* without memory: the next ring may be smaller */
+        } else {
+            pass_close(fds, record.fds);
+        }
+    }
+    if (got == PASS_GONE) {
+        lose_hub(r);
+    }
+    if (r->seat->fd < 0 && read(r->timer_fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks) {
+        char text[STREAM_TEXT];
+        if (take_seat(r, (struct why){text, sizeof text}) != PRONG_OK) {
+            set_timer(r, RETRY_MS);
+        }
+    }
+}
+
+/* ---- opening ---------------------------------------------------------------------------------
+ */
+
+static prong_err
+check_options(prong_reader *r, const prong_reader_options *o, struct why why)
+{
+    static const prong_reader_options none = {.size_bytes = sizeof none};
+    r->options = o != NULL ? *o : none;
+    o = &r->options;
+    if (o->size_bytes < sizeof *o) {
+        return fail(why, PRONG_INVALID_ARGUMENT, "size_bytes of the options is not set");
+    }
+    if ((int)o->policy < 0 || o->policy > PRONG_LOSSLESS) {
+        return fail(why, PRONG_INVALID_ARGUMENT, "policy must be latest or lossless");
+    }
+    if (o->hold > RING_HOLD_MAX) {
+        return fail(why, PRONG_INVALID_ARGUMENT, "hold must be 1 to %d, not %u", RING_HOLD_MAX,
+                    o->hold);
+    }
+    if (o->group != NULL && !stream_name_is_good(o->group)) {
+        return fail(why, PRONG_INVALID_ARGUMENT,
+                    "a group is named with 1 to 64 of a-z 0-9 _ -, not '%.80s'", o->group);
+    }
+    if (o->group != NULL) {
+        (void)snprintf(r->group, sizeof r->group, "%s", o->group);
+    }
+    r->options.group = NULL; /* the caller's */
+    r->options.hold = o->hold != 0 ? o->hold : 1;
+    return PRONG_OK;
+}
+
+static prong_err
+open_fds(prong_reader *r, struct why why)
+{
+    r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    r->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (r->epoll_fd < 0 || r->wake_fd < 0 || r->timer_fd < 0) {
+        return fail(why, PRONG_RESOURCE_EXHAUSTED, "no descriptors: %s", strerror(errno));
+    }
+    watch(r, r->wake_fd);
+    watch(r, r->timer_fd);
+    return PRONG_OK;
+}
+
+static bool wait_until(prong_reader *r, int64_t until_ns);
+
+/* Until there is a ring: a stream that is not there yet may come. */
+static prong_err
+wait_for_stream(prong_reader *r, struct why why)
+{
+    const int64_t until_ns = stream_until_ns(r->options.timeout_ms);
+    for (;;) {
+        hear(r);
+        if (r->track != NULL) {
+            return PRONG_OK;
+        }
+        if (!wait_until(r, until_ns)) {
+            return fail(why, PRONG_NOT_FOUND, "there is no stream '%s'", r->name);
+        }
+    }
+}
+
+prong_err
+prong_stream_open(const char *url, const char *name, const prong_reader_options *options,
+                  prong_reader **out, char *text, size_t size)
+{
+    const struct why why = {text, size};
+    if (out == NULL || !stream_name_is_good(name)) {
+        return fail(why, PRONG_INVALID_ARGUMENT,
+                    "a stream is named with 1 to 64 of a-z 0-9 _ -, not '%.80s'",
+                    name == NULL ? "" : name);
+    }
+    prong_reader *r = calloc(1, sizeof *r);
+    if (r == NULL || pthread_mutex_init(&r->lock, NULL) != 0) {
+        free(r);
+        return fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    r->refs = 1;
+    r->owner = getpid();
+    r->epoll_fd = r->wake_fd = r->timer_fd = -1;
+    (void)snprintf(r->name, sizeof r->name, "%s", name);
+    prong_err err = check_options(r, options, why);
+    if (err == PRONG_OK) {
+        err = open_fds(r, why);
+    }
+    if (err == PRONG_OK && (r->url = strdup(url != NULL ? url : "")) == NULL) {
+        err = fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    if (err == PRONG_OK) {
+        err = take_seat(r, why);
+    }
+    if (err == PRONG_OK) {
+        err = wait_for_stream(r, why);
+    }
+    if (err != PRONG_OK) {
+        prong_reader_free(r);
+        return err;
+    }
+    *out = r;
+    return PRONG_OK;
+}
+
+/* Unlocks; frees with the last. */
+static void
+unref(prong_reader *r)
+{
+    const bool is_last = --r->refs == 0;
+    (void)pthread_mutex_unlock(&r->lock);
+    if (!is_last) {
+        return;
+    }
+    while (r->track != NULL) {
+        struct track *t = r->track;
+        r->track = t->next;
+        track_unref(t);
+    }
+    seat_unref(r->seat);
+    close_fd(&r->epoll_fd);
+    close_fd(&r->wake_fd);
+    close_fd(&r->timer_fd);
+    (void)pthread_mutex_destroy(&r->lock);
+    free(r->url);
+    free(r);
+}
+
+void
+prong_reader_free(prong_reader *r)
+{
+    if (r != NULL) {
+        (void)pthread_mutex_lock(&r->lock);
+        unref(r);
+    }
+}
+
+/* ---- taking ----------------------------------------------------------------------------------
+ */
+
+/* Go on with the next one, which is there. */
+static void
+leave_track(prong_reader *r)
+{
+    struct track *t = r->track;
+    r->track = t->next;
+    if (r->track->seat != t->seat) {
+        unwatch(r, t->seat->bell);
+    }
+    track_unref(t);
+}
+
+/* Whether the next ring is to be read: what is before it was read, or does not matter. */
+static bool
+is_followed(const struct track *t)
+{
+    return t->next != NULL && t->ring.policy == RING_LATEST &&
+           atomic_load(&t->next->ring.head->newest) != 0;
+}
+
+static uint64_t
+at_most(uint64_t value, uint64_t max)
+{
+    return value < max ? value : max;
+}
+
+/* What the writer says of a frame, believed no further than the ring reaches. */
+static const prong_frame *
+show(prong_reader *r, struct track *t, const struct ring_taken *taken)
+{
+    struct held *h = r->held;
+    const char *base = t->map;
+    const struct ring_frame *f = (const struct ring_frame *)(base + ring_frame_offset(taken->slot));
+    while (h->reader != NULL) {
+        h++; /* there is one: see is_full */
+    }
+    h->reader = r;
+    h->track = t;
+    h->taken = *taken;
+    h->frame = (prong_frame){
+        .number = taken->number,
+        .missed = taken->missed,
+        .generation = taken->generation,
+        .mono_ns = f->mono_ns,
+        .time_us = f->time_us,
+        .data = base + ring_data_offset(t->slots, t->slot_bytes, taken->slot),
+        .bytes = (size_t)at_most(f->bytes, t->slot_bytes),
+        .dims = (uint32_t)at_most(f->dims, RING_DIMS_MAX),
+        .meta = {f->meta, (size_t)at_most(f->meta_bytes, RING_META_BYTES)},
+    };
+    memcpy(h->frame.shape, f->shape, sizeof f->shape);
+    memcpy(h->frame.dtype, f->dtype, sizeof f->dtype);
+    t->refs++;
+    r->refs++;
+    r->held_count++;
+    return &h->frame;
+}
+
+static void
+tell_delay(struct track *t, const prong_frame *frame)
+{
+    const int64_t delay_ns = stream_clock_ns() - frame->mono_ns;
+    atomic_store_explicit(&t->seat->desk->delay_ns, delay_ns > 0 ? (uint64_t)delay_ns : 0,
+                          memory_order_relaxed);
+}
+
+static prong_err
+full(prong_reader *r)
+{
+    return fail(own(r), PRONG_RESOURCE_EXHAUSTED,
+                "this reader holds %u frames, as many as it asked for: release one first",
+                r->options.hold);
+}
+
+/* Of all its seats together. */
+static bool
+is_full(const prong_reader *r)
+{
+    return r->held_count >= r->options.hold;
+}
+
+/* With the lock. PRONG_DEADLINE_EXCEEDED: nothing is there. */
+static prong_err
+take_next(prong_reader *r, const prong_frame **frame)
+{
+    struct ring_taken taken;
+    if (is_full(r)) {
+        return full(r);
+    }
+    for (;;) {
+        if (r->track == NULL || r->track->ring.head->ended != RING_OPEN) {
+            hear(r);
+        }
+        while (r->track != NULL && is_followed(r->track)) {
+            leave_track(r);
+        }
+        struct track *t = r->track;
+        if (t == NULL) {
+            return PRONG_DEADLINE_EXCEEDED;
+        }
+        switch (ring_reader_next(&t->ring, &taken)) {
+        case RING_TAKEN:
+            *frame = show(r, t, &taken);
+            tell_delay(t, *frame);
+            r->taken++;
+            r->missed += taken.missed;
+            return PRONG_OK;
+        case RING_FULL:
+            return full(r);
+        case RING_DROPPED:
+            r->dropped++;
+            return fail(own(r), PRONG_DATA_LOSS,
+                        "the writer of '%s' has waited long enough and went on without this reader",
+                        r->name);
+        case RING_NOTHING:
+            break;
+        }
+        hear(r);
+        if (t->next == NULL) {
+            return PRONG_DEADLINE_EXCEEDED;
+        }
+        if (t->ring.policy == RING_LATEST && atomic_load(&t->next->ring.head->newest) == 0) {
+            return PRONG_DEADLINE_EXCEEDED; /* nothing is in it yet */
+        }
+        leave_track(r);
+    }
+}
+
+/* Let the writer ring when a frame comes. Look again after that. */
+static void
+listen_for(prong_reader *r, bool listens)
+{
+    uint64_t rung;
+    if (listens && read(r->seat->bell, &rung, sizeof rung) < 0) {
+        /* It did not ring. */
+    }
+    for (struct track *t = r->track; t != NULL; t = t->next) {
+        if (listens && t->seat != r->seat && read(t->seat->bell, &rung, sizeof rung) < 0) {
+            /* It did not ring. */
+        }
+        ring_reader_wait(&t->ring, listens);
+    }
+    r->listening = listens;
+}
+
+/* Sleep until something may have happened; without the lock. false when the time is over. */
+static bool
+wait_until(prong_reader *r, int64_t until_ns)
+{
+    struct epoll_event event;
+    const int left_ms = stream_left_ms(until_ns);
+    if (left_ms == 0) {
+        return false;
+    }
+    (void)epoll_wait(r->epoll_fd, &event, 1, left_ms); /* all is looked at again */
+    return true;
+}
+
+static bool
+is_woken(prong_reader *r)
+{
+    uint64_t count;
+    return read(r->wake_fd, &count, sizeof count) == (ssize_t)sizeof count;
+}
+
+typedef prong_err (*take_fn)(prong_reader *r, const prong_frame **frame);
+
+static prong_err
+take_or_wait(prong_reader *r, take_fn take, int32_t timeout_ms, const prong_frame **frame)
+{
+    const int64_t until_ns = stream_until_ns(timeout_ms);
+    if (r->owner != getpid()) {
+        return fail(own(r), PRONG_FAILED_PRECONDITION,
+                    "this reader belongs to the process that opened it");
+    }
+    (void)pthread_mutex_lock(&r->lock);
+    prong_err err = take(r, frame);
+    while (err == PRONG_DEADLINE_EXCEEDED) {
+        listen_for(r, true);
+        err = take(r, frame);
+        if (err != PRONG_DEADLINE_EXCEEDED) {
+            break;
+        }
+        (void)pthread_mutex_unlock(&r->lock);
+        const bool in_time = wait_until(r, until_ns);
+        (void)pthread_mutex_lock(&r->lock);
+        if (is_woken(r)) {
+            err = fail(own(r), PRONG_CANCELLED, "woken");
+        } else if (!in_time) {
+            /* It goes on listening, for those who wait for the descriptor. */
+            (void)pthread_mutex_unlock(&r->lock);
+            return PRONG_DEADLINE_EXCEEDED;
+        } else {
+            err = take(r, frame);
+        }
+    }
+    if (r->listening) {
+        listen_for(r, false);
+    }
+    (void)pthread_mutex_unlock(&r->lock);
+    return err;
+}
+
+prong_err
+prong_reader_next(prong_reader *r, int32_t timeout_ms, const prong_frame **frame)
+{
+    return take_or_wait(r, take_next, timeout_ms, frame);
+}
+
+/* ---- by time and number ----------------------------------------------------------------------
+ */
+
+static prong_err
+taken_as(prong_reader *r, enum ring_result result, const struct ring_taken *taken,
+         const prong_frame **frame)
+{
+    if (result == RING_TAKEN) {
+        *frame = show(r, r->track, taken);
+        return PRONG_OK;
+    }
+    return result == RING_FULL ? full(r) : fail(own(r), PRONG_NOT_FOUND, "there is no such frame");
+}
+
+/* The time of the newest frame; false when there is none. It is not overwritten while it is that,
+ * and a time that is wrong because it no longer is only leads to one more look. */
+static bool
+newest_time(const struct track *t, int64_t *mono_ns)
+{
+    const uint64_t newest = atomic_load(&t->ring.head->newest);
+    const uint32_t slot = (uint32_t)(newest & 0xff);
+    if (newest == 0 || slot >= t->slots) {
+        return false;
+    }
+    *mono_ns =
+        ((const struct ring_frame *)((const char *)t->map + ring_frame_offset(slot)))->mono_ns;
+    return true;
+}
+
+prong_err
+prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const prong_frame **frame)
+{
+    const int64_t until_ns = stream_until_ns(timeout_ms);
+    struct ring_taken taken;
+    int64_t newest_ns = 0;
+    bool in_time = true, woken = false;
+    if (r->owner != getpid()) {
+        return fail(own(r), PRONG_FAILED_PRECONDITION,
+                    "this reader belongs to the process that opened it");
+    }
+    (void)pthread_mutex_lock(&r->lock);
+    for (;;) {
+        hear(r);
+        while (r->track != NULL && r->track->next != NULL &&
+               atomic_load(&r->track->next->ring.head->newest) != 0) {
+            leave_track(r);
+        }
+        if (!in_time || woken ||
+            (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns)) {
+            break;
+        }
+        listen_for(r, true);
+        if (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns) {
+            break;
+        }
+        (void)pthread_mutex_unlock(&r->lock);
+        in_time = wait_until(r, until_ns);
+        (void)pthread_mutex_lock(&r->lock);
+        woken = is_woken(r);
+    }
+    listen_for(r, false);
+    prong_err err = woken              ? fail(own(r), PRONG_CANCELLED, "woken")
+                    : r->track == NULL ? fail(own(r), PRONG_NOT_FOUND, "there is no frame")
+                                       : PRONG_OK;
+    if (err == PRONG_OK) {
+        err = is_full(r) ? full(r)
+                         : taken_as(r, ring_reader_nearest(&r->track->ring, mono_ns, &taken),
+                                    &taken, frame);
+    }
+    (void)pthread_mutex_unlock(&r->lock);
+    return err;
+}
+
+prong_err
+prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
+{
+    struct ring_taken taken;
+    (void)pthread_mutex_lock(&r->lock);
+    hear(r);
+    prong_err err = is_full(r) ? full(r) : PRONG_DATA_LOSS;
+    for (struct track *t = r->track; t != NULL && err == PRONG_DATA_LOSS; t = t->next) {
+        const enum ring_result result = ring_reader_number(&t->ring, number, &taken);
+        if (result == RING_TAKEN) {
+            *frame = show(r, t, &taken);
+            err = PRONG_OK;
+        } else if (result == RING_FULL) {
+            err = full(r);
+        }
+    }
+    if (err == PRONG_DATA_LOSS) {
+        err = fail(own(r), PRONG_DATA_LOSS, "frame %llu of '%s' is gone",
+                   (unsigned long long)number, r->name);
+    }
+    (void)pthread_mutex_unlock(&r->lock);
+    return err;
+}
+
+void
+prong_frame_release(const prong_frame *frame)
+{
+    if (frame == NULL) {
+        return;
+    }
+    struct held *h = (struct held *)(uintptr_t)frame;
+    prong_reader *r = h->reader;
+    const uint64_t one = 1;
+    (void)pthread_mutex_lock(&r->lock);
+    struct track *t = h->track;
+    if (ring_reader_release(&t->ring, &h->taken) && write(t->seat->room, &one, sizeof one) < 0) {
+        /* Full: then it is told already. */
+    }
+    track_unref(t);
+    h->reader = NULL;
+    r->held_count--;
+    unref(r);
+}
+
+/* ---- the rest --------------------------------------------------------------------------------
+ */
+
+int
+prong_reader_fd(prong_reader *r)
+{
+    return r->epoll_fd;
+}
+
+void
+prong_reader_wake(prong_reader *r)
+{
+    const uint64_t one = 1;
+    if (write(r->wake_fd, &one, sizeof one) < 0) {
+        /* Full: then it is woken already. */
+    }
+}
+
+const char *
+prong_reader_error_text(const prong_reader *r)
+{
+    return r->error;
+}
+
+void
+prong_reader_stats(const prong_reader *r, prong_reader_counts *out)
+{
+    *out = (prong_reader_counts){r->taken, r->missed, r->dropped,
+                                 r->track != NULL ? r->track->ring.generation : 0};
+}
