@@ -44,4 +44,17 @@ prong_err lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX],
  * is out. */
 void *lend_map(int fd, size_t bytes, bool writable);
 
+/* What kind of array it is. */
+struct shape {
+    char dtype[RING_DTYPE_BYTES + 1];
+    uint32_t dims;
+    uint64_t shape[RING_DIMS_MAX];
+};
+/* Check dtype and shape against the bytes. Errors: PRONG_INVALID_ARGUMENT. */
+prong_err shape_check(const prong_frame_info *info, size_t bytes, struct shape *out,
+                      struct why why);
+
+/* The stream that a frame is of. Valid until it is released. */
+const char *frame_stream(const prong_frame *frame);
+
 #endif

@@ -765,6 +765,12 @@ prong_frame_release(const prong_frame *frame)
     unref(r);
 }
 
+const char *
+frame_stream(const prong_frame *frame)
+{
+    return ((const struct held *)frame)->reader->name;
+}
+
 /* ---- the rest --------------------------------------------------------------------------------
  */
 

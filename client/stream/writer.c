@@ -480,54 +480,6 @@ prong_stream_cancel(prong_stream *s)
     }
 }
 
-/* Bytes of one element; 0 when it is no dtype of fixed size. */
-static uint64_t
-item_bytes(const char *dtype)
-{
-    if (strlen(dtype) < 2 || strlen(dtype) > RING_DTYPE_BYTES || strchr("|<>=", dtype[0]) == NULL ||
-        strchr("biufcSUVmM", dtype[1]) == NULL) {
-        return 0;
-    }
-    char *end = NULL;
-    const unsigned long bytes = strtoul(dtype + 2, &end, 10);
-    return *end == '\0' ? bytes * (dtype[1] == 'U' ? 4 : 1) : 0;
-}
-
-static prong_err
-fill_shape(prong_stream *s, struct ring_frame *frame, const prong_frame_info *info)
-{
-    const char *dtype = info->dtype != NULL ? info->dtype : "|u1";
-    const uint64_t item = item_bytes(dtype);
-    uint64_t bytes = item;
-    if (item == 0 || info->dims > RING_DIMS_MAX || (info->dims > 0 && info->shape == NULL)) {
-        return fail(own(s), PRONG_INVALID_ARGUMENT,
-                    "a frame has a dtype as \"|u1\" or \"<f4\" and at most %d dimensions, not "
-                    "'%.20s' and %u",
-                    RING_DIMS_MAX, dtype, info->dims);
-    }
-    frame->dims = info->dims != 0 ? info->dims : 1;
-    frame->shape[0] = s->bytes / item;
-    for (uint32_t i = 0; i < info->dims; i++) {
-        frame->shape[i] = info->shape[i];
-        if (info->shape[i] != 0 && bytes > LEND_SLOT_BYTES_MAX / info->shape[i]) {
-            bytes = UINT64_MAX;
-            break;
-        }
-        bytes *= info->shape[i];
-    }
-    if (info->dims == 0) {
-        bytes *= frame->shape[0];
-    }
-    if (bytes != s->bytes) {
-        return fail(own(s), PRONG_INVALID_ARGUMENT,
-                    "shape and dtype are those of %llu bytes, and the frame has %zu",
-                    (unsigned long long)bytes, s->bytes);
-    }
-    memset(frame->dtype, 0, sizeof frame->dtype);
-    memcpy(frame->dtype, dtype, strlen(dtype));
-    return PRONG_OK;
-}
-
 static prong_err
 fill_meta(prong_stream *s, struct ring_frame *frame, const prong_value *meta)
 {
@@ -575,7 +527,8 @@ prong_stream_commit(prong_stream *s, const prong_frame_info *info, uint64_t *num
     }
     struct ring_frame *frame =
         (struct ring_frame *)((char *)s->map + ring_frame_offset((uint32_t)s->slot));
-    prong_err err = fill_shape(s, frame, info);
+    struct shape shape;
+    prong_err err = shape_check(info, s->bytes, &shape, own(s));
     if (err == PRONG_OK) {
         err = fill_meta(s, frame, &info->meta);
     }
@@ -583,6 +536,9 @@ prong_stream_commit(prong_stream *s, const prong_frame_info *info, uint64_t *num
         return err;
     }
     fill_times(frame, info);
+    memcpy(frame->dtype, shape.dtype, sizeof frame->dtype);
+    memcpy(frame->shape, shape.shape, sizeof frame->shape);
+    frame->dims = shape.dims;
     frame->bytes = s->bytes;
     const uint64_t given = ring_writer_publish(&s->ring, s->slot, s->bytes);
     s->slot = RING_NO_SLOT;

@@ -9,8 +9,9 @@ enum { COLUMNS_MAX = 110 };
 
 /* The limits that a client or a worker checks before it sends, or shares its work by. */
 static const char *const shown_limits[] = {
-    "EXT_ARRAY",      "MESSAGE_BYTES", "CLIENT_BYTES", "REPORT_ITEMS_MAX", "PARK_MS",
-    "TTL_MS_DEFAULT", "TTL_MS_MAX",    "WINDOW",       "PARTS_MAX",
+    "EXT_ARRAY",    "EXT_FRAME",        "EXT_BUFFER", "MESSAGE_BYTES",
+    "CLIENT_BYTES", "REPORT_ITEMS_MAX", "PARK_MS",    "TTL_MS_DEFAULT",
+    "TTL_MS_MAX",   "WINDOW",           "PARTS_MAX",
 };
 
 /* A line of names, then of their numbers, that is broken before it becomes too long. */

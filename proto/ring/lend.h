@@ -35,15 +35,17 @@ enum {
 
 enum lend_op {
     /* to the hub */
-    LEND_CREATE = 1, /* name, slots, bytes (of a slot), patience_ms */
+    LEND_CREATE = 1, /* name, slots, bytes (of a slot), patience_ms; generation and numbers[0] that
+                        a writer has, whose hub was another one: it goes on after them */
     LEND_OPEN,       /* name, policy, hold, group ("" for none), from_oldest */
     LEND_LIST,
     LEND_NEW,  /* bytes */
     LEND_TAKE, /* handle: hold it, too */
-    LEND_GIVE, /* handle: hold it no longer */
+    LEND_GIVE, /* handle, patience_ms: hold it no longer; keep it so long for others */
     /* from the hub */
     LEND_REFUSED = 65, /* code (errors.def), text */
-    LEND_CREATED,      /* generation, slots, bytes: may be the ring of a writer before */
+    LEND_CREATED,      /* generation, slots, bytes: may be the ring of a writer before; index: how
+                          many LEND_DESK follow at once */
     LEND_OPENED,       /* index, hold, policy (that of the group, if any) */
     LEND_RING,         /* to a reader: generation, slots, bytes: go on here when the old is read */
     LEND_DESK,         /* to a writer: index, policy, hold; [desk, bell (, room)] */

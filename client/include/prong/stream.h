@@ -215,6 +215,69 @@ typedef struct prong_reader_counts {
 } prong_reader_counts;
 PRONG_API void prong_reader_stats(const prong_reader *r, prong_reader_counts *out);
 
+/* ---- frames and buffers as values ------------------------------------------------------------ */
+
+/* A frame or a buffer can be an argument or a result: what travels is a handle, and the memory is
+ * mapped by both sides. A handle that nobody can take any more is PRONG_DATA_LOSS for who takes it.
+ *
+ * A frame stays as long as the sender holds it; so the sender keeps it until the call has its
+ * outcome, and the receiver takes it, which holds it, too. A buffer stays as long as anybody holds
+ * it, and after prong_buffer_send for a while although nobody does: that is how a result gets to
+ * its caller. Nothing is left when all holders are gone, whatever they died of. */
+
+/* What a program needs to have buffers and to take frames: a connection to the hub's memory. One is
+ * enough. Threads: any, at the same time. */
+typedef struct prong_memory prong_memory;
+
+/* `hold`: how many frames of one stream are taken (prong_frame_take) at a time, 1..32; 0: 1. The
+ * other parameters and the errors are those of prong_stream_create; freed with prong_memory_free.
+ */
+PRONG_API prong_err prong_memory_open(const char *url, uint32_t hold, prong_memory **out, char *why,
+                                      size_t why_size);
+/* Accepts NULL. Frames that were taken stay until they are released; buffers are freed before. */
+PRONG_API void prong_memory_free(prong_memory *m);
+/* Copy what the last failure was, NUL-terminated and cut; "" when there was none. */
+PRONG_API void prong_memory_error_text(prong_memory *m, char *text, size_t size);
+
+/* An array in memory that others can map, too. Everybody who has it may write to it. */
+typedef struct prong_buffer {
+    void *data;
+    size_t bytes;
+    char dtype[9];
+    uint32_t dims;
+    uint64_t shape[PRONG_FRAME_DIMS_MAX];
+} prong_buffer;
+
+/* Make one, filled with zeros.
+ *
+ *   bytes  1 byte to 1 GiB
+ *   info   dtype, dims and shape, which have to be those of the bytes; NULL: bytes
+ *   out    owned, freed with prong_buffer_free or prong_buffer_send
+ *
+ * Errors: PRONG_INVALID_ARGUMENT, PRONG_RESOURCE_EXHAUSTED (memory, the hub's limits),
+ * PRONG_UNAVAILABLE (no hub). */
+PRONG_API prong_err prong_buffer_new(prong_memory *m, size_t bytes, const prong_frame_info *info,
+                                     prong_buffer **out);
+/* Write a handle of it. */
+PRONG_API void prong_writer_buffer(prong_writer *w, const prong_buffer *b);
+/* Take the buffer whose handle a value is. `out`: owned, as from prong_buffer_new. Errors:
+ * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (nobody holds it any more),
+ * PRONG_RESOURCE_EXHAUSTED, PRONG_UNAVAILABLE. */
+PRONG_API prong_err prong_buffer_take(prong_memory *m, const prong_value *handle,
+                                      prong_buffer **out);
+/* Let go of it. Accepts NULL. */
+PRONG_API void prong_buffer_free(prong_buffer *b);
+/* Let go of it, and have the hub keep it for `linger_ms` (0..600000) for whoever has its handle. */
+PRONG_API void prong_buffer_send(prong_buffer *b, int32_t linger_ms);
+
+/* Write a handle of a frame. */
+PRONG_API void prong_writer_frame(prong_writer *w, const prong_frame *frame);
+/* Take the frame whose handle a value is; released with prong_frame_release. Errors:
+ * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (it is gone), PRONG_RESOURCE_EXHAUSTED
+ * (too many are held; too few slots), PRONG_UNAVAILABLE. */
+PRONG_API prong_err prong_frame_take(prong_memory *m, const prong_value *handle,
+                                     const prong_frame **frame);
+
 /* ---- looking -------------------------------------------------------------------------------- */
 
 /* One stream, or one reader of the stream before it. */
