@@ -13,6 +13,13 @@ _Static_assert(offsetof(struct ring_desk, next) == 24, "version 1");
 _Static_assert(offsetof(struct ring_desk, pins) == 56, "version 1");
 _Static_assert(offsetof(struct ring_group, claims) == 320, "version 1");
 
+/* Before each step that others see. A test sets it, to let others go first here, or die. */
+#ifdef RING_STEP
+void RING_STEP(void);
+#else
+#define RING_STEP() ((void)0)
+#endif
+
 /* Both sides of every "I say what I do, then I look what you do". */
 static void
 barrier(void)
@@ -23,19 +30,43 @@ barrier(void)
 static uint64_t
 load(const _Atomic uint64_t *of)
 {
+    RING_STEP();
+    return atomic_load_explicit(of, memory_order_acquire);
+}
+
+static uint32_t
+load_32(const _Atomic uint32_t *of)
+{
+    RING_STEP();
     return atomic_load_explicit(of, memory_order_acquire);
 }
 
 static void
 store(_Atomic uint64_t *to, uint64_t value)
 {
+    RING_STEP();
     atomic_store_explicit(to, value, memory_order_release);
+}
+
+static void
+store_32(_Atomic uint32_t *to, uint32_t value)
+{
+    RING_STEP();
+    atomic_store_explicit(to, value, memory_order_release);
+}
+
+static bool
+swap(_Atomic uint64_t *in, uint64_t was, uint64_t value)
+{
+    RING_STEP();
+    return atomic_compare_exchange_strong(in, &was, value);
 }
 
 static void
 add(_Atomic uint64_t *to, uint64_t more)
 {
     /* One process writes it, so it need not be a locked step. */
+    RING_STEP();
     atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + more,
                           memory_order_relaxed);
 }
@@ -65,8 +96,7 @@ wanted_from(const struct ring_writer *w, uint32_t index)
 {
     const struct ring_known *k = &w->desks[index];
     if (k->desk == NULL || k->policy != RING_LOSSLESS ||
-        atomic_load_explicit(&k->desk->joined, memory_order_acquire) ==
-            atomic_load_explicit(&w->head->dropped[index], memory_order_relaxed)) {
+        load_32(&k->desk->joined) == load_32(&w->head->dropped[index])) {
         return UINT64_MAX;
     }
     return load(&k->desk->next);
@@ -169,16 +199,13 @@ ring_writer_publish(struct ring_writer *w, int slot, uint64_t bytes)
 void
 ring_writer_drop(struct ring_writer *w, uint32_t index)
 {
-    const struct ring_desk *desk = w->desks[index].desk;
-    atomic_store_explicit(&w->head->dropped[index],
-                          atomic_load_explicit(&desk->joined, memory_order_acquire),
-                          memory_order_release);
+    store_32(&w->head->dropped[index], load_32(&w->desks[index].desk->joined));
 }
 
 bool
 ring_desk_is_waiting(const struct ring_desk *desk)
 {
-    return atomic_load_explicit(&desk->waiting, memory_order_acquire) != 0;
+    return load_32(&desk->waiting) != 0;
 }
 
 /* ---- reader ----------------------------------------------------------------------------------
@@ -187,13 +214,13 @@ ring_desk_is_waiting(const struct ring_desk *desk)
 bool
 ring_wants_room(const struct ring_head *head)
 {
-    return atomic_load_explicit(&head->wants_room, memory_order_acquire) != 0;
+    return load_32(&head->wants_room) != 0;
 }
 
 void
 ring_reader_wait(struct ring_reader *r, bool waiting)
 {
-    atomic_store_explicit(&r->desk->waiting, waiting, memory_order_release);
+    store_32(&r->desk->waiting, waiting);
     barrier();
 }
 
@@ -278,19 +305,17 @@ static uint64_t
 advance(struct ring_group *group, uint64_t to)
 {
     uint64_t from = load(&group->desk.next);
-    while (from < to) {
-        if (atomic_compare_exchange_weak(&group->desk.next, &from, to)) {
-            return to - from;
-        }
+    while (from < to && !swap(&group->desk.next, from, to)) {
+        from = load(&group->desk.next);
     }
-    return 0;
+    return from < to ? to - from : 0;
 }
 
 static bool
 claim(struct ring_reader *r, uint64_t was, uint32_t slot, uint64_t number, enum ring_claim as)
 {
-    return atomic_compare_exchange_strong(
-        &r->group->claims[slot], &was, number << 16 | (uint64_t)r->desk->index << 8 | (uint64_t)as);
+    return swap(&r->group->claims[slot], was,
+                number << 16 | (uint64_t)r->desk->index << 8 | (uint64_t)as);
 }
 
 /* A frame that a dead member had: it is held by the group's own desk until somebody has it. */
@@ -302,7 +327,7 @@ take_offered(struct ring_reader *r, struct ring_taken *out)
         return false;
     }
     for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
-        uint64_t pin = load(&group->desk.pins[i]);
+        const uint64_t pin = load(&group->desk.pins[i]);
         const uint32_t slot = (uint32_t)(pin & 0xffff) - 1;
         if (pin == 0 || pin >> 16 != r->generation || slot >= r->slots) {
             continue;
@@ -310,7 +335,7 @@ take_offered(struct ring_reader *r, struct ring_taken *out)
         const uint64_t was = load(&group->claims[slot]);
         if ((was & 0xff) == RING_OFFERED && claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN)) {
             const bool held = hold(r, slot, was >> 16, out);
-            (void)atomic_compare_exchange_strong(&group->desk.pins[i], &pin, 0);
+            (void)swap(&group->desk.pins[i], pin, 0); /* not when the hub was faster */
             if (held) {
                 return true;
             }
@@ -359,11 +384,13 @@ static bool
 was_dropped(struct ring_reader *r)
 {
     struct ring_desk *desk = r->group != NULL ? &r->group->desk : r->desk;
-    uint32_t joined = atomic_load_explicit(&desk->joined, memory_order_acquire);
-    if (r->policy != RING_LOSSLESS || desk->index >= RING_READERS_MAX ||
-        atomic_load_explicit(&r->head->dropped[desk->index], memory_order_acquire) != joined) {
+    uint32_t joined = load_32(&desk->joined);
+    const uint32_t index = desk->index; /* once: the group's is not ours alone */
+    if (r->policy != RING_LOSSLESS || index >= RING_READERS_MAX ||
+        load_32(&r->head->dropped[index]) != joined) {
         return false;
     }
+    RING_STEP();
     return atomic_compare_exchange_strong(&desk->joined, &joined, joined + 1);
 }
 
@@ -438,10 +465,9 @@ bool
 ring_reader_release(struct ring_reader *r, const struct ring_taken *taken)
 {
     if (r->group != NULL) {
-        uint64_t was = load(&r->group->claims[taken->slot]);
+        const uint64_t was = load(&r->group->claims[taken->slot]);
         if (was >> 16 == taken->number && (was >> 8 & 0xff) == r->desk->index) {
-            (void)atomic_compare_exchange_strong(&r->group->claims[taken->slot], &was,
-                                                 taken->number << 16 | RING_DONE);
+            (void)swap(&r->group->claims[taken->slot], was, taken->number << 16 | RING_DONE);
         }
     }
     store(&r->desk->pins[taken->pin], 0);
@@ -474,7 +500,7 @@ ring_group_bury(struct ring_group *group, const struct ring_head *head,
         if (pin == 0 || pin >> 16 != head->generation || slot >= head->slots) {
             continue;
         }
-        uint64_t was = load(&group->claims[slot]);
+        const uint64_t was = load(&group->claims[slot]);
         if ((was >> 8 & 0xff) != desk->index || (was & 0xff) != RING_CLAIMED) {
             continue;
         }
@@ -487,12 +513,12 @@ ring_group_bury(struct ring_group *group, const struct ring_head *head,
         }
         store(&group->desk.pins[free], pin);
         barrier();
-        if (atomic_compare_exchange_strong(&group->claims[slot], &was,
-                                           (was >> 16) << 16 | RING_OFFERED)) {
+        if (swap(&group->claims[slot], was, (was >> 16) << 16 | RING_OFFERED)) {
             offered++;
         }
     }
     if (offered > 0) {
+        RING_STEP();
         atomic_fetch_add(&group->returned, offered);
     }
     return offered;
