@@ -258,7 +258,7 @@ find(const struct ring_reader *r, uint64_t number, uint64_t newest, uint32_t *sl
     *found = UINT64_MAX;
     for (uint32_t i = 0; i < r->slots; i++) {
         const uint64_t has = load(&r->head->number[i]);
-        if (has >= number && has <= newest && has < *found) {
+        if (has != 0 && has >= number && has <= newest && has < *found) {
             *found = has;
             *slot = i;
         }
@@ -417,8 +417,11 @@ ring_reader_number(struct ring_reader *r, uint64_t number, struct ring_taken *ou
     if (out->pin == r->hold) {
         return RING_FULL;
     }
-    return find(r, number, number, &slot, &found) && hold(r, slot, number, out) ? RING_TAKEN
-                                                                                : RING_NOTHING;
+    /* What is above the newest was not shown yet, and never is if its writer dies now. */
+    return number <= load(&r->head->newest) >> 8 && find(r, number, number, &slot, &found) &&
+                   hold(r, slot, number, out)
+               ? RING_TAKEN
+               : RING_NOTHING;
 }
 
 static const struct ring_frame *
