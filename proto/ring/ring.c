@@ -88,6 +88,7 @@ ring_writer_init(struct ring_writer *w, struct ring_head *head)
             store(&head->number[i], 0); /* its writer died before it was shown */
         }
     }
+    store_32(&head->wants_room, 0); /* it died waiting */
 }
 
 /* Frames from this number on are still wanted by this reader. */
