@@ -143,20 +143,23 @@ int
 ring_writer_mark(struct ring_writer *w, uint64_t *blockers)
 {
     int best = RING_NO_SLOT;
-    uint64_t best_number = UINT64_MAX;
+    uint64_t best_number = UINT64_MAX, blocked_number = UINT64_MAX;
     *blockers = 0;
+    barrier(); /* the caller may have said that it wants room: see who let go before that */
     for (uint32_t i = 0; i < w->slots; i++) {
         const uint64_t number = load(&w->head->number[i]);
         if ((int)i == w->newest || number >= best_number || is_held(w, i)) {
             continue;
         }
         const uint64_t readers = number == 0 ? 0 : wanted_by(w, number);
-        if (readers != 0) {
-            *blockers |= readers;
-            continue;
+        if (readers == 0) {
+            best = (int)i;
+            best_number = number;
+        } else if (number < blocked_number) {
+            /* Who wants an older frame wants the younger ones, too, so these are the fewest. */
+            *blockers = readers;
+            blocked_number = number;
         }
-        best = (int)i;
-        best_number = number;
     }
     if (best == RING_NO_SLOT) {
         return best;

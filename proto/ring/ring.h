@@ -40,7 +40,8 @@ struct ring_writer {
 void ring_writer_init(struct ring_writer *w, struct ring_head *head);
 /* Choose the slot for the next frame and take its number away: the one with the oldest frame that
  * nobody needs, and never the newest. RING_NO_SLOT when there is none; then *blockers has a bit for
- * each lossless reader without which there would be one, 0 when all slots are held. */
+ * each lossless reader that would have to be dropped so that there is one: those who want the
+ * oldest frame that nobody holds. 0 when all slots are held. */
 int ring_writer_mark(struct ring_writer *w, uint64_t *blockers);
 /* Whether the marked slot is free indeed; if not it is given back. To be asked after new desks were
  * put into `desks`. */
