@@ -13,6 +13,10 @@ _Static_assert(offsetof(struct ring_desk, next) == 24, "version 1");
 _Static_assert(offsetof(struct ring_desk, pins) == 56, "version 1");
 _Static_assert(offsetof(struct ring_group, claims) == 320, "version 1");
 
+/* How often a reader begins anew because the frame that it wanted was overwritten just then. That
+ * is once, if ever; but what the other side writes must not hold anybody for ever. */
+enum { TRIES_MAX = 1000 };
+
 /* Before each step that others see. A test sets it, to let others go first here, or die. */
 #ifdef RING_STEP
 void RING_STEP(void);
@@ -292,7 +296,7 @@ next_alone(struct ring_reader *r, struct ring_taken *out)
     uint32_t slot;
     uint64_t number;
     const uint64_t next = load(&r->desk->next);
-    while (candidate(r, next, &slot, &number)) {
+    for (int tries = 0; tries < TRIES_MAX && candidate(r, next, &slot, &number); tries++) {
         if (hold(r, slot, number, out)) {
             out->missed = next != 0 ? number - next : 0;
             store(&r->desk->next, number + 1);
@@ -359,10 +363,10 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         add(&r->desk->taken, 1);
         return RING_TAKEN;
     }
-    for (;;) {
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
         const uint64_t next = load(&group->desk.next);
         if (!candidate(r, next, &slot, &number)) {
-            return RING_NOTHING;
+            break;
         }
         const uint64_t was = load(&group->claims[slot]);
         if (was >> 16 >= number) {
@@ -381,6 +385,7 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         }
         store(&r->desk->pins[out->pin], 0);
     }
+    return RING_NOTHING;
 }
 
 /* Whether the writer gave it up since; it comes back in the same step. */
@@ -443,7 +448,7 @@ ring_reader_nearest(struct ring_reader *r, int64_t mono_ns, struct ring_taken *o
         return RING_FULL;
     }
     /* What is overwritten meanwhile was not found; then the next one is the nearest. */
-    for (uint32_t tries = 0; tries < r->slots; tries++) {
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
         const uint64_t newest = load(&r->head->newest) >> 8;
         uint64_t best_distance = UINT64_MAX, best = 0;
         uint32_t slot = 0;
