@@ -490,43 +490,70 @@ ring_reader_release(struct ring_reader *r, const struct ring_taken *taken)
 /* ---- hub -------------------------------------------------------------------------------------
  */
 
-uint32_t
-ring_group_bury(struct ring_group *group, const struct ring_head *head,
-                const struct ring_desk *desk, uint32_t hold_max)
+/* Where the group's desk may hold one more frame; RING_HOLD_MAX when there is no place. What it
+ * holds in another generation somebody may still come for, so that goes only when all is full. */
+static uint32_t
+place_for_offered(const struct ring_group *group, uint64_t generation)
 {
-    uint32_t offered = 0;
-    /* It died between claiming what was offered and holding it: that was its second time. */
+    uint32_t place = RING_HOLD_MAX;
+    for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
+        const uint64_t pin = load(&group->desk.pins[i]);
+        if (pin == 0) {
+            return i;
+        }
+        if (pin >> 16 != generation) {
+            place = i;
+        }
+    }
+    return place;
+}
+
+/* It died between claiming what was offered and taking it over: that was its second time. */
+static void
+bury_offered(struct ring_group *group, uint32_t member)
+{
     for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
         const uint64_t pin = load(&group->desk.pins[i]);
         const uint64_t slot = (pin & 0xffff) - 1;
         if (pin != 0 && slot < RING_SLOTS_MAX) {
             const uint64_t was = load(&group->claims[slot]);
-            if ((was >> 8 & 0xff) == desk->index && (was & 0xff) == RING_CLAIMED_AGAIN) {
+            if ((was >> 8 & 0xff) == member && (was & 0xff) == RING_CLAIMED_AGAIN) {
                 store(&group->desk.pins[i], 0);
             }
         }
     }
-    for (uint32_t i = 0; i < hold_max; i++) {
+}
+
+/* Nothing that is read here is believed but as an index within bounds: all of these pages are
+ * written by others, and this runs in the hub. */
+uint32_t
+ring_group_bury(struct ring_group *group, const struct ring_head *head,
+                const struct ring_desk *desk, uint32_t hold_max)
+{
+    const uint32_t member = desk->index;
+    const uint64_t generation = head->generation;
+    uint32_t offered = 0;
+    bury_offered(group, member);
+    for (uint32_t i = 0; i < hold_max && i < RING_HOLD_MAX; i++) {
         const uint64_t pin = load(&desk->pins[i]);
         const uint64_t slot = (pin & 0xffff) - 1;
-        if (pin == 0 || pin >> 16 != head->generation || slot >= head->slots) {
+        if (pin == 0 || pin >> 16 != generation || slot >= RING_SLOTS_MAX) {
             continue;
         }
         const uint64_t was = load(&group->claims[slot]);
-        if ((was >> 8 & 0xff) != desk->index || (was & 0xff) != RING_CLAIMED) {
+        if ((was >> 8 & 0xff) != member || (was & 0xff) != RING_CLAIMED) {
             continue;
         }
-        uint32_t free = 0;
-        while (free < RING_HOLD_MAX && load(&group->desk.pins[free]) != 0) {
-            free++;
-        }
-        if (free == RING_HOLD_MAX) {
+        const uint32_t place = place_for_offered(group, generation);
+        if (place == RING_HOLD_MAX) {
             break;
         }
-        store(&group->desk.pins[free], pin);
+        store(&group->desk.pins[place], pin);
         barrier();
         if (swap(&group->claims[slot], was, (was >> 16) << 16 | RING_OFFERED)) {
             offered++;
+        } else {
+            store(&group->desk.pins[place], 0);
         }
     }
     if (offered > 0) {
