@@ -253,6 +253,7 @@ hold(struct ring_reader *r, uint32_t slot, uint64_t number, struct ring_taken *o
         out->number = number;
         out->slot = slot;
         out->generation = r->generation;
+        out->is_claimed = false;
         return true;
     }
     store(&r->desk->pins[out->pin], 0);
@@ -345,6 +346,7 @@ take_offered(struct ring_reader *r, struct ring_taken *out)
             const bool held = hold(r, slot, was >> 16, out);
             (void)swap(&group->desk.pins[i], pin, 0); /* not when the hub was faster */
             if (held) {
+                out->is_claimed = true;
                 return true;
             }
         }
@@ -378,6 +380,7 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         }
         if (claim(r, was, slot, number, RING_CLAIMED)) {
             const uint64_t passed = advance(group, number + 1);
+            out->is_claimed = true;
             out->missed = next != 0 && passed > 0 ? passed - 1 : 0;
             add(&r->desk->taken, 1);
             add(&r->desk->missed, out->missed);
@@ -476,7 +479,7 @@ ring_reader_nearest(struct ring_reader *r, int64_t mono_ns, struct ring_taken *o
 bool
 ring_reader_release(struct ring_reader *r, const struct ring_taken *taken)
 {
-    if (r->group != NULL) {
+    if (r->group != NULL && taken->is_claimed) {
         const uint64_t was = load(&r->group->claims[taken->slot]);
         if (was >> 16 == taken->number && (was >> 8 & 0xff) == r->desk->index) {
             (void)swap(&r->group->claims[taken->slot], was, taken->number << 16 | RING_DONE);

@@ -68,6 +68,7 @@ struct ring_reader {
 struct ring_taken {
     uint64_t number, generation;
     uint32_t slot, pin;
+    bool is_claimed; /* it works on it for its group */
     uint64_t missed; /* frames between the one taken before and this one */
 };
 
