@@ -118,12 +118,15 @@ holds(const struct ring_known *k, uint64_t pin)
     return false;
 }
 
+/* By a reader, or, when offered frames are spared, by a group's own desk: frames wait there for a
+ * member, who looks whether they are still there. */
 static bool
 is_held(const struct ring_writer *w, uint32_t slot)
 {
     const uint64_t pin = w->generation << 16 | (slot + 1);
     for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
-        if (w->desks[i].desk != NULL && holds(&w->desks[i], pin)) {
+        const struct ring_known *k = &w->desks[i];
+        if (k->desk != NULL && (w->spares_offered || !k->is_group) && holds(k, pin)) {
             return true;
         }
     }
@@ -143,36 +146,47 @@ wanted_by(const struct ring_writer *w, uint64_t number)
     return readers;
 }
 
-int
-ring_writer_mark(struct ring_writer *w, uint64_t *blockers)
+static int
+choose(struct ring_writer *w, uint64_t *blockers)
 {
     int best = RING_NO_SLOT;
-    uint64_t best_number = UINT64_MAX, blocked_number = UINT64_MAX;
+    uint64_t blocked_number = UINT64_MAX;
+    w->taken = UINT64_MAX;
     *blockers = 0;
-    barrier(); /* the caller may have said that it wants room: see who let go before that */
     for (uint32_t i = 0; i < w->slots; i++) {
         const uint64_t number = load(&w->head->number[i]);
-        if ((int)i == w->newest || number >= best_number || is_held(w, i)) {
+        if ((int)i == w->newest || number >= w->taken || is_held(w, i)) {
             continue;
         }
         const uint64_t readers = number == 0 ? 0 : wanted_by(w, number);
         if (readers == 0) {
             best = (int)i;
-            best_number = number;
+            w->taken = number;
         } else if (number < blocked_number) {
             /* Who wants an older frame wants the younger ones, too, so these are the fewest. */
             *blockers = readers;
             blocked_number = number;
         }
     }
-    if (best == RING_NO_SLOT) {
-        return best;
-    }
-    *blockers = 0;
-    w->taken = best_number;
-    store(&w->head->number[best], 0);
-    barrier();
     return best;
+}
+
+int
+ring_writer_mark(struct ring_writer *w, uint64_t *blockers)
+{
+    barrier(); /* the caller may have said that it wants room: see who let go before that */
+    w->spares_offered = true;
+    int slot = choose(w, blockers);
+    if (slot == RING_NO_SLOT && *blockers == 0) {
+        w->spares_offered = false;
+        slot = choose(w, blockers);
+    }
+    if (slot != RING_NO_SLOT) {
+        *blockers = 0;
+        store(&w->head->number[slot], 0);
+        barrier();
+    }
+    return slot;
 }
 
 bool
