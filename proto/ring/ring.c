@@ -341,7 +341,9 @@ claim(struct ring_reader *r, uint64_t was, uint32_t slot, uint64_t number, enum 
                 number << 16 | (uint64_t)r->desk->index << 8 | (uint64_t)as);
 }
 
-/* A frame that a dead member had: it is held by the group's own desk until somebody has it. */
+/* A frame that a dead member had: it is held by the group's own desk until somebody has it. It is
+ * held before it is claimed, so whoever dies in between leaves it as it was; and what is no longer
+ * offered, or was overwritten, anybody may strike off. */
 static bool
 take_offered(struct ring_reader *r, struct ring_taken *out)
 {
@@ -356,13 +358,17 @@ take_offered(struct ring_reader *r, struct ring_taken *out)
             continue;
         }
         const uint64_t was = load(&group->claims[slot]);
-        if ((was & 0xff) == RING_OFFERED && claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN)) {
-            const bool held = hold(r, slot, was >> 16, out);
-            (void)swap(&group->desk.pins[i], pin, 0); /* not when the hub was faster */
-            if (held) {
-                out->is_claimed = true;
-                return true;
+        bool is_mine = false;
+        if ((was & 0xff) == RING_OFFERED && hold(r, slot, was >> 16, out)) {
+            is_mine = claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN);
+            if (!is_mine) {
+                store(&r->desk->pins[out->pin], 0);
             }
+        }
+        (void)swap(&group->desk.pins[i], pin, 0); /* unless another one did */
+        if (is_mine) {
+            out->is_claimed = true;
+            return true;
         }
     }
     return false;
@@ -525,22 +531,6 @@ place_for_offered(const struct ring_group *group, uint64_t generation)
     return place;
 }
 
-/* It died between claiming what was offered and taking it over: that was its second time. */
-static void
-bury_offered(struct ring_group *group, uint32_t member)
-{
-    for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
-        const uint64_t pin = load(&group->desk.pins[i]);
-        const uint64_t slot = (pin & 0xffff) - 1;
-        if (pin != 0 && slot < RING_SLOTS_MAX) {
-            const uint64_t was = load(&group->claims[slot]);
-            if ((was >> 8 & 0xff) == member && (was & 0xff) == RING_CLAIMED_AGAIN) {
-                store(&group->desk.pins[i], 0);
-            }
-        }
-    }
-}
-
 /* Nothing that is read here is believed but as an index within bounds: all of these pages are
  * written by others, and this runs in the hub. */
 uint32_t
@@ -550,7 +540,6 @@ ring_group_bury(struct ring_group *group, const struct ring_head *head,
     const uint32_t member = desk->index;
     const uint64_t generation = head->generation;
     uint32_t offered = 0;
-    bury_offered(group, member);
     for (uint32_t i = 0; i < hold_max && i < RING_HOLD_MAX; i++) {
         const uint64_t pin = load(&desk->pins[i]);
         const uint64_t slot = (pin & 0xffff) - 1;
@@ -565,12 +554,11 @@ ring_group_bury(struct ring_group *group, const struct ring_head *head,
         if (place == RING_HOLD_MAX) {
             break;
         }
-        store(&group->desk.pins[place], pin);
-        barrier();
+        /* Members come to it by the pin, so that is the last step. Until the writer is told that
+         * the dead one's desk is gone, that holds it. */
         if (swap(&group->claims[slot], was, (was >> 16) << 16 | RING_OFFERED)) {
+            store(&group->desk.pins[place], pin);
             offered++;
-        } else {
-            store(&group->desk.pins[place], 0);
         }
     }
     if (offered > 0) {
