@@ -263,7 +263,8 @@ hold(struct ring_reader *r, uint32_t slot, uint64_t number, struct ring_taken *o
 {
     store(&r->desk->pins[out->pin], r->generation << 16 | (slot + 1));
     barrier();
-    if (load(&r->head->number[slot]) == number) {
+    /* 0 is no frame: what others wrote may ask for it. */
+    if (number != 0 && load(&r->head->number[slot]) == number) {
         out->number = number;
         out->slot = slot;
         out->generation = r->generation;
