@@ -98,7 +98,10 @@ know_desk(prong_stream *s, const struct lend_record *record, int fds[LEND_FDS_MA
         return false;
     }
     forget_desk(s, i);
-    s->ring.desks[i] = (struct ring_known){desk, (enum ring_policy)record->policy, record->hold};
+    s->ring.desks[i] = (struct ring_known){.desk = desk,
+                                           .policy = (enum ring_policy)record->policy,
+                                           .hold = record->hold,
+                                           .is_group = record->fds == 2};
     /* A group's desk has no bell: its members have theirs. */
     s->bells[i].bell = record->fds > 2 ? fds[1] : -1;
     s->bells[i].room = record->fds > 2 ? fds[2] : fds[1];

@@ -13,6 +13,17 @@ _Static_assert(offsetof(struct ring_desk, next) == 24, "version 1");
 _Static_assert(offsetof(struct ring_desk, pins) == 56, "version 1");
 _Static_assert(offsetof(struct ring_group, claims) == 320, "version 1");
 
+/* How often a reader begins anew because the frame that it wanted was overwritten just then. That
+ * is once, if ever; but what the other side writes must not hold anybody for ever. */
+enum { TRIES_MAX = 1000 };
+
+/* Before each step that others see. A test sets it, to let others go first here, or die. */
+#ifdef RING_STEP
+void RING_STEP(void);
+#else
+#define RING_STEP() ((void)0)
+#endif
+
 /* Both sides of every "I say what I do, then I look what you do". */
 static void
 barrier(void)
@@ -23,19 +34,43 @@ barrier(void)
 static uint64_t
 load(const _Atomic uint64_t *of)
 {
+    RING_STEP();
+    return atomic_load_explicit(of, memory_order_acquire);
+}
+
+static uint32_t
+load_32(const _Atomic uint32_t *of)
+{
+    RING_STEP();
     return atomic_load_explicit(of, memory_order_acquire);
 }
 
 static void
 store(_Atomic uint64_t *to, uint64_t value)
 {
+    RING_STEP();
     atomic_store_explicit(to, value, memory_order_release);
+}
+
+static void
+store_32(_Atomic uint32_t *to, uint32_t value)
+{
+    RING_STEP();
+    atomic_store_explicit(to, value, memory_order_release);
+}
+
+static bool
+swap(_Atomic uint64_t *in, uint64_t was, uint64_t value)
+{
+    RING_STEP();
+    return atomic_compare_exchange_strong(in, &was, value);
 }
 
 static void
 add(_Atomic uint64_t *to, uint64_t more)
 {
     /* One process writes it, so it need not be a locked step. */
+    RING_STEP();
     atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + more,
                           memory_order_relaxed);
 }
@@ -57,6 +92,7 @@ ring_writer_init(struct ring_writer *w, struct ring_head *head)
             store(&head->number[i], 0); /* its writer died before it was shown */
         }
     }
+    store_32(&head->wants_room, 0); /* it died waiting */
 }
 
 /* Frames from this number on are still wanted by this reader. */
@@ -65,8 +101,7 @@ wanted_from(const struct ring_writer *w, uint32_t index)
 {
     const struct ring_known *k = &w->desks[index];
     if (k->desk == NULL || k->policy != RING_LOSSLESS ||
-        atomic_load_explicit(&k->desk->joined, memory_order_acquire) ==
-            atomic_load_explicit(&w->head->dropped[index], memory_order_relaxed)) {
+        load_32(&k->desk->joined) == load_32(&w->head->dropped[index])) {
         return UINT64_MAX;
     }
     return load(&k->desk->next);
@@ -83,12 +118,15 @@ holds(const struct ring_known *k, uint64_t pin)
     return false;
 }
 
+/* By a reader, or, when offered frames are spared, by a group's own desk: frames wait there for a
+ * member, who looks whether they are still there. */
 static bool
 is_held(const struct ring_writer *w, uint32_t slot)
 {
     const uint64_t pin = w->generation << 16 | (slot + 1);
     for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
-        if (w->desks[i].desk != NULL && holds(&w->desks[i], pin)) {
+        const struct ring_known *k = &w->desks[i];
+        if (k->desk != NULL && (w->spares_offered || !k->is_group) && holds(k, pin)) {
             return true;
         }
     }
@@ -108,33 +146,47 @@ wanted_by(const struct ring_writer *w, uint64_t number)
     return readers;
 }
 
-int
-ring_writer_mark(struct ring_writer *w, uint64_t *blockers)
+static int
+choose(struct ring_writer *w, uint64_t *blockers)
 {
     int best = RING_NO_SLOT;
-    uint64_t best_number = UINT64_MAX;
+    uint64_t blocked_number = UINT64_MAX;
+    w->taken = UINT64_MAX;
     *blockers = 0;
     for (uint32_t i = 0; i < w->slots; i++) {
         const uint64_t number = load(&w->head->number[i]);
-        if ((int)i == w->newest || number >= best_number || is_held(w, i)) {
+        if ((int)i == w->newest || number >= w->taken || is_held(w, i)) {
             continue;
         }
         const uint64_t readers = number == 0 ? 0 : wanted_by(w, number);
-        if (readers != 0) {
-            *blockers |= readers;
-            continue;
+        if (readers == 0) {
+            best = (int)i;
+            w->taken = number;
+        } else if (number < blocked_number) {
+            /* Who wants an older frame wants the younger ones, too, so these are the fewest. */
+            *blockers = readers;
+            blocked_number = number;
         }
-        best = (int)i;
-        best_number = number;
     }
-    if (best == RING_NO_SLOT) {
-        return best;
-    }
-    *blockers = 0;
-    w->taken = best_number;
-    store(&w->head->number[best], 0);
-    barrier();
     return best;
+}
+
+int
+ring_writer_mark(struct ring_writer *w, uint64_t *blockers)
+{
+    barrier(); /* the caller may have said that it wants room: see who let go before that */
+    w->spares_offered = true;
+    int slot = choose(w, blockers);
+    if (slot == RING_NO_SLOT && *blockers == 0) {
+        w->spares_offered = false;
+        slot = choose(w, blockers);
+    }
+    if (slot != RING_NO_SLOT) {
+        *blockers = 0;
+        store(&w->head->number[slot], 0);
+        barrier();
+    }
+    return slot;
 }
 
 bool
@@ -169,16 +221,13 @@ ring_writer_publish(struct ring_writer *w, int slot, uint64_t bytes)
 void
 ring_writer_drop(struct ring_writer *w, uint32_t index)
 {
-    const struct ring_desk *desk = w->desks[index].desk;
-    atomic_store_explicit(&w->head->dropped[index],
-                          atomic_load_explicit(&desk->joined, memory_order_acquire),
-                          memory_order_release);
+    store_32(&w->head->dropped[index], load_32(&w->desks[index].desk->joined));
 }
 
 bool
 ring_desk_is_waiting(const struct ring_desk *desk)
 {
-    return atomic_load_explicit(&desk->waiting, memory_order_acquire) != 0;
+    return load_32(&desk->waiting) != 0;
 }
 
 /* ---- reader ----------------------------------------------------------------------------------
@@ -187,13 +236,13 @@ ring_desk_is_waiting(const struct ring_desk *desk)
 bool
 ring_wants_room(const struct ring_head *head)
 {
-    return atomic_load_explicit(&head->wants_room, memory_order_acquire) != 0;
+    return load_32(&head->wants_room) != 0;
 }
 
 void
 ring_reader_wait(struct ring_reader *r, bool waiting)
 {
-    atomic_store_explicit(&r->desk->waiting, waiting, memory_order_release);
+    store_32(&r->desk->waiting, waiting);
     barrier();
 }
 
@@ -214,10 +263,12 @@ hold(struct ring_reader *r, uint32_t slot, uint64_t number, struct ring_taken *o
 {
     store(&r->desk->pins[out->pin], r->generation << 16 | (slot + 1));
     barrier();
-    if (load(&r->head->number[slot]) == number) {
+    /* 0 is no frame: what others wrote may ask for it. */
+    if (number != 0 && load(&r->head->number[slot]) == number) {
         out->number = number;
         out->slot = slot;
         out->generation = r->generation;
+        out->is_claimed = false;
         return true;
     }
     store(&r->desk->pins[out->pin], 0);
@@ -231,7 +282,7 @@ find(const struct ring_reader *r, uint64_t number, uint64_t newest, uint32_t *sl
     *found = UINT64_MAX;
     for (uint32_t i = 0; i < r->slots; i++) {
         const uint64_t has = load(&r->head->number[i]);
-        if (has >= number && has <= newest && has < *found) {
+        if (has != 0 && has >= number && has <= newest && has < *found) {
             *found = has;
             *slot = i;
         }
@@ -261,7 +312,7 @@ next_alone(struct ring_reader *r, struct ring_taken *out)
     uint32_t slot;
     uint64_t number;
     const uint64_t next = load(&r->desk->next);
-    while (candidate(r, next, &slot, &number)) {
+    for (int tries = 0; tries < TRIES_MAX && candidate(r, next, &slot, &number); tries++) {
         if (hold(r, slot, number, out)) {
             out->missed = next != 0 ? number - next : 0;
             store(&r->desk->next, number + 1);
@@ -278,22 +329,22 @@ static uint64_t
 advance(struct ring_group *group, uint64_t to)
 {
     uint64_t from = load(&group->desk.next);
-    while (from < to) {
-        if (atomic_compare_exchange_weak(&group->desk.next, &from, to)) {
-            return to - from;
-        }
+    while (from < to && !swap(&group->desk.next, from, to)) {
+        from = load(&group->desk.next);
     }
-    return 0;
+    return from < to ? to - from : 0;
 }
 
 static bool
 claim(struct ring_reader *r, uint64_t was, uint32_t slot, uint64_t number, enum ring_claim as)
 {
-    return atomic_compare_exchange_strong(
-        &r->group->claims[slot], &was, number << 16 | (uint64_t)r->desk->index << 8 | (uint64_t)as);
+    return swap(&r->group->claims[slot], was,
+                number << 16 | (uint64_t)r->desk->index << 8 | (uint64_t)as);
 }
 
-/* A frame that a dead member had: it is held by the group's own desk until somebody has it. */
+/* A frame that a dead member had: it is held by the group's own desk until somebody has it. It is
+ * held before it is claimed, so whoever dies in between leaves it as it was; and what is no longer
+ * offered, or was overwritten, anybody may strike off. */
 static bool
 take_offered(struct ring_reader *r, struct ring_taken *out)
 {
@@ -302,18 +353,23 @@ take_offered(struct ring_reader *r, struct ring_taken *out)
         return false;
     }
     for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
-        uint64_t pin = load(&group->desk.pins[i]);
+        const uint64_t pin = load(&group->desk.pins[i]);
         const uint32_t slot = (uint32_t)(pin & 0xffff) - 1;
         if (pin == 0 || pin >> 16 != r->generation || slot >= r->slots) {
             continue;
         }
         const uint64_t was = load(&group->claims[slot]);
-        if ((was & 0xff) == RING_OFFERED && claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN)) {
-            const bool held = hold(r, slot, was >> 16, out);
-            (void)atomic_compare_exchange_strong(&group->desk.pins[i], &pin, 0);
-            if (held) {
-                return true;
+        bool is_mine = false;
+        if ((was & 0xff) == RING_OFFERED && hold(r, slot, was >> 16, out)) {
+            is_mine = claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN);
+            if (!is_mine) {
+                store(&r->desk->pins[out->pin], 0);
             }
+        }
+        (void)swap(&group->desk.pins[i], pin, 0); /* unless another one did */
+        if (is_mine) {
+            out->is_claimed = true;
+            return true;
         }
     }
     return false;
@@ -330,10 +386,10 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         add(&r->desk->taken, 1);
         return RING_TAKEN;
     }
-    for (;;) {
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
         const uint64_t next = load(&group->desk.next);
         if (!candidate(r, next, &slot, &number)) {
-            return RING_NOTHING;
+            break;
         }
         const uint64_t was = load(&group->claims[slot]);
         if (was >> 16 >= number) {
@@ -345,6 +401,7 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         }
         if (claim(r, was, slot, number, RING_CLAIMED)) {
             const uint64_t passed = advance(group, number + 1);
+            out->is_claimed = true;
             out->missed = next != 0 && passed > 0 ? passed - 1 : 0;
             add(&r->desk->taken, 1);
             add(&r->desk->missed, out->missed);
@@ -352,6 +409,7 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         }
         store(&r->desk->pins[out->pin], 0);
     }
+    return RING_NOTHING;
 }
 
 /* Whether the writer gave it up since; it comes back in the same step. */
@@ -359,11 +417,13 @@ static bool
 was_dropped(struct ring_reader *r)
 {
     struct ring_desk *desk = r->group != NULL ? &r->group->desk : r->desk;
-    uint32_t joined = atomic_load_explicit(&desk->joined, memory_order_acquire);
-    if (r->policy != RING_LOSSLESS || desk->index >= RING_READERS_MAX ||
-        atomic_load_explicit(&r->head->dropped[desk->index], memory_order_acquire) != joined) {
+    uint32_t joined = load_32(&desk->joined);
+    const uint32_t index = desk->index; /* once: the group's is not ours alone */
+    if (r->policy != RING_LOSSLESS || index >= RING_READERS_MAX ||
+        load_32(&r->head->dropped[index]) != joined) {
         return false;
     }
+    RING_STEP();
     return atomic_compare_exchange_strong(&desk->joined, &joined, joined + 1);
 }
 
@@ -390,8 +450,11 @@ ring_reader_number(struct ring_reader *r, uint64_t number, struct ring_taken *ou
     if (out->pin == r->hold) {
         return RING_FULL;
     }
-    return find(r, number, number, &slot, &found) && hold(r, slot, number, out) ? RING_TAKEN
-                                                                                : RING_NOTHING;
+    /* What is above the newest was not shown yet, and never is if its writer dies now. */
+    return number <= load(&r->head->newest) >> 8 && find(r, number, number, &slot, &found) &&
+                   hold(r, slot, number, out)
+               ? RING_TAKEN
+               : RING_NOTHING;
 }
 
 static const struct ring_frame *
@@ -409,7 +472,7 @@ ring_reader_nearest(struct ring_reader *r, int64_t mono_ns, struct ring_taken *o
         return RING_FULL;
     }
     /* What is overwritten meanwhile was not found; then the next one is the nearest. */
-    for (uint32_t tries = 0; tries < r->slots; tries++) {
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
         const uint64_t newest = load(&r->head->newest) >> 8;
         uint64_t best_distance = UINT64_MAX, best = 0;
         uint32_t slot = 0;
@@ -437,11 +500,10 @@ ring_reader_nearest(struct ring_reader *r, int64_t mono_ns, struct ring_taken *o
 bool
 ring_reader_release(struct ring_reader *r, const struct ring_taken *taken)
 {
-    if (r->group != NULL) {
-        uint64_t was = load(&r->group->claims[taken->slot]);
+    if (r->group != NULL && taken->is_claimed) {
+        const uint64_t was = load(&r->group->claims[taken->slot]);
         if (was >> 16 == taken->number && (was >> 8 & 0xff) == r->desk->index) {
-            (void)atomic_compare_exchange_strong(&r->group->claims[taken->slot], &was,
-                                                 taken->number << 16 | RING_DONE);
+            (void)swap(&r->group->claims[taken->slot], was, taken->number << 16 | RING_DONE);
         }
     }
     store(&r->desk->pins[taken->pin], 0);
@@ -452,47 +514,56 @@ ring_reader_release(struct ring_reader *r, const struct ring_taken *taken)
 /* ---- hub -------------------------------------------------------------------------------------
  */
 
+/* Where the group's desk may hold one more frame; RING_HOLD_MAX when there is no place. What it
+ * holds in another generation somebody may still come for, so that goes only when all is full. */
+static uint32_t
+place_for_offered(const struct ring_group *group, uint64_t generation)
+{
+    uint32_t place = RING_HOLD_MAX;
+    for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
+        const uint64_t pin = load(&group->desk.pins[i]);
+        if (pin == 0) {
+            return i;
+        }
+        if (pin >> 16 != generation) {
+            place = i;
+        }
+    }
+    return place;
+}
+
+/* Nothing that is read here is believed but as an index within bounds: all of these pages are
+ * written by others, and this runs in the hub. */
 uint32_t
 ring_group_bury(struct ring_group *group, const struct ring_head *head,
                 const struct ring_desk *desk, uint32_t hold_max)
 {
+    const uint32_t member = desk->index;
+    const uint64_t generation = head->generation;
     uint32_t offered = 0;
-    /* It died between claiming what was offered and holding it: that was its second time. */
-    for (uint32_t i = 0; i < RING_HOLD_MAX; i++) {
-        const uint64_t pin = load(&group->desk.pins[i]);
-        const uint64_t slot = (pin & 0xffff) - 1;
-        if (pin != 0 && slot < RING_SLOTS_MAX) {
-            const uint64_t was = load(&group->claims[slot]);
-            if ((was >> 8 & 0xff) == desk->index && (was & 0xff) == RING_CLAIMED_AGAIN) {
-                store(&group->desk.pins[i], 0);
-            }
-        }
-    }
-    for (uint32_t i = 0; i < hold_max; i++) {
+    for (uint32_t i = 0; i < hold_max && i < RING_HOLD_MAX; i++) {
         const uint64_t pin = load(&desk->pins[i]);
         const uint64_t slot = (pin & 0xffff) - 1;
-        if (pin == 0 || pin >> 16 != head->generation || slot >= head->slots) {
+        if (pin == 0 || pin >> 16 != generation || slot >= RING_SLOTS_MAX) {
             continue;
         }
-        uint64_t was = load(&group->claims[slot]);
-        if ((was >> 8 & 0xff) != desk->index || (was & 0xff) != RING_CLAIMED) {
+        const uint64_t was = load(&group->claims[slot]);
+        if ((was >> 8 & 0xff) != member || (was & 0xff) != RING_CLAIMED) {
             continue;
         }
-        uint32_t free = 0;
-        while (free < RING_HOLD_MAX && load(&group->desk.pins[free]) != 0) {
-            free++;
-        }
-        if (free == RING_HOLD_MAX) {
+        const uint32_t place = place_for_offered(group, generation);
+        if (place == RING_HOLD_MAX) {
             break;
         }
-        store(&group->desk.pins[free], pin);
-        barrier();
-        if (atomic_compare_exchange_strong(&group->claims[slot], &was,
-                                           (was >> 16) << 16 | RING_OFFERED)) {
+        /* Members come to it by the pin, so that is the last step. Until the writer is told that
+         * the dead one's desk is gone, that holds it. */
+        if (swap(&group->claims[slot], was, (was >> 16) << 16 | RING_OFFERED)) {
+            store(&group->desk.pins[place], pin);
             offered++;
         }
     }
     if (offered > 0) {
+        RING_STEP();
         atomic_fetch_add(&group->returned, offered);
     }
     return offered;

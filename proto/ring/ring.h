@@ -25,6 +25,7 @@ struct ring_known {
     const struct ring_desk *desk; /* NULL when the place is free */
     enum ring_policy policy;
     uint32_t hold; /* how many of its pins count */
+    bool is_group; /* a group's own: what it holds is let go when there is no other slot */
 };
 
 struct ring_writer {
@@ -33,6 +34,7 @@ struct ring_writer {
     uint64_t generation, number; /* of the newest frame */
     int newest;                  /* its slot, or RING_NO_SLOT */
     uint64_t taken;              /* the number that the marked slot had */
+    bool spares_offered;         /* the slot was chosen so that no group loses what it offers */
     struct ring_known desks[RING_READERS_MAX];
 };
 
@@ -40,7 +42,9 @@ struct ring_writer {
 void ring_writer_init(struct ring_writer *w, struct ring_head *head);
 /* Choose the slot for the next frame and take its number away: the one with the oldest frame that
  * nobody needs, and never the newest. RING_NO_SLOT when there is none; then *blockers has a bit for
- * each lossless reader without which there would be one, 0 when all slots are held. */
+ * each lossless reader that would have to be dropped so that there is one: those who want the
+ * oldest frame that nobody holds. 0 when all slots are held. What a group offers once more is
+ * overwritten when all other slots are held, because nobody granted these slots to it. */
 int ring_writer_mark(struct ring_writer *w, uint64_t *blockers);
 /* Whether the marked slot is free indeed; if not it is given back. To be asked after new desks were
  * put into `desks`. */
@@ -67,6 +71,7 @@ struct ring_reader {
 struct ring_taken {
     uint64_t number, generation;
     uint32_t slot, pin;
+    bool is_claimed; /* it works on it for its group */
     uint64_t missed; /* frames between the one taken before and this one */
 };
 
