@@ -154,8 +154,8 @@ lend_plan_ring(const struct lend_stream *stream, const struct lend_record *ask,
     }
     const uint64_t newest = lend_ring_newest(ring);
     const uint64_t number = believed(ask->numbers[0]), generation = believed(ask->generation);
-    if (ring->slots == slots && ask->bytes <= ring->slot_bytes && number <= newest &&
-        generation <= ring->generation) {
+    if (!ring->is_doubtful && ring->slots == slots && ask->bytes <= ring->slot_bytes &&
+        number <= newest && generation <= ring->generation) {
         *out = (struct lend_plan){.is_same = true,
                                   .slots = slots,
                                   .slot_bytes = ring->slot_bytes,

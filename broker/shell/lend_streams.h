@@ -34,6 +34,8 @@ struct lend_ring {
     struct lend_memory memory; /* its page is the head */
     uint32_t slots;            /* 0: there is none */
     uint64_t slot_bytes, generation, first;
+    bool is_doubtful; /* its last writer was disconnected, and may not know it yet: no other one
+                         may write there */
 };
 
 struct lend_stream {

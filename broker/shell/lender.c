@@ -2,6 +2,7 @@
 #include "broker/shell/lender_inside.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,8 @@ static void
 end(struct lend_peer *p)
 {
     struct lender *l = p->lender;
+    struct pollfd look = {.fd = p->fd};
+    p->has_left = poll(&look, 1, 0) == 1 && (look.revents & POLLHUP) != 0;
     (void)close(p->fd);
     p->fd = -1;
     l->has_ended = true;

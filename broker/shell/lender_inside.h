@@ -36,6 +36,7 @@ struct lend_peer {
     enum lend_role role;
     bool is_spare;              /* one too many: it is refused when it asks */
     bool failed;                /* it ends before anything else happens */
+    bool has_left;              /* its end is one by itself, so that it uses nothing any more */
     struct lend_stream *stream; /* of a writer or reader */
     uint32_t seat;              /* of a reader */
     struct buf out;             /* records of a list that are still to be sent */

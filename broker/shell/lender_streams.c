@@ -184,8 +184,11 @@ make_ring(struct lender *l, struct lend_stream *s, const struct lend_plan *plan,
         atomic_store(&old->ended, RING_REPLACED);
         lend_memory_drop(&l->budget, &s->ring.memory);
     }
-    s->ring =
-        (struct lend_ring){memory, plan->slots, plan->slot_bytes, plan->generation, plan->first};
+    s->ring = (struct lend_ring){.memory = memory,
+                                 .slots = plan->slots,
+                                 .slot_bytes = plan->slot_bytes,
+                                 .generation = plan->generation,
+                                 .first = plan->first};
     return 0;
 }
 
@@ -270,6 +273,7 @@ lender_writer_left(struct lend_peer *p)
 {
     struct lend_stream *s = p->stream;
     s->writer = NULL;
+    s->ring.is_doubtful = !p->has_left;
     remove_if_unused(p->lender, s);
 }
 
@@ -418,8 +422,11 @@ tell_opened(const struct lend_stream *s, struct lend_peer *p)
 {
     const struct lend_seat *seat = &s->seats[p->seat];
     const struct lend_seat *group = seat->group != LEND_NO_SEAT ? &s->seats[seat->group] : NULL;
-    struct lend_record record = {
-        .op = LEND_OPENED, .index = p->seat, .hold = seat->hold, .policy = (uint32_t)seat->policy};
+    struct lend_record record = {.op = LEND_OPENED,
+                                 .slots = s->ring.slots,
+                                 .index = p->seat,
+                                 .hold = seat->hold,
+                                 .policy = (uint32_t)seat->policy};
     const int fds[LEND_FDS_MAX] = {seat->page.fd, seat->bell,
                                    group != NULL ? group->room : seat->room,
                                    group != NULL ? group->page.fd : -1};
