@@ -2,6 +2,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/confine.h"
 #include "broker/shell/launch.h"
+#include "proto/ring/lend.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -273,6 +274,20 @@ open_notice(struct broker *b, const char *runtime_dir)
     return b->notice != NULL ? open_to_group(b, runtime_dir, "notify") : EX_CANTCREAT;
 }
 
+static int
+open_lender(struct broker *b, const char *runtime_dir)
+{
+    const struct lender_options options = {
+        .epoll_fd = b->epoll_fd,
+        .path = b->memory_path,
+        .log = &b->log,
+        .memory_bytes_max = (uint64_t)b->config->hub.memory_bytes_max,
+    };
+    (void)snprintf(b->memory_path, sizeof b->memory_path, "%s/" LEND_SOCKET, runtime_dir);
+    b->lender = lender_new(&options);
+    return b->lender != NULL ? open_to_group(b, runtime_dir, LEND_SOCKET) : EX_CANTCREAT;
+}
+
 int
 broker_open(struct broker *b, const char *runtime_dir, struct config *config,
             const char *config_path, bool is_quiet)
@@ -319,6 +334,9 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
     }
     if (code == EX_OK) {
         code = open_notice(b, runtime_dir);
+    }
+    if (code == EX_OK) {
+        code = open_lender(b, runtime_dir);
     }
     if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
         code =
@@ -383,6 +401,7 @@ broker_run(struct broker *b)
         }
         keep_time(b);
         notice_turn(b->notice, b->now_ns);
+        lender_turn(b->lender);
         output_turn(b->output, b->now_ns, n == EVENTS_PER_TURN);
         input_turn(b->input);
         struct hub_input turn = {.kind = HUB_IN_TURN};
@@ -410,6 +429,7 @@ broker_close(struct broker *b)
     output_free(b->output);
     input_free(b->input);
     notice_free(b->notice);
+    lender_free(b->lender);
     hub_free(b->hub);
     config_free(b->config);
     free(b->follows);

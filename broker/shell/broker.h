@@ -5,6 +5,7 @@
 #include "broker/config/config.h"
 #include "broker/core/hub.h"
 #include "broker/shell/input.h"
+#include "broker/shell/lender.h"
 #include "broker/shell/log.h"
 #include "broker/shell/notice.h"
 #include "broker/shell/output.h"
@@ -31,7 +32,8 @@ struct broker {
     struct output *output;
     struct input *input;
     struct notice *notice;
-    char notice_path[4200];
+    struct lender *lender;
+    char notice_path[4200], memory_path[4200];
     const char *runtime_dir; /* borrowed */
     const char *config_path; /* of the file that `config` was read from, NULL when there is none */
     char url[256];           /* of the local socket */

@@ -261,6 +261,7 @@ bool
 rundir_unlink_socket(const struct rundir *rundir)
 {
     (void)unlink_socket(rundir, RUNDIR_NOTIFY); /* the broker says what is in its way */
+    (void)unlink_socket(rundir, RUNDIR_MEMORY);
     /* Of a hub that is gone; where they cannot be removed, the broker cannot write either. */
     (void)unlinkat(rundir->dir_fd, SPAWN_FILE_CONFIG, 0);
     (void)unlinkat(rundir->dir_fd, SPAWN_FILE_CONFIG_NEW, 0);

@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 #define RUNDIR_SOCKET "hub.sock"
-#define RUNDIR_NOTIFY "notify" /* what NOTIFY_SOCKET of workers leads to */
+#define RUNDIR_NOTIFY "notify"      /* what NOTIFY_SOCKET of workers leads to */
+#define RUNDIR_MEMORY "memory.sock" /* LEND_SOCKET of proto/ring/lend.h */
 #define RUNDIR_LOCK   "lock"
 
 enum { RUNDIR_FAULT_BYTES_MAX = 2 * PATH_MAX };
@@ -62,8 +63,8 @@ bool rundir_choose(const struct rundir_sources *sources, char path[PATH_MAX], si
 bool rundir_open(const struct rundir_sources *sources, struct rundir *rundir,
                  struct rundir_fault *fault);
 
-/* Unlink hub.sock, if it is there and is a socket, and what else must not outlive a hub: the notify
- * socket and the configuration that was kept. True if hub.sock is gone. */
+/* Unlink hub.sock, if it is there and is a socket, and what else must not outlive a hub: its
+ * other sockets and the configuration that was kept. True if hub.sock is gone. */
 bool rundir_unlink_socket(const struct rundir *rundir);
 
 /* Close both descriptors; the last process to do so gives up the lock. May run twice. */

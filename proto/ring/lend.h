@@ -46,7 +46,8 @@ enum lend_op {
     LEND_REFUSED = 65, /* code (errors.def), text */
     LEND_CREATED,      /* generation, slots, bytes: may be the ring of a writer before; index: how
                           many LEND_DESK follow at once */
-    LEND_OPENED,       /* index, hold, policy (that of the group, if any) */
+    LEND_OPENED,       /* index, hold, policy (that of the group, if any), slots: of the ring that
+                          a LEND_RING follows with, 0 when there is none yet */
     LEND_RING,         /* to a reader: generation, slots, bytes: go on here when the old is read */
     LEND_DESK,         /* to a writer: index, policy, hold; [desk, bell (, room)] */
     LEND_DESK_GONE,    /* to a writer: index */
@@ -54,6 +55,7 @@ enum lend_op {
     LEND_STREAM,       /* name, slots, bytes, generation, numbers, pid of the writer or 0 */
     LEND_READER,       /* name, policy, group, hold, numbers, pid */
     LEND_END,
+    LEND_LOOK, /* to a member of a group: frames of one that died are offered once more */
 };
 
 struct lend_record {

@@ -1,0 +1,156 @@
+/* The hub's side of shared memory: buffers, which have a handle that cannot be guessed. See
+ * lender.h. */
+#include "broker/shell/lender_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static struct lend_buffer *
+find(const struct lender *l, const uint8_t handle[LEND_HANDLE_BYTES])
+{
+    struct lend_buffer *b = l->buffers;
+    while (b != NULL && memcmp(b->handle, handle, LEND_HANDLE_BYTES) != 0) {
+        b = b->next;
+    }
+    return b;
+}
+
+static void
+drop(struct lender *l, struct lend_buffer *buffer)
+{
+    struct lend_buffer **at = &l->buffers;
+    while (*at != buffer) {
+        at = &(*at)->next;
+    }
+    *at = buffer->next;
+    l->buffer_count--;
+    lend_memory_drop(&l->budget, &buffer->memory);
+    free(buffer);
+}
+
+/* Room for one more hold of this connection; otherwise it is refused. */
+static bool
+make_room(struct lend_peer *p)
+{
+    if (p->hold_count < p->hold_cap) {
+        return true;
+    }
+    const uint32_t cap = p->hold_cap == 0 ? 8 : p->hold_cap * 2;
+    struct lend_buffer **holds =
+        p->hold_count < LEND_HOLDS_MAX ? realloc(p->holds, cap * sizeof(*holds)) : NULL;
+    if (holds == NULL) {
+        lender_refuse(p, WIRE_ERR_RESOURCE_EXHAUSTED,
+                      "a connection holds at most %d buffers at a time", LEND_HOLDS_MAX);
+        return false;
+    }
+    p->holds = holds;
+    p->hold_cap = cap;
+    return true;
+}
+
+static void
+hold(struct lend_peer *p, struct lend_buffer *buffer)
+{
+    struct lend_record record = {.op = LEND_BUFFER, .bytes = buffer->bytes};
+    memcpy(record.handle, buffer->handle, sizeof record.handle);
+    p->role = LEND_ROLE_HOLDER;
+    p->holds[p->hold_count++] = buffer;
+    buffer->holds++;
+    lender_send(p, &record, &buffer->memory.fd, 1);
+}
+
+static void
+let_go(struct lender *l, struct lend_buffer *buffer)
+{
+    if (--buffer->holds == 0) {
+        drop(l, buffer);
+    }
+}
+
+/* 0 with memory and a handle, or the code of the refusal. */
+static uint32_t
+fill(struct lender *l, struct lend_buffer *buffer, char why[LEND_WHY_BYTES])
+{
+    uint32_t refused = lend_memory_fits(&l->budget, buffer->bytes, 0, why);
+    if (refused == 0) {
+        refused = lend_memory_make(&l->budget, "prong-buffer", (size_t)buffer->bytes, false,
+                                   &buffer->memory, why);
+    }
+    if (refused == 0 && getrandom(buffer->handle, sizeof buffer->handle, 0) !=
+                            (ssize_t)sizeof buffer->handle) { /* never, in a kernel that runs */
+        lend_memory_drop(&l->budget, &buffer->memory);
+        (void)snprintf(why, LEND_WHY_BYTES, "the kernel has no random numbers");
+        refused = WIRE_ERR_INTERNAL;
+    }
+    return refused;
+}
+
+void
+lender_buffer_new(struct lend_peer *p, const struct lend_record *ask)
+{
+    struct lender *l = p->lender;
+    char why[LEND_WHY_BYTES];
+    if (ask->bytes < 1 || ask->bytes > LEND_SLOT_BYTES_MAX) {
+        lender_refuse(p, WIRE_ERR_INVALID_ARGUMENT, "a buffer has 1 to %llu bytes, not %llu",
+                      (unsigned long long)LEND_SLOT_BYTES_MAX, (unsigned long long)ask->bytes);
+        return;
+    }
+    if (!make_room(p)) {
+        return;
+    }
+    struct lend_buffer *buffer =
+        l->buffer_count < LEND_BUFFERS_MAX ? calloc(1, sizeof *buffer) : NULL;
+    if (buffer == NULL) {
+        lender_refuse(p, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub has no room for one of %d buffers",
+                      LEND_BUFFERS_MAX);
+        return;
+    }
+    buffer->bytes = ask->bytes;
+    const uint32_t refused = fill(l, buffer, why);
+    if (refused != 0) {
+        free(buffer);
+        lender_refuse(p, refused, "%s", why);
+        return;
+    }
+    buffer->next = l->buffers;
+    l->buffers = buffer;
+    l->buffer_count++;
+    hold(p, buffer);
+}
+
+void
+lender_buffer_take(struct lend_peer *p, const struct lend_record *ask)
+{
+    struct lend_buffer *buffer = find(p->lender, ask->handle);
+    if (buffer == NULL) {
+        lender_refuse(p, WIRE_ERR_NOT_FOUND, "there is no such buffer: nobody holds it any more");
+    } else if (make_room(p)) {
+        hold(p, buffer);
+    }
+}
+
+void
+lender_buffer_give(struct lend_peer *p, const struct lend_record *ask)
+{
+    for (uint32_t i = 0; i < p->hold_count; i++) {
+        struct lend_buffer *buffer = p->holds[i];
+        if (memcmp(buffer->handle, ask->handle, LEND_HANDLE_BYTES) == 0) {
+            p->holds[i] = p->holds[--p->hold_count];
+            let_go(p->lender, buffer);
+            return;
+        }
+    }
+    /* It held no such buffer: then there is nothing to give, and nobody asked for an answer. */
+}
+
+void
+lender_holder_left(struct lend_peer *p)
+{
+    while (p->hold_count > 0) {
+        let_go(p->lender, p->holds[--p->hold_count]);
+    }
+    free(p->holds);
+    p->holds = NULL;
+}

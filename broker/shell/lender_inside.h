@@ -1,0 +1,83 @@
+/* What the parts of the lender share: lender.c has the connections, lender_streams.c the requests
+ * of writers and readers, lender_buffers.c those for buffers, lender_list.c the list for people. */
+#ifndef PRONG_SHELL_LENDER_INSIDE_H
+#define PRONG_SHELL_LENDER_INSIDE_H
+
+#include "broker/shell/lend_streams.h"
+#include "broker/shell/lender.h"
+#include "proto/buf.h"
+#include "proto/link/source.h"
+#include "proto/ring/pass.h"
+#include "proto/wire.h"
+
+/* What a connection has become by its first request; bits, for the table of requests. */
+enum lend_role {
+    LEND_ROLE_NONE = 1,
+    LEND_ROLE_WRITER = 2,
+    LEND_ROLE_READER = 4,
+    LEND_ROLE_HOLDER = 8,
+};
+
+struct lend_buffer {
+    struct lend_buffer *next;
+    struct lend_memory memory;
+    uint8_t handle[LEND_HANDLE_BYTES];
+    uint64_t bytes;
+    uint32_t holds; /* of all connections */
+};
+
+struct lend_peer {
+    struct source source;
+    struct lend_peer *next;
+    struct lender *lender;
+    int fd; /* -1: it has ended, and its memory stays for the turn */
+    int32_t pid;
+    uint32_t uid;
+    enum lend_role role;
+    bool is_spare;              /* one too many: it is refused when it asks */
+    bool failed;                /* it ends before anything else happens */
+    bool has_left;              /* its end is one by itself, so that it uses nothing any more */
+    struct lend_stream *stream; /* of a writer or reader */
+    uint32_t seat;              /* of a reader */
+    struct buf out;             /* records of a list that are still to be sent */
+    struct lend_buffer **holds; /* of a holder */
+    uint32_t hold_count, hold_cap;
+};
+
+struct lender {
+    struct source source;
+    struct lender_options options;
+    int fd;
+    bool accept_due; /* descriptors were out when somebody came */
+    bool has_failed, has_ended;
+    struct lend_peer *peers;
+    uint32_t peer_count;
+    struct lend_budget budget;
+    struct lend_streams streams;
+    struct lend_buffer *buffers;
+    uint32_t buffer_count;
+};
+
+/* Send a record, whose version is set here. Nothing happens with a peer that has failed; one that
+ * cannot be told fails. */
+void lender_send(struct lend_peer *p, struct lend_record *record, const int *fds, uint32_t count);
+__attribute__((format(printf, 3, 4))) void lender_refuse(struct lend_peer *p, uint32_t code,
+                                                         const char *format, ...);
+/* It is to end: when the request is done with, or in lender_settle. */
+void lender_fail(struct lend_peer *p);
+void lender_settle(struct lender *l);
+
+/* Requests. Each answers or fails the peer. */
+void lender_create(struct lend_peer *p, const struct lend_record *ask);
+void lender_open(struct lend_peer *p, const struct lend_record *ask);
+void lender_list(struct lend_peer *p, const struct lend_record *ask);
+void lender_buffer_new(struct lend_peer *p, const struct lend_record *ask);
+void lender_buffer_take(struct lend_peer *p, const struct lend_record *ask);
+void lender_buffer_give(struct lend_peer *p, const struct lend_record *ask);
+
+/* A connection of this kind is over. */
+void lender_writer_left(struct lend_peer *p);
+void lender_reader_left(struct lend_peer *p);
+void lender_holder_left(struct lend_peer *p);
+
+#endif
