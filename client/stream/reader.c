@@ -32,6 +32,7 @@ struct seat {
     struct ring_group *group; /* NULL: it reads for itself */
     uint32_t hold;
     enum ring_policy policy;
+    bool has_ring; /* one is on its way with the seat */
 };
 
 struct track {
@@ -152,7 +153,8 @@ seat_new(int fd, const struct lend_record *record, int fds[LEND_FDS_MAX])
                        .desk = lend_map(fds[0], RING_PAGE, true),
                        .group = record->fds > 3 ? lend_map(fds[3], RING_PAGE, true) : NULL,
                        .hold = record->hold,
-                       .policy = (enum ring_policy)record->policy};
+                       .policy = (enum ring_policy)record->policy,
+                       .has_ring = record->slots > 0};
     const bool is_whole = s->desk != NULL && (record->fds == 3 || s->group != NULL);
     (void)close(fds[0]);
     if (record->fds > 3) {
@@ -352,7 +354,10 @@ static bool wait_until(prong_reader *r, int64_t until_ns);
 static prong_err
 wait_for_stream(prong_reader *r, struct why why)
 {
-    const int64_t until_ns = stream_until_ns(r->options.timeout_ms);
+    const int64_t until_ns = stream_until_ns(r->seat->has_ring && r->options.timeout_ms >= 0 &&
+                                                     r->options.timeout_ms < ANSWER_MS
+                                                 ? ANSWER_MS
+                                                 : r->options.timeout_ms);
     for (;;) {
         hear(r);
         if (r->track != NULL) {

@@ -351,9 +351,10 @@ ring_bell(int fd)
     }
 }
 
-/* Wait until one of the readers may have made room. false when the time is over. */
+/* Wait until some reader may have made room: any of them, since one that lets go of an older frame
+ * does it, too. false when the time is over. */
 static bool
-wait_for(prong_stream *s, uint64_t blockers, int64_t until_ns)
+wait_for_room(prong_stream *s, int64_t until_ns)
 {
     struct pollfd fds[RING_READERS_MAX + 1];
     uint64_t rung;
@@ -363,17 +364,14 @@ wait_for(prong_stream *s, uint64_t blockers, int64_t until_ns)
         return false;
     }
     for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
-        if ((blockers >> i & 1) != 0) {
+        if (s->bells[i].room >= 0) {
             fds[n++] = (struct pollfd){.fd = s->bells[i].room, .events = POLLIN};
         }
     }
-    if (s->fd >= 0) {
-        fds[n++] = (struct pollfd){.fd = s->fd, .events = POLLIN};
-    }
-    (void)poll(fds, n, left_ms); /* whatever came of it, the slots are looked at again */
+    fds[n] = (struct pollfd){.fd = s->fd, .events = POLLIN};
+    (void)poll(fds, n + 1, left_ms); /* whatever came of it, the slots are looked at again */
     for (nfds_t i = 0; i < n; i++) {
-        if (fds[i].fd != s->fd && (fds[i].revents & POLLIN) != 0 &&
-            read(fds[i].fd, &rung, sizeof rung) < 0) {
+        if ((fds[i].revents & POLLIN) != 0 && read(fds[i].fd, &rung, sizeof rung) < 0) {
             /* Somebody else took it: the slots are looked at all the same. */
         }
     }
@@ -422,7 +420,7 @@ find_slot(prong_stream *s)
         if (blockers != 0 && !wants) {
             want_room(s, true); /* and look again: who let go before did not see it */
             wants = true;
-        } else if (blockers != 0 && !wait_for(s, blockers, until_ns)) {
+        } else if (blockers != 0 && !wait_for_room(s, until_ns)) {
             give_up(s, blockers);
         }
     }
