@@ -65,7 +65,7 @@ class Streams(chaos.Case):
         limit = time.monotonic() + (seconds or kit.SECONDS)
         while waiting:
             ready, _, _ = select.select(list(waiting), [], [], max(0, limit - time.monotonic()))
-            self.assertTrue(ready, f"these read nothing: {sorted(waiting.values())}")
+            self.assertTrue(ready, f"these read nothing: {list(waiting.values())}")
             for fd in ready:
                 if not os.read(fd, 65536):
                     key = waiting[fd]
