@@ -43,6 +43,7 @@ CASES = {
     "pipe in C": ["pipe"],
     "Python shared memory, Event": None,
     "Python Pipe": None,
+    "Python Pipe, duplex": None,
     "wake by a stream": ["wake"],
     "wake by an eventfd": ["eventfd"],
 }
@@ -106,8 +107,8 @@ def _pipe_reader(pipe: object, ready: object) -> None:
         _touch(memoryview(frame))
 
 
-def pipe(seconds: float) -> float:
-    here, there = multiprocessing.Pipe()
+def pipe(seconds: float, duplex: bool) -> float:
+    there, here = multiprocessing.Pipe(duplex)
     ready = multiprocessing.Event()
     reader = multiprocessing.Process(target=_pipe_reader, args=(there, ready), daemon=True)
     reader.start()
@@ -125,7 +126,7 @@ def pipe(seconds: float) -> float:
 
 def measure(name: str, seconds: float) -> dict[str, float]:
     if CASES[name] is None:
-        rate = (shared if "shared" in name else pipe)(seconds)
+        rate = shared(seconds) if "shared" in name else pipe(seconds, "duplex" in name)
         return {"rate": rate, "gbps": rate * FRAME / 1e9, "p50_us": 0.0, "torn": 0}
     done = subprocess.run([PROGRAM, *CASES[name], "--seconds", str(seconds)], stdout=subprocess.PIPE, check=True,
                           timeout=seconds + 60)

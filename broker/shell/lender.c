@@ -145,7 +145,7 @@ static const struct request {
     [LEND_LIST] = {lender_list, LEND_ROLE_NONE},
     [LEND_NEW] = {lender_buffer_new, LEND_ROLE_NONE | LEND_ROLE_HOLDER},
     [LEND_TAKE] = {lender_buffer_take, LEND_ROLE_NONE | LEND_ROLE_HOLDER},
-    [LEND_GIVE] = {lender_buffer_give, LEND_ROLE_HOLDER},
+    [LEND_GIVE] = {lender_buffer_give, LEND_ROLE_NONE | LEND_ROLE_HOLDER},
 };
 
 static void
@@ -278,7 +278,7 @@ lender_new(const struct lender_options *options)
     l->options = *options;
     l->source.ready = listener_ready;
     l->budget.bytes_max = options->memory_bytes_max;
-    l->fd = -1;
+    l->fd = l->timer.fd = -1;
     if (!listen_at(l, options->path)) {
         log_write(options->log, LOG_ERROR, "cannot listen on %s: %s", options->path,
                   strerror(errno));
@@ -299,6 +299,7 @@ lender_free(struct lender *l)
     }
     lender_settle(l);
     free_ended(l);
+    lender_buffers_deinit(l);
     if (l->fd >= 0) {
         (void)close(l->fd);
         (void)unlink(l->options.path);

@@ -5,7 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { KEEP_MS_MAX = 600000, NS_PER_MS = 1000000 };
 
 static struct lend_buffer *
 find(const struct lender *l, const uint8_t handle[LEND_HANDLE_BYTES])
@@ -64,10 +70,104 @@ hold(struct lend_peer *p, struct lend_buffer *buffer)
 static void
 let_go(struct lender *l, struct lend_buffer *buffer)
 {
-    if (--buffer->holds == 0) {
+    if (--buffer->holds == 0 && buffer->keep_until_ns == 0) {
         drop(l, buffer);
     }
 }
+
+/* ---- buffers that are on their way -------------------------------------------------------------
+ */
+
+static int64_t
+clock_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Be told at this time; what is earlier already stays. */
+static void
+set_timer(struct lender *l, int64_t at_ns)
+{
+    const struct itimerspec at = {.it_value = {at_ns / 1000000000, at_ns % 1000000000}};
+    if (l->timer.at_ns == 0 || at_ns < l->timer.at_ns) {
+        l->timer.at_ns = at_ns;
+        (void)timerfd_settime(l->timer.fd, TFD_TIMER_ABSTIME, &at, NULL); /* it is in range */
+    }
+}
+
+static void
+timer_ready(struct source *source, uint32_t events)
+{
+    struct lender *l = ((struct lend_timer *)source)->lender;
+    const int64_t now_ns = clock_ns();
+    int64_t next_ns = 0;
+    uint64_t ticks;
+    (void)events;
+    if (read(l->timer.fd, &ticks, sizeof ticks) < 0) {
+        return; /* not yet */
+    }
+    for (struct lend_buffer *b = l->buffers, *next; b != NULL; b = next) {
+        next = b->next;
+        if (b->keep_until_ns != 0 && b->keep_until_ns <= now_ns) {
+            b->keep_until_ns = 0;
+            if (b->holds == 0) {
+                drop(l, b);
+            }
+        } else if (b->keep_until_ns != 0 && (next_ns == 0 || b->keep_until_ns < next_ns)) {
+            next_ns = b->keep_until_ns;
+        }
+    }
+    l->timer.at_ns = 0;
+    if (next_ns != 0) {
+        set_timer(l, next_ns);
+    }
+}
+
+static bool
+has_timer(struct lender *l)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = &l->timer.source};
+    if (l->timer.fd >= 0) {
+        return true;
+    }
+    l->timer.source.ready = timer_ready;
+    l->timer.lender = l;
+    l->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (l->timer.fd >= 0 && epoll_ctl(l->options.epoll_fd, EPOLL_CTL_ADD, l->timer.fd, &e) != 0) {
+        (void)close(l->timer.fd);
+        l->timer.fd = -1;
+    }
+    return l->timer.fd >= 0;
+}
+
+/* Keep it for a while although nobody may hold it. Without a timer, which needs a descriptor, it is
+ * as if the time was over at once. */
+static void
+keep(struct lender *l, struct lend_buffer *buffer, uint32_t ms)
+{
+    if (ms > 0 && has_timer(l)) {
+        buffer->keep_until_ns =
+            clock_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
+        set_timer(l, buffer->keep_until_ns);
+    }
+}
+
+void
+lender_buffers_deinit(struct lender *l)
+{
+    while (l->buffers != NULL) {
+        drop(l, l->buffers);
+    }
+    if (l->timer.fd >= 0) {
+        (void)close(l->timer.fd);
+        l->timer.fd = -1;
+    }
+}
+
+/* ---- requests ----------------------------------------------------------------------------------
+ */
 
 /* 0 with memory and a handle, or the code of the refusal. */
 static uint32_t
@@ -127,6 +227,7 @@ lender_buffer_take(struct lend_peer *p, const struct lend_record *ask)
     if (buffer == NULL) {
         lender_refuse(p, WIRE_ERR_NOT_FOUND, "there is no such buffer: nobody holds it any more");
     } else if (make_room(p)) {
+        buffer->keep_until_ns = 0; /* it has arrived */
         hold(p, buffer);
     }
 }
@@ -138,6 +239,7 @@ lender_buffer_give(struct lend_peer *p, const struct lend_record *ask)
         struct lend_buffer *buffer = p->holds[i];
         if (memcmp(buffer->handle, ask->handle, LEND_HANDLE_BYTES) == 0) {
             p->holds[i] = p->holds[--p->hold_count];
+            keep(p->lender, buffer, ask->patience_ms);
             let_go(p->lender, buffer);
             return;
         }

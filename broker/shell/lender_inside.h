@@ -23,7 +23,8 @@ struct lend_buffer {
     struct lend_memory memory;
     uint8_t handle[LEND_HANDLE_BYTES];
     uint64_t bytes;
-    uint32_t holds; /* of all connections */
+    uint32_t holds;        /* of all connections */
+    int64_t keep_until_ns; /* without any, for whoever has the handle; 0: not */
 };
 
 struct lend_peer {
@@ -56,6 +57,12 @@ struct lender {
     struct lend_streams streams;
     struct lend_buffer *buffers;
     uint32_t buffer_count;
+    struct lend_timer {
+        struct source source;
+        struct lender *lender;
+        int fd; /* -1 until it is needed */
+        int64_t at_ns;
+    } timer; /* for buffers that nobody holds */
 };
 
 /* Send a record, whose version is set here. Nothing happens with a peer that has failed; one that
@@ -74,6 +81,9 @@ void lender_list(struct lend_peer *p, const struct lend_record *ask);
 void lender_buffer_new(struct lend_peer *p, const struct lend_record *ask);
 void lender_buffer_take(struct lend_peer *p, const struct lend_record *ask);
 void lender_buffer_give(struct lend_peer *p, const struct lend_record *ask);
+
+/* Let go of the buffers that nobody has come for, all of them at the end of the hub. */
+void lender_buffers_deinit(struct lender *l);
 
 /* A connection of this kind is over. */
 void lender_writer_left(struct lend_peer *p);

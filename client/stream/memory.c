@@ -149,9 +149,9 @@ borrow(prong_memory *m, struct lend_record *record, void **map)
     if (err != PRONG_OK) {
         return err;
     }
-    *map = record->op == LEND_BUFFER && record->fds == 1
-               ? lend_map(fds[0], (size_t)record->bytes, true)
-               : NULL;
+    /* Whole pages: of these the buffer is the beginning. */
+    const size_t pages = ((size_t)record->bytes + RING_PAGE - 1) / RING_PAGE * RING_PAGE;
+    *map = record->op == LEND_BUFFER && record->fds == 1 ? lend_map(fds[0], pages, true) : NULL;
     pass_close(fds, record->fds);
     return *map != NULL ? PRONG_OK
                         : fail(own(m), PRONG_RESOURCE_EXHAUSTED, "no memory for %llu bytes",
