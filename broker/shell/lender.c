@@ -103,6 +103,8 @@ end(struct lend_peer *p)
         break;
     }
     buf_deinit(&p->out);
+    free(p->holds); /* also when it was refused a first buffer */
+    p->holds = NULL;
 }
 
 void

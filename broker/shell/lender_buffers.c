@@ -253,6 +253,4 @@ lender_holder_left(struct lend_peer *p)
     while (p->hold_count > 0) {
         let_go(p->lender, p->holds[--p->hold_count]);
     }
-    free(p->holds);
-    p->holds = NULL;
 }

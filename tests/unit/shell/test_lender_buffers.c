@@ -39,7 +39,7 @@ TEST(both_sides_write_to_the_same_buffer)
     cr_expect(taken.record.bytes == 5000);
     cr_expect_arr_eq(taken.record.handle, made.record.handle, LEND_HANDLE_BYTES);
     char *a = lend_map(&made.fds[0], 8192, true), *b = lend_map(&taken.fds[0], 8192, true);
-    (void)strcpy(a, "hello");
+    memcpy(a, "hello", 6);
     cr_expect_str_eq(b, "hello");
     b[1] = 'a';
     cr_expect_str_eq(a, "hallo");
