@@ -17,8 +17,10 @@ static const struct field {
     unsigned min, max;
     const char *const *names;
 } fields[] = {
-    {"minute", 0, 59, NULL},           {"hour", 0, 23, NULL},
-    {"day of the month", 1, 31, NULL}, {"month", 1, 12, month_names},
+    {"minute", 0, 59, NULL},
+    {"hour", 0, 23, NULL},
+    {"day of the month", 1, 31, NULL},
+    {"month", 1, 12, month_names},
     {"day of the week", 0, 7, day_names},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -110,8 +112,8 @@ cron_parse(const char *text, struct cron *cron, char *why, size_t why_bytes)
         }
         snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), at);
         if (len >= sizeof word || !parse_field(&fields[i], word, &bits[i])) {
-            snprintf(why, why_bytes, "the %s cannot be '%s': it goes from %u to %u",
-                     fields[i].name, word, fields[i].min, fields[i].max);
+            snprintf(why, why_bytes, "the %s cannot be '%s': it goes from %u to %u", fields[i].name,
+                     word, fields[i].min, fields[i].max);
             return false;
         }
         any[i] = word[0] == '*';
@@ -175,8 +177,8 @@ cron_next(const struct cron *cron, time_t after)
         /* An hour or a minute more is one of time and not of the clock, which may be put back. */
         const bool is_near = next.tm_mon == tm.tm_mon && next.tm_mday == tm.tm_mday;
         next.tm_isdst = -1;
-        time_t then = is_near ? at + 60 * (next.tm_hour > tm.tm_hour ? 60 - tm.tm_min : 1)
-                              : mktime(&next);
+        time_t then =
+            is_near ? at + 60 * (next.tm_hour > tm.tm_hour ? 60 - tm.tm_min : 1) : mktime(&next);
         at = then > at ? then : at + 60;
         if (localtime_r(&at, &tm) == NULL) {
             return -1;

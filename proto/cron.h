@@ -16,7 +16,8 @@ struct cron {
 
 /* False when the text is no schedule; `why` then says what is wrong with it. */
 bool cron_parse(const char *text, struct cron *cron, char *why, size_t why_bytes);
-/* The same without keeping it, as a check of an option. Refuses what never comes, such as 31 feb. */
+/* The same without keeping it, as a check of an option. Refuses what never comes, such as 31 feb.
+ */
 bool cron_check(const char *text, char *why, size_t why_bytes);
 /* The first minute behind `after` that is meant, in seconds since 1970; -1 when there is none in
  * the next eight years. A time that the clock leaves out in spring is not caught up with. */

@@ -15,7 +15,7 @@ enum device_set {
 };
 
 /* For sets and rows of the table. */
-#define DEVICE_HAS(id)     (UINT64_C(1) << DEVICE_##id)
+#define DEVICE_HAS(id)    (UINT64_C(1) << DEVICE_##id)
 #define DEVICE_WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 enum device_type {

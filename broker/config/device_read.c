@@ -85,8 +85,8 @@ fail_kind(struct config_reader *reader, const yaml_event_t *event)
     char known[CONFIG_DIAG_BYTES_MAX / 2] = "", quoted[CONFIG_QUOTE_BYTES_MAX] = "a map or list";
     char hint[100] = "";
     size_t used = 0;
-    struct closest near = {
-        .word = event->type == YAML_SCALAR_EVENT ? config_event_text(event) : "", .loose = true};
+    struct closest near = {.word = event->type == YAML_SCALAR_EVENT ? config_event_text(event) : "",
+                           .loose = true};
     for (size_t i = 0; i < device_kind_count && used < sizeof known; i++) {
         closest_offer(&near, device_kinds[i].name);
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
@@ -110,9 +110,8 @@ config_device_begin(struct config_reader *reader, struct config_draft *draft)
         return config_fail(reader, draft->at, "device '%s' has no 'kind', for example kind: %s",
                            draft->worker.name, device_kinds[0].name);
     }
-    const struct device_kind *kind = event->type == YAML_SCALAR_EVENT
-                                         ? device_kind_find(config_event_text(event))
-                                         : NULL;
+    const struct device_kind *kind =
+        event->type == YAML_SCALAR_EVENT ? device_kind_find(config_event_text(event)) : NULL;
     if (kind == NULL) {
         return fail_kind(reader, event);
     }
@@ -141,8 +140,8 @@ fail_unknown(struct config_reader *reader, const struct config_draft *draft,
     for (size_t i = 0; i < device_option_count && used < sizeof known; i++) {
         if (device_kind_has(kind, device_options[i].set)) {
             closest_offer(&near, device_options[i].key);
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s, ",
-                                     device_options[i].key);
+            used +=
+                (size_t)snprintf(known + used, sizeof known - used, "%s, ", device_options[i].key);
         }
     }
     for (size_t i = 0; i < config_worker_table.count; i++) {
@@ -153,9 +152,10 @@ fail_unknown(struct config_reader *reader, const struct config_draft *draft,
     if (near.best != NULL) {
         snprintf(hint, sizeof hint, "; did you mean '%s'?", near.best);
     }
-    return config_fail(reader, config_mark_of(reader, event),
-                       "unknown key %s in device '%s' of kind %s%s Allowed: %sand what workers have",
-                       quoted, draft->worker.name, kind->name, hint, known);
+    return config_fail(
+        reader, config_mark_of(reader, event),
+        "unknown key %s in device '%s' of kind %s%s Allowed: %sand what workers have", quoted,
+        draft->worker.name, kind->name, hint, known);
 }
 
 int
@@ -165,9 +165,10 @@ config_key_device(struct config_reader *reader, struct config_level *level,
     struct config_draft *draft = level->draft;
     struct config_device *device = draft->worker.device;
     const char *key = config_event_text(event);
-    const int own = strcmp(key, "kind") == 0 ? (int)CONFIG_DEVICE_KIND
-                                             : device_option_find(device->kind, key);
-    const int shared = config_device_refuses(key) ? -1 : config_option_find(&config_worker_table, key);
+    const int own =
+        strcmp(key, "kind") == 0 ? (int)CONFIG_DEVICE_KIND : device_option_find(device->kind, key);
+    const int shared =
+        config_device_refuses(key) ? -1 : config_option_find(&config_worker_table, key);
     if (own < 0 && shared < 0) {
         return fail_unknown(reader, draft, event);
     }
@@ -180,8 +181,8 @@ config_key_device(struct config_reader *reader, struct config_level *level,
                            draft->worker.name, place);
     }
     *given = config_mark_of(reader, event);
-    level->option = own >= 0 ? &config_device_table.options[own]
-                             : &config_worker_table.options[shared];
+    level->option =
+        own >= 0 ? &config_device_table.options[own] : &config_worker_table.options[shared];
     level->object = own >= 0 ? (void *)device->slots : (void *)&draft->worker;
     level->has_key = true;
     return 0;
@@ -202,10 +203,9 @@ fill(struct config_reader *reader, struct config_draft *draft)
             continue;
         }
         if (option->fallback == NULL && option->unset == NULL) {
-            return config_fail(reader, draft->at,
-                               "device '%s' of kind %s has no '%s', for example %s: %s",
-                               draft->worker.name, device->kind->name, option->key, option->key,
-                               option->example);
+            return config_fail(
+                reader, draft->at, "device '%s' of kind %s has no '%s', for example %s: %s",
+                draft->worker.name, device->kind->name, option->key, option->key, option->example);
         }
         if (config_object_default(option, device->slots) != 0) {
             return config_fail_nomem(reader);
@@ -324,7 +324,8 @@ config_device_tell(struct config_reader *reader, struct config_draft *draft)
                            worker->name, CONFIG_DEVICE_SETTING_BYTES_MAX / 1024);
     }
     pair.name = config_text_new(name, sizeof name - 1);
-    if (pair.name == NULL || pair.value == NULL || config_map_add(&worker->environment, pair) != 0) {
+    if (pair.name == NULL || pair.value == NULL ||
+        config_map_add(&worker->environment, pair) != 0) {
         free(pair.name);
         free(pair.value);
         return config_fail_nomem(reader);

@@ -283,8 +283,9 @@ print_default_devices(FILE *out)
         const struct device_kind *kind = &device_kinds[i];
         config_device_sets(kind, sets);
         const bool is_told = sets[0] != '\0' && (told & kind->sets) != 0;
-        snprintf(line, sizeof line, "%s%s%s%s", kind->help, is_told ? " It also has the options of " : "",
-                 is_told ? sets : "", is_told ? ", which stand above." : "");
+        snprintf(line, sizeof line, "%s%s%s%s", kind->help,
+                 is_told ? " It also has the options of " : "", is_told ? sets : "",
+                 is_told ? ", which stand above." : "");
         print_wrapped(out, 2, line);
         fprintf(out, "  #%s:\n  #  kind: %s\n", kind->name, kind->name);
         print_default_set(out, kind->id);

@@ -325,8 +325,8 @@ has_device(const struct config *config, const char *only)
     bool found = false;
     for (size_t i = 0; i < config->worker_count; i++) {
         const struct config_worker *worker = &config->workers[i];
-        found = found || (worker->device != NULL &&
-                          (only == NULL || strcmp(worker->name, only) == 0));
+        found =
+            found || (worker->device != NULL && (only == NULL || strcmp(worker->name, only) == 0));
     }
     return found;
 }

@@ -8,19 +8,20 @@
 #include "tests/support/test.h"
 #include "tests/unit/config/helper.h"
 
-static const char sample[] = "defaults: {restart_delay: 1s, command: [other], environment: {A: b}}\n"
-                             "workers: {camera: {command: [run]}}\n"
-                             "devices:\n"
-                             "  trigger:\n"
-                             "    log: none\n"
-                             "    delimiter: \"\\r\\x01\\\"\\\\%i\"\n"
-                             "    framing: delimiter\n"
-                             "    max_bytes: 2KiB\n"
-                             "    port: 9000\n"
-                             "    kind: tcp-listen\n"
-                             "    environment: {C: d}\n"
-                             "  incoming: {kind: watch, paths: [in, /out], restart: no}\n"
-                             "  words: {kind: stdin, update_order: start-first}\n";
+static const char sample[] =
+    "defaults: {restart_delay: 1s, command: [other], environment: {A: b}}\n"
+    "workers: {camera: {command: [run]}}\n"
+    "devices:\n"
+    "  trigger:\n"
+    "    log: none\n"
+    "    delimiter: \"\\r\\x01\\\"\\\\%i\"\n"
+    "    framing: delimiter\n"
+    "    max_bytes: 2KiB\n"
+    "    port: 9000\n"
+    "    kind: tcp-listen\n"
+    "    environment: {C: d}\n"
+    "  incoming: {kind: watch, paths: [in, /out], restart: no}\n"
+    "  words: {kind: stdin, update_order: start-first}\n";
 
 static const char *
 setting(const struct config_worker *worker)
@@ -91,8 +92,8 @@ Test(config_device, is_shown_as_one_and_reads_back_as_the_same)
         char *text = show(config, reveal == 1);
         cr_expect_null(strstr(text, CONFIG_DEVICE_SETTING), "%s", text);
         cr_expect_null(strstr(text, "prong-io"), "%s", text);
-        const struct config_source source = {
-            "x.yaml", "/etc/prong", text, strlen(text), reveal == 1};
+        const struct config_source source = {"x.yaml", "/etc/prong", text, strlen(text),
+                                             reveal == 1};
         cr_assert_eq(config_load_text(&source, NULL, &again, &diag), 0, "%u: %s in\n%s", diag.line,
                      diag.text, text);
         cr_assert_eq(again->worker_count, config->worker_count);
@@ -100,8 +101,8 @@ Test(config_device, is_shown_as_one_and_reads_back_as_the_same)
             cr_expect_str_eq(again->workers[i].name, config->workers[i].name);
             cr_expect_str_eq(setting(&again->workers[i]), setting(&config->workers[i]));
             for (size_t k = 0; k < config_worker_table.count; k++) {
-                cr_expect(config_object_is_same(&config_worker_table.options[k],
-                                                &again->workers[i], &config->workers[i]),
+                cr_expect(config_object_is_same(&config_worker_table.options[k], &again->workers[i],
+                                                &config->workers[i]),
                           "%s", config_worker_table.options[k].key);
             }
         }
@@ -115,8 +116,7 @@ Test(config_device, every_option_has_a_help_and_a_default_that_is_possible_or_an
 {
     for (size_t i = 0; i < CONFIG_DEVICE_OPTION_COUNT; i++) {
         const struct config_option *option = &config_device_table.options[i];
-        const bool is_text =
-            option->kind == CONFIG_KIND_STRING || option->kind == CONFIG_KIND_PATH;
+        const bool is_text = option->kind == CONFIG_KIND_STRING || option->kind == CONFIG_KIND_PATH;
         char why[256];
         int64_t value;
         cr_expect(option->help != NULL && option->help[0] != '\0', "%s", option->key);

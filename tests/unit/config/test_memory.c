@@ -143,7 +143,7 @@ attempt_included(void)
         return expect_nomem(&diag);
     }
     cr_expect_eq(config->worker_count, 4);
-    cr_expect_eq(config->workers[0].environment.count, 2);
+    cr_expect_eq(config->workers[0].environment.count, 3);
     cr_expect_eq(config->workers[2].environment.count, 1);
     config_free(config);
     return 0;
