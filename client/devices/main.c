@@ -1,5 +1,5 @@
 /* The frame of every program of devices: see device.h. */
-#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +103,7 @@ device_main(const struct device_kind_ops *kinds, size_t count)
                               "configuration: PRONG_DEVICE is not set\n");
         return EX_USAGE;
     }
+    (void)signal(SIGPIPE, SIG_IGN); /* a write tells by its error */
     struct device *d = calloc(1, sizeof *d);
     if (d == NULL) {
         (void)fprintf(stderr, "<3>out of memory\n");

@@ -2,6 +2,7 @@
 #include "client/devices/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,4 +85,24 @@ stream_end(struct device *d, struct stream *stream)
         device_malformed(d, &stream->stamp, frame.why, peer_of(stream));
     }
     framing_deinit(&stream->framing);
+}
+
+prong_err
+stream_send(struct device *d, prong_job *job, const struct stream *stream,
+            const struct device_bytes *bytes)
+{
+    char why[DEVICE_WHY_BYTES_MAX];
+    int error = 0;
+    const size_t sent = device_write(job, stream->fd, bytes, &error);
+    d->count.sent_bytes += sent;
+    if (error != 0) {
+        (void)snprintf(why, sizeof why, "%s after %zu of %zu bytes", strerror(error), sent,
+                       device_bytes_len(bytes));
+        return prong_job_fail(job, PRONG_UNAVAILABLE, why);
+    }
+    prong_writer *out = prong_job_result(job);
+    prong_writer_map(out, 1);
+    prong_writer_key(out, stream->peer[0] != '\0' ? stream->peer : "bytes");
+    prong_writer_uint(out, sent);
+    return PRONG_OK;
 }

@@ -23,6 +23,10 @@ struct framing stream_framing(const struct options *options);
 /* Tell the frames that were read, then read more as long as there is something and the gate is
  * open, up to a megabyte at a time so that others have their turn. */
 enum stream_state stream_read(struct device *d, struct stream *stream);
+/* Write a frame and the job's result, {peer: bytes}, or {"bytes": bytes} where there is no peer; or
+ * fail the job. */
+prong_err stream_send(struct device *d, prong_job *job, const struct stream *stream,
+                      const struct device_bytes *bytes);
 /* The end of the bytes: what is cut off is malformed. Forgets all of it. */
 void stream_end(struct device *d, struct stream *stream);
 
