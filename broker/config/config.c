@@ -58,6 +58,8 @@ config_worker_deinit(struct config_worker *worker)
 {
     free(worker->name);
     worker->name = NULL;
+    config_device_free(worker->device);
+    worker->device = NULL;
     config_object_clear_all(&config_worker_table, worker);
 }
 

@@ -74,8 +74,13 @@ struct config_hub {
 #include "broker/config/options.def"
 };
 
+struct config_device; /* device.h */
+
+/* A device is a worker, too: `device` is then what its kind is told, and command and the like are
+ * made from it. NULL for a worker. */
 struct config_worker {
     char *name;
+    struct config_device *device;
 #define CONFIG_WORKER_OPTION(kind, key, member, ...) CONFIG_TYPE_##kind(key) member;
 #include "broker/config/options.def"
 };
@@ -122,6 +127,9 @@ struct config_file {
  * `find_near` writes the name that is closest to one that it has not, or "". `cpu_count` is how
  * many CPUs the machine can have, 0 if that is not known. Without one of these everything is taken.
  *
+ * `find_program` gives the path of a program that comes with the hub (owned, free; NULL when memory
+ * is out); without it the name is taken, and looked for in PATH.
+ *
  * `read_file` reads a file for `include` and `env_file`, of at most CONFIG_FILE_BYTES_MAX;
  * `find_files` adds the paths that match a pattern of glob(7) to `found` (texts from malloc), in
  * order, and finds none without calling that an error. Paths are absolute. Both return -1 with the
@@ -137,6 +145,7 @@ struct config_env {
     void (*find_near)(void *context, enum config_names names, const char *name,
                       char out[CONFIG_NEAR_BYTES_MAX]);
     int (*cpu_count)(void *context);
+    char *(*find_program)(void *context, const char *name);
     int (*read_file)(void *context, const char *path, struct config_file *file,
                      struct config_diag *diag);
     int (*find_files)(void *context, const char *pattern, struct config_list *found,

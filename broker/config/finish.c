@@ -121,6 +121,12 @@ static int
 finish_worker(struct config_reader *reader, struct config_draft *draft)
 {
     struct config_worker *worker = &draft->worker;
+    if (draft->is_device && worker->device == NULL) { /* its name and nothing else */
+        return config_device_begin(reader, draft);
+    }
+    if (draft->is_device && config_device_finish(reader, draft) != 0) {
+        return -1;
+    }
     for (size_t i = 0; i < config_worker_table.count; i++) {
         if (fill_option(reader, draft, i) != 0) {
             return -1;
@@ -186,7 +192,8 @@ config_reader_finish(struct config_reader *reader, struct config **out)
     for (size_t i = 0; i < reader->draft_count; i++) {
         if (finish_worker(reader, &reader->drafts[i]) != 0 ||
             check_joined(reader, &reader->drafts[i]) != 0 ||
-            (!reader->source.is_kept && config_envfile_apply(reader, &reader->drafts[i]) != 0)) {
+            (!reader->source.is_kept && config_envfile_apply(reader, &reader->drafts[i]) != 0) ||
+            (reader->drafts[i].is_device && config_device_tell(reader, &reader->drafts[i]) != 0)) {
             return -1;
         }
     }

@@ -100,28 +100,33 @@ config_key_option(struct config_reader *reader, struct config_level *level,
 }
 
 static int
-check_worker_name(struct config_reader *reader, const yaml_event_t *event)
+check_worker_name(struct config_reader *reader, const yaml_event_t *event, bool is_device)
 {
     const char *name = config_event_text(event);
+    const char *what = is_device ? "device" : "worker";
     char quoted[CONFIG_QUOTE_BYTES_MAX];
     if (strcmp(name, "hub") == 0) {
         return config_fail(reader, config_mark_of(reader, event),
-                           "a worker cannot be called 'hub', which is the hub's own name");
+                           "a %s cannot be called 'hub', which is the hub's own name", what);
     }
     if (!config_worker_name_is_valid(name)) {
         config_quote(name, quoted);
         return config_fail(reader, config_mark_of(reader, event),
-                           "the name of a worker must be 1 to 64 of a-z, 0-9, _ and -, got %s",
+                           "the name of a %s must be 1 to 64 of a-z, 0-9, _ and -, got %s", what,
                            quoted);
     }
     for (size_t i = 0; i < reader->draft_count; i++) {
         if (strcmp(reader->drafts[i].worker.name, name) == 0) {
-            return refuse_again(reader, event, reader->drafts[i].at, "'workers'");
+            return refuse_again(reader, event, reader->drafts[i].at,
+                                is_device != reader->drafts[i].is_device ? "'workers' and 'devices'"
+                                : is_device                              ? "'devices'"
+                                                                         : "'workers'");
         }
     }
     if (reader->draft_count == CONFIG_WORKERS_MAX) {
-        return config_fail(reader, config_mark_of(reader, event), "there may be at most %d workers",
-                           CONFIG_WORKERS_MAX);
+        return config_fail(reader, config_mark_of(reader, event),
+                           "there may be at most %d workers%s", CONFIG_WORKERS_MAX,
+                           is_device ? " and devices" : "");
     }
     return 0;
 }
@@ -130,7 +135,8 @@ int
 config_key_worker(struct config_reader *reader, struct config_level *level,
                   const yaml_event_t *event)
 {
-    if (check_worker_name(reader, event) != 0) {
+    const bool is_device = level->kind == CONFIG_LEVEL_DEVICES;
+    if (check_worker_name(reader, event, is_device) != 0) {
         return -1;
     }
     /* Nothing points into the list here: the worker before this one is closed. */
@@ -144,7 +150,7 @@ config_key_worker(struct config_reader *reader, struct config_level *level,
         reader->draft_cap = cap;
     }
     struct config_draft *draft = &reader->drafts[reader->draft_count];
-    *draft = (struct config_draft){0};
+    *draft = (struct config_draft){.is_device = is_device};
     draft->worker.name = config_text_new(config_event_text(event), event->data.scalar.length);
     if (draft->worker.name == NULL) {
         return config_fail_nomem(reader);

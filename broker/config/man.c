@@ -68,6 +68,34 @@ put_table(FILE *out, const struct config_table *table)
 }
 
 static void
+put_set(FILE *out, enum device_set set)
+{
+    struct config_option options[CONFIG_DEVICE_OPTION_COUNT];
+    const struct config_table table = {options, config_device_options_of(set, options)};
+    put_table(out, &table);
+}
+
+static void
+put_devices(FILE *out)
+{
+    char sets[CONFIG_SETS_BYTES_MAX];
+    for (size_t i = 0; i < device_kind_count; i++) {
+        config_device_sets(&device_kinds[i], sets);
+        fputs(".PP\n\fBkind: ", out);
+        put(out, device_kinds[i].name);
+        fputs("\fR\n.br\n", out);
+        put(out, device_kinds[i].help);
+        fprintf(out, "%s%s%s\n", sets[0] != '\0' ? " It also has what is told below of " : "", sets,
+                sets[0] != '\0' ? "." : "");
+        put_set(out, device_kinds[i].id);
+    }
+    for (size_t i = 0; i < device_shared_count; i++) {
+        fprintf(out, ".PP\n\fB%s\fR\n", device_shared_sets[i].title);
+        put_set(out, device_shared_sets[i].id);
+    }
+}
+
+static void
 put_section(FILE *out, const struct config_section *section)
 {
     fprintf(out, ".SH \"%s\"\n", section->key);
@@ -85,6 +113,9 @@ put_section(FILE *out, const struct config_section *section)
         break;
     case CONFIG_SECTION_WORKERS:
         put_table(out, &config_worker_table);
+        break;
+    case CONFIG_SECTION_DEVICES:
+        put_devices(out);
         break;
     case CONFIG_SECTION_COUNT:
         break;

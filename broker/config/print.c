@@ -148,6 +148,46 @@ static_assert(CONFIG_FILE_BYTES_MAX == 1024 * 1024 && CONFIG_FILES_MAX == 256 &&
                   CONFIG_WORKERS_MAX == 256,
               "the last note has these numbers");
 
+void
+config_device_sets(const struct device_kind *kind, char out[CONFIG_SETS_BYTES_MAX])
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < device_shared_count; i++) {
+        if (device_kind_has(kind, device_shared_sets[i].id) && used < CONFIG_SETS_BYTES_MAX) {
+            used += (size_t)snprintf(out + used, CONFIG_SETS_BYTES_MAX - used, "%s%s",
+                                     used > 0 ? ", " : "", device_shared_sets[i].title);
+        }
+    }
+}
+
+static void
+print_set(FILE *out, enum device_set set)
+{
+    struct config_option options[CONFIG_DEVICE_OPTION_COUNT];
+    const struct config_table table = {options, config_device_options_of(set, options)};
+    if (table.count > 0) {
+        print_table(out, &table);
+    }
+}
+
+static void
+print_devices(FILE *out)
+{
+    char sets[CONFIG_SETS_BYTES_MAX];
+    for (size_t i = 0; i < device_kind_count; i++) {
+        config_device_sets(&device_kinds[i], sets);
+        fprintf(out, "%s### kind `%s`\n\n%s%s%s%s\n\n", i > 0 ? "\n" : "", device_kinds[i].name,
+                device_kinds[i].help, sets[0] != '\0' ? " It also has what is told below of " : "",
+                sets, sets[0] != '\0' ? "." : "");
+        print_set(out, device_kinds[i].id);
+    }
+    for (size_t i = 0; i < device_shared_count; i++) {
+        fprintf(out, "\n### %s\n\n", device_shared_sets[i].title);
+        print_set(out, device_shared_sets[i].id);
+    }
+}
+
 int
 config_print_manual(FILE *out)
 {
@@ -172,6 +212,9 @@ config_print_manual(FILE *out)
             break;
         case CONFIG_SECTION_WORKERS:
             print_table(out, &config_worker_table);
+            break;
+        case CONFIG_SECTION_DEVICES:
+            print_devices(out);
             break;
         case CONFIG_SECTION_COUNT:
             break;
@@ -203,9 +246,10 @@ print_wrapped(FILE *out, int indent, const char *text)
     fputc('\n', out);
 }
 
-/* Every option as "  #key: value", so that taking away the # turns it on. */
+/* Every option as "  #key: value", so that taking away the # turns it on. `inset` stands before the
+ * key of a map that is one comment as a whole. */
 static void
-print_options(FILE *out, const struct config_table *table)
+print_options(FILE *out, const struct config_table *table, const char *inset)
 {
     char accepted[300], line[500];
     for (size_t i = 0; i < table->count; i++) {
@@ -216,8 +260,42 @@ print_options(FILE *out, const struct config_table *table)
                  option->unset != NULL ? " Without it: " : "",
                  option->unset != NULL ? option->unset : "", option->unset != NULL ? "." : "");
         print_wrapped(out, 2, line);
-        fprintf(out, "  #%s: %s\n", option->key,
+        fprintf(out, "  #%s%s: %s\n", inset, option->key,
                 option->fallback != NULL ? option->fallback : option->example);
+    }
+}
+
+static void
+print_default_set(FILE *out, enum device_set set)
+{
+    struct config_option options[CONFIG_DEVICE_OPTION_COUNT];
+    const struct config_table table = {options, config_device_options_of(set, options)};
+    print_options(out, &table, "  ");
+}
+
+/* One of each kind, named after it. What several kinds have stands at the first of them. */
+static void
+print_default_devices(FILE *out)
+{
+    char sets[CONFIG_SETS_BYTES_MAX], line[CONFIG_SETS_BYTES_MAX + 300];
+    uint64_t told = 0;
+    for (size_t i = 0; i < device_kind_count; i++) {
+        const struct device_kind *kind = &device_kinds[i];
+        config_device_sets(kind, sets);
+        const bool is_told = sets[0] != '\0' && (told & kind->sets) != 0;
+        snprintf(line, sizeof line, "%s%s%s%s", kind->help,
+                 is_told ? " It also has the options of " : "", is_told ? sets : "",
+                 is_told ? ", which stand above." : "");
+        print_wrapped(out, 2, line);
+        fprintf(out, "  #%s:\n  #  kind: %s\n", kind->name, kind->name);
+        print_default_set(out, kind->id);
+        for (size_t k = 0; k < device_shared_count; k++) {
+            const enum device_set set = device_shared_sets[k].id;
+            if (device_kind_has(kind, set) && (told >> set & 1) == 0) {
+                print_default_set(out, set);
+            }
+        }
+        told |= kind->sets;
     }
 }
 
@@ -236,14 +314,17 @@ config_print_default(FILE *out)
             fprintf(out, "  #- conf.d/*.yaml\n");
             break;
         case CONFIG_SECTION_HUB:
-            print_options(out, &config_hub_table);
+            print_options(out, &config_hub_table, "");
             break;
         case CONFIG_SECTION_DEFAULTS:
-            print_options(out, &config_worker_table);
+            print_options(out, &config_worker_table, "");
             break;
         case CONFIG_SECTION_WORKERS:
             fprintf(out, "  #detector:\n  #  command: %s\n",
                     config_worker_table.options[0].example);
+            break;
+        case CONFIG_SECTION_DEVICES:
+            print_default_devices(out);
             break;
         case CONFIG_SECTION_COUNT:
             break;

@@ -5,9 +5,13 @@
 #ifndef PRONG_CONFIG_PRINT_H
 #define PRONG_CONFIG_PRINT_H
 
-#include "broker/config/options.h"
+#include "broker/config/device.h"
 
 enum { CONFIG_ALLOWED_BYTES_MAX = 400 };
+
+/* The sets of options that a kind has beside its own, by title: "framing, decoding"; "" without. */
+enum { CONFIG_SETS_BYTES_MAX = 200 };
+void config_device_sets(const struct device_kind *kind, char out[CONFIG_SETS_BYTES_MAX]);
 
 /* What holds for the whole file, a paragraph each; ends with NULL. */
 extern const char *const config_notes[];

@@ -70,8 +70,10 @@ read_key_or_item(struct config_reader *reader, const yaml_event_t *event)
     case CONFIG_LEVEL_ROOT:
         return config_key_section(reader, top(reader), event);
     case CONFIG_LEVEL_OPTIONS:
-        return config_key_option(reader, top(reader), event);
+        return top(reader)->draft != NULL ? config_key_device(reader, top(reader), event)
+                                          : config_key_option(reader, top(reader), event);
     case CONFIG_LEVEL_WORKERS:
+    case CONFIG_LEVEL_DEVICES:
         return config_key_worker(reader, top(reader), event);
     case CONFIG_LEVEL_MAP:
         return config_store_name(reader, top(reader), event);
@@ -108,7 +110,8 @@ require_empty_value(struct config_reader *reader, const yaml_event_t *event)
     if (level->kind == CONFIG_LEVEL_ROOT) {
         snprintf(what, sizeof what, "'%s'", level->section->key);
     } else {
-        snprintf(what, sizeof what, "worker '%s'",
+        snprintf(what, sizeof what, "%s '%s'",
+                 level->kind == CONFIG_LEVEL_DEVICES ? "device" : "worker",
                  reader->drafts[reader->draft_count - 1].worker.name);
     }
     return require_empty(reader, event, what);
@@ -136,6 +139,7 @@ read_scalar(struct config_reader *reader, const yaml_event_t *event)
         }
         return require_empty_value(reader, event);
     case CONFIG_LEVEL_WORKERS:
+    case CONFIG_LEVEL_DEVICES:
         return require_empty_value(reader, event);
     case CONFIG_LEVEL_OPTIONS:
         return config_store_scalar(reader, level->option, level->object, event);
@@ -175,6 +179,9 @@ open_section(struct config_reader *reader)
         break;
     case CONFIG_SECTION_WORKERS:
         push(reader, (struct config_level){.kind = CONFIG_LEVEL_WORKERS});
+        break;
+    case CONFIG_SECTION_DEVICES:
+        push(reader, (struct config_level){.kind = CONFIG_LEVEL_DEVICES});
         break;
     case CONFIG_SECTION_COUNT:
         break;
@@ -243,6 +250,10 @@ open_collection(struct config_reader *reader, const yaml_event_t *event)
         return open_section(reader);
     }
     struct config_draft *draft = &reader->drafts[reader->draft_count - 1];
+    if (level->kind == CONFIG_LEVEL_DEVICES) {
+        reader->held.depth = 1; /* see device_read.c */
+        return 0;
+    }
     push(reader,
          options_level(draft->worker.name, &config_worker_table, &draft->worker, draft->given));
     return 0;
@@ -302,6 +313,38 @@ read_event(struct config_reader *reader, const yaml_event_t *event)
     return 0;
 }
 
+/* Read the events of a device, all of which are held back now. */
+static int
+read_device(struct config_reader *reader)
+{
+    struct config_draft *draft = &reader->drafts[reader->draft_count - 1];
+    int rc = config_device_begin(reader, draft);
+    if (rc == 0) {
+        struct config_level level =
+            options_level(draft->worker.name, &config_worker_table, &draft->worker, draft->given);
+        level.draft = draft;
+        push(reader, level);
+    }
+    for (size_t i = 0; rc == 0 && i < reader->held.count; i++) {
+        rc = read_event(reader, &reader->held.events[i]);
+    }
+    config_device_drop(reader);
+    return rc;
+}
+
+/* What is held back is moved out of `event`. */
+static int
+take_event(struct config_reader *reader, yaml_event_t *event)
+{
+    if (reader->held.depth == 0) {
+        return read_event(reader, event);
+    }
+    if (config_device_hold(reader, event) != 0) {
+        return -1;
+    }
+    return reader->held.depth == 0 ? read_device(reader) : 0;
+}
+
 /* libyaml compares each %TAG directive with all before it, and all of them within one call: a file
  * of 1 MiB took 16 s. None is needed here, so a small number is allowed and the rest not even
  * parsed. */
@@ -345,10 +388,11 @@ read_source(struct config_reader *reader)
             break;
         }
         at_end = event.type == YAML_STREAM_END_EVENT;
-        rc = read_event(reader, &event);
+        rc = take_event(reader, &event);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&reader->yaml);
+    config_device_drop(reader);
     return rc;
 }
 

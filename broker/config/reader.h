@@ -3,6 +3,7 @@
  *   reader.c  libyaml's events, and the stack of what is open
  *   include.c the files of one reading, one after the other
  *   secrets.c the values of `env_file`
+ *   device_read.c  devices, of which the kind says what options they have
  *   keys.c    keys of the file's maps: known, and not there before
  *   store.c   one scalar to one member: ${VAR}, checks, limits
  *   confine.c users, groups and CPUs: whether this system has them
@@ -16,6 +17,7 @@
 
 #include <yaml.h>
 
+#include "broker/config/device.h"
 #include "broker/config/object.h"
 
 /* A place in a file, from 1; line 0 is no place: an option that was not given. `file` is the index
@@ -40,12 +42,15 @@ struct config_draft {
     struct config_worker worker;
     struct config_mark at;                        /* of its name */
     struct config_mark given[CONFIG_OPTIONS_MAX]; /* by index in the table: where its key stands */
+    bool is_device;
+    struct config_mark device_given[CONFIG_DEVICE_SLOT_COUNT];
 };
 
 enum config_level_kind {
     CONFIG_LEVEL_ROOT,
-    CONFIG_LEVEL_OPTIONS, /* hub, defaults, or one worker */
+    CONFIG_LEVEL_OPTIONS, /* hub, defaults, one worker, or one device */
     CONFIG_LEVEL_WORKERS,
+    CONFIG_LEVEL_DEVICES,
     CONFIG_LEVEL_LIST,
     CONFIG_LEVEL_MAP,
 };
@@ -58,6 +63,7 @@ struct config_level {
     const struct config_section *section; /* ROOT: of the key that was read */
     const struct config_table *table;     /* OPTIONS */
     struct config_mark *given;            /* OPTIONS */
+    struct config_draft *draft;           /* OPTIONS of a device, else NULL */
     const struct config_option *option;   /* OPTIONS: of the key; LIST, MAP: whose value this is */
     void *object;                         /* OPTIONS, LIST, MAP: where the values go */
     const char *label;                    /* OPTIONS: "hub", "defaults" or the worker's name */
@@ -67,6 +73,14 @@ struct config_level {
 /* A list inside a worker inside `workers` inside the file: nothing deeper has a meaning, so nothing
  * deeper is ever opened, whatever the file holds. */
 enum { CONFIG_LEVELS_MAX = 4 };
+
+/* The events of a device, from behind its opening to its end. */
+struct config_held {
+    yaml_event_t *events; /* owned */
+    size_t count, cap;
+    size_t depth; /* 0: none are held back now */
+};
+enum { CONFIG_HELD_MAX = 8192 };
 
 struct config_reader {
     struct config_source source; /* of the file that is read now, without its byte order mark */
@@ -81,6 +95,7 @@ struct config_reader {
     bool has_document;
     struct config_level levels[CONFIG_LEVELS_MAX];
     size_t depth;
+    struct config_held held;
     struct config_mark sections[CONFIG_SECTION_COUNT];
     struct config_hub hub;
     struct config_mark hub_given[CONFIG_OPTIONS_MAX];
@@ -124,6 +139,18 @@ int config_key_option(struct config_reader *reader, struct config_level *level,
                       const yaml_event_t *event);
 int config_key_worker(struct config_reader *reader, struct config_level *level,
                       const yaml_event_t *event);
+
+/* device_read.c: hold back an event, which is moved; `held.depth` is 0 when it was the last one. */
+int config_device_hold(struct config_reader *reader, yaml_event_t *event);
+void config_device_drop(struct config_reader *reader);
+/* Look which kind of device is held back. */
+int config_device_begin(struct config_reader *reader, struct config_draft *draft);
+int config_key_device(struct config_reader *reader, struct config_level *level,
+                      const yaml_event_t *event);
+/* Defaults of its kind, what has to fit together, its command; before those of workers. */
+int config_device_finish(struct config_reader *reader, struct config_draft *draft);
+/* Put its options into its environment; after all else. */
+int config_device_tell(struct config_reader *reader, struct config_draft *draft);
 
 /* store.c: the text of a scalar that is a path, as an absolute one. Owned (free); NULL with the
  * diagnosis filled. A leading - stays in front of it where `option` is a list of paths. */

@@ -239,53 +239,96 @@ put_number_option(struct shower *s, const struct config_option *option, const vo
 }
 
 static void
+put_option(struct shower *s, const struct config_option *option, void *object, int depth)
+{
+    switch (option->kind) {
+    case CONFIG_KIND_STRING:
+    case CONFIG_KIND_PATH:
+        if (*config_object_text(option, object) != NULL) {
+            put_value_key(s, depth, option->key);
+            put_text(s, *config_object_text(option, object), mask_is_secret(option->key));
+        }
+        break;
+    case CONFIG_KIND_LIST:
+        put_value_key(s, depth, option->key);
+        put_list(s, config_object_list(option, object));
+        break;
+    case CONFIG_KIND_MAP:
+        put_key(s, depth, option->key);
+        put_map(s, option, config_object_map(option, object), depth);
+        break;
+    case CONFIG_KIND_INT:
+    case CONFIG_KIND_BOOL:
+    case CONFIG_KIND_ENUM:
+    case CONFIG_KIND_DURATION:
+    case CONFIG_KIND_SIZE:
+    case CONFIG_KIND_SIGNAL:
+        put_number_option(s, option, object, depth);
+        break;
+    }
+}
+
+static void
 put_options(struct shower *s, const struct config_table *table, void *object, int depth)
 {
     for (size_t i = 0; i < table->count; i++) {
-        const struct config_option *option = &table->options[i];
-        switch (option->kind) {
-        case CONFIG_KIND_STRING:
-        case CONFIG_KIND_PATH:
-            if (*config_object_text(option, object) != NULL) {
-                put_value_key(s, depth, option->key);
-                put_text(s, *config_object_text(option, object), false);
-            }
-            break;
-        case CONFIG_KIND_LIST:
-            put_value_key(s, depth, option->key);
-            put_list(s, config_object_list(option, object));
-            break;
-        case CONFIG_KIND_MAP:
-            put_key(s, depth, option->key);
-            put_map(s, option, config_object_map(option, object), depth);
-            break;
-        case CONFIG_KIND_INT:
-        case CONFIG_KIND_BOOL:
-        case CONFIG_KIND_ENUM:
-        case CONFIG_KIND_DURATION:
-        case CONFIG_KIND_SIZE:
-        case CONFIG_KIND_SIGNAL:
-            put_number_option(s, option, object, depth);
-            break;
+        put_option(s, &table->options[i], object, depth);
+    }
+}
+
+/* The kind and its options, then those of workers but for what was made of the kind. */
+static void
+put_device(struct shower *s, struct config_worker *worker, int depth)
+{
+    struct config_device *device = worker->device;
+    put_option(s, &config_device_table.options[CONFIG_DEVICE_KIND], device->slots, depth);
+    for (size_t i = 0; i < CONFIG_DEVICE_OPTION_COUNT; i++) {
+        if (device_kind_has(device->kind, device_options[i].set)) {
+            put_option(s, &config_device_table.options[i], device->slots, depth);
+        }
+    }
+    struct config_worker rest = *worker;
+    rest.environment.count -= 1; /* the last one is what the device is told */
+    for (size_t i = 0; i < config_worker_table.count; i++) {
+        if (!config_device_refuses(config_worker_table.options[i].key)) {
+            put_option(s, &config_worker_table.options[i], &rest, depth);
         }
     }
 }
 
 static void
-put_workers(struct shower *s, const struct config *config, const char *only)
+put_workers(struct shower *s, const struct config *config, const char *only, bool devices)
 {
-    put_key(s, s->as_json ? 1 : 0, "workers");
+    put_key(s, s->as_json ? 1 : 0, devices ? "devices" : "workers");
     open_map(s);
     for (size_t i = 0; i < config->worker_count; i++) {
         struct config_worker *worker = &config->workers[i];
-        if (only == NULL || strcmp(worker->name, only) == 0) {
+        if (devices == (worker->device != NULL) &&
+            (only == NULL || strcmp(worker->name, only) == 0)) {
             put_key(s, s->as_json ? 2 : 1, worker->name);
             open_map(s);
-            put_options(s, &config_worker_table, worker, s->as_json ? 3 : 2);
+            if (devices) {
+                put_device(s, worker, s->as_json ? 3 : 2);
+            } else {
+                put_options(s, &config_worker_table, worker, s->as_json ? 3 : 2);
+            }
             close_map(s, 2);
         }
     }
     close_map(s, 1);
+}
+
+/* Whether there is one to show. */
+static bool
+has_device(const struct config *config, const char *only)
+{
+    bool found = false;
+    for (size_t i = 0; i < config->worker_count; i++) {
+        const struct config_worker *worker = &config->workers[i];
+        found =
+            found || (worker->device != NULL && (only == NULL || strcmp(worker->name, only) == 0));
+    }
+    return found;
 }
 
 int
@@ -301,7 +344,10 @@ config_show(FILE *out, const struct config *config, const struct config_show *ho
         put_options(&s, &config_hub_table, &hub, s.as_json ? 2 : 1);
         close_map(&s, 1);
     }
-    put_workers(&s, config, how->worker);
+    put_workers(&s, config, how->worker, false);
+    if (has_device(config, how->worker)) {
+        put_workers(&s, config, how->worker, true);
+    }
     close_map(&s, 0);
     fputc('\n', out);
     if (fflush(out) != 0 || ferror(out)) {

@@ -77,10 +77,27 @@ process_cpu_count(void *context)
     return (int)sysconf(_SC_NPROCESSORS_CONF);
 }
 
+/* Beside the program that runs now, where all of them are put together. */
+static char *
+process_find_program(void *context, const char *name)
+{
+    (void)context;
+    char own[CONFIG_PATH_BYTES_MAX];
+    const ssize_t len = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(own, '/');
+    char *path = NULL;
+    if (slash != NULL) {
+        slash[1] = '\0';
+    }
+    return asprintf(&path, "%s%s", slash != NULL ? own : "", name) >= 0 ? path : NULL;
+}
+
 const struct config_env config_env_process = {.get = process_get,
                                               .has_group = process_has_group,
                                               .has_user = process_has_user,
                                               .find_near = process_find_near,
                                               .cpu_count = process_cpu_count,
+                                              .find_program = process_find_program,
                                               .read_file = config_files_read,
                                               .find_files = config_files_find};

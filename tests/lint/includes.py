@@ -43,7 +43,7 @@ ALLOWED = {
     # broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",
                    "proto/tbl/errors.def", "proto/closest.h", "proto/mask.h"],
-    "client/devices": ["client/lib", "client/worker", "client/devices", "client/include"],
+    "client/devices": ["client/devices", "client/include", "proto/device.h", "proto/cron.h"],
     "client/web": ["client/lib", "client/worker", "client/web", "client/include"],
     # What an application sees: <prong/...>, and the headers beside its own files.
     "examples": [],

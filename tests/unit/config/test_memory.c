@@ -131,7 +131,10 @@ attempt_included(void)
         {"/etc/prong/d/../a.env", "A=1\n", 0},
         {"/etc/prong/d/../../a.env", "C=1\n", 0},
     };
-    static const char text[] = "include: [d/*.yaml]\n";
+    static const char text[] = "include: [d/*.yaml]\n"
+                               "devices:\n"
+                               "  w: {paths: [x, y], kind: watch, environment: {A: b}}\n"
+                               "  t: {kind: tcp-listen, port: 1, address: '::1'}\n";
     const struct config_source source = {"x.yaml", "/etc/prong", text, strlen(text), false};
     struct config *config = NULL;
     struct config_diag diag;
@@ -139,8 +142,9 @@ attempt_included(void)
     if (config_load_text(&source, &helper_env, &config, &diag) != 0) {
         return expect_nomem(&diag);
     }
-    cr_expect_eq(config->worker_count, 2);
-    cr_expect_eq(config->workers[0].environment.count, 1);
+    cr_expect_eq(config->worker_count, 4);
+    cr_expect_eq(config->workers[0].environment.count, 3);
+    cr_expect_eq(config->workers[2].environment.count, 1);
     config_free(config);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/config/object.h"
+#include "broker/config/device.h"
 #include "broker/config/value.h"
 #include "tests/support/test.h"
 #include "tests/unit/config/helper.h"
@@ -107,8 +108,9 @@ Test(config_print, no_line_of_the_default_file_is_longer_than_100_columns)
     free(text);
 }
 
-/* Turn "  #key: value" into "  key: value"; comments have a space behind the #. Lines that make the
- * option of `without` stay as they are. */
+/* Turn "  #key: value" into "  key: value", and "  #  key: value" as well; comments have one space
+ * behind the #. Lines that make the option of `without` stay as they are, and delimiter, which the
+ * default of framing has no use for. */
 static void
 turn_on(char *text, const char *without)
 {
@@ -117,7 +119,7 @@ turn_on(char *text, const char *without)
         const bool is_without = strncmp(at + 4, without, len) == 0 && at[4 + len] == ':';
         if (at[4] != ' ' && !is_without) {
             memmove(at + 3, at + 4, strlen(at + 4) + 1);
-        } else if (strncmp(at + 4, "  command:", 10) == 0) {
+        } else if (strncmp(at + 4, "  ", 2) == 0 && strncmp(at + 6, "delimiter:", 10) != 0) {
             at[3] = ' ';
         }
     }
@@ -161,7 +163,11 @@ Test(config_print, the_default_file_with_every_option_turned_on_is_valid_and_the
     struct config *config = helper_load(text);
     expect_turned_on(&config_hub_table, &config->hub);
     helper_expect_defaults(&config_hub_table, &config->hub, "the hub turned on");
-    cr_assert_eq(config->worker_count, 1);
+    cr_assert_eq(config->worker_count, 1 + device_kind_count);
+    for (size_t i = 0; i < device_kind_count; i++) {
+        cr_expect_str_eq(config->workers[1 + i].name, device_kinds[i].name);
+        cr_expect_eq(config->workers[1 + i].device->kind, &device_kinds[i]);
+    }
     struct config_worker *worker = &config->workers[0];
     cr_expect_str_eq(worker->name, "detector");
     cr_assert_eq(worker->command.count, 2);

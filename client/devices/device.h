@@ -1,0 +1,188 @@
+/* What every program of devices shares: the worker, the options, events with their stamps,
+ * counters, back-pressure, and the methods pause, resume, stats and send.
+ *
+ * A program has a table of kinds (struct device_kind_ops) and calls device_main with it. Everything
+ * runs in the worker's thread, one thing after the other; descriptors are waited for in its loop
+ * (device_watch), and a kind never waits itself but in `send`.
+ *
+ * Nothing is dropped. An event that the hub does not take yet waits here, and while one waits, or
+ * the device is paused, the gate is closed: descriptors with DEVICE_READ are not read, so the peer
+ * is held up by its own system. When the gate opens each of them is called with `revents` 0 first,
+ * for what it has read already. */
+#ifndef PRONG_DEVICES_DEVICE_H
+#define PRONG_DEVICES_DEVICE_H
+
+#include <prong/worker.h>
+
+#include "client/devices/backoff.h"
+#include "client/devices/coding.h"
+#include "client/devices/options.h"
+
+enum {
+    DEVICE_SOURCES_MAX = 112,   /* a worker watches at most 128 things */
+    DEVICE_PEER_BYTES_MAX = 80, /* "[2001:db8::1]:65535", and its NUL */
+    DEVICE_TOPIC_BYTES_MAX = 129,
+    DEVICE_WHY_BYTES_MAX = 200,
+    DEVICE_SEND_MS_MAX = 5000, /* how long `send` waits for a peer that takes nothing */
+};
+
+/* When something came: taken right after the read that brought it. */
+struct stamp {
+    int64_t time_us; /* microseconds since 1970 */
+    int64_t mono_ns; /* CLOCK_MONOTONIC */
+};
+struct stamp stamp_now(void);
+
+/* Parts that are written one after the other. */
+struct device_bytes {
+    struct {
+        const uint8_t *data;
+        size_t len;
+    } part[3];
+};
+
+struct device;
+struct device_waiting;
+
+/* A kind. Functions that are NULL are left out. */
+struct device_kind_ops {
+    const char *kind; /* as in proto/tbl/devices.def */
+    /* Bytes, zeroed, that are `state` of the device. */
+    size_t state_size;
+    /* Look at options beyond what the table checks; false with a sentence ends the program with 78.
+     */
+    bool (*check)(const struct options *options, char *why, size_t why_bytes);
+    /* Begin, in the worker's thread. A peer that is not there is no error: see struct retry. */
+    prong_err (*start)(struct device *d);
+    void (*stop)(struct device *d);
+    /* The method `send`: bytes as they go on the way, for all peers or for `to` (NULL: all). It
+     * writes the job's result, or fails the job. */
+    prong_err (*send)(struct device *d, prong_job *job, const struct device_bytes *bytes,
+                      const char *to);
+    /* Further pairs of `stats`, exactly `stat_count`. */
+    void (*stats)(struct device *d, prong_writer *out);
+    uint32_t stat_count;
+    /* Methods of its own, with the device as context whatever the row says. */
+    const prong_method *methods;
+    size_t method_count;
+};
+
+struct device_source {
+    int fd; /* -1: free */
+    unsigned flags;
+    void (*function)(struct device *d, int fd, short revents, void *context);
+    void *context;
+    struct device *device;
+};
+
+struct device_counters {
+    uint64_t frames, bytes, malformed, reconnects, errors, dropped, sends, sent_bytes;
+    int64_t up_since_us; /* 0: not up */
+    int64_t last_us;     /* of the last frame; 0: none yet */
+};
+
+struct device {
+    prong_worker *worker;
+    prong_client *client; /* from `start` on */
+    struct options options;
+    const struct device_kind_ops *ops;
+    void *state;
+    char name[PRONG_NAME_BYTES_MAX + 1]; /* of the device: its events are NAME.what */
+    struct device_counters count;
+    bool is_paused;
+
+    /* Private to device.c. */
+    prong_writer *event, *value;
+    bool in_burst;                  /* of malformed frames: told already */
+    char why[DEVICE_WHY_BYTES_MAX]; /* it is down; "" while it is up */
+    struct device_waiting *first, *last;
+    size_t waiting_count;
+    uint64_t lost_before; /* prong_post_failures that were told */
+    struct device_source sources[DEVICE_SOURCES_MAX];
+};
+
+/* Run a program of devices: reads PRONG_DEVICE, makes the worker, and returns its exit code. */
+int device_main(const struct device_kind_ops *kinds, size_t count);
+
+/* ---- events -----------------------------------------------------------------------------------
+ */
+
+/* Begin an event: a map with the stamp, to which exactly `more` pairs of key and value are added.
+ * Borrowed until device_emit. */
+prong_writer *device_event(struct device *d, const struct stamp *stamp, uint32_t more);
+/* Send it as NAME.what, or let it wait. */
+void device_emit(struct device *d, const char *what);
+/* A frame: NAME.data with {"value": ...} and `peer` unless that is NULL; or malformed. */
+void device_frame(struct device *d, const struct stamp *stamp, const uint8_t *data, size_t len,
+                  const char *peer);
+/* A frame that is none: counted, and NAME.malformed once for those in a row. */
+void device_malformed(struct device *d, const struct stamp *stamp, const char *why,
+                      const char *peer);
+/* The device works, or a peer has come: NAME.up. `peer` may be NULL. */
+void device_up(struct device *d, const char *peer);
+/* The device listens: up, and NAME.listening with {"address": own, "port": port}. */
+void device_listening(struct device *d, const char *own, uint16_t port);
+/* It does not: NAME.down with `why`, once for each reason. With a peer: that one has left. */
+void device_down(struct device *d, const char *why, const char *peer);
+/* A fault that is no end: counted and logged. */
+__attribute__((format(printf, 2, 3))) void device_fault(struct device *d, const char *format, ...);
+
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
+
+enum {
+    DEVICE_READ = 1,   /* POLLIN while the gate is open */
+    DEVICE_WRITE = 2,  /* POLLOUT */
+    DEVICE_ALWAYS = 4, /* POLLIN, gate or not */
+};
+
+/* Wait for a descriptor; a second call for it replaces the first, `flags` 0 ends it. False when
+ * there are too many. `revents` is 0 when the gate has just been opened. */
+bool device_watch(struct device *d, int fd, unsigned flags,
+                  void (*function)(struct device *d, int fd, short revents, void *context),
+                  void *context);
+/* Whether something may be read now: not paused, and no event waits. */
+bool device_is_open(const struct device *d);
+
+/* A timer that calls `function` in the worker's thread with the number of times that it has run out
+ * (always 1 without a period). */
+struct device_timer {
+    int fd; /* -1: none */
+    void (*function)(struct device *d, uint64_t times, void *context);
+    void *context;
+};
+bool device_timer_start(struct device *d, struct device_timer *timer,
+                        void (*function)(struct device *d, uint64_t times, void *context),
+                        void *context);
+/* Once, in so many milliseconds; 0: not any more. */
+void device_timer_set(struct device_timer *timer, int64_t in_ms);
+void device_timer_stop(struct device *d, struct device_timer *timer);
+
+/* Attempts to connect or open, one after the other: `attempt` runs at once and then after each
+ * retry_later. It tells by retry_done that it was successful. */
+struct retry {
+    struct backoff backoff;
+    struct device_timer timer;
+    void (*attempt)(struct device *d);
+};
+bool retry_start(struct device *d, struct retry *retry, void (*attempt)(struct device *d));
+/* It failed, or is down again: tells `why` by device_down and tries again later. */
+void retry_later(struct device *d, struct retry *retry, const char *why);
+void retry_done(struct device *d, struct retry *retry);
+void retry_stop(struct device *d, struct retry *retry);
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
+
+size_t device_bytes_len(const struct device_bytes *bytes);
+/* Write all of it to a descriptor that does not block, waiting no longer than the job has time and
+ * DEVICE_SEND_MS_MAX. Returns how many bytes went; `error` is 0 when that is all, else an errno. */
+size_t device_write(prong_job *job, int fd, const struct device_bytes *bytes, int *error);
+/* The argument `name` of a job, or the one at `index` when they are positional. */
+bool device_argument(prong_job *job, const char *name, uint32_t index, prong_value *out);
+
+/* One line of the log; level as sd-daemon(3) has it: 3 error, 4 warning, 6 info, 7 debug. */
+__attribute__((format(printf, 3, 4))) void device_log(const struct device *d, int level,
+                                                      const char *format, ...);
+
+#endif
