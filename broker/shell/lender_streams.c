@@ -274,6 +274,12 @@ lender_writer_left(struct lend_peer *p)
     struct lend_stream *s = p->stream;
     s->writer = NULL;
     s->ring.is_doubtful = !p->has_left;
+    /* It may have died between showing a frame and ringing for it. */
+    for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
+        if (s->seats[i].kind == LEND_SEAT_READER) {
+            tell_look(s->seats[i].peer);
+        }
+    }
     remove_if_unused(p->lender, s);
 }
 

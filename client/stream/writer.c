@@ -132,18 +132,22 @@ take_record(prong_stream *s, const struct lend_record *record, int fds[LEND_FDS_
     }
 }
 
-static void
+/* Whether anything was told. */
+static bool
 take_records(prong_stream *s)
 {
     struct lend_record record;
     int fds[LEND_FDS_MAX];
     enum pass_result got = PASS_EMPTY;
+    bool has_news = false;
     while (s->fd >= 0 && (got = pass_receive(s->fd, &record, fds)) == PASS_OK) {
         take_record(s, &record, fds);
+        has_news = true;
     }
     if (got == PASS_GONE) {
         lose_hub(s);
     }
+    return has_news;
 }
 
 /* ---- memory ----------------------------------------------------------------------------------
@@ -406,16 +410,16 @@ find_slot(prong_stream *s)
     int slot = RING_NO_SLOT;
     for (int tries = 0; tries < TRIES_MAX; tries++) {
         slot = ring_writer_mark(&s->ring, &blockers);
-        take_records(s);
+        const bool has_news = take_records(s);
         if (slot != RING_NO_SLOT && ring_writer_confirm(&s->ring, slot)) {
             break;
         }
-        if (slot != RING_NO_SLOT) {
-            slot = RING_NO_SLOT;
+        if (slot != RING_NO_SLOT || has_news) {
+            slot = RING_NO_SLOT; /* somebody came or left just now */
             continue;
         }
-        if (blockers == 0 && tries > 0) {
-            break; /* all are held; not so in the first try, before the records were read */
+        if (blockers == 0) {
+            break; /* all are held */
         }
         if (blockers != 0 && !wants) {
             want_room(s, true); /* and look again: who let go before did not see it */
