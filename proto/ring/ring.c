@@ -17,11 +17,12 @@ _Static_assert(offsetof(struct ring_group, claims) == 320, "version 1");
  * is once, if ever; but what the other side writes must not hold anybody for ever. */
 enum { TRIES_MAX = 1000 };
 
-/* Before each step that others see. A test sets it, to let others go first here, or die. */
+/* Before each look at what others write (false), and each step that others see (true). A test sets
+ * it, to let others go first there, or die. */
 #ifdef RING_STEP
-void RING_STEP(void);
+void RING_STEP(bool writes);
 #else
-#define RING_STEP() ((void)0)
+#define RING_STEP(writes) ((void)0)
 #endif
 
 /* Both sides of every "I say what I do, then I look what you do". */
@@ -34,35 +35,35 @@ barrier(void)
 static uint64_t
 load(const _Atomic uint64_t *of)
 {
-    RING_STEP();
+    RING_STEP(false);
     return atomic_load_explicit(of, memory_order_acquire);
 }
 
 static uint32_t
 load_32(const _Atomic uint32_t *of)
 {
-    RING_STEP();
+    RING_STEP(false);
     return atomic_load_explicit(of, memory_order_acquire);
 }
 
 static void
 store(_Atomic uint64_t *to, uint64_t value)
 {
-    RING_STEP();
+    RING_STEP(true);
     atomic_store_explicit(to, value, memory_order_release);
 }
 
 static void
 store_32(_Atomic uint32_t *to, uint32_t value)
 {
-    RING_STEP();
+    RING_STEP(true);
     atomic_store_explicit(to, value, memory_order_release);
 }
 
 static bool
 swap(_Atomic uint64_t *in, uint64_t was, uint64_t value)
 {
-    RING_STEP();
+    RING_STEP(true);
     return atomic_compare_exchange_strong(in, &was, value);
 }
 
@@ -70,7 +71,7 @@ static void
 add(_Atomic uint64_t *to, uint64_t more)
 {
     /* One process writes it, so it need not be a locked step. */
-    RING_STEP();
+    RING_STEP(true);
     atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + more,
                           memory_order_relaxed);
 }
@@ -423,7 +424,7 @@ was_dropped(struct ring_reader *r)
         load_32(&r->head->dropped[index]) != joined) {
         return false;
     }
-    RING_STEP();
+    RING_STEP(true);
     return atomic_compare_exchange_strong(&desk->joined, &joined, joined + 1);
 }
 
@@ -563,7 +564,7 @@ ring_group_bury(struct ring_group *group, const struct ring_head *head,
         }
     }
     if (offered > 0) {
-        RING_STEP();
+        RING_STEP(true);
         atomic_fetch_add(&group->returned, offered);
     }
     return offered;
