@@ -65,6 +65,7 @@ struct prong_reader {
     struct track *newest; /* the last of them */
     int epoll_fd, wake_fd, timer_fd;
     uint64_t taken, missed, dropped;
+    uint64_t lost; /* frames, to be told with the next one, too */
     struct held held[RING_HOLD_MAX];
     uint32_t held_count;
     bool listening; /* the bell is asked for */
@@ -546,18 +547,22 @@ take_next(prong_reader *r, const prong_frame **frame)
         }
         switch (ring_reader_next(&t->ring, &taken)) {
         case RING_TAKEN:
+            r->missed += taken.missed;
+            taken.missed += r->lost;
+            r->lost = 0;
             *frame = show(r, t, &taken);
             tell_delay(t, *frame);
             r->taken++;
-            r->missed += taken.missed;
             return PRONG_OK;
         case RING_FULL:
             return full(r);
-        case RING_DROPPED:
+        case RING_LOST:
             r->dropped++;
+            r->lost += taken.missed;
+            r->missed += taken.missed;
             return fail(own(r), PRONG_DATA_LOSS,
-                        "the writer of '%s' has waited long enough and went on without this reader",
-                        r->name);
+                        "the writer of '%s' has waited long enough: %llu frames are lost", r->name,
+                        (unsigned long long)taken.missed);
         case RING_NOTHING:
             break;
         }

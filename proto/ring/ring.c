@@ -314,8 +314,13 @@ next_alone(struct ring_reader *r, struct ring_taken *out)
     uint64_t number;
     const uint64_t next = load(&r->desk->next);
     for (int tries = 0; tries < TRIES_MAX && candidate(r, next, &slot, &number); tries++) {
+        out->missed = next != 0 ? number - next : 0;
+        if (r->policy == RING_LOSSLESS && out->missed > 0) {
+            store(&r->desk->next, number);
+            add(&r->desk->missed, out->missed);
+            return RING_LOST;
+        }
         if (hold(r, slot, number, out)) {
-            out->missed = next != 0 ? number - next : 0;
             store(&r->desk->next, number + 1);
             add(&r->desk->taken, 1);
             add(&r->desk->missed, out->missed);
@@ -392,6 +397,14 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
         if (!candidate(r, next, &slot, &number)) {
             break;
         }
+        if (r->policy == RING_LOSSLESS && next != 0 && number > next) {
+            out->missed = advance(group, number);
+            if (out->missed > 0) {
+                add(&r->desk->missed, out->missed);
+                return RING_LOST;
+            }
+            continue; /* another one of them tells it */
+        }
         const uint64_t was = load(&group->claims[slot]);
         if (was >> 16 >= number) {
             (void)advance(group, (was >> 16) + 1); /* its member was not so far yet */
@@ -413,19 +426,19 @@ next_of_group(struct ring_reader *r, struct ring_taken *out)
     return RING_NOTHING;
 }
 
-/* Whether the writer gave it up since; it comes back in the same step. */
-static bool
-was_dropped(struct ring_reader *r)
+/* The writer waits again for one that it has given up. What it lost meanwhile shows in the numbers,
+ * also when that was in several rings. */
+static void
+come_back(struct ring_reader *r)
 {
     struct ring_desk *desk = r->group != NULL ? &r->group->desk : r->desk;
     uint32_t joined = load_32(&desk->joined);
     const uint32_t index = desk->index; /* once: the group's is not ours alone */
-    if (r->policy != RING_LOSSLESS || index >= RING_READERS_MAX ||
-        load_32(&r->head->dropped[index]) != joined) {
-        return false;
+    if (r->policy == RING_LOSSLESS && index < RING_READERS_MAX &&
+        load_32(&r->head->dropped[index]) == joined) {
+        RING_STEP(true);
+        (void)atomic_compare_exchange_strong(&desk->joined, &joined, joined + 1);
     }
-    RING_STEP(true);
-    return atomic_compare_exchange_strong(&desk->joined, &joined, joined + 1);
 }
 
 enum ring_result
@@ -435,9 +448,7 @@ ring_reader_next(struct ring_reader *r, struct ring_taken *out)
     if (out->pin == r->hold) {
         return RING_FULL;
     }
-    if (was_dropped(r)) {
-        return RING_DROPPED;
-    }
+    come_back(r);
     return r->group != NULL ? next_of_group(r, out) : next_alone(r, out);
 }
 

@@ -79,7 +79,7 @@ enum ring_result {
     RING_TAKEN,
     RING_NOTHING, /* no such frame, or not yet */
     RING_FULL,    /* it holds as many as it may */
-    RING_DROPPED, /* a lossless reader was too slow, once; it goes on with what there is */
+    RING_LOST,    /* frames that a lossless reader was to get are gone, `missed` of them */
 };
 
 /* Take the next frame, as the policy says. */

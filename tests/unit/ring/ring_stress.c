@@ -129,7 +129,7 @@ run_reader(struct shared *s, uint32_t index)
             (void)sched_yield();
             break;
         case RING_FULL:
-        case RING_DROPPED:
+        case RING_LOST:
             return 1;
         }
     }

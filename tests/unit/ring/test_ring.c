@@ -415,9 +415,9 @@ Test(ring, a_lossless_reader_that_was_dropped_is_told_once_and_goes_on)
     cr_expect_eq(write_frame(&rig), RING_NO_SLOT);
     ring_writer_drop(&rig.writer, 0);
     write_frames(&rig, 5);
-    expect_next(r, RING_DROPPED);
+    expect_next(r, RING_LOST);
     cr_expect_eq(write_frame(&rig), RING_NO_SLOT, "it is waited for again");
-    take_and_release(&rig, r, 6, 5);
+    take_and_release(&rig, r, 6, 0);
     take_and_release(&rig, r, 7, 0);
     write_frames(&rig, 2);
     take_and_release(&rig, r, 8, 0);
@@ -579,8 +579,8 @@ Test(ring, the_writer_waits_for_a_lossless_group_as_for_one_reader)
     cr_expect_eq(blockers, UINT64_C(1) << GROUP);
     ring_writer_drop(&rig.writer, GROUP);
     write_frames(&rig, 3);
-    expect_next(a, RING_DROPPED);
-    take_and_release(&rig, b, 4, 3);
+    expect_next(a, RING_LOST);
+    take_and_release(&rig, b, 4, 0);
     take_and_release(&rig, a, 5, 0);
     rig_free(&rig);
 }
@@ -744,7 +744,7 @@ use_reader(struct ring_reader *r, uint64_t number)
         const enum ring_result result = i == 0   ? ring_reader_number(r, number, &t)
                                         : i == 1 ? ring_reader_nearest(r, (int64_t)number, &t)
                                                  : ring_reader_next(r, &t);
-        cr_assert(result <= RING_DROPPED);
+        cr_assert(result <= RING_LOST);
         if (result == RING_TAKEN) {
             cr_assert(t.slot < r->slots && t.pin < r->hold);
             (void)ring_reader_release(r, &t);

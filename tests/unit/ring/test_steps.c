@@ -338,9 +338,9 @@ read_frames(void)
             }
             let_go(&taken);
             break;
-        case RING_DROPPED:
+        case RING_LOST:
             if (now->given_up == 0) {
-                wrong("dropped, but not given up");
+                wrong("lost, but not given up");
             }
             break;
         case RING_FULL:
