@@ -68,7 +68,6 @@ TEST(junk_closes_the_connection_that_it_came_on)
         {LEND_VERSION, LEND_REFUSED, sizeof(struct lend_record)},
         {LEND_VERSION, LEND_LOOK, sizeof(struct lend_record)},
         {LEND_VERSION, UINT16_MAX, sizeof(struct lend_record)},
-        {LEND_VERSION, LEND_GIVE, sizeof(struct lend_record)}, /* it holds nothing */
         {LEND_VERSION, LEND_LIST, sizeof(struct lend_record) - 1},
         {LEND_VERSION, LEND_LIST, 2},
         {LEND_VERSION, LEND_LIST, sizeof(struct lend_record) + 1},

@@ -179,6 +179,7 @@ TEST(a_stream_that_is_not_there_yet_is_expected)
     lend_expect_nothing(w.fd);
     cr_expect(lend_read(fd, LEND_RING).generation == 1);
     end_writer(&r, &w);
+    cr_expect(lend_read(fd, LEND_LOOK).fds == 0, "there may be a last frame");
     lend_expect_nothing(fd); /* it waits for the next one */
     cr_expect_str_eq(streams(&r), "cam 1 0;");
     let_go(desk);
