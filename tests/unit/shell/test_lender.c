@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -284,6 +285,9 @@ TEST(numbers_of_a_list_are_those_of_the_shared_pages)
     head->newest = 12 << 8 | 200; /* no such slot */
     lend_rig_ask(&r, fd, list);
     cr_expect(lend_read(fd, LEND_STREAM).numbers[4] == 0);
+    (void)munmap(head, size);
+    (void)munmap(desk, RING_PAGE);
+    (void)munmap(group, RING_PAGE);
     lend_hang_up(&r, fd);
     lend_hang_up(&r, reader);
     lend_hang_up(&r, writer);
