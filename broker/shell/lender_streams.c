@@ -201,7 +201,7 @@ tell_readers(const struct lend_stream *s)
         if (s->seats[i].kind == LEND_SEAT_READER && fd >= 0) {
             tell_ring(s, s->seats[i].peer, fd);
         } else if (s->seats[i].kind == LEND_SEAT_READER) {
-            lender_fail(s->seats[i].peer);
+            lender_cut(s->seats[i].peer);
         }
     }
     if (fd >= 0) {
