@@ -33,8 +33,23 @@ void
 lender_send(struct lend_peer *p, struct lend_record *record, const int *fds, uint32_t count)
 {
     record->version = LEND_VERSION;
-    if (!p->failed && p->fd >= 0 && pass_send(p->fd, record, fds, count) != PASS_OK) {
+    if (p->failed || p->is_cut || p->fd < 0) {
+        return;
+    }
+    const enum pass_result sent = pass_send(p->fd, record, fds, count);
+    if (sent == PASS_EMPTY && p->role == LEND_ROLE_READER) {
+        lender_cut(p);
+    } else if (sent != PASS_OK) {
         lender_fail(p);
+    }
+}
+
+void
+lender_cut(struct lend_peer *p)
+{
+    p->is_cut = true;
+    if (shutdown(p->fd, SHUT_WR) != 0) {
+        lender_fail(p); /* it is gone */
     }
 }
 

@@ -2,7 +2,8 @@
  * whoever connects to `memory.sock` (proto/ring/lend.h has the records).
  *
  * Owns the socket, its connections and the descriptors of all that is lent. It never waits: a peer
- * that does not read what it has to be told is disconnected, and comes again. Of shared pages it
+ * that does not read what it has to be told is disconnected, and comes again; a reader
+ * keeps its place until it hangs up, so that nobody writes over what it holds. Of shared pages it
  * reads only numbers, to show them or as bounded hints; what it decides by it keeps in its own
  * books (lend_streams.h). Runs on the loop thread. */
 #ifndef PRONG_SHELL_LENDER_H

@@ -37,6 +37,7 @@ struct lend_peer {
     enum lend_role role;
     bool is_spare;              /* one too many: it is refused when it asks */
     bool failed;                /* it ends before anything else happens */
+    bool is_cut;                /* it is told nothing more, and ends when it has seen that */
     bool has_left;              /* its end is one by itself, so that it uses nothing any more */
     struct lend_stream *stream; /* of a writer or reader */
     uint32_t seat;              /* of a reader */
@@ -70,6 +71,10 @@ struct lender {
 void lender_send(struct lend_peer *p, struct lend_record *record, const int *fds, uint32_t count);
 __attribute__((format(printf, 3, 4))) void lender_refuse(struct lend_peer *p, uint32_t code,
                                                          const char *format, ...);
+/* End a reader that cannot be told something, but not before it has let go of the frames that it
+ * may hold: a stopped process must not wake to find them written over. It finds the end of what it
+ * is told, and hangs up. */
+void lender_cut(struct lend_peer *p);
 /* It is to end: when the request is done with, or in lender_settle. */
 void lender_fail(struct lend_peer *p);
 void lender_settle(struct lender *l);

@@ -137,16 +137,16 @@ tell_ring(const struct lend_stream *s, struct lend_peer *reader, int fd)
     lender_send(reader, &record, &fd, 1);
 }
 
-/* Wake a member: frames of another one are offered once more. Not by its bell: the hub must not
- * wait, and any user of a bell can make writing to it wait. Whoever has something to read from the
- * hub wakes without it. */
+/* Wake a reader: there may be a frame that its bell did not ring for. Not by the bell: the hub must
+ * not wait, and any user of a bell can make writing to it wait. Whoever has something to read from
+ * the hub wakes without it. */
 static void
-tell_look(struct lend_peer *member)
+tell_look(struct lend_peer *reader)
 {
     struct lend_record record = {.op = LEND_LOOK};
     int unread = 0;
-    if (ioctl(member->fd, SIOCOUTQ, &unread) != 0 || unread == 0) {
-        lender_send(member, &record, NULL, 0);
+    if (ioctl(reader->fd, SIOCOUTQ, &unread) != 0 || unread == 0) {
+        lender_send(reader, &record, NULL, 0);
     }
 }
 
@@ -201,7 +201,7 @@ tell_readers(const struct lend_stream *s)
         if (s->seats[i].kind == LEND_SEAT_READER && fd >= 0) {
             tell_ring(s, s->seats[i].peer, fd);
         } else if (s->seats[i].kind == LEND_SEAT_READER) {
-            lender_fail(s->seats[i].peer);
+            lender_cut(s->seats[i].peer);
         }
     }
     if (fd >= 0) {

@@ -55,7 +55,7 @@ enum lend_op {
     LEND_STREAM,       /* name, slots, bytes, generation, numbers, pid of the writer or 0 */
     LEND_READER,       /* name, policy, group, hold, numbers, pid */
     LEND_END,
-    LEND_LOOK, /* to a member of a group: frames of one that died are offered once more */
+    LEND_LOOK, /* to a reader: look once more, though no bell rang; a writer or a member died */
 };
 
 struct lend_record {

@@ -27,12 +27,26 @@ lend_rig_open(struct lend_rig *r, uint64_t memory_bytes_max)
     cr_assert(r->lender != NULL, "no lender at %s", r->path);
 }
 
+/* Nobody maps what was lent any more, neither the hub nor the test. */
+static void
+expect_no_maps(void)
+{
+    char line[600];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    cr_assert(maps != NULL, "/proc");
+    while (fgets(line, sizeof line, maps) != NULL) {
+        cr_expect(strstr(line, "/memfd:prong") == NULL, "still mapped: %s", line);
+    }
+    (void)fclose(maps);
+}
+
 void
 lend_rig_close(struct lend_rig *r)
 {
     lender_free(r->lender);
     (void)close(r->epoll_fd);
     cr_expect(access(r->path, F_OK) != 0, "%s is left", r->path);
+    expect_no_maps();
 }
 
 void
@@ -62,11 +76,25 @@ lend_rig_connect(struct lend_rig *r)
     return fd;
 }
 
-void
-lend_rig_ask(struct lend_rig *r, int fd, struct lend_record ask)
+static void
+send_it(int fd, struct lend_record ask)
 {
     ask.version = LEND_VERSION;
     cr_assert(pass_send(fd, &ask, NULL, 0) == PASS_OK, "cannot ask: %s", strerror(errno));
+}
+
+void
+lend_rig_ask(struct lend_rig *r, int fd, struct lend_record ask)
+{
+    send_it(fd, ask);
+    lend_rig_turn(r);
+}
+
+void
+lend_rig_ask_before_end(struct lend_rig *r, int fd, struct lend_record ask, int ends)
+{
+    send_it(fd, ask); /* epoll tells in the order in which they became ready */
+    (void)close(ends);
     lend_rig_turn(r);
 }
 

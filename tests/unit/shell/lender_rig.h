@@ -28,6 +28,8 @@ void lend_rig_turn(struct lend_rig *r);
 int lend_rig_connect(struct lend_rig *r);
 /* Ask, and let the hub answer. */
 void lend_rig_ask(struct lend_rig *r, int fd, struct lend_record ask);
+/* Ask, and close another connection, so that the loop comes to the question first. */
+void lend_rig_ask_before_end(struct lend_rig *r, int fd, struct lend_record ask, int ends);
 /* Ask on a new connection. */
 int lend_rig_peer(struct lend_rig *r, struct lend_record ask);
 struct lend_record lend_writer(const char *name, uint32_t slots, uint64_t bytes);

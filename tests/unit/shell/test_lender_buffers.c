@@ -102,6 +102,58 @@ TEST(the_end_of_a_connection_gives_all_it_held)
     lend_rig_close(&r);
 }
 
+/* Give it, but let it be there for others for so long. */
+static struct lend_record
+given_for(const struct lend_record *buffer, uint32_t ms)
+{
+    struct lend_record ask = with_handle(buffer, LEND_GIVE);
+    ask.patience_ms = ms;
+    return ask;
+}
+
+TEST(a_buffer_that_was_sent_waits_for_whoever_has_its_handle)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int one = lend_rig_peer(&r, new_buffer(100)), two = lend_rig_connect(&r);
+    const struct lend_record buffer = lend_read(one, LEND_BUFFER);
+    lend_rig_ask(&r, two, given_for(&buffer, 60000)); /* which it does not hold */
+    lend_expect_nothing(two);
+    lend_rig_ask(&r, one, given_for(&buffer, 60000));
+    lend_hang_up(&r, one);
+    lend_rig_ask(&r, two, with_handle(&buffer, LEND_TAKE));
+    cr_expect(lend_read(two, LEND_BUFFER).bytes == 100);
+    lend_rig_ask(&r, two, with_handle(&buffer, LEND_GIVE)); /* it has arrived, so it goes */
+    lend_rig_ask(&r, two, with_handle(&buffer, LEND_TAKE));
+    lend_expect_refused(two, WIRE_ERR_NOT_FOUND, "no such buffer");
+    lend_hang_up(&r, two);
+    lend_rig_close(&r);
+}
+
+TEST(a_buffer_that_nobody_takes_goes_when_its_time_is_over)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int fd = lend_rig_peer(&r, new_buffer(100));
+    const struct lend_record brief = lend_read(fd, LEND_BUFFER);
+    lend_rig_ask(&r, fd, new_buffer(200));
+    const struct lend_record longer = lend_read(fd, LEND_BUFFER);
+    lend_rig_ask(&r, fd, given_for(&longer, 600000));
+    const uint32_t before = lend_open_fds();
+    lend_rig_ask(&r, fd, given_for(&brief, 1));
+    while (lend_open_fds() == before) { /* the time limit of the test is the deadline */
+        (void)sched_yield();
+        lend_rig_turn(&r);
+    }
+    lend_rig_ask(&r, fd, with_handle(&brief, LEND_TAKE));
+    lend_expect_refused(fd, WIRE_ERR_NOT_FOUND, "no such buffer");
+    lend_rig_ask(&r, fd, with_handle(&longer, LEND_TAKE));
+    cr_expect(lend_read(fd, LEND_BUFFER).bytes == 200);
+    lend_rig_ask(&r, fd, given_for(&longer, 600000));
+    lend_hang_up(&r, fd);
+    lend_rig_close(&r); /* and nothing that waits is left open */
+}
+
 TEST(buffers_have_limits)
 {
     struct lend_rig r;

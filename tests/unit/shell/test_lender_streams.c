@@ -179,8 +179,8 @@ TEST(a_stream_that_is_not_there_yet_is_expected)
     lend_expect_nothing(w.fd);
     cr_expect(lend_read(fd, LEND_RING).generation == 1);
     end_writer(&r, &w);
-    (void)lend_read(fd, LEND_LOOK); /* whether there is a frame that no bell was rung for */
-    lend_expect_nothing(fd);        /* it waits for the next one */
+    cr_expect(lend_read(fd, LEND_LOOK).fds == 0, "there may be a last frame");
+    lend_expect_nothing(fd); /* it waits for the next one */
     cr_expect_str_eq(streams(&r), "cam 1 0;");
     let_go(desk);
     lend_got_close(&opened);
@@ -201,11 +201,7 @@ TEST(a_second_writer_is_refused_until_the_first_has_left)
     (void)snprintf(pid, sizeof pid, "the process %d", (int)getpid());
     lend_expect_refused(second, WIRE_ERR_ALREADY_EXISTS, pid);
     unmap(&w);
-    (void)close(w.fd); /* and no turn of the loop: whoever comes first finds it gone */
-    struct lend_record ask = lend_writer("cam", 4, 8000);
-    ask.version = LEND_VERSION;
-    cr_assert(pass_send(second, &ask, NULL, 0) == PASS_OK);
-    lend_rig_turn(&r);
+    lend_rig_ask_before_end(&r, second, lend_writer("cam", 4, 8000), w.fd);
     struct writer next = take_created(second);
     cr_expect(next.created.generation == 1 && next.head->newest == (5 << 8 | 1) &&
                   next.created.index == 1,
@@ -319,8 +315,7 @@ TEST(readers_hold_no_more_than_there_are_slots)
     lend_expect_refused(more, WIRE_ERR_RESOURCE_EXHAUSTED,
                         "'cam' has 7 slots: 5 frames that readers hold, 1 more and 2 for the "
                         "writer do not fit; give it 8 slots, or hold fewer");
-    (void)close(first); /* no turn: it is found gone */
-    lend_rig_ask(&r, more, lend_reader("cam", RING_LATEST, 0, ""));
+    lend_rig_ask_before_end(&r, more, lend_reader("cam", RING_LATEST, 0, ""), first);
     cr_expect(lend_read(more, LEND_OPENED).hold == 1, "at least one");
     const int greedy = lend_rig_peer(&r, lend_reader("other", RING_LATEST, 4000000000U, ""));
     cr_expect(lend_read(greedy, LEND_OPENED).hold == RING_HOLD_MAX);

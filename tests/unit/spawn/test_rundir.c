@@ -161,6 +161,25 @@ Test(rundir, only_a_socket_is_unlinked, .init = dir_enter, .fini = dir_leave)
     rundir_close(&rundir);
 }
 
+Test(rundir, the_sockets_of_a_dead_hub_are_unlinked, .init = dir_enter, .fini = dir_leave)
+{
+    static struct rundir rundir;
+    static struct rundir_fault fault;
+    static const char *const names[] = {RUNDIR_SOCKET, RUNDIR_NOTIFY, RUNDIR_MEMORY};
+    char path[DIR_FILE_BYTES_MAX];
+    const struct rundir_sources sources = {
+        .option = dir_file(path, "r"), .run_user = "", .run = ""};
+    cr_assert(rundir_open(&sources, &rundir, &fault), "%s", fault.text);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        cr_assert(mknodat(rundir.dir_fd, names[i], S_IFSOCK | 0600, 0) == 0, "%s", names[i]);
+    }
+    cr_expect(rundir_unlink_socket(&rundir));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        cr_expect(faccessat(rundir.dir_fd, names[i], F_OK, 0) != 0, "%s is left", names[i]);
+    }
+    rundir_close(&rundir);
+}
+
 Test(rundir, the_configuration_of_a_dead_hub_is_unlinked, .init = dir_enter, .fini = dir_leave)
 {
     static struct rundir rundir;
