@@ -366,7 +366,12 @@ take_offered(struct ring_reader *r, struct ring_taken *out)
         }
         const uint64_t was = load(&group->claims[slot]);
         bool is_mine = false;
-        if ((was & 0xff) == RING_OFFERED && hold(r, slot, was >> 16, out)) {
+        if ((was & 0xff) == RING_OFFERED && !hold(r, slot, was >> 16, out)) {
+            const uint64_t there = load(&r->head->number[slot]);
+            if (there == 0 || there == was >> 16) {
+                continue; /* the writer looks who holds it, and may give it back, or just did */
+            }
+        } else if ((was & 0xff) == RING_OFFERED) {
             is_mine = claim(r, was, slot, was >> 16, RING_CLAIMED_AGAIN);
             if (!is_mine) {
                 store(&r->desk->pins[out->pin], 0);

@@ -681,6 +681,21 @@ Test(ring, offered_frames_give_way_when_there_is_no_other_slot)
     rig_free(&rig);
 }
 
+Test(ring, what_is_offered_stays_while_the_writer_looks_whether_it_is_free)
+{
+    struct rig rig = rig_new(4);
+    struct ring_reader *a = add_member(&rig, 4, RING_LATEST, 1, 0);
+    struct ring_reader *b = add_member(&rig, 5, RING_LATEST, 1, 0);
+    write_frames(&rig, 2);
+    (void)take(&rig, a, 2, 0);
+    cr_expect_eq(bury(&rig, 4), 1);
+    atomic_store(&rig.ring.head->number[1], 0); /* marked before it was held */
+    expect_next(b, RING_NOTHING);
+    atomic_store(&rig.ring.head->number[1], 2); /* given back */
+    take_and_release(&rig, b, 2, 0);
+    rig_free(&rig);
+}
+
 Test(ring, what_was_offered_in_another_generation_makes_way)
 {
     struct rig rig = rig_new(4);
