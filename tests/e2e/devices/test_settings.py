@@ -1,8 +1,13 @@
 """The section `devices:` with a real hub: bad ones, reload by differences, what a device is to the hub."""
 import os
+import re
 import socket
 
 import kit
+
+
+# The kinds of prong-io.
+OWN = {"tcp-listen", "tcp-connect", "udp", "serial", "fifo", "file-tail", "watch", "timer", "cron", "stdin"}
 
 
 class Settings(kit.Case):
@@ -68,6 +73,18 @@ class Settings(kit.Case):
         described = self.ok("describe", "t").out
         for method in ("pause", "resume", "stats", "send"):
             self.assertIn(method, described)
+
+    def test_what_the_documentation_shows_is_valid(self):
+        with open(os.path.join(os.environ["PRONG_SOURCE_DIR"], "docs", "devices.md"), encoding="utf-8") as file:
+            blocks = re.findall(r"^```yaml\n(.*?)^```", file.read(), re.S | re.M)
+        kinds = {kind for block in blocks for kind in re.findall(r"kind: ([a-z-]+)", block)}
+        listed = self.check(self.config_of("a: {kind: none}"))
+        self.assertEqual([kind for kind in re.search(r"one of (.*), got", listed)[1].split(", ")
+                          if kind in OWN and kind not in kinds], [])
+        for block in blocks:
+            with open(self.path("doc.yaml"), "w", encoding="utf-8") as file:
+                file.write(block)
+            self.ok("config", "check", "doc.yaml", where=False)
 
     def test_without_a_hub_the_program_says_what_it_is_for(self):
         program = os.path.join(kit.hub.BIN, "prong-io")
