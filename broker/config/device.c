@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "proto/buf.h"
-#include "proto/cron.h"
+#include "proto/device/cron.h"
 #include "proto/mp.h"
 
 /* clang-format off */

@@ -6,7 +6,7 @@
 #define PRONG_CONFIG_DEVICE_H
 
 #include "broker/config/object.h"
-#include "proto/device.h"
+#include "proto/device/device.h"
 
 enum {
 #define DEVICE_OPTION(set, type, key, ...) CONFIG_DEVICE_##set##_##key,

@@ -214,9 +214,34 @@ fill(struct config_reader *reader, struct config_draft *draft)
     return 0;
 }
 
+/* The two ends of the wait between attempts; when only one is given the other one follows. */
+static int
+check_waits(struct config_reader *reader, struct config_draft *draft)
+{
+    union config_slot *low = &draft->worker.device->slots[CONFIG_DEVICE_RECONNECTS_reconnect_min];
+    union config_slot *high = &draft->worker.device->slots[CONFIG_DEVICE_RECONNECTS_reconnect_max];
+    const struct config_mark least = draft->device_given[CONFIG_DEVICE_RECONNECTS_reconnect_min];
+    const struct config_mark most = draft->device_given[CONFIG_DEVICE_RECONNECTS_reconnect_max];
+    if (low->number <= high->number) {
+        return 0;
+    }
+    if (least.line > 0 && most.line > 0) {
+        return config_fail(reader, most,
+                           "'reconnect_max' of device '%s' must not be less than its "
+                           "'reconnect_min'",
+                           draft->worker.name);
+    }
+    if (least.line > 0) {
+        high->number = low->number;
+    } else {
+        low->number = high->number;
+    }
+    return 0;
+}
+
 /* Options that only have a meaning together. */
 static int
-check_together(struct config_reader *reader, const struct config_draft *draft)
+check_together(struct config_reader *reader, struct config_draft *draft)
 {
     const struct config_device *device = draft->worker.device;
     const struct config_mark framing = draft->device_given[CONFIG_DEVICE_FRAMES_framing];
@@ -232,18 +257,7 @@ check_together(struct config_reader *reader, const struct config_draft *draft)
     if (!is_delimited && delimiter.line > 0) {
         return config_fail(reader, delimiter, "'delimiter' belongs to framing: delimiter");
     }
-    const int64_t low = device->slots[CONFIG_DEVICE_RECONNECTS_reconnect_min].number;
-    const int64_t high = device->slots[CONFIG_DEVICE_RECONNECTS_reconnect_max].number;
-    if (device_kind_has(device->kind, DEVICE_RECONNECTS) && low > high) {
-        const struct config_mark least =
-            draft->device_given[CONFIG_DEVICE_RECONNECTS_reconnect_min];
-        return config_fail(
-            reader,
-            least.line > 0 ? least : draft->device_given[CONFIG_DEVICE_RECONNECTS_reconnect_max],
-            "'reconnect_min' of device '%s' must not be more than its 'reconnect_max'",
-            draft->worker.name);
-    }
-    return 0;
+    return device_kind_has(device->kind, DEVICE_RECONNECTS) ? check_waits(reader, draft) : 0;
 }
 
 static int

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/device.h"
+#include "proto/device/device.h"
 
 struct options {
     const struct device_kind *kind;

@@ -16,12 +16,13 @@ ALLOWED = {
     "proto/gen": ["proto", "proto/tbl", "proto/gen"],
     "proto/link": ["proto", "proto/tbl", "proto/link"],
     "proto/ring": ["proto/ring"],
+    "proto/device": ["proto/device", "proto/tbl"],
     "broker": ["broker/shell", "broker/core", "broker/config", "broker/spawn/records.h", "proto",
                "proto/tbl", "proto/link"],
     "broker/core": ["proto", "proto/tbl", "broker/core"],
     "broker/docs": ["broker/core/life.def", "broker/core/exit.def"],
     # What a limit may be is said once, where it is put into force.
-    "broker/config": ["proto", "proto/tbl", "broker/config", "broker/spawn/limits.h",
+    "broker/config": ["proto", "proto/tbl", "proto/device", "broker/config", "broker/spawn/limits.h",
                       "broker/spawn/limits.def"],
     "broker/import": ["proto", "proto/tbl", "broker/config", "broker/import"],
     "broker/shell": ["proto", "proto/tbl", "proto/link", "proto/ring", "broker/core", "broker/config",
@@ -43,7 +44,7 @@ ALLOWED = {
     # broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",
                    "proto/tbl/errors.def", "proto/closest.h", "proto/mask.h"],
-    "client/devices": ["client/devices", "client/include", "proto/device.h", "proto/cron.h"],
+    "client/devices": ["client/devices", "client/include", "proto/device"],
     "client/web": ["client/lib", "client/worker", "client/web", "client/include"],
     # What an application sees: <prong/...>, and the headers beside its own files.
     "examples": [],

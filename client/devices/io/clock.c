@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "client/devices/io/kinds.h"
-#include "proto/cron.h"
+#include "proto/device/cron.h"
 
 struct state {
     int fd;

@@ -129,7 +129,7 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
         attempt(d);
     }
     if (s->stream.fd < 0) {
-        return prong_job_fail(job, PRONG_UNAVAILABLE, "nobody reads the pipe");
+        return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "nobody reads the pipe");
     }
     const prong_err code = stream_send(d, job, &s->stream, bytes);
     if (code != PRONG_OK) {

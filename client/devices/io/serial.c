@@ -148,7 +148,7 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "a serial port has no peers");
     }
     if (s->stream.fd < 0) {
-        return prong_job_fail(job, PRONG_UNAVAILABLE, "the port is not open");
+        return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "the port is not open");
     }
     return stream_send(d, job, &s->stream, bytes);
 }

@@ -195,10 +195,10 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
 {
     struct state *s = d->state;
     if (!s->is_connected) {
-        return prong_job_fail(job, PRONG_UNAVAILABLE, "not connected");
+        return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "not connected");
     }
     if (to != NULL && strcmp(to, s->stream.peer) != 0) {
-        return prong_job_fail(job, PRONG_UNAVAILABLE, "no such peer is connected");
+        return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "no such peer is connected");
     }
     const prong_err code = stream_send(d, job, &s->stream, bytes);
     if (code != PRONG_OK) {

@@ -201,7 +201,7 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
         count += to == NULL || strcmp(to, p->stream.peer) == 0;
     }
     if (count == 0) {
-        return prong_job_fail(job, PRONG_UNAVAILABLE,
+        return prong_job_fail(job, PRONG_FAILED_PRECONDITION,
                               to != NULL ? "no such peer is connected" : "no peer is connected");
     }
     prong_writer_map(out, (uint32_t)count);

@@ -158,7 +158,7 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
                               "'to' must be ADDRESS:PORT, or stand in the device's options");
     }
     if (s->fd < 0) {
-        return prong_job_fail(job, PRONG_UNAVAILABLE, "the port is not open");
+        return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "the port is not open");
     }
     const struct msghdr message = {
         .msg_name = &address.at, .msg_namelen = address.len, .msg_iov = &part, .msg_iovlen = 1};

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "proto/cron.h"
+#include "proto/device/cron.h"
 #include "tests/support/test.h"
 
 /* "2026-11-30 07:00" in the time zone of the process. */

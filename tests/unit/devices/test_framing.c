@@ -51,7 +51,8 @@ expect_frames(struct framing settings, const char *bytes, size_t len, const char
             feed(&f, bytes + i, 1, log);
         }
         if (framing_end(&f, &end) == FRAMING_MALFORMED) {
-            strcat(log, "~");
+            const size_t used = strlen(log);
+            snprintf(log + used, sizeof log - used, "~");
         }
         cr_expect_str_eq(log, expected, "split at %zu of %zu: %s", split, len, log);
         framing_deinit(&f);

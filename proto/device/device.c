@@ -1,10 +1,10 @@
 /* The table of devices: see device.h. */
-#include "proto/device.h"
+#include "proto/device/device.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "proto/cron.h"
+#include "proto/device/cron.h"
 
 static_assert(DEVICE_SET_COUNT <= 64, "a kind's sets are bits of one number");
 

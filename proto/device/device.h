@@ -1,7 +1,7 @@
 /* The table of devices as data: what the broker's configuration and the programs in client/devices
  * read options with. Constant, no memory; the rows stand in tbl/devices.def. */
-#ifndef PRONG_PROTO_DEVICE_H
-#define PRONG_PROTO_DEVICE_H
+#ifndef PRONG_PROTO_DEVICE_DEVICE_H
+#define PRONG_PROTO_DEVICE_DEVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Times of the calendar: see cron.h. */
-#include "proto/cron.h"
+#include "proto/device/cron.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Times of the calendar as crontab(5) writes them: five fields. Pure but for the time zone, which
  * mktime(3) and localtime_r(3) know. */
-#ifndef PRONG_PROTO_CRON_H
-#define PRONG_PROTO_CRON_H
+#ifndef PRONG_PROTO_DEVICE_CRON_H
+#define PRONG_PROTO_DEVICE_CRON_H
 
 #include <stdbool.h>
 #include <stddef.h>
