@@ -75,14 +75,17 @@ stream_find(const struct cli *cli, const prong_stream_info *list, size_t count, 
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+/* Whether it is there; one that may come needs not. */
 static int
-look_for(struct cli *cli, const char *name, bool may_come)
+look_for(struct cli *cli, struct stream_source *source, bool may_come)
 {
     prong_stream_info *list = NULL;
     size_t count = 0;
     int code = stream_list(cli, &list, &count);
-    if (code == CLI_OK && stream_find(cli, list, count, name, may_come) == NULL && !may_come) {
-        code = CLI_NO_SUCH;
+    if (code == CLI_OK) {
+        const prong_stream_info *info = stream_find(cli, list, count, source->name, may_come);
+        source->newest = info != NULL ? info->newest : 0;
+        code = info == NULL && !may_come ? CLI_NO_SUCH : CLI_OK;
     }
     prong_free(list);
     return code;
@@ -97,7 +100,7 @@ stream_open(struct cli *cli, struct stream_source *source, const char *name,
     *source = (struct stream_source){.name = name};
     (void)snprintf(what, sizeof what, "stream %.64s", name);
     int code = cli->client != NULL ? CLI_OK : hub_connect(cli);
-    code = code == CLI_OK ? look_for(cli, name, cli->has_timeout) : code;
+    code = code == CLI_OK ? look_for(cli, source, cli->has_timeout) : code;
     if (code != CLI_OK) {
         return code;
     }

@@ -20,6 +20,7 @@ const prong_stream_info *stream_find(const struct cli *cli, const prong_stream_i
 struct stream_source {
     const char *name; /* borrowed */
     prong_reader *reader;
+    uint64_t newest;  /* the number of the newest frame before it was opened; 0: none */
     uint64_t dropped; /* times that the writer gave this reader up */
     bool is_told;     /* that it did */
 };

@@ -263,6 +263,22 @@ open_file(struct recorder *r)
     return CLI_OK;
 }
 
+/* There is room. False when no stream can be called so; one that is there already is enough. */
+static bool
+add_stream(struct recorder *r, const char *name)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (strcmp(r->streams[i].name, name) == 0) {
+            return true;
+        }
+    }
+    if (strlen(name) >= sizeof r->streams[0].name) {
+        return false;
+    }
+    (void)snprintf(r->streams[r->count++].name, sizeof r->streams[0].name, "%s", name);
+    return true;
+}
+
 /* The streams that are named, or all when neither streams nor events are. */
 static int
 choose_streams(struct recorder *r, const prong_stream_info *list, size_t count)
@@ -274,11 +290,14 @@ choose_streams(struct recorder *r, const prong_stream_info *list, size_t count)
         return output_no_memory(r->cli);
     }
     for (size_t i = 0; i < o->streams.count; i++) {
-        r->streams[r->count++].source.name = o->streams.items[i];
+        if (!add_stream(r, o->streams.items[i])) {
+            return output_usage(r->cli, "--stream '%.80s': no stream has such a long name",
+                                o->streams.items[i]);
+        }
     }
     for (size_t i = 0; is_all && i < count; i++) {
         if (!list[i].is_reader && list[i].slots > 0) {
-            r->streams[r->count++].source.name = list[i].name;
+            (void)add_stream(r, list[i].name); /* no name of the hub is too long */
         }
     }
     return CLI_OK;

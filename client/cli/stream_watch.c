@@ -123,10 +123,14 @@ tell(struct watching *v, bool *is_unread)
     return code; /* output_end says what is wrong with stdout */
 }
 
+/* But for the one that was there already, which did not come. */
 static void
-add(struct watching *v, const prong_frame *frame)
+add(struct watching *v, const struct stream_source *source, const prong_frame *frame)
 {
     const int64_t now_ns = stream_now_ns();
+    if (v->seen == 0 && frame->number == source->newest) {
+        return;
+    }
     rate_add(&v->rate, &(struct rate_sample){.at_ns = now_ns,
                                              .delay_ns = now_ns - frame->mono_ns,
                                              .bytes = frame->bytes,
@@ -147,7 +151,7 @@ watch(struct watching *v, struct stream_source *source)
         code = stream_next(cli, source, line_ms < cli->deadline_ms ? line_ms : cli->deadline_ms,
                            STDOUT_FILENO, &frame, &woke);
         if (frame != NULL) {
-            add(v, frame);
+            add(v, source, frame);
             prong_frame_release(frame);
             is_over = cli->options.count > 0 && v->seen >= cli->options.count;
         }
