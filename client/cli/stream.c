@@ -16,6 +16,7 @@ enum {
     NAMES_BYTES = 400,
     /* For the hub to hand out what it has said to be there. */
     RING_MS = 2000,
+    LOOK_MS = 1000,
 };
 
 /* ---- which there are ------------------------------------------------------------------------ */
@@ -144,6 +145,34 @@ stream_take(const struct cli *cli, struct stream_source *source, const prong_fra
     }
 }
 
+/* Whether the connection has been gone for longer than it is sought. */
+static bool
+is_gone(struct cli *cli)
+{
+    const int64_t now_ms = unit_now_ms();
+    if (prong_client_is_connected(cli->client)) {
+        cli->lost_ms = 0;
+    } else if (cli->lost_ms == 0) {
+        cli->lost_ms = now_ms;
+    }
+    return cli->lost_ms != 0 && now_ms - cli->lost_ms > cli->reconnect_ms;
+}
+
+enum hub_woke
+stream_wait(struct cli *cli, int64_t until_ms, int out_fd, int in_fd)
+{
+    const int64_t look_ms = unit_now_ms() + LOOK_MS;
+    const enum hub_woke woke =
+        hub_wait_input(cli, look_ms < until_ms ? look_ms : until_ms, out_fd, in_fd);
+    if (woke != HUB_WOKE && woke != HUB_LATE) {
+        return woke;
+    }
+    if (is_gone(cli)) {
+        return HUB_GONE;
+    }
+    return woke == HUB_LATE && unit_now_ms() < until_ms ? HUB_WOKE : woke;
+}
+
 int
 stream_next(struct cli *cli, struct stream_source *source, int64_t until_ms, int out_fd,
             const prong_frame **frame, enum hub_woke *woke)
@@ -162,7 +191,7 @@ stream_next(struct cli *cli, struct stream_source *source, int64_t until_ms, int
         if (code != CLI_OK || *frame != NULL) {
             return code;
         }
-        *woke = hub_wait_input(cli, until_ms, out_fd, prong_reader_fd(source->reader));
+        *woke = stream_wait(cli, until_ms, out_fd, prong_reader_fd(source->reader));
     }
     return *woke == HUB_LATE ? CLI_OK : hub_woke_code(cli, *woke, source->name);
 }

@@ -34,6 +34,8 @@ void stream_close(struct stream_source *source);
 /* Take the next frame that is there, without waiting; `*frame` is NULL when none is. That this
  * reader was given up in between is counted, and told the first time. */
 int stream_take(const struct cli *cli, struct stream_source *source, const prong_frame **frame);
+/* As hub_wait_input, for one who has asked the hub nothing and would not notice its end. */
+enum hub_woke stream_wait(struct cli *cli, int64_t until_ms, int out_fd, int in_fd);
 /* Take the next frame, and wait for it until the time is over. With CLI_OK `*frame` is NULL and
  * *woke is HUB_LATE or HUB_UNREAD, or it is a frame, to be released. Signals and the end of the hub
  * end it with their exit codes. `out_fd` as for hub_wait. */

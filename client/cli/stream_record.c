@@ -152,6 +152,9 @@ take_events(struct recorder *r, int most, bool *took)
 {
     int code = CLI_OK;
     for (int i = 0; r->events != NULL && i < most && code == CLI_OK; i++) {
+        if (r->count == 0 && has_enough(r)) {
+            break;
+        }
         const prong_event *event = NULL;
         const prong_err err = prong_subscription_next(r->events, 0, &event);
         if (err == PRONG_DEADLINE_EXCEEDED) {
@@ -194,7 +197,7 @@ record(struct recorder *r)
             break;
         }
         if (!took) {
-            woke = hub_wait_input(cli, until_ms, -1, r->epoll_fd);
+            woke = stream_wait(cli, until_ms, -1, r->epoll_fd);
         } else if (hub_read_signals(cli)) {
             woke = HUB_INTERRUPTED;
         } else if (prong_dispatch(cli->client, 0) == PRONG_UNAVAILABLE) {
