@@ -1,6 +1,7 @@
 /* `prong stream ls` and `prong stream info`. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -165,15 +166,12 @@ end_table(const struct cli *cli, struct table *t)
 static const char stream_heading[] = "STREAM WRITER READERS SLOTS SIZE FRAMES SKIPPED NEWEST";
 
 static int
-print_streams(const struct cli *cli, const prong_stream_info *list, size_t count)
+print_streams(const struct cli *cli, const struct seen *streams, size_t count)
 {
     struct table t;
     table_init(&t, stream_heading);
     for (size_t i = 0; i < count; i++) {
-        if (!list[i].is_reader) {
-            const struct seen s = see(list, count, i);
-            add_stream(&t, &s);
-        }
+        add_stream(&t, &streams[i]);
     }
     return end_table(cli, &t);
 }
@@ -209,36 +207,49 @@ print_one(const struct cli *cli, const struct seen *s, const prong_frame *frame)
 
 /* ---- the verbs ------------------------------------------------------------------------------ */
 
+static int
+by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct seen *)a)->info->name, ((const struct seen *)b)->info->name);
+}
+
+static int
+put_streams(const struct cli *cli, const struct seen *streams, size_t count)
+{
+    prong_writer *w = prong_writer_new();
+    if (w == NULL) {
+        return output_no_memory(cli);
+    }
+    prong_writer_array(w, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        write_stream(w, &streams[i], false, NULL);
+    }
+    const int code = stream_put(cli, w, false);
+    prong_writer_free(w);
+    return code;
+}
+
 int
 verb_stream_ls(struct cli *cli)
 {
     prong_stream_info *list = NULL;
-    size_t count = 0, streams = 0;
+    size_t count = 0, found = 0;
     int code = hub_connect(cli);
     code = code == CLI_OK ? stream_list(cli, &list, &count) : code;
-    if (code != CLI_OK) {
-        return code;
-    }
-    if (output_form(cli) == OUTPUT_TABLE) {
-        code = print_streams(cli, list, count);
-        prong_free(list);
-        return code;
-    }
-    prong_writer *w = prong_writer_new();
-    for (size_t i = 0; i < count; i++) {
-        streams += !list[i].is_reader;
-    }
-    if (w != NULL) {
-        prong_writer_array(w, (uint32_t)streams);
-        for (size_t i = 0; i < count; i++) {
-            if (!list[i].is_reader) {
-                const struct seen s = see(list, count, i);
-                write_stream(w, &s, false, NULL);
-            }
+    struct seen *streams = calloc(count + 1, sizeof *streams);
+    for (size_t i = 0; streams != NULL && i < count; i++) {
+        if (!list[i].is_reader) {
+            streams[found++] = see(list, count, i);
         }
     }
-    code = w != NULL ? stream_put(cli, w, false) : output_no_memory(cli);
-    prong_writer_free(w);
+    if (code == CLI_OK && streams == NULL) {
+        code = output_no_memory(cli);
+    } else if (code == CLI_OK) {
+        qsort(streams, found, sizeof *streams, by_name);
+        code = output_form(cli) == OUTPUT_TABLE ? print_streams(cli, streams, found)
+                                                : put_streams(cli, streams, found);
+    }
+    free(streams);
     prong_free(list);
     return code;
 }

@@ -57,6 +57,15 @@ class Look(Case):
         self.fails(5, "stream", "record", "x.prec", "--stream", "cam")
         self.assertFalse(os.path.exists(self.path("x.prec")))
 
+    def test_names_are_completed(self):
+        for name in ("cam2", "cam1"):
+            Writer(self, name)
+        for words in (["stream", "hz", "c"], ["stream", "record", "x", "--stream", ""]):
+            self.assertEqual(sorted(self.ok("complete", "--", *words).out.split()), ["cam1", "cam2"])
+        self.assertEqual([s["name"] for s in self.ok("stream", "ls").json()], ["cam1", "cam2"])
+        self.assertEqual(self.ok("complete", "--", "stream", "hz", "cam1", "").out, "")
+        self.assertEqual(self.ok("complete", "--", "stream", "cat", "x", "--policy", "lo").out, "lossless\t\n")
+
     def test_it_is_waited_for_with_a_timeout(self):
         self.fails(124, "stream", "cat", "cam1", "-o", "jsonl", "--timeout", "100ms")
         child = self.start("stream", "cat", "cam1", "-n", "1", "-o", "jsonl", "--timeout", "60s")
