@@ -48,6 +48,18 @@ if(PRONG_NCURSES)
   endif()
 endif()
 
+# Only `prong stream snap` needs it, which says so where it was built without.
+option(PRONG_PNG "let prong stream snap write PNG with libpng when it is there" ON)
+set(PNG_LIBRARY "")
+if(PRONG_PNG)
+  pkg_check_modules(png QUIET IMPORTED_TARGET libpng>=1.6)
+  if(png_FOUND)
+    set(PNG_LIBRARY PkgConfig::png)
+  else()
+    message(STATUS "prong stream snap: no libpng; install it with 'apt-get install libpng-dev'")
+  endif()
+endif()
+
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)
   if(NOT Python3_FOUND)

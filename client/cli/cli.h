@@ -41,6 +41,7 @@ struct cli {
     bool out_is_terminal, err_is_terminal, out_has_color, err_has_color;
     prong_client *client; /* NULL until hub_connect */
     int32_t reconnect_ms; /* how long hub_connect's client seeks a hub that it lost */
+    int64_t lost_ms;      /* since when it has none, as stream_wait has seen; 0: it has one */
     int signal_fd;        /* SIGINT and SIGTERM, once they are waited for; else -1 */
     int signal_number;    /* the one that came last */
     int64_t deadline_ms;  /* of the whole verb on the clock of unit_now_ms; CLI_NEVER_MS */
@@ -101,6 +102,15 @@ int verb_stack(struct cli *cli);
 int verb_start(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_stop(struct cli *cli);
+int verb_stream_bw(struct cli *cli);
+int verb_stream_cat(struct cli *cli);
+int verb_stream_delay(struct cli *cli);
+int verb_stream_hz(struct cli *cli);
+int verb_stream_info(struct cli *cli);
+int verb_stream_ls(struct cli *cli);
+int verb_stream_record(struct cli *cli);
+int verb_stream_replay(struct cli *cli);
+int verb_stream_snap(struct cli *cli);
 int verb_top(struct cli *cli);
 int verb_up(struct cli *cli);
 int verb_version(struct cli *cli);

@@ -1,5 +1,7 @@
 /* `prong completion` and `prong complete`: what can stand next on a command line. The scripts of
  * the shells only ask for that, so that the tables here are all there is to know. */
+#include <prong/stream.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -194,6 +196,24 @@ offer_workers(struct cli *cli, const struct typed *t, bool has_method)
     status_deinit(&status);
 }
 
+static void
+offer_streams(struct cli *cli, const struct typed *t)
+{
+    prong_stream_info *list = NULL;
+    size_t count = 0;
+    char why[300];
+    if (!connect_quickly(cli) || prong_stream_list(prong_client_url(cli->client), &list, &count,
+                                                   why, sizeof why) != PRONG_OK) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!list[i].is_reader) {
+            offer(t, list[i].name, "");
+        }
+    }
+    prong_free(list);
+}
+
 /* Whether the arguments of a verb are what a usage line calls so. */
 static bool
 is_called(const struct verb *verb, const char *what)
@@ -214,6 +234,10 @@ offer_arguments(struct cli *cli, const struct typed *t)
                (t->count == 0 || strstr(verb->arguments, "WORKER[/N]...") != NULL ||
                 is_called(verb, "WORKER..."))) {
         offer_workers(cli, t, false);
+    } else if (is_called(verb, "STREAM")) {
+        if (t->count == 0) {
+            offer_streams(cli, t);
+        }
     } else if (is_called(verb, "VERB")) {
         struct typed inner = *t;
         inner.first = t->count > 0 ? t->arguments[0] : NULL;
@@ -255,6 +279,10 @@ verb_complete(struct cli *cli)
     const struct option_row *row = find_option(t.verb, t.previous);
     if (takes_value(row) && strchr(t.previous, '=') == NULL) {
         offer_words(&t, row->allowed);
+        if (strcmp(row->value, "STREAM") == 0) {
+            read_options(cli, t.verb, before);
+            offer_streams(cli, &t);
+        }
     } else if (t.word[0] == '-') {
         offer_options(&t, t.verb != NULL ? t.verb->options : NULL);
         offer_options(&t, help_common_options());

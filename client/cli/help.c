@@ -45,7 +45,7 @@ static const struct help_exit_code exit_codes[] = {
     {CLI_USAGE, "the command line is wrong"},
     {CLI_NOT_RUNNING, "status, wait, signal, stack: not running"},
     {CLI_DENIED, "not allowed"},
-    {CLI_NO_SUCH, "no such worker, method or topic"},
+    {CLI_NO_SUCH, "no such worker, method, topic or stream"},
     {CLI_CONFIG, "the configuration is wrong"},
     {CLI_NO_HUB, "the hub cannot be reached"},
     {CLI_TIMEOUT, "not in time"},

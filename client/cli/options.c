@@ -247,8 +247,10 @@ options_read_value(struct option_reader *reader, const char *option, const char 
 void
 options_deinit(struct options *options)
 {
-    free(options->environment.items);
-    options->environment = (struct texts){0};
-    free(options->preload.items);
-    options->preload = (struct texts){0};
+    struct texts *const lists[] = {&options->environment, &options->preload, &options->streams,
+                                   &options->event_filters};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        free(lists[i]->items);
+        *lists[i] = (struct texts){0};
+    }
 }

@@ -32,14 +32,14 @@ struct options {
     const char *set_level;            /* logs */
     bool end;                         /* send */
     bool group;                       /* signal */
-    const char *bundle;               /* doctor */
+    const char *bundle;               /* doctor; stream snap: where its file goes */
     bool reveal;                      /* env */
-    bool force;                       /* config init */
+    bool force;                       /* config init, stream record */
     bool man;                         /* config manual, help */
     const char *kind;                 /* config import */
     const char *worker;               /* config show */
     const char *from, *until;         /* events, wait */
-    int64_t count;                    /* events, wait, top */
+    int64_t count;                    /* events, wait, top, stream ... */
     const char *json;                 /* emit */
     const char *goal, *event;         /* wait */
     bool any, exit_status;            /* wait */
@@ -49,7 +49,7 @@ struct options {
     bool ordered;                     /* call */
     bool lease, background;           /* call */
     const char *map;                  /* call: a file, or - */
-    const char *key, *policy;         /* call */
+    const char *key, *policy;         /* call; policy: stream cat, too */
     int64_t priority;                 /* call */
     const char *name;                 /* run */
     const char *restart, *ready;      /* run */
@@ -61,6 +61,14 @@ struct options {
     bool batch, once, expand;         /* top */
     int64_t delay_ms;                 /* top */
     const char *sort, *filter;        /* top */
+    int64_t window_ms;                /* stream hz, bw, delay */
+    const char *format;               /* stream snap */
+    struct texts streams;             /* stream record, replay */
+    struct texts event_filters;       /* the same */
+    int64_t for_ms;                   /* stream record */
+    const char *speed;                /* stream replay */
+    int64_t wait_readers;             /* the same */
+    bool loop, now;                   /* the same */
 };
 
 enum option_kind {

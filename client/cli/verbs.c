@@ -3,6 +3,9 @@
 
 #include <limits.h>
 
+#include "client/cli/picture.h"
+#include "client/cli/unit.h"
+
 #define SECONDS(n) ((n)*INT64_C(1000))
 
 /* clang-format off */
@@ -204,6 +207,64 @@ static const struct option_row top_options[] = {
     {.name = NULL},
 };
 
+#define FRAMES_ROW \
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count), \
+     .value = "N", .min = 1, .max = INT64_MAX, .help = "end after so many frames"}
+static const struct option_row watch_options[] = {
+    FRAMES_ROW,
+    {.name = "--window", .kind = OPTION_DURATION, .offset = OPTION_FIELD(window_ms),
+     .value = "TIME", .min = 100, .max = 3600000,
+     .help = "of how much time each line tells, from 100ms to 1h; default: 1s"},
+    {.name = NULL},
+};
+static const struct option_row cat_options[] = {
+    FRAMES_ROW,
+    {.name = "--policy", .kind = OPTION_TEXT, .offset = OPTION_FIELD(policy), .value = "HOW",
+     .allowed = "latest lossless",
+     .help = "latest (default): what is not read in time is missed; lossless: the writer waits"},
+    {.name = NULL},
+};
+static const struct option_row snap_options[] = {
+    {.name = "--output", .letter = 'o', .kind = OPTION_TEXT, .offset = OPTION_FIELD(bundle),
+     .value = "FILE", .help = "a .png, .ppm or .pgm, or - for a PNG on stdout; default: "
+     "STREAM.png here"},
+    {.name = "--format", .kind = OPTION_TEXT, .offset = OPTION_FIELD(format), .value = "FORMAT",
+     .allowed = PICTURE_FORMATS,
+     .help = "gray8, rgb24, bgr24, rgba or bgra: what the bytes are; default: what the frame says "
+     "of itself (\"format\" in its map), else gray8, rgb24 or rgba"},
+    {.name = NULL},
+};
+static const struct option_row record_options[] = {
+    {.name = "--stream", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(streams), .value = "STREAM",
+     .help = "frames of this stream; may be given often"},
+    {.name = "--events", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(event_filters),
+     .value = "FILTER", .help = "events of these topics, as for prong events; may be given often"},
+    {.name = "--for", .kind = OPTION_DURATION, .offset = OPTION_FIELD(for_ms), .value = "TIME",
+     .min = 1, .max = UNIT_DURATION_MS_MAX, .help = "end after this time"},
+    {.name = "--count", .letter = 'n', .kind = OPTION_COUNT, .offset = OPTION_FIELD(count),
+     .value = "N", .min = 1, .max = INT64_MAX,
+     .help = "end after so many frames of all streams together, or events when there is no stream"},
+    {.name = "--force", .kind = OPTION_FLAG, .offset = OPTION_FIELD(force),
+     .help = "also when the file is there already: what it had is gone"},
+    {.name = NULL},
+};
+static const struct option_row replay_options[] = {
+    {.name = "--speed", .kind = OPTION_TEXT, .offset = OPTION_FIELD(speed), .value = "X",
+     .help = "so many times as fast as it was; max: as fast as lossless readers take it; default: 1"},
+    {.name = "--wait-readers", .kind = OPTION_COUNT, .offset = OPTION_FIELD(wait_readers),
+     .value = "N", .min = 1, .max = 64,
+     .help = "begin when each stream has so many readers, who then miss nothing"},
+    {.name = "--stream", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(streams), .value = "OLD=NEW",
+     .help = "play a stream under another name, or leave it out (OLD=); may be given often"},
+    {.name = "--events", .kind = OPTION_TEXTS, .offset = OPTION_FIELD(event_filters),
+     .value = "FILTER", .help = "only events of these topics; may be given often"},
+    {.name = "--now", .kind = OPTION_FLAG, .offset = OPTION_FIELD(now),
+     .help = "frames get the times at which they are played, not those at which they were taken"},
+    {.name = "--loop", .kind = OPTION_FLAG, .offset = OPTION_FIELD(loop),
+     .help = "begin again at the end, until it is interrupted"},
+    {.name = NULL},
+};
+
 static const struct verb verbs[] = {
     {.name = "up", .run = verb_up, .options = up_options, .timeout_ms = SECONDS(60),
      .arguments = "[--config FILE] [--name HUB] [--foreground]",
@@ -358,6 +419,60 @@ static const struct verb verbs[] = {
      "With --call the outcome is printed and the exit code is that of prong call; 5 when the hub "
      "does not know the call (any more). What a method yields is given once: who waits again gets "
      "the value alone. After a timeout or SIGINT the call goes on."},
+    {.name = "stream ls", .run = verb_stream_ls, .timeout_ms = SECONDS(5), .arguments = "",
+     .summary = "streams of frames, and who writes and reads them",
+     .help = "SIZE is that of a slot, SKIPPED counts frames that were not written because readers held "
+     "all slots, NEWEST is how long ago the newest frame was taken. JSON has the readers, too. The verbs "
+     "of streams work on the machine of the hub."},
+    {.name = "stream info", .run = verb_stream_info, .argc_min = 1, .argc_max = 1,
+     .timeout_ms = SECONDS(5), .arguments = "STREAM",
+     .summary = "one stream: its newest frame, and each reader with what it took and missed",
+     .help = "HELD is how many frames a reader holds, and may hold. DELAY is how old the frame was that "
+     "it took last, when it took it."},
+    {.name = "stream hz", .run = verb_stream_hz, .argc_min = 1, .argc_max = 1,
+     .options = watch_options, .arguments = "STREAM [-n N] [--window TIME]",
+     .summary = "how many frames a second come, and how regularly",
+     .help = "A line each second: the rate, and the shortest and longest time from one frame to the next "
+     "with its standard deviation. Frames that were missed here count, each with its share of the time.\n"
+     "A stream that is not there yet is waited for when --timeout is given, here and with the other "
+     "verbs that read one."},
+    {.name = "stream bw", .run = verb_stream_bw, .argc_min = 1, .argc_max = 1,
+     .options = watch_options, .arguments = "STREAM [-n N] [--window TIME]",
+     .summary = "how many bytes a second come"},
+    {.name = "stream delay", .run = verb_stream_delay, .argc_min = 1, .argc_max = 1,
+     .options = watch_options, .arguments = "STREAM [-n N] [--window TIME]",
+     .summary = "how old frames are when they come: from the time they were taken to here"},
+    {.name = "stream cat", .run = verb_stream_cat, .argc_min = 1, .argc_max = 1,
+     .options = cat_options, .arguments = "STREAM [-n N] [--policy latest|lossless]",
+     .summary = "write the bytes of frames to stdout, or with -o jsonl what is known of each",
+     .help = "One frame after the other with nothing between, for instance into ffmpeg -f rawvideo. A "
+     "terminal gets none. Exit code 1 when a lossless reader was too slow, and frames are missing."},
+    {.name = "stream snap", .run = verb_stream_snap, .argc_min = 1, .argc_max = 1,
+     .options = snap_options, .timeout_ms = SECONDS(5), .arguments = "STREAM [-o FILE]",
+     .summary = "save the newest frame as a picture",
+     .help = "Of frames of dtype |u1 and shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4). With -j the "
+     "file and what is known of the frame."},
+    {.name = "stream record", .run = verb_stream_record, .argc_min = 1, .argc_max = 1,
+     .options = record_options,
+     .arguments = "FILE|FOLDER [--stream STREAM]... [--events FILTER]... [--for TIME | -n N]",
+     .summary = "keep frames and events in a file, with their times",
+     .help = "Without --stream and --events: all streams that there are, and all events but those of the "
+     "hub. It reads lossless: the writers wait for the disk, as long as their patience says. Until "
+     "--for, -n, SIGINT or SIGTERM, each of which is a good end; then the counts are printed. In a folder "
+     "the file is called by the time.\n"
+     "On a full disk the file ends with the last record that fits. Exit code 1 then, and when frames or "
+     "events are missing. docs/recording.md has the format."},
+    {.name = "stream replay", .run = verb_stream_replay, .argc_min = 1, .argc_max = 1,
+     .options = replay_options,
+     .arguments = "FILE [--speed X|max] [--wait-readers N] [--stream OLD=NEW]... [--events FILTER]...",
+     .summary = "play a recording: its frames and events, as if the devices were there",
+     .help = "Frames go into streams of the same names, whose writer it is meanwhile, and events are "
+     "emitted with the same payloads, with the same time between them. Lossless readers get all frames: "
+     "it waits for them, a minute at most.\n"
+     "Frames have the times at which they were taken, as payloads of events have, so that a frame is "
+     "found by the time of an event as it was then; see --now.\n"
+     "A recording that was cut off is played as far as it goes. Exit code 1 when a part of it is "
+     "damaged; the rest is played."},
     {.name = "doctor", .run = verb_doctor, .options = doctor_options,
      .arguments = "[-o FILE.tar.gz|FOLDER] [--check]",
      .summary = "check the hub and this machine, and write a bundle for a bug report",

@@ -12,7 +12,7 @@ class Base(hub.Case):
 
 class Words(Base):
     def test_words_of_the_tables(self):
-        self.assertEqual(self.complete("st"), ["status", "start", "stop", "stack"])
+        self.assertEqual(self.complete("st"), ["status", "start", "stop", "stack", "stream"])
         everything = self.complete("")
         self.assertIn("config", everything)
         self.assertEqual(len(everything), len(set(everything)))

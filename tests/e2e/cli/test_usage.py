@@ -8,7 +8,8 @@ import hub
 
 VERBS = ["up", "down", "status", "start", "stop", "restart", "scale", "logs", "send", "env", "call", "emit", "events",
          "cancel", "describe", "wait", "dlq list", "dlq show", "dlq retry", "dlq drop", "run", "remove",
-         "config check", "config show", "config init", "config manual", "config import", "version",
+         "config check", "config show", "config init", "config manual", "config import",
+         *(f"stream {verb}" for verb in ("ls", "info", "hz", "bw", "delay", "cat", "snap", "record", "replay")), "version",
          "help"]
 
 
@@ -43,6 +44,7 @@ class Help(hub.Case):
     def test_help_of_config_lists_its_verbs(self):
         self.assertEqual(self.ok("help", "config").out.count("config "), 5)
         self.assertEqual(self.ok("help", "dlq").out.count("dlq "), 4)
+        self.assertEqual(self.ok("help", "stream").out.count("\n  stream "), 8)
 
     def test_version(self):
         self.assertRegex(self.ok("version").out, r"^prong \d+\.\d+\.\d+\n$")
@@ -173,7 +175,8 @@ class NoHub(hub.Case):
     def test_verbs_that_need_a_hub_say_that_there_is_none(self):
         for words in (["start", "w"], ["stop", "w"], ["restart", "w"], ["scale", "w", "1"], ["logs", "w"],
                       ["call", "a.b"], ["emit", "t"], ["events"], ["describe"], ["run", "true"],
-                      ["remove", "w"], ["signal", "w", "HUP"], ["wait", "w"], ["wait", "--event", "x"]):
+                      ["remove", "w"], ["signal", "w", "HUP"], ["wait", "w"], ["wait", "--event", "x"],
+                      ["stream", "ls"], ["stream", "hz", "x"], ["stream", "record", "x.prec"]):
             result = self.fails(7, *words)
             self.assertIn("prong up", result.err)
             self.assertIn(self.run_dir, result.err)
