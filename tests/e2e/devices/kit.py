@@ -43,6 +43,12 @@ class Case(hub.Case):
         self.assertEqual(result.code, code, result)
         return json.loads(result.out) if code == 0 else result.err
 
+    def broker(self):
+        """The pid of the hub's broker that runs now."""
+        def found():
+            return [pid for pid, line in hub.tagged(self.tag).items() if "prong-broker" in line.split(" ")[0]]
+        return self.until(found, "a broker")[0]
+
     def stats(self, device):
         return self.call(device + ".stats")
 

@@ -1,7 +1,9 @@
 """tcp-listen, tcp-connect and udp against plain sockets, and socat."""
 import json
+import os
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -80,6 +82,32 @@ class TcpListen(kit.Case):
                          list(range(LINES)))
         stats = self.stats("trigger")
         self.assertEqual((stats["frames"], stats["dropped"], stats["waiting"]), (LINES, 0, 0))
+
+    def test_a_hub_that_takes_nothing_holds_up_the_peer_and_nothing_is_lost(self):
+        self.devices("trigger: {kind: tcp-listen, port: 0, decode: number}")
+        s = self.connect("trigger")
+        self.first("trigger.up", 1)
+        broker = self.broker()
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            s.sendall(b"".join(b"%d\n" % n for n in range(LINES)))
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        self.assertEqual(self.values("trigger.data", LINES), list(range(LINES)))
+        self.assertEqual(self.stats("trigger")["dropped"], 0)
+
+    def test_it_goes_on_when_the_broker_was_started_anew(self):
+        self.devices("trigger: {kind: tcp-listen, port: 0}")
+        s = self.connect("trigger")
+        self.first("trigger.up", 1)
+        pid = self.until(lambda: self.replicas("trigger")[0]["pid"], "a pid")
+        broker = self.broker()
+        os.kill(broker, signal.SIGKILL)
+        self.until(lambda: self.broker() != broker, "another broker")
+        self.until(lambda: self.prong("call", "trigger.stats").code == 0, "the device with the new broker")
+        s.sendall(b"still here\n")
+        self.assertEqual(self.values("trigger.data", 1), ["still here"])
+        self.assertEqual(self.replicas("trigger")[0]["pid"], pid)
 
     def test_a_paused_device_reads_nothing_and_so_holds_up_its_peer(self):
         self.devices("trigger: {kind: tcp-listen, port: 0, max_bytes: 1MiB}",
