@@ -17,30 +17,58 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SLOTS = 9, SLOT_BYTES = 16384, GROUP = 7, WRITER = 0 };
+enum { SEATS_MAX = 7, GROUP = 7, WRITER = 0 };
 
 /* Who there is, by the index of its desk; 0 is the writer, which has none. */
-static const struct seat {
-    const char *name;
+struct seat {
+    const char *name; /* NULL: nobody */
     enum ring_policy policy;
     uint32_t hold;
-} seats[GROUP] = {
-    {"writer", RING_LATEST, 0},     {"latest", RING_LATEST, 1},
-    {"lossless", RING_LOSSLESS, 1}, {"lossless too", RING_LOSSLESS, 2},
-    {"member 1", RING_MEMBER, 1},   {"member 2", RING_MEMBER, 1},
-    {"member 3", RING_MEMBER, 1},
+    bool takes_oldest; /* always the frame that the writer is about to overwrite */
 };
+
+struct setup {
+    const char *name;
+    uint32_t slots, slot_bytes, frames_factor;
+    bool has_group;
+    struct seat seats[SEATS_MAX];
+};
+
+/* All kinds of readers, with frames that take a while; the lossless ones slow the writer. */
+static const struct setup all_kinds = {"all kinds of readers",
+                                       9,
+                                       16384,
+                                       1,
+                                       true,
+                                       {{"writer", RING_LATEST, 0, false},
+                                        {"latest", RING_LATEST, 1, false},
+                                        {"lossless", RING_LOSSLESS, 1, false},
+                                        {"lossless too", RING_LOSSLESS, 2, false},
+                                        {"member 1", RING_MEMBER, 1, false},
+                                        {"member 2", RING_MEMBER, 1, false},
+                                        {"member 3", RING_MEMBER, 1, false}}};
+
+/* Nobody slows the writer, and readers want what it wants: for the barriers. */
+static const struct setup race = {"a race for small frames",
+                                  4,
+                                  64,
+                                  100,
+                                  false,
+                                  {{"writer", RING_LATEST, 0, false},
+                                   {"latest", RING_LATEST, 1, false},
+                                   {"oldest", RING_LATEST, 1, true}}};
 
 /* Shared by all. */
 struct shared {
-    struct ring_desk *desks[GROUP];
+    const struct setup *setup;
+    struct ring_desk *desks[SEATS_MAX];
     struct ring_group *group;
     struct kit_ring ring;
     uint64_t frames;
-    _Atomic bool sits[GROUP + 1]; /* what the hub tells the writer by messages */
+    _Atomic bool sits[SEATS_MAX]; /* what the hub tells the writer by messages */
     _Atomic bool is_over;
-    _Atomic uint64_t since[GROUP]; /* the newest frame when it sat down */
-    _Atomic uint64_t took[GROUP], torn[GROUP], lost[GROUP];
+    _Atomic uint64_t since[SEATS_MAX]; /* the newest frame when it sat down */
+    _Atomic uint64_t took[SEATS_MAX], torn[SEATS_MAX], lost[SEATS_MAX];
     _Atomic unsigned char seen[]; /* per frame: how often a member got it and looked at all of it */
 };
 
@@ -50,13 +78,18 @@ struct shared {
 static void
 know(const struct shared *s, struct ring_writer *w)
 {
-    for (uint32_t i = 1; i < GROUP; i++) {
+    for (uint32_t i = 1; i < SEATS_MAX; i++) {
+        const struct seat *seat = &s->setup->seats[i];
         w->desks[i] = (struct ring_known){.desk = atomic_load(&s->sits[i]) ? s->desks[i] : NULL,
-                                          .policy = seats[i].policy,
-                                          .hold = seats[i].hold};
+                                          .policy = seat->policy,
+                                          .hold = seat->hold};
     }
-    w->desks[GROUP] = (struct ring_known){
-        .desk = &s->group->desk, .policy = RING_LOSSLESS, .hold = RING_HOLD_MAX, .is_group = true};
+    if (s->setup->has_group) {
+        w->desks[GROUP] = (struct ring_known){.desk = &s->group->desk,
+                                              .policy = RING_LOSSLESS,
+                                              .hold = RING_HOLD_MAX,
+                                              .is_group = true};
+    }
 }
 
 static int
@@ -85,17 +118,18 @@ run_writer(struct shared *s)
 static void
 look(struct shared *s, uint32_t index, const struct ring_taken *taken, uint64_t *last)
 {
+    const struct seat *seat = &s->setup->seats[index];
     const bool was_whole = kit_is_whole(&s->ring, taken->slot, taken->number, NULL);
-    if (taken->number % 16 == 0) {
+    if (taken->number % 16 == 0 && s->setup == &all_kinds) {
         (void)sched_yield(); /* hold it while the others go on */
     }
     if (!was_whole || !kit_is_whole(&s->ring, taken->slot, taken->number, NULL)) {
         atomic_fetch_add(&s->torn[index], 1);
     }
-    if (seats[index].policy == RING_MEMBER) {
+    if (seat->policy == RING_MEMBER) {
         atomic_fetch_add(&s->seen[taken->number], 1);
-    } else if (taken->number <= *last ||
-               (seats[index].policy == RING_LOSSLESS && taken->number > *last + 1 &&
+    } else if ((taken->number <= *last && !seat->takes_oldest) ||
+               (seat->policy == RING_LOSSLESS && taken->number > *last + 1 &&
                 taken->number > atomic_load(&s->since[index]) + 1)) {
         atomic_fetch_add(&s->lost[index], 1);
     }
@@ -106,18 +140,23 @@ look(struct shared *s, uint32_t index, const struct ring_taken *taken, uint64_t 
 static int
 run_reader(struct shared *s, uint32_t index)
 {
+    const struct seat *seat = &s->setup->seats[index];
     struct ring_reader r = {.head = s->ring.head,
                             .desk = s->desks[index],
-                            .group = seats[index].policy == RING_MEMBER ? s->group : NULL,
-                            .slots = SLOTS,
-                            .hold = seats[index].hold,
+                            .group = seat->policy == RING_MEMBER ? s->group : NULL,
+                            .slots = s->setup->slots,
+                            .hold = seat->hold,
                             .generation = 1,
-                            .policy = index == 1 ? RING_LATEST : RING_LOSSLESS};
+                            .policy = seat->policy == RING_LATEST ? RING_LATEST : RING_LOSSLESS};
     uint64_t last = 0;
     for (;;) {
         struct ring_taken taken;
         const bool is_over = atomic_load(&s->is_over);
-        switch (ring_reader_next(&r, &taken)) {
+        if (is_over && seat->takes_oldest) {
+            return 0; /* it would find one for ever */
+        }
+        switch (seat->takes_oldest ? ring_reader_nearest(&r, 0, &taken)
+                                   : ring_reader_next(&r, &taken)) {
         case RING_TAKEN:
             look(s, index, &taken, &last);
             (void)ring_reader_release(&r, &taken); /* the writer looks by itself */
@@ -149,7 +188,7 @@ start(struct shared *s, uint32_t index)
 {
     const pid_t parent = getpid();
     if (index != WRITER) {
-        const bool is_new = seats[index].policy == RING_LOSSLESS && newest(s) != 0;
+        const bool is_new = s->setup->seats[index].policy == RING_LOSSLESS && newest(s) != 0;
         kit_desk_begin(s->desks[index], index, s->ring.head, is_new ? newest(s) + 1 : 0);
         atomic_store(&s->sits[index], true);
         atomic_store(&s->since[index], newest(s));
@@ -167,12 +206,13 @@ start(struct shared *s, uint32_t index)
 }
 
 static void
-kill_one(struct shared *s, pid_t pids[GROUP], uint32_t index)
+kill_one(struct shared *s, pid_t pids[SEATS_MAX], uint32_t index)
 {
+    const struct seat *seat = &s->setup->seats[index];
     (void)kill(pids[index], SIGKILL); /* it is our child, and not waited for yet */
     (void)waitpid(pids[index], NULL, 0);
-    if (seats[index].policy == RING_MEMBER) {
-        (void)ring_group_bury(s->group, s->ring.head, s->desks[index], seats[index].hold);
+    if (seat->policy == RING_MEMBER) {
+        (void)ring_group_bury(s->group, s->ring.head, s->desks[index], seat->hold);
     }
     if (index != WRITER) {
         atomic_store(&s->sits[index], false);
@@ -181,16 +221,17 @@ kill_one(struct shared *s, pid_t pids[GROUP], uint32_t index)
 }
 
 static struct shared *
-make(uint64_t frames)
+make(const struct setup *setup, uint64_t frames)
 {
     struct shared *s = kit_memory(sizeof *s + frames + 1);
     if (s == NULL) {
         return NULL;
     }
+    s->setup = setup;
     s->frames = frames;
-    s->ring = kit_ring_new(SLOTS, SLOT_BYTES, 1, 1);
+    s->ring = kit_ring_new(setup->slots, setup->slot_bytes, 1, 1);
     s->group = kit_memory(RING_PAGE);
-    for (uint32_t i = 0; i < GROUP; i++) {
+    for (uint32_t i = 0; i < SEATS_MAX; i++) {
         s->desks[i] = kit_memory(RING_PAGE);
         if (s->desks[i] == NULL || s->group == NULL || s->ring.head == NULL) {
             return NULL;
@@ -204,45 +245,52 @@ make(uint64_t frames)
 static int
 judge(const struct shared *s, uint64_t kills, uint64_t all_kills)
 {
+    const struct setup *setup = s->setup;
     uint64_t unseen = 0, again = 0, most = 0;
     int failed = 0;
-    for (uint64_t n = 1; n <= s->frames; n++) {
+    for (uint64_t n = 1; n <= s->frames && setup->has_group; n++) {
         const unsigned char times = atomic_load(&s->seen[n]);
         unseen += times == 0;
         again += times > 1;
         most = times > most ? times : most;
     }
-    for (uint32_t i = 1; i < GROUP; i++) {
-        printf("%-14s %10llu frames, %llu torn, %llu lost or out of order\n", seats[i].name,
+    for (uint32_t i = 1; i < SEATS_MAX && setup->seats[i].name != NULL; i++) {
+        printf("%-14s %10llu frames, %llu torn, %llu lost or out of order\n", setup->seats[i].name,
                (unsigned long long)atomic_load(&s->took[i]),
                (unsigned long long)atomic_load(&s->torn[i]),
                (unsigned long long)atomic_load(&s->lost[i]));
         failed |= atomic_load(&s->torn[i]) != 0 || atomic_load(&s->lost[i]) != 0;
-        failed |= all_kills == 0 && seats[i].policy == RING_LOSSLESS &&
+        failed |= all_kills == 0 && setup->seats[i].policy == RING_LOSSLESS &&
                   atomic_load(&s->took[i]) != s->frames;
     }
-    printf("the group      %10llu frames, %llu seen twice, %llu by nobody, after %llu deaths of "
-           "members\n",
-           (unsigned long long)s->frames, (unsigned long long)again, (unsigned long long)unseen,
-           (unsigned long long)kills);
+    if (setup->has_group) {
+        printf("the group      %10llu frames, %llu seen twice, %llu by nobody, after %llu deaths "
+               "of members\n",
+               (unsigned long long)s->frames, (unsigned long long)again, (unsigned long long)unseen,
+               (unsigned long long)kills);
+    }
     /* A frame is seen by nobody when two died with it, and twice when one died after looking. */
     failed |= most > 2 || again > kills || unseen > kills / 2;
     return failed;
 }
 
 static int
-run(uint64_t frames, uint64_t kills, uint64_t seed)
+run(const struct setup *setup, uint64_t frames, uint64_t kills, uint64_t seed)
 {
-    struct shared *s = make(frames);
-    uint64_t chance = seed;
-    pid_t pids[GROUP];
-    uint64_t members = 0;
+    frames *= setup->frames_factor;
+    struct shared *s = make(setup, frames);
+    uint64_t chance = seed, members = 0;
+    pid_t pids[SEATS_MAX];
+    uint32_t count = 0;
     int failed = 0;
     if (s == NULL) {
         perror("memory");
         return 1;
     }
-    for (uint32_t i = GROUP; i-- > 0;) {
+    while (count < SEATS_MAX && setup->seats[count].name != NULL) {
+        count++;
+    }
+    for (uint32_t i = count; i-- > 0;) {
         pids[i] = start(s, i); /* the writer last: so nobody misses the first frame */
     }
     for (uint64_t k = 0; k < kills; k++) {
@@ -250,23 +298,24 @@ run(uint64_t frames, uint64_t kills, uint64_t seed)
         while (newest(s) < at && at + 100 < frames) {
             (void)sched_yield();
         }
-        const uint32_t index = (uint32_t)(kit_random(&chance) % GROUP);
-        members += seats[index].policy == RING_MEMBER;
+        const uint32_t index = (uint32_t)(kit_random(&chance) % count);
+        members += setup->seats[index].policy == RING_MEMBER;
         kill_one(s, pids, index);
     }
-    for (uint32_t i = 0; i < GROUP; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         int status = 0;
         (void)waitpid(pids[i], &status, 0); /* the writer first */
         if (status != 0) {
-            printf("the %s ended with status 0x%x\n", seats[i].name, (unsigned)status);
+            printf("the %s ended with status 0x%x\n", setup->seats[i].name, (unsigned)status);
             failed = 1;
         }
         atomic_store(&s->is_over, true);
     }
     failed |= newest(s) != frames;
     failed |= judge(s, members, kills);
-    printf("%llu frames, %llu kills, seed %llu: %s\n", (unsigned long long)frames,
-           (unsigned long long)kills, (unsigned long long)seed, failed != 0 ? "FAILED" : "ok");
+    printf("%s: %llu frames, %llu kills, seed %llu: %s\n\n", setup->name,
+           (unsigned long long)frames, (unsigned long long)kills, (unsigned long long)seed,
+           failed != 0 ? "FAILED" : "ok");
     return failed;
 }
 
@@ -286,5 +335,6 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: ring_stress [FRAMES >= 200 [KILLS [SEED > 0]]]\n");
         return 2;
     }
-    return run(frames, 0, seed) | (kills > 0 ? run(frames, kills, seed) : 0);
+    return run(&all_kinds, frames, 0, seed) | run(&all_kinds, frames, kills, seed) |
+           run(&race, frames, kills, seed);
 }
