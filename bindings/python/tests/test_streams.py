@@ -481,6 +481,25 @@ def test_another_writer_goes_on_with_the_numbers(client: prong.Client) -> None:
     until(lambda: client.streams() == [], "nothing is left")
 
 
+def test_frames_go_on_when_the_broker_is_started_anew(client: prong.Client, hub: HubProcess) -> None:
+    with fill(client, 1) as writer, client.stream("cam") as reader:
+        numbers, frame = [], taken(reader.next(SECONDS))
+        view = frame.array
+        os.kill(hub.broker(), signal.SIGKILL)
+
+        def again() -> bool:
+            writer.write(picture(7))
+            found = reader.next(0.02)
+            if found is not None:
+                numbers.append(found.number)
+                assert (found.array == 7).all()
+            return found is not None and found.generation > 1
+        until(again, "a frame by the new broker's memory")
+        assert numbers == sorted(set(numbers)) and numbers[0] > 1
+        assert int(view.max()) in (1, 7)
+        until(lambda: [len(row["readers"]) for row in client.streams()] == [1], "the new broker knows both")
+
+
 def test_streams_tells_of_all_of_them(client: prong.Client) -> None:
     with fill(client, 2) as writer, client.create_stream("other", slots=3), client.stream("cam", hold=2) as reader:
         taken(reader.next(SECONDS))
