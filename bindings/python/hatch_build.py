@@ -1,4 +1,5 @@
-"""Adds the programs of the hub to the wheel, as scripts, so that they come where `python` is.
+"""Adds the programs of the hub to the wheel, as scripts, so that they come where `python` is, and the library that
+streams need, in the package.
 
 Where there is no C compiler, cmake or a library, the wheel is the client alone; `PRONG_PROGRAMS=yes` in the
 environment makes that an error, `PRONG_PROGRAMS=no` builds none.
@@ -16,6 +17,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PROGRAMS = {"prongd": "prongd", "prong-broker": "prong-broker", "prong_cli": "prong"}      # target: file
+LIBRARY = "libprong.so.0"                                                                  # of the target prong_shared
 
 
 class Missing(Exception):
@@ -31,7 +33,7 @@ def source(root: Path) -> Path:
 
 
 def build(root: Path, folder: str) -> Path:
-    """Builds the programs in `folder`; the folder that they are in. An error of the compiler is no want."""
+    """Builds programs and library below `folder`, in bin and lib. An error of the compiler is no want."""
     cmake = shutil.which("cmake")
     if cmake is None:
         raise Missing("there is no cmake")
@@ -43,8 +45,9 @@ def build(root: Path, folder: str) -> Path:
     if configured.returncode:
         said = configured.stdout.partition("CMake Error")[2].strip().splitlines()
         raise Missing(" ".join(line.strip() for line in said[1:6] if line.strip()) or configured.stdout[-1000:])
-    subprocess.run([cmake, "--build", folder, "--parallel", str(os.cpu_count() or 1), "--target", *PROGRAMS], check=True)
-    return Path(folder, "bin")
+    subprocess.run([cmake, "--build", folder, "--parallel", str(os.cpu_count() or 1), "--target", *PROGRAMS, "prong_shared"],
+                   check=True)
+    return Path(folder)
 
 
 class Programs(BuildHookInterface):  # type: ignore[type-arg]
@@ -64,7 +67,8 @@ class Programs(BuildHookInterface):  # type: ignore[type-arg]
             self.app.display_warning(f"prong: this is the client alone, without the programs of the hub: {why}")
             return
         for name in PROGRAMS.values():
-            build_data["shared_scripts"][str(made / name)] = name
+            build_data["shared_scripts"][str(made / "bin" / name)] = name
+        build_data["force_include"][str((made / "lib" / LIBRARY).resolve())] = f"prong/{LIBRARY}"
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data.update(pure_python=False, tag=f"py3-none-{platform}")
         self.app.display_info("prong: with prongd, prong-broker and prong")

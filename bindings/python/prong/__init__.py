@@ -29,18 +29,20 @@ if TYPE_CHECKING:
     from ._executor import Executor
     from ._future import Future
     from ._hub import Hub
+    from ._stream import Frame, Reader, StreamWriter
 
 __all__ = [
     "AbortedError", "AlreadyExistsError", "Background", "CancelledError", "Client", "DataLossError",
-    "DeadlineExceededError", "Event", "Executor", "FailedPreconditionError", "Future", "Hub", "InternalError",
-    "InvalidArgumentError", "Lease", "Method", "NotFoundError", "Options", "OutOfRangeError", "PermissionDeniedError",
-    "ProngError", "Proxy", "ResourceExhaustedError", "Results", "Subscription", "UnauthenticatedError",
-    "UnavailableError", "UnimplementedError", "UnknownError", "Worker", "__version__", "connect", "frontend",
-    "idempotent", "loop", "on", "once", "shared",
+    "DeadlineExceededError", "Event", "Executor", "FailedPreconditionError", "Frame", "Future", "Hub",
+    "InternalError", "InvalidArgumentError", "Lease", "Method", "NotFoundError", "Options", "OutOfRangeError",
+    "PermissionDeniedError", "ProngError", "Proxy", "Reader", "ResourceExhaustedError", "Results", "StreamWriter",
+    "Subscription", "UnauthenticatedError", "UnavailableError", "UnimplementedError", "UnknownError", "Worker",
+    "__version__", "connect", "frontend", "idempotent", "loop", "on", "once", "shared",
 ]
 
 # Imported when they are used, with what the standard library needs for them.
-_LATER = {"Executor": "_executor", "Future": "_future", "Hub": "_hub", "aio": "aio"}
+_LATER = {"Executor": "_executor", "Frame": "_stream", "Future": "_future", "Hub": "_hub", "Reader": "_stream",
+          "StreamWriter": "_stream", "aio": "aio"}
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:

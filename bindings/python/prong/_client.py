@@ -6,6 +6,7 @@ import os
 import re
 import time
 import types
+import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypeVar, Union
@@ -19,6 +20,7 @@ if TYPE_CHECKING:                        # what few programs need is imported wh
     import inspect
 
     from ._future import Future
+    from ._stream import Frame, Reader, StreamWriter
 
 T = TypeVar("T")
 Steps = Generator[tuple[Request, float], bool, T]       # what waits: yields (request, until when), gets whether it is ready
@@ -160,6 +162,8 @@ class Client:
         self._link = link
         self._parent: Optional[Callable[[], Optional[tuple[int, float]]]] = None
         self._described: dict[str, dict[str, Any]] = {}
+        self._streams: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._over = False               # a worker's: it is to end
 
     def _run(self, steps: Steps[T]) -> T:
         """Waits for what the steps wait for. That of prong.aio gives an awaitable: this is all in which they differ."""
@@ -198,8 +202,14 @@ class Client:
         self._link.wait(Request(c.PING, FOREVER), 0)
 
     def close(self) -> None:
-        """End the connection; what is outstanding ends with CancelledError."""
+        """End the connection; what is outstanding ends with CancelledError, and its streams are closed."""
+        self._end_streams("close")
         self._link.close()
+
+    def _end_streams(self, how: str) -> None:
+        for found in [ref() for ref in self._streams.valuerefs()]:
+            if found is not None:
+                getattr(found, how)()
 
     def __enter__(self) -> Any:
         return self
@@ -343,6 +353,55 @@ class Client:
         found = Subscription(self, Position(filters, from_), timeout)
         self._run(found._start())
         return found
+
+    # -- streams
+
+    def stream(self, name: str, *, policy: str = "latest", group: Optional[str] = None, hold: int = 1,
+               oldest: bool = False, timeout: Optional[float] = None) -> Reader:
+        """Read a stream of frames, which lie in shared memory: `for frame in hub.stream("cam1")`.
+
+        policy   "latest": the newest frame, and how many were missed; "lossless": each one, the writer waits for it
+        group    readers that share the frames: each goes to exactly one of them, and all have the policy of the first
+        hold     frames that it has at a time: asked for one more, it lets go of the oldest
+        oldest   begin with the oldest frame that is there, not with the newest ("latest") or the next one ("lossless")
+        timeout  seconds that a stream which is not there yet is waited for; None: for ever
+
+        Raises NotFoundError (no such stream in this time), ResourceExhaustedError (it has too few slots for one more
+        reader), InvalidArgumentError, UnavailableError, and UnimplementedError when the hub is on another machine."""
+        from ._stream import Reader
+        return Reader(self, name, policy, group, hold, oldest, timeout)
+
+    def create_stream(self, name: str, shape: Optional[Sequence[int]] = None, dtype: Any = "u1", *, slots: int = 8,
+                      patience: float = 1.0) -> StreamWriter:
+        """Write a stream, or go on with the one of a writer that ended.
+
+        name          of a-z 0-9 _ -, at most 64 of them
+        shape, dtype  of the frames that are expected; larger ones make new memory, and readers follow
+        slots         2 to 256. What readers hold needs slots, what lossless ones have not taken, and what is still to be
+                      found by its time
+        patience      seconds that a write waits for a lossless reader before it goes on without it; at most 60
+
+        Raises AlreadyExistsError (it has a writer), InvalidArgumentError, ResourceExhaustedError, UnavailableError."""
+        from ._stream import StreamWriter
+        return StreamWriter(self, name, shape, dtype, slots, patience)
+
+    def streams(self) -> Any:
+        """The streams of the hub, each with its readers: what `prong stream ls` shows, a list of dicts."""
+        from ._stream import streams
+        return streams(self.url)
+
+    def correlate(self, filters: Union[str, Sequence[str]], stream: str, *, tolerance: float = 0.1, timeout: float = 1.0,
+                  wait: Optional[float] = None) -> Iterator[tuple[Event, Optional[Frame], Optional[float]]]:
+        """Events, each with the frame of a stream that was taken nearest to it: (event, frame, delay). When an event
+        happened its payload says ("mono_ns", as devices tell it), else it is when the hub took it.
+
+        tolerance  seconds that they may differ; frame and delay are None when no frame is so near
+        timeout    seconds that a frame of the event's time or later is waited for
+        wait       seconds that a stream which is not there yet is waited for; None: for ever
+
+        The frame is there until the next event is asked for; `delay` is how many seconds it was taken after the event."""
+        from ._stream import correlate
+        return correlate(self, filters, stream, tolerance, timeout, wait)
 
 class Subscription:
     """Events, one by one; made by Client.subscribe(). One thread at a time."""

@@ -175,7 +175,15 @@ class Runner:
             if "sync" not in self.clients:
                 found = self.clients["sync"] = _client.connect(self.url, name=self.pull.replica)
                 found._parent = parent
+        if self.worker.stopping:
+            self.end_streams()
         return self.clients["sync"]  # type: ignore[no-any-return]
+
+    def end_streams(self) -> None:
+        """Whoever waits for a frame waits no longer. Any thread, and signal handlers."""
+        for client in list(self.clients.values()):
+            client._over = True
+            client._end_streams("_end")
 
     # ---- beside the calls
 
@@ -239,6 +247,7 @@ class Runner:
         if self.code is None:
             self.code = code
         self.worker._stop_event.set()
+        self.end_streams()
         with contextlib.suppress(OSError):
             self.wake_out.send(b"!")
 
@@ -397,6 +406,7 @@ class Runner:
 
     def end_beside(self) -> None:
         """What ran beside the calls ends."""
+        self.end_streams()
         for thread in self.loops:
             thread.join()
 

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Sequence
 from typing import Any, Callable, Optional, TypeVar, Union
 
-from . import _client, _errors
+from . import _client, _errors, _stream
 from ._client import Event, From, Position, Steps
-from ._link import FOREVER, GREETING, TICK, BaseLink, Reader, split, tls_context
+from ._link import FOREVER, GREETING, TICK, BaseLink, split, tls_context
+from ._link import Reader as MessageReader
 from ._session import Request, Session
+from ._stream import SLICE, Frame, StreamWriter, end_of
 
-__all__ = ["Client", "Lease", "Method", "Proxy", "Results", "Subscription", "connect"]
+__all__ = ["Client", "Lease", "Method", "Proxy", "Reader", "Results", "Subscription", "connect"]
 T = TypeVar("T")
 
 class Link(BaseLink, asyncio.Protocol):
@@ -31,7 +34,7 @@ class Link(BaseLink, asyncio.Protocol):
         super().__init__(url, session, tls, contextlib.nullcontext())
         self.loop = asyncio.get_running_loop()
         self.transport: Optional[asyncio.Transport] = None
-        self.reader: Optional[Reader] = None
+        self.reader: Optional[MessageReader] = None
         self.keeper = self.loop.create_task(self._keep())
 
     async def _keep(self) -> None:
@@ -61,7 +64,7 @@ class Link(BaseLink, asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Of asyncio.Protocol."""
-        self.transport, self.reader, self.is_open = transport, Reader(None, self.session.lead), True
+        self.transport, self.reader, self.is_open = transport, MessageReader(None, self.session.lead), True
         transport.write(GREETING)
         self.session.heard = time.monotonic()
         self.session.connected()
@@ -174,8 +177,36 @@ class Client(_client.Client):
         """See prong.Client.subscribe. "new" means after the `async with`, or after the first event was asked for."""
         return Subscription(self, Position(filters, from_), timeout)
 
+    def stream(self, name: str, *, policy: str = "latest", group: Optional[str] = None, hold: int = 1,
+               oldest: bool = False, timeout: Optional[float] = None) -> Reader:
+        """See prong.Client.stream. It is opened by the `async with`, or when the first frame is asked for."""
+        return Reader(self, name, policy, group, hold, oldest, timeout)
+
+    def create_stream(self, *args: Any, **named: Any) -> Awaitable[StreamWriter]:  # type: ignore[override]
+        """See prong.Client.create_stream, and prong.StreamWriter for what it gives: its write() does not wait for anybody
+        but lossless readers. With such, and patience, call it as `await asyncio.to_thread(writer.write, array)`."""
+        return asyncio.to_thread(super().create_stream, *args, **named)
+
+    def streams(self) -> Awaitable[list[dict[str, Any]]]:
+        """See prong.Client.streams."""
+        return asyncio.to_thread(super().streams)
+
+    async def correlate(self, filters: Union[str, Sequence[str]], stream: str, *,  # type: ignore[override]
+                        tolerance: float = 0.1, timeout: float = 1.0,
+                        wait: Optional[float] = None) -> AsyncIterator[_stream.Pair]:
+        """See prong.Client.correlate."""
+        async with self.subscribe(*([filters] if isinstance(filters, str) else filters)) as events, \
+                self.stream(stream, timeout=wait) as reader:
+            async for event in events:
+                try:
+                    frame = await reader.at(_stream.moment(event), timeout)
+                except (_errors.FailedPreconditionError, _errors.CancelledError):    # closed
+                    return
+                yield _stream.pair(event, frame, tolerance)
+
     async def close(self) -> None:  # type: ignore[override]
-        """End the connection; what is outstanding ends with CancelledError."""
+        """End the connection; what is outstanding ends with CancelledError, and its streams are closed."""
+        self._end_streams("close")
         await self._link.close()
 
     async def __aenter__(self) -> Client:
@@ -205,6 +236,77 @@ class Subscription(_client.Subscription):
     async def __aenter__(self) -> Subscription:
         client: Any = self._client
         await client._run(self._start())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+class Reader(_stream.Reader):
+    """Frames of a stream: `async for frame in hub.stream("cam1")`, or `await next()`. See prong.Reader."""
+
+    def _begin(self) -> None:
+        """Nothing: the event loop shall not wait here."""
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def ring() -> None:
+            with contextlib.suppress(RuntimeError):      # the event loop has ended
+                loop.call_soon_threadsafe(done.set)
+        opening, self._rouse = self._opening(ring), ring
+        try:
+            opening.begin()
+            await done.wait()
+            self._opened(opening)
+        except BaseException:
+            opening.drop()
+            raise
+
+    async def _started(self) -> None:
+        if not (self._handle or self._closed or self._over):
+            await self._open()
+
+    async def next(self, timeout: Optional[float] = None) -> Optional[Frame]:  # type: ignore[override]
+        """See prong.Reader.next."""
+        until = end_of(timeout)
+        await self._started()
+        while True:
+            frame = self._take()
+            left = until - time.monotonic()
+            if frame is not None or left <= 0:
+                return frame
+            await self._readable(min(left, SLICE))
+
+    async def _readable(self, timeout: float) -> None:
+        loop, fd = asyncio.get_running_loop(), self.fileno()
+        waiter = loop.create_future()
+        loop.add_reader(fd, lambda: None if waiter.done() else waiter.set_result(None))
+        try:
+            await asyncio.wait([waiter], timeout=timeout)
+        finally:
+            loop.remove_reader(fd)
+
+    async def at(self, mono_ns: int, timeout: float = 1.0) -> Optional[Frame]:  # type: ignore[override]
+        """See prong.Reader.at."""
+        await self._started()
+        return await asyncio.to_thread(super().at, mono_ns, timeout)
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        try:
+            frame = await self.next()
+        except (_errors.FailedPreconditionError, _errors.CancelledError):
+            if os.getpid() != self._pid:
+                raise
+            raise StopAsyncIteration from None
+        assert frame is not None
+        return frame
+
+    async def __aenter__(self) -> Reader:
+        await self._started()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -90,8 +90,21 @@ def connect(hub: prong.Client, rng: random.Random) -> None:
         assert another.call("tasks", "echo", [n]) == n
 
 
+def frames(hub: prong.Client, rng: random.Random) -> None:
+    """A stream whose writer or reader was lost would be refused to the next, and a slot that was lost is missing."""
+    n = rng.getrandbits(8)
+    with hub.create_stream("cam", shape=(8,), slots=3) as writer, hub.stream("cam", timeout=0) as reader:
+        for _ in range(10):
+            try:
+                writer.write(bytes([n] * 8))
+            finally:
+                frame = reader.next(0)
+                assert frame is None or len(set(frame.data.tobytes())) == 1
+        assert writer.counts["skipped"] == 0
+
+
 KINDS: Dict[str, Callable[[prong.Client, random.Random], None]] = {
-    f.__name__: f for f in (one_call, future, results, mapped, emit, post, subscribe, lease, background, connect)
+    f.__name__: f for f in (one_call, future, results, mapped, emit, post, subscribe, lease, background, connect, frames)
 }
 
 

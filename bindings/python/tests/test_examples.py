@@ -61,6 +61,14 @@ EXPECTED = {
         gateway.cancelled
         and here: True
         """,
+    "streams": r"""
+        shot: 40
+        each frame once: True
+        at: \[\(200, 100\)\]
+        newest: 40 \(480, 640\) 255 {'exposure_ms': 5}
+        part A1 is on a frame: True
+        on one time base: True
+        """,
     "camera": r"""
         snapshot: uint8 \(48, 64\)
         frames: 10 in order: True
@@ -92,7 +100,7 @@ def test_there_is_an_expectation_for_each_example() -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_example(name: str, tmp_path: Path, own_processes: str) -> None:
     """own_processes looks for what is left of it."""
-    if name in ("arrays", "camera"):
+    if name in ("arrays", "camera", "streams"):
         pytest.importorskip("numpy")
     temporary = tmp_path / "t"
     temporary.mkdir()

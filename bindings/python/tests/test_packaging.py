@@ -26,6 +26,9 @@ PROGRAM = """
     if __name__ == "__main__":
         with prong.Hub() as hub:
             print(hub.spawn(Echo).echo("heard"))
+            with hub.create_stream("cam") as writer, hub.stream("cam") as reader:
+                writer.write(b"a frame")
+                print(bytes(reader.next(10).data).decode())
     """
 
 
@@ -56,7 +59,7 @@ class Installed:
 def test_the_programs_come_with_it_where_there_is_a_compiler(tmp_path: Path) -> None:
     here = Installed(tmp_path, PRONG_PROGRAMS="yes")
     assert "prong-0.1.0-py3-none-linux_" in here.said and "with prongd, prong-broker and prong" in here.said
-    assert here.run(str(here.bin / "python"), str(here.program)) == "heard from another process\n"
+    assert here.run(str(here.bin / "python"), str(here.program)) == "heard from another process\na frame\n"
     assert here.run(str(here.bin / "prong"), "--version").startswith("prong ")
     # Nothing of the build stays in the tree.
     assert not any((PACKAGE / name).exists() for name in ("build", "dist", "prong.egg-info"))

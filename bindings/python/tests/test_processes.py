@@ -52,6 +52,7 @@ def run(*command: str, **more: Any) -> str:
         ("lease", 40),
         ("background", 150),
         ("connect", 150),
+        ("frames", 300),
         ("endless", 400),
     ],
 )
