@@ -60,6 +60,18 @@ if(PRONG_PNG)
   endif()
 endif()
 
+# Only the device prong-video needs it, which says so where it was built without.
+option(PRONG_FFMPEG "build prong-video with the FFmpeg libraries when they are there" ON)
+set(FFMPEG_LIBRARIES "")
+if(PRONG_FFMPEG)
+  pkg_check_modules(ffmpeg QUIET IMPORTED_TARGET libavformat libavcodec libavdevice libswscale libavutil)
+  if(ffmpeg_FOUND)
+    set(FFMPEG_LIBRARIES PkgConfig::ffmpeg)
+  else()
+    message(STATUS "prong-video: no FFmpeg libraries; install them with 'apt-get install libavdevice-dev'")
+  endif()
+endif()
+
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)
   if(NOT Python3_FOUND)

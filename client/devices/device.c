@@ -290,28 +290,30 @@ device_frame(struct device *d, const struct stamp *stamp, const uint8_t *data, s
     device_emit(d, "data");
 }
 
-void
-device_up(struct device *d, const char *peer)
+prong_writer *
+device_up_begin(struct device *d, uint32_t more)
 {
     const struct stamp now = stamp_now();
     if (d->count.up_since_us == 0) {
         d->count.up_since_us = now.time_us;
     }
     d->why[0] = '\0';
+    return device_event(d, &now, more);
+}
+
+void
+device_up(struct device *d, const char *peer)
+{
     device_log(d, 6, "up%s%s", peer != NULL ? ": " : "", peer != NULL ? peer : "");
-    prong_writer *out = device_event(d, &now, peer != NULL ? 1 : 0);
-    put_peer(out, peer);
+    put_peer(device_up_begin(d, peer != NULL ? 1 : 0), peer);
     device_emit(d, "up");
 }
 
 void
 device_listening(struct device *d, const char *own, uint16_t port)
 {
-    const struct stamp now = stamp_now();
-    d->count.up_since_us = now.time_us;
-    d->why[0] = '\0';
     device_log(d, 6, "listening on %s", own);
-    prong_writer *out = device_event(d, &now, 2);
+    prong_writer *out = device_up_begin(d, 2);
     prong_writer_key(out, "address");
     prong_writer_string(out, own);
     prong_writer_key(out, "port");

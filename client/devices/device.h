@@ -55,10 +55,17 @@ struct device_kind_ops {
     /* Begin, in the worker's thread. A peer that is not there is no error: see struct retry. */
     prong_err (*start)(struct device *d);
     void (*stop)(struct device *d);
+    /* A thread of its own, where a library blocks: begins after `start`, returns when
+     * prong_worker_is_stopping, and has ended before `stop`. It touches nothing of `d` but
+     * `worker`, `options` and its `state`. */
+    void (*loop)(prong_worker *worker, void *device);
     /* The method `send`: bytes as they go on the way, for all peers or for `to` (NULL: all). It
      * writes the job's result, or fails the job. */
     prong_err (*send)(struct device *d, prong_job *job, const struct device_bytes *bytes,
                       const char *to);
+    /* For a kind with a thread of its own: bring the counters up to date before they are shown, and
+     * take note of `is_paused` when it has changed. */
+    void (*refresh)(struct device *d);
     /* Further pairs of `stats`, exactly `stat_count`. */
     void (*stats)(struct device *d, prong_writer *out);
     uint32_t stat_count;
@@ -120,6 +127,8 @@ void device_malformed(struct device *d, const struct stamp *stamp, const char *w
                       const char *peer);
 /* The device works, or a peer has come: NAME.up. `peer` may be NULL. */
 void device_up(struct device *d, const char *peer);
+/* The same with pairs of the kind's own: begins an event as device_event does. */
+prong_writer *device_up_begin(struct device *d, uint32_t more);
 /* The device listens: up, and NAME.listening with {"address": own, "port": port}. */
 void device_listening(struct device *d, const char *own, uint16_t port);
 /* It does not: NAME.down with `why`, once for each reason. With a peer: that one has left. */

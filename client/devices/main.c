@@ -87,7 +87,8 @@ run(struct device *d)
     d->worker = prong_worker_new(NULL, 0);
     if (d->state == NULL || d->event == NULL || d->value == NULL || d->worker == NULL ||
         device_methods(d) != PRONG_OK ||
-        prong_worker_setup(d->worker, set_up, tear_down, d) != PRONG_OK) {
+        prong_worker_setup(d->worker, set_up, tear_down, d) != PRONG_OK ||
+        (d->ops->loop != NULL && prong_worker_loop(d->worker, d->ops->loop, d) != PRONG_OK)) {
         (void)fprintf(stderr, "<3>out of memory\n");
         return EX_OSERR;
     }

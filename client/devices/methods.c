@@ -17,6 +17,14 @@ device_argument(prong_job *job, const char *name, uint32_t index, prong_value *o
                                                       : prong_value_find(args, name, out);
 }
 
+static void
+refresh(struct device *d)
+{
+    if (d->ops->refresh != NULL) {
+        d->ops->refresh(d);
+    }
+}
+
 static prong_err
 call_pause(prong_job *job, const prong_value *args, void *context)
 {
@@ -24,6 +32,7 @@ call_pause(prong_job *job, const prong_value *args, void *context)
     (void)args;
     struct device *d = context;
     d->is_paused = true;
+    refresh(d);
     device_gate(d);
     return PRONG_OK;
 }
@@ -36,6 +45,7 @@ call_resume(prong_job *job, const prong_value *args, void *context)
     struct device *d = context;
     if (d->is_paused) {
         d->is_paused = false;
+        refresh(d);
         device_gate(d);
     }
     return PRONG_OK;
@@ -47,6 +57,7 @@ call_stats(prong_job *job, const prong_value *args, void *context)
     (void)args;
     struct device *d = context;
     const struct device_counters *c = &d->count;
+    refresh(d);
     const struct {
         const char *key;
         uint64_t value;
