@@ -81,16 +81,16 @@ put_devices(FILE *out)
     char sets[CONFIG_SETS_BYTES_MAX];
     for (size_t i = 0; i < device_kind_count; i++) {
         config_device_sets(&device_kinds[i], sets);
-        fputs(".PP\n\fBkind: ", out);
+        fputs(".PP\n\\fBkind: ", out);
         put(out, device_kinds[i].name);
-        fputs("\fR\n.br\n", out);
+        fputs("\\fR\n.br\n", out);
         put(out, device_kinds[i].help);
         fprintf(out, "%s%s%s\n", sets[0] != '\0' ? " It also has what is told below of " : "", sets,
                 sets[0] != '\0' ? "." : "");
         put_set(out, device_kinds[i].id);
     }
     for (size_t i = 0; i < device_shared_count; i++) {
-        fprintf(out, ".PP\n\fB%s\fR\n", device_shared_sets[i].title);
+        fprintf(out, ".PP\n\\fB%s\\fR\n", device_shared_sets[i].title);
         put_set(out, device_shared_sets[i].id);
     }
 }

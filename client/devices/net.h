@@ -19,6 +19,9 @@ bool net_parse(const char *address, uint16_t port, struct net_address *out);
 bool net_parse_both(const char *text, struct net_address *out);
 void net_format(const struct net_address *address, char out[DEVICE_PEER_BYTES_MAX]);
 uint16_t net_port(const struct net_address *address);
+/* A connection that nobody else may keep: small frames leave at once, and a peer that is gone
+ * without a word is noticed some time. Best effort. */
+void net_tune(int fd);
 /* The address that a socket has itself. */
 bool net_own(int fd, struct net_address *out);
 

@@ -72,16 +72,33 @@ readable(struct device *d, int fd, short revents, void *context)
     }
 }
 
+/* A port of this machine that nobody listens at may be given to the very socket that connects to
+ * it, which is then connected to itself. */
+static bool
+is_itself(int fd, const char *peer)
+{
+    struct net_address own;
+    char text[DEVICE_PEER_BYTES_MAX];
+    if (!net_own(fd, &own)) {
+        return false;
+    }
+    net_format(&own, text);
+    return strcmp(text, peer) == 0;
+}
+
 static void
 connected(struct device *d)
 {
     struct state *s = d->state;
-    const int on = 1;
-    /* Best effort: a connection that died without a word is noticed some time. */
-    (void)setsockopt(s->stream.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     struct net_address peer = {.len = s->at->ai_addrlen};
     memcpy(&peer.at, s->at->ai_addr, s->at->ai_addrlen);
     net_format(&peer, s->stream.peer);
+    if (is_itself(s->stream.fd, s->stream.peer)) {
+        close_socket(d);
+        connect_next(d, strerror(ECONNREFUSED));
+        return;
+    }
+    net_tune(s->stream.fd);
     forget_addresses(s);
     device_timer_set(&s->patience, 0);
     retry_done(d, &s->retry);

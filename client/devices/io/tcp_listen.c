@@ -80,6 +80,7 @@ add(struct device *d, int fd, const struct net_address *address)
     if (peer == NULL) {
         return false;
     }
+    net_tune(fd);
     peer->stream.fd = fd;
     peer->stream.framing = stream_framing(&d->options);
     net_format(address, peer->stream.peer);

@@ -63,6 +63,12 @@ Test(config_print, the_man_page_has_every_key_and_only_commands_that_it_means)
             cr_expect_not_null(strstr(page, head), "no %s", tables[t]->options[i].key);
         }
     }
+    for (size_t i = 0; i < device_kind_count; i++) {
+        char head[100];
+        snprintf(head, sizeof head, ".PP\n\\fBkind: %.3s", device_kinds[i].name);
+        cr_expect_not_null(strstr(page, head), "no %s", device_kinds[i].name);
+    }
+    cr_expect_null(strpbrk(page, "\f\v\t"));
     char *rest = page, *line = NULL;
     while ((line = strsep(&rest, "\n")) != NULL) {
         bool known = line[0] != '.' && line[0] != '\'';
