@@ -19,6 +19,7 @@ enum {
     STACK_BYTES = 256 * 1024,
     FRAMES = 14,
     ACTORS_MAX = 10,
+    MEMBERS_FIRST = 3, /* of two */
     RECORDS_MAX = 32,
     STEPS_MAX = 4 * 1000 * 1000,
     GROUP = 9,
@@ -33,7 +34,7 @@ struct actor {
     char *stack;
     enum role role;
     bool is_alive, is_ended, is_blocked;
-    uint32_t index; /* of its desk */
+    uint32_t index; /* of its desk; a hub's: the actor that died */
     uint32_t writes;
     struct ring_reader reader;
     uint64_t since;    /* the newest frame when it was told of its desk */
@@ -62,8 +63,9 @@ struct world {
     int current, victim;
     uint32_t dies_at; /* its n-th step that others see; 0: never */
     uint64_t seed, steps, run_length;
-    bool gives_up; /* the writer may run out of patience */
-    bool is_tight; /* no slot but those that are needed */
+    bool gives_up;   /* the writer may run out of patience */
+    bool dies_again; /* a member dies, too, some time after the first death */
+    bool is_tight;   /* no slot but those that are needed */
     enum ring_policy policy;
     /* What came of it. */
     uint32_t deaths, given_up;
@@ -144,8 +146,14 @@ any_actor(void)
 {
     int found = NOBODY;
     uint64_t of = 0;
+    bool hub_is_busy = false;
     for (uint32_t i = 0; i < now->count; i++) {
-        if (is_runnable(&now->actors[i]) && kit_random(&now->seed) % ++of == 0) {
+        const struct actor *a = &now->actors[i];
+        if (a->role == HUB && hub_is_busy) {
+            continue; /* there is only one: one death after another */
+        }
+        hub_is_busy = hub_is_busy || (a->role == HUB && !a->is_ended);
+        if (is_runnable(a) && kit_random(&now->seed) % ++of == 0) {
             found = (int)i;
         }
     }
@@ -414,7 +422,7 @@ sit_down(enum role role, uint32_t index, uint32_t hold)
 static void
 clean_up(void)
 {
-    const struct actor *dead = &now->actors[now->victim];
+    const struct actor *dead = &now->actors[me()->index];
     if (dead->role == WRITER) {
         /* LEND_CREATE: the new one is told of all desks, and has no messages of the old one's. */
         (void)take_records();
@@ -455,6 +463,7 @@ begin(struct world *w, uint64_t seed)
         (void)kit_random(&w->seed);
     }
     w->is_tight = kit_random(&w->seed) % 2 == 0;
+    w->dies_again = kit_random(&w->seed) % 2 == 0;
     w->gives_up = kit_random(&w->seed) % 4 == 0;
     w->policy = kit_random(&w->seed) % 4 == 0 ? RING_LATEST : RING_LOSSLESS;
     const uint32_t hold = 1 + kit_random(&w->seed) % 2;
@@ -517,12 +526,27 @@ judge(const struct world *w)
     if (twice > w->deaths) {
         wrong("more was offered than dead ones held");
     }
-    /* In a tight ring what is offered may have to make way: one frame for each death. */
-    if (w->policy == RING_LOSSLESS && w->given_up == 0 && lost > (w->is_tight ? w->deaths : 0)) {
+    /* When two members died with it, or when what is offered had to make way in a tight ring. */
+    const uint32_t may_be_lost = w->is_tight ? w->deaths : w->deaths / 2;
+    if (w->policy == RING_LOSSLESS && w->given_up == 0 && lost > may_be_lost) {
         wrong("a frame got lost for the group");
     }
     if (w->taken[FRAMES] == 0 && w->deaths == 0) {
         wrong("the group sleeps before the last frame");
+    }
+}
+
+/* The hub has to see to it; then another one may be the next. */
+static void
+note_death(struct world *w)
+{
+    w->deaths++;
+    add_actor(HUB, (uint32_t)w->victim, clean_up);
+    struct actor *member = &w->actors[MEMBERS_FIRST + (int)(kit_random(&w->seed) % 2)];
+    w->victim = NOBODY;
+    if (w->dies_again && w->deaths == 1 && member->is_alive) {
+        w->victim = (int)(member - w->actors);
+        w->dies_at = member->writes + 1 + (uint32_t)(kit_random(&w->seed) % 20);
     }
 }
 
@@ -552,9 +576,8 @@ run(uint64_t seed, int victim, uint32_t dies_at, const char **what)
         w->run_length = any_length();
         (void)swapcontext(&w->scheduler, &w->actors[next].context); /* it has a stack */
         w->current = NOBODY;
-        if (!w->actors[next].is_alive && w->deaths == 0) {
-            w->deaths = 1;
-            add_actor(HUB, 0, clean_up);
+        if (!w->actors[next].is_alive) {
+            note_death(w);
         }
     }
     *what = w->wrong;
