@@ -51,7 +51,7 @@ obey(struct writer *w, char *line)
             w->shape[w->dims++] = strtoul(p + 1, &p, 10);
         }
     } else if (strncmp(line, "dtype ", 6) == 0) {
-        (void)snprintf(w->dtype, sizeof w->dtype, "%s", line + 6);
+        (void)snprintf(w->dtype, sizeof w->dtype, "%.8s", line + 6);
     } else {
         for (unsigned long n = strtoul(line, NULL, 10); n > 0 && code == 0; n--) {
             code = write_one(w);

@@ -126,7 +126,9 @@ class Watch(Case):
         self.assertEqual(lines_of(child.stdout.readline())[0]["hz"], 0)
         child.stdout.close()                         # nobody reads any longer
         self.assertEqual(child.wait(hub.DEADLINE), 0)
-        self.assertIn("--timeout", self.fails(124, "stream", "bw", "cam1", "--timeout", "100ms").err)
+        # On a loaded machine it may be the hub that did not answer in time.
+        self.assertRegex(self.fails(124, "stream", "bw", "cam1", "--timeout", "300ms").err,
+                         "enough frames did not come within|does not answer")
 
 
 class Cat(Case):
@@ -223,13 +225,24 @@ def swapped(pixels, channels):
 
 
 class Snap(Case):
-    def snap(self, *words):
-        data = self.prong("stream", "snap", "cam1", "-o", "-", *words, text=False).out
-        if not data.startswith(b"\x89PNG"):
-            self.skipTest("this prong was built without libpng")
-        return data
+    def snap(self):
+        return self.prong("stream", "snap", "cam1", "-o", "-", text=False).out
+
+    def has_png(self):
+        """Whether it was built with libpng; if not it says so."""
+        writer = Writer(self)
+        writer.tell(1)
+        result = self.prong("stream", "snap", "cam1", "-o", "a.png")
+        if result.code != 0:
+            self.assertEqual(result.code, 1)
+            self.assertIn("this prong was built without libpng (package libpng-dev): use a .ppm", result.err)
+        self.assertEqual(os.path.exists(self.path("a.png")), result.code == 0)
+        writer.end()
+        return result.code == 0
 
     def test_png_of_each_kind_of_frame(self):
+        if not self.has_png():
+            self.skipTest("this prong was built without libpng")
         for pixels, shape, channels, kind in (("rgb24", "4,6,3", 3, 2), ("bgr24", "4,6,3", 3, 2), ("gray8", "5,7", 1, 0),
                                               ("gray8", "5,7,1", 1, 0), ("rgba", "4,6,4", 4, 6), ("bgra", "4,6,4", 4, 6)):
             with self.subTest(pixels, shape=shape):
@@ -270,7 +283,8 @@ class Snap(Case):
 
     def test_what_is_no_picture(self):
         writer = Writer(self)
-        self.assertIn("a frame did not come", self.fails(124, "stream", "snap", "cam1", "--timeout", "100ms").err)
+        self.assertRegex(self.fails(124, "stream", "snap", "cam1", "--timeout", "300ms").err,
+                         "a frame did not come within|does not answer")
         writer.tell("dtype <f4")
         writer.tell(1)
         result = self.fails(1, "stream", "snap", "cam1", "-o", "a.png")
