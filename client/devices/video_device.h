@@ -57,6 +57,7 @@ struct video {
     struct backoff backoff;
     prong_stream *stream;
     struct video_source *source;
+    bool is_up; /* told so */
     struct video_scaler scaler;
     prong_writer *meta;
     uint64_t malformed_before, malformed_told; /* of the sources before this one; of all */

@@ -251,6 +251,15 @@ open_stream(struct video *v, char *why, size_t why_size)
                                why_size);
 }
 
+/* A file that is played again and again is up all the time, unless another one took its place. */
+static bool
+is_news(const struct video *v)
+{
+    const struct video_about *about = video_source_about(v->source);
+    return !v->is_up || about->width != v->about.width || about->height != v->about.height ||
+           strcmp(about->codec, v->about.codec) != 0;
+}
+
 static void
 set_state(struct video *v, enum video_state state)
 {
@@ -285,8 +294,12 @@ play_once(struct video *v, bool is_again, char *why, size_t why_size)
     if (is_again) {
         count(v, &v->counts.reconnects);
     }
+    const bool tells = is_news(v); /* the thread alone writes to `about`, so it may look */
     set_state(v, VIDEO_PLAYING);
-    tell(v, (struct video_note){.what = NOTE_UP});
+    if (tells) {
+        v->is_up = true;
+        tell(v, (struct video_note){.what = NOTE_UP});
+    }
     const enum video_step step = play_source(v, &frames);
     if (frames > 0) {
         backoff_reset(&v->backoff);
@@ -310,6 +323,7 @@ fail(struct video *v, const char *why)
 {
     struct video_note note = {.what = NOTE_DOWN};
     video_copy_text(note.why, sizeof note.why, why);
+    v->is_up = false;
     set_state(v, VIDEO_OPENING);
     tell(v, note);
     /* What comes of it is asked by the loop. */
