@@ -53,6 +53,7 @@ lend_streams_add(struct lend_streams *streams, const char *name)
     }
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     s->ring.memory = LEND_MEMORY_NONE;
+    s->serial = ++streams->serial;
     s->next = streams->first;
     streams->first = s;
     streams->count++;

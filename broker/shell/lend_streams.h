@@ -40,6 +40,7 @@ struct lend_ring {
 
 struct lend_stream {
     struct lend_stream *next;
+    uint64_t serial; /* counts up with each stream that is made */
     char name[LEND_NAME_BYTES];
     struct lend_peer *writer; /* NULL: it has none now */
     struct lend_ring ring;
@@ -48,8 +49,9 @@ struct lend_stream {
 };
 
 struct lend_streams {
-    struct lend_stream *first;
+    struct lend_stream *first; /* the newest first */
     uint32_t count;
+    uint64_t serial; /* of the newest */
 };
 
 struct lend_stream *lend_streams_find(const struct lend_streams *streams, const char *name);

@@ -70,21 +70,19 @@ send_list(struct lend_peer *p)
 {
     struct lend_record record;
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = &p->source};
-    while (p->out.w > p->out.r) {
-        memcpy(&record, p->out.data + p->out.r, sizeof record);
+    while (p->list.is_on && !p->failed) {
+        lender_list_next(p->lender, &p->list, &record);
+        record.version = LEND_VERSION;
         const enum pass_result sent = pass_send(p->fd, &record, NULL, 0);
-        if (sent == PASS_GONE) {
-            lender_fail(p);
-            return;
-        }
         if (sent == PASS_EMPTY) {
             e.events = EPOLLOUT; /* and nothing more is asked meanwhile */
             break;
         }
-        buf_skip(&p->out, sizeof record);
-    }
-    if (e.events == EPOLLIN) {
-        buf_deinit(&p->out);
+        p->list.place++;
+        p->list.is_on = record.op != LEND_END;
+        if (sent == PASS_GONE) {
+            lender_fail(p);
+        }
     }
     if (epoll_ctl(p->lender->options.epoll_fd, EPOLL_CTL_MOD, p->fd, &e) != 0) {
         lender_fail(p);
@@ -117,7 +115,6 @@ end(struct lend_peer *p)
     case LEND_ROLE_NONE:
         break;
     }
-    buf_deinit(&p->out);
     free(p->holds); /* also when it was refused a first buffer */
     p->holds = NULL;
 }
@@ -188,10 +185,10 @@ peer_ready(struct source *source, uint32_t events)
     struct lend_record ask;
     int fds[LEND_FDS_MAX];
     (void)events; /* what there is to do shows when it is done */
-    if (p->fd >= 0 && p->out.w > p->out.r) {
+    if (p->fd >= 0 && p->list.is_on) {
         send_list(p);
     }
-    for (int i = 0; i < RECORDS_PER_TURN && p->fd >= 0 && !p->failed && p->out.w == p->out.r; i++) {
+    for (int i = 0; i < RECORDS_PER_TURN && p->fd >= 0 && !p->failed && !p->list.is_on; i++) {
         const enum pass_result got = pass_receive(p->fd, &ask, fds);
         if (got == PASS_EMPTY) {
             break;
@@ -202,7 +199,7 @@ peer_ready(struct source *source, uint32_t events)
         }
         pass_close(fds, ask.fds); /* nobody has a descriptor for the hub */
         serve(p, &ask);
-        if (p->out.w > p->out.r) {
+        if (p->list.is_on) {
             send_list(p);
         }
     }

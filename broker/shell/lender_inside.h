@@ -5,7 +5,6 @@
 
 #include "broker/shell/lend_streams.h"
 #include "broker/shell/lender.h"
-#include "proto/buf.h"
 #include "proto/link/source.h"
 #include "proto/ring/pass.h"
 #include "proto/wire.h"
@@ -27,6 +26,13 @@ struct lend_buffer {
     int64_t keep_until_ns; /* without any, for whoever has the handle; 0: not */
 };
 
+/* Where a list is, that is sent as it is read. */
+struct lend_list {
+    bool is_on;
+    uint64_t stream; /* serial number of the stream, going down */
+    uint32_t place;  /* 0: the stream itself; then seats, from 1 */
+};
+
 struct lend_peer {
     struct source source;
     struct lend_peer *next;
@@ -41,7 +47,7 @@ struct lend_peer {
     bool has_left;              /* its end is one by itself, so that it uses nothing any more */
     struct lend_stream *stream; /* of a writer or reader */
     uint32_t seat;              /* of a reader */
-    struct buf out;             /* records of a list that are still to be sent */
+    struct lend_list list;
     struct lend_buffer **holds; /* of a holder */
     uint32_t hold_count, hold_cap;
 };
@@ -83,6 +89,8 @@ void lender_settle(struct lender *l);
 void lender_create(struct lend_peer *p, const struct lend_record *ask);
 void lender_open(struct lend_peer *p, const struct lend_record *ask);
 void lender_list(struct lend_peer *p, const struct lend_record *ask);
+/* The next record of the list; LEND_END is the last one. */
+void lender_list_next(const struct lender *l, struct lend_list *at, struct lend_record *record);
 void lender_buffer_new(struct lend_peer *p, const struct lend_record *ask);
 void lender_buffer_take(struct lend_peer *p, const struct lend_record *ask);
 void lender_buffer_give(struct lend_peer *p, const struct lend_record *ask);

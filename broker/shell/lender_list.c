@@ -20,31 +20,23 @@ newest_us(const struct lend_ring *ring)
 }
 
 static void
-put(struct buf *out, const struct lend_record *record)
+fill_stream(struct lend_record *record, const struct lend_stream *s)
 {
-    buf_put(out, record, sizeof *record);
-}
-
-static void
-put_stream(struct buf *out, const struct lend_stream *s)
-{
-    struct lend_record record = {.version = LEND_VERSION,
-                                 .op = LEND_STREAM,
-                                 .slots = s->ring.slots,
-                                 .bytes = s->ring.slot_bytes,
-                                 .generation = s->ring.generation,
-                                 .pid = s->writer != NULL ? s->writer->pid : 0};
-    (void)snprintf(record.name, sizeof record.name, "%s", s->name);
+    *record = (struct lend_record){.op = LEND_STREAM,
+                                   .slots = s->ring.slots,
+                                   .bytes = s->ring.slot_bytes,
+                                   .generation = s->ring.generation,
+                                   .pid = s->writer != NULL ? s->writer->pid : 0};
+    (void)snprintf(record->name, sizeof record->name, "%s", s->name);
     if (s->ring.slots != 0) {
         const struct ring_head *head = lend_ring_head(&s->ring);
-        record.numbers[0] = atomic_load(&head->newest) >> 8;
-        record.numbers[1] = atomic_load(&head->frames);
-        record.numbers[2] = atomic_load(&head->bytes);
-        record.numbers[3] = atomic_load(&head->skipped);
-        record.numbers[4] = newest_us(&s->ring);
+        record->numbers[0] = atomic_load(&head->newest) >> 8;
+        record->numbers[1] = atomic_load(&head->frames);
+        record->numbers[2] = atomic_load(&head->bytes);
+        record->numbers[3] = atomic_load(&head->skipped);
+        record->numbers[4] = newest_us(&s->ring);
     }
-    record.numbers[5] = s->readers;
-    put(out, &record);
+    record->numbers[5] = s->readers;
 }
 
 static uint32_t
@@ -58,42 +50,53 @@ held(const struct ring_desk *desk, uint32_t hold)
 }
 
 static void
-put_reader(struct buf *out, const struct lend_stream *s, const struct lend_seat *seat)
+fill_reader(struct lend_record *record, const struct lend_stream *s, const struct lend_seat *seat)
 {
     const struct lend_seat *group = seat->group != LEND_NO_SEAT ? &s->seats[seat->group] : NULL;
     const struct ring_desk *desk = seat->page.page;
     const struct ring_desk *reads = group != NULL ? group->page.page : desk;
-    struct lend_record record = {.version = LEND_VERSION,
-                                 .op = LEND_READER,
-                                 .policy = (uint32_t)seat->policy,
-                                 .hold = seat->hold,
-                                 .pid = seat->peer->pid,
-                                 .numbers = {atomic_load(&reads->next), atomic_load(&desk->taken),
-                                             atomic_load(&desk->missed),
-                                             atomic_load(&desk->delay_ns), held(desk, seat->hold),
-                                             seat->peer->uid}};
-    (void)snprintf(record.name, sizeof record.name, "%s", s->name);
-    (void)snprintf(record.group, sizeof record.group, "%s", group != NULL ? group->name : "");
-    put(out, &record);
+    *record =
+        (struct lend_record){.op = LEND_READER,
+                             .policy = (uint32_t)seat->policy,
+                             .hold = seat->hold,
+                             .pid = seat->peer->pid,
+                             .numbers = {atomic_load(&reads->next), atomic_load(&desk->taken),
+                                         atomic_load(&desk->missed), atomic_load(&desk->delay_ns),
+                                         held(desk, seat->hold), seat->peer->uid}};
+    (void)snprintf(record->name, sizeof record->name, "%s", s->name);
+    (void)snprintf(record->group, sizeof record->group, "%s", group != NULL ? group->name : "");
 }
 
-/* A picture of now, that is sent as the peer reads it. */
+/* Streams and readers may come and go between two records, so the place is looked up each time:
+ * streams stand in the order of their serial numbers. */
 void
-lender_list(struct lend_peer *p, const struct lend_record *ask)
+lender_list_next(const struct lender *l, struct lend_list *at, struct lend_record *record)
 {
-    const struct lend_record last = {.version = LEND_VERSION, .op = LEND_END};
-    (void)ask;
-    for (const struct lend_stream *s = p->lender->streams.first; s != NULL; s = s->next) {
-        put_stream(&p->out, s);
-        for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
-            if (s->seats[i].kind == LEND_SEAT_READER) {
-                put_reader(&p->out, s, &s->seats[i]);
+    for (const struct lend_stream *s = l->streams.first; s != NULL; s = s->next) {
+        if (s->serial > at->stream) {
+            continue; /* it was listed, or is newer than the list */
+        }
+        if (s->serial < at->stream) {
+            at->stream = s->serial;
+            at->place = 0;
+        }
+        if (at->place == 0) {
+            fill_stream(record, s);
+            return;
+        }
+        for (; at->place <= RING_READERS_MAX; at->place++) {
+            if (s->seats[at->place - 1].kind == LEND_SEAT_READER) {
+                fill_reader(record, s, &s->seats[at->place - 1]);
+                return;
             }
         }
     }
-    put(&p->out, &last);
-    if (p->out.failed) {
-        buf_deinit(&p->out);
-        lender_refuse(p, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub is out of memory");
-    }
+    *record = (struct lend_record){.op = LEND_END};
+}
+
+void
+lender_list(struct lend_peer *p, const struct lend_record *ask)
+{
+    (void)ask;
+    p->list = (struct lend_list){.is_on = true, .stream = UINT64_MAX};
 }

@@ -260,11 +260,12 @@ lender_create(struct lend_peer *p, const struct lend_record *ask)
     s->writer = p;
     p->stream = s;
     p->role = LEND_ROLE_WRITER;
-    if (!tell_writer(s)) {
-        lender_fail(p); /* it does not know all its readers, so it must not write */
-    }
+    /* Readers first: whoever looks after the first frame was written finds the ring it is in. */
     if (!plan.is_same) {
         tell_readers(s);
+    }
+    if (!tell_writer(s)) {
+        lender_fail(p); /* it does not know all its readers, so it must not write */
     }
 }
 

@@ -419,7 +419,11 @@ Test(stream, buffers_are_passed_by_their_handles, .init = hub_enter, .fini = hub
     cr_assert(((const char *)b->data)[3999] == 2);
     prong_buffer_free(b);
     prong_buffer_free(taken);
-    cr_assert(prong_buffer_take(there, &handle, &taken) == PRONG_DATA_LOSS, "nobody has it");
+    prong_err gone;
+    while ((gone = prong_buffer_take(there, &handle, &taken)) == PRONG_OK) {
+        prong_buffer_free(taken); /* the hub has not heard yet that `here` has it no longer */
+    }
+    cr_assert(gone == PRONG_DATA_LOSS, "nobody has it");
     /* One that is sent waits for whoever takes it. */
     cr_assert(prong_buffer_new(here, 1, NULL, &b) == PRONG_OK);
     prong_writer_reset(w);

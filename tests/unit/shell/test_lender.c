@@ -252,6 +252,67 @@ TEST(a_list_that_nobody_reads_ends_with_its_connection)
     lend_rig_close(&r);
 }
 
+/* What goes while a list is under way is not in the rest of it, and the rest is whole. */
+TEST(a_list_goes_on_when_what_it_lists_goes_away)
+{
+    enum { STREAMS = 40, LISTS = 200 };
+    struct lend_rig r;
+    int writers[STREAMS];
+    char name[20];
+    lend_rig_open(&r, MUCH);
+    for (int i = 0; i < STREAMS; i++) {
+        (void)snprintf(name, sizeof name, "s%d", i);
+        writers[i] = lend_rig_peer(&r, lend_writer(name, 4, 100));
+    }
+    const int fd = lend_rig_connect(&r);
+    for (int i = 0; i < LISTS; i++) {
+        lend_rig_ask(&r, fd, list);
+    }
+    for (int i = 1; i < STREAMS; i++) {
+        lend_hang_up(&r, writers[i]);
+    }
+    int streams = 0, most = 0, lists = 0;
+    for (struct lend_record record; lists < LISTS;) {
+        int fds[LEND_FDS_MAX];
+        if (pass_receive(fd, &record, fds) == PASS_EMPTY) {
+            lend_rig_turn(&r);
+            cr_assert(pass_receive(fd, &record, fds) == PASS_OK, "list %d ends", lists);
+        }
+        streams += record.op == LEND_STREAM;
+        if (record.op == LEND_END) {
+            cr_expect(streams >= 1 && strcmp(name, "s0") == 0, "list %d", lists);
+            cr_expect(lists > 0 || streams == STREAMS, "the first one was sent before");
+            most = streams;
+            streams = 0;
+            lists++;
+        } else {
+            (void)snprintf(name, sizeof name, "%.19s", record.name); /* the oldest is the last */
+        }
+    }
+    cr_expect(most == 1, "the last list has %d", most);
+    lend_hang_up(&r, fd);
+    lend_hang_up(&r, writers[0]);
+    lend_rig_close(&r);
+}
+
+TEST(a_hub_that_ends_hangs_up_and_what_it_lent_stays)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int writer = lend_rig_peer(&r, lend_writer("cam", 4, 100));
+    const int reader = lend_rig_peer(&r, lend_reader("cam", RING_LATEST, 1, "g"));
+    const int holder = lend_rig_peer(&r, (struct lend_record){.op = LEND_NEW, .bytes = 100});
+    struct got created = lend_get(writer, LEND_CREATED);
+    lend_rig_close(&r);
+    struct ring_head *head = lend_map(&created.fds[0], ring_size(4, 4096), true);
+    cr_expect(head->magic == RING_MAGIC && head->ended == RING_OPEN);
+    (void)munmap(head, ring_size(4, 4096));
+    cr_expect(lend_is_closed(writer) && lend_is_closed(reader) && lend_is_closed(holder));
+    (void)close(writer);
+    (void)close(reader);
+    (void)close(holder);
+}
+
 TEST(numbers_of_a_list_are_those_of_the_shared_pages)
 {
     struct lend_rig r;
