@@ -5,6 +5,8 @@
 
 #include <prong/stream.h>
 
+#include <sys/types.h>
+
 #include "proto/ring/pass.h"
 #include "proto/ring/ring.h"
 
@@ -33,6 +35,10 @@ int stream_left_ms(int64_t until_ns);
  * does not block. Errors: PRONG_INVALID_ARGUMENT, PRONG_UNIMPLEMENTED, PRONG_UNAVAILABLE,
  * PRONG_PERMISSION_DENIED. */
 prong_err lend_connect(const char *url, int *fd, struct why why);
+/* End the connection and close it. In a forked child of `owner`, who connected, it is only closed:
+ * it goes on for the parent. And the other way round: when the parent leaves, the hub knows it
+ * although a child has the descriptor, too. */
+void lend_leave(int fd, pid_t owner);
 bool stream_name_is_good(const char *name);
 /* Send a request. Errors: PRONG_UNAVAILABLE. */
 prong_err lend_ask(int fd, struct lend_record *record, struct why why);

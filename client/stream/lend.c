@@ -106,6 +106,15 @@ lend_connect(const char *url, int *out, struct why why)
     return err;
 }
 
+void
+lend_leave(int fd, pid_t owner)
+{
+    if (owner == getpid()) {
+        (void)shutdown(fd, SHUT_RDWR); /* fails when the hub is gone, which is as good */
+    }
+    (void)close(fd);
+}
+
 prong_err
 lend_ask(int fd, struct lend_record *record, struct why why)
 {

@@ -28,6 +28,7 @@ struct prong_memory {
     pthread_mutex_t lock;
     char *url;
     int fd; /* -1: there was no hub when it was last needed */
+    pid_t owner;
     uint32_t hold, refs;
     uint64_t uses;
     struct taker takers[READERS_MAX];
@@ -61,6 +62,7 @@ prong_memory_open(const char *url, uint32_t hold, prong_memory **out, char *text
     }
     m->refs = 1;
     m->fd = -1;
+    m->owner = getpid();
     m->hold = hold != 0 ? hold : 1;
     prong_err err = lend_connect(url, &m->fd, why);
     if (err == PRONG_OK && (m->url = strdup(url)) == NULL) {
@@ -87,7 +89,7 @@ unref(prong_memory *m)
         prong_reader_free(m->takers[i].reader);
     }
     if (m->fd >= 0) {
-        (void)close(m->fd);
+        lend_leave(m->fd, m->owner);
     }
     (void)pthread_mutex_destroy(&m->lock);
     free(m->url);
@@ -120,7 +122,7 @@ static void
 lose_hub(prong_memory *m)
 {
     if (m->fd >= 0) {
-        (void)close(m->fd);
+        lend_leave(m->fd, m->owner);
         m->fd = -1;
     }
 }

@@ -27,6 +27,7 @@ _Static_assert((int)PRONG_READER_HOLD_MAX == (int)RING_HOLD_MAX, "one limit");
 
 struct seat {
     uint32_t refs;
+    pid_t owner;
     int fd, bell, room; /* -1: none; `fd` also when the hub is gone */
     struct ring_desk *desk;
     struct ring_group *group; /* NULL: it reads for itself */
@@ -90,13 +91,23 @@ close_fd(int *fd)
     }
 }
 
+/* From now on the hub knows. */
+static void
+seat_leave(struct seat *s)
+{
+    if (s->fd >= 0) {
+        lend_leave(s->fd, s->owner);
+        s->fd = -1;
+    }
+}
+
 static void
 seat_unref(struct seat *s)
 {
     if (s == NULL || --s->refs > 0) {
         return;
     }
-    close_fd(&s->fd); /* from now on the hub knows */
+    seat_leave(s);
     close_fd(&s->bell);
     close_fd(&s->room);
     if (s->desk != NULL) {
@@ -148,6 +159,7 @@ seat_new(int fd, const struct lend_record *record, int fds[LEND_FDS_MAX])
         return NULL;
     }
     *s = (struct seat){.refs = 1,
+                       .owner = getpid(),
                        .fd = fd,
                        .bell = fds[1],
                        .room = fds[2],
@@ -237,7 +249,8 @@ set_timer(prong_reader *r, int32_t ms)
 static void
 lose_hub(prong_reader *r)
 {
-    close_fd(&r->seat->fd); /* epoll forgets it */
+    unwatch(r, r->seat->fd); /* a forked child may have it, and then epoll does not forget it */
+    seat_leave(r->seat);
     set_timer(r, RETRY_MS);
 }
 

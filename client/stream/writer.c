@@ -32,6 +32,7 @@ struct bells {
 
 struct prong_stream {
     int fd; /* -1 while there is no hub */
+    pid_t owner;
     char *url;
     char name[LEND_NAME_BYTES];
     uint32_t slots;
@@ -113,7 +114,7 @@ static void
 lose_hub(prong_stream *s)
 {
     if (s->fd >= 0) {
-        (void)close(s->fd);
+        lend_leave(s->fd, s->owner);
         s->fd = -1;
         s->retry_ns = stream_clock_ns();
     }
@@ -291,6 +292,7 @@ prong_stream_create(const char *url, const char *name, const prong_stream_option
         return fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
     }
     s->fd = -1;
+    s->owner = getpid();
     s->slot = RING_NO_SLOT;
     for (uint32_t i = 0; i < RING_READERS_MAX; i++) {
         s->bells[i] = (struct bells){-1, -1};

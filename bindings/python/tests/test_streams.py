@@ -645,6 +645,26 @@ def test_a_forked_child_opens_its_own(client: prong.Client, hub: HubProcess) -> 
         assert taken(reader.next(SECONDS)).number == 19
 
 
+def test_what_is_closed_is_closed_although_a_forked_child_has_its_descriptors(client: prong.Client) -> None:
+    inside, outside = os.pipe()
+    with fill(client, 1) as writer, client.stream("cam", policy="lossless") as reader:
+        pid = os.fork()
+        if pid == 0:
+            os.close(outside)
+            os.read(inside, 1)           # until its parent lets it go
+            os._exit(0)
+        try:
+            reader.close()
+            writer.close()
+            until(lambda: client.streams() == [], "the hub knows")
+            with client.create_stream("cam"):
+                pass
+        finally:
+            os.close(outside)
+            os.close(inside)
+            os.waitpid(pid, 0)
+
+
 def test_none_of_them_is_pickled(client: prong.Client) -> None:
     import pickle
     with fill(client, 1) as writer, client.stream("cam") as reader:
