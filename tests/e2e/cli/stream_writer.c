@@ -1,8 +1,9 @@
-/* A writer of a stream for the tests of the command line: stream_writer URL NAME SLOTS [FORMAT].
+/* A writer of a stream for the tests of the command line: stream_writer URL NAME SLOTS FORMAT
+ * PATIENCE_MS.
  *
  * Reads lines from stdin: "shape 4,6,3" and "dtype <f4" say what frames will be, a number writes so
  * many, "ok N" is answered when it is done and N were written in all. Byte i of the n-th frame is
- * 7 n + i. The stream waits for lossless readers as long as it can. */
+ * 7 n + i. */
 #include <prong/stream.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,19 +70,17 @@ main(int argc, char *argv[])
     char why[300] = "", line[200];
     prong_writer *meta = prong_writer_new();
     int code = 0;
-    if (argc < 4 || meta == NULL) {
+    if (argc < 6 || meta == NULL) {
         return 2;
     }
-    if (argc > 4) {
-        prong_writer_map(meta, 1);
-        prong_writer_key(meta, "format");
-        prong_writer_string(meta, argv[4]);
-        code = prong_writer_finish(meta, &w.meta) != PRONG_OK;
-    }
+    prong_writer_map(meta, 1);
+    prong_writer_key(meta, "format");
+    prong_writer_string(meta, argv[4]);
+    code = prong_writer_finish(meta, &w.meta) != PRONG_OK;
     const prong_stream_options o = {.size_bytes = sizeof o,
                                     .slot_bytes = 4096,
                                     .slots = (uint32_t)strtoul(argv[3], NULL, 10),
-                                    .patience_ms = 60000};
+                                    .patience_ms = (int32_t)strtol(argv[5], NULL, 10)};
     if (prong_stream_create(argv[1], argv[2], &o, &w.stream, why, sizeof why) != PRONG_OK) {
         fprintf(stderr, "creating: %s\n", why);
         code = 1;

@@ -17,8 +17,9 @@ def content(number, size=BYTES):
 class Writer:
     """A process that writes frames; it says "ok" when they are written."""
 
-    def __init__(self, case, name="cam1", slots=8, pixels="rgb24"):
-        self.child = subprocess.Popen([WRITER, f"ipc://{case.run_dir}/hub.sock", name, str(slots), pixels],
+    def __init__(self, case, name="cam1", slots=8, pixels="rgb24", patience_ms=60000):
+        self.child = subprocess.Popen([WRITER, f"ipc://{case.run_dir}/hub.sock", name, str(slots), pixels,
+                                       str(patience_ms)],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                       text=True, env=case.env)
         case.children.append(self.child)
@@ -70,6 +71,17 @@ class Case(hub.Case):
         line = child.stderr.readline()
         self.assertIn("prong: recording", line)
         return child, line
+
+    def stop(self, child):
+        """Stop it, and look until it stands still."""
+        child.send_signal(hub.signal.SIGSTOP)
+        end = hub.time.monotonic() + hub.DEADLINE
+        while True:
+            with open(f"/proc/{child.pid}/stat", encoding="utf-8") as file:
+                if file.read().rpartition(")")[2].split()[0] == "T":
+                    return
+            self.assertLess(hub.time.monotonic(), end, "it does not stop")
+            hub.select.select([], [], [], 0.01)
 
     def path(self, name):
         return os.path.join(self.dir, name)

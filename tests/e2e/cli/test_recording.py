@@ -233,6 +233,23 @@ class Ends(Base):
         told = self.played("--speed", "max")
         self.assertEqual((told["frames"], told["whole"]), (count, True))
 
+    def test_a_recorder_that_was_too_slow_says_what_is_missing(self):
+        writer = Writer(self, slots=4, patience_ms=20)
+        child, _ = self.recording("r.prec", "--stream", "cam1")
+        writer.tell(3)
+        self.stop(child)
+        writer.tell(40)                              # waits for it a moment, and then goes on
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGCONT)
+        result = self.end(child)
+        writer.end()
+        told = result.json()
+        self.assertEqual(result.code, 1)
+        self.assertGreater(told["missed"], 0)
+        self.assertEqual(told["frames"] + told["missed"], 43)
+        self.assertRegex(result.err, rf"cam1: .*frames are lost\n(.|\n)*{told['missed']} frames are missing")
+        self.assertEqual(self.played("--speed", "max")["frames"], told["frames"])
+
     def test_a_recorder_that_is_killed_leaves_all_it_had(self):
         writer = Writer(self)
         child, _ = self.recording("r.prec", "--stream", "cam1")

@@ -158,7 +158,7 @@ class Cat(Case):
         self.until_readers("cam1", 0)
         child = self.cat("-o", "jsonl")
         self.assertEqual(lines_of(child.stdout.readline())[0]["number"], 20)
-        child.send_signal(signal.SIGSTOP)
+        self.stop(child)
         writer.tell(30)
         child.send_signal(signal.SIGCONT)
         frame, seen = {"number": 0}, 0
