@@ -59,7 +59,7 @@ static void
 tell_ended(struct device *d, const struct video *v, const struct video_note *note)
 {
     prong_writer *w = device_event(d, &note->stamp, 4);
-    device_log(d, 6, "%s: ended after %" PRIu64 " frames", v->shown, note->frames);
+    device_log(d, v->loops ? 7 : 6, "%s: ended after %" PRIu64 " frames", v->shown, note->frames);
     put_text(w, "url", v->shown);
     put_uint(w, "frames", note->frames);
     put_uint(w, "expected", v->about.frames);

@@ -333,9 +333,9 @@ class Rtsp(Video):
         self.assertGreaterEqual(self.stats("cam")["reconnects"], 1)
         self.assertEqual(self.event("cam.up", 2)["width"], 640)
 
-    def test_a_live_source_has_at_most_its_rate_and_none_while_it_is_paused(self):
+    def test_a_live_source_by_datagrams_has_at_most_its_rate_and_none_while_it_is_paused(self):
         _, port = self.serve(self.LIVE.format("white", 64, 64))
-        self.device(f"url: 'rtsp://127.0.0.1:{port}/one', rate: 10, timeout: 60s, {SOON}")
+        self.device(f"url: 'rtsp://127.0.0.1:{port}/one', rate: 10, rtsp_transport: udp, timeout: 60s, {SOON}")
         self.ok("start", "cam")
         self.until_stats("cam", lambda stats: stats["frames"] >= 5 and stats["left_out"] >= 10, "frames, and others")
         self.ok("call", "cam.pause")
