@@ -33,7 +33,9 @@ struct seat {
     struct ring_group *group; /* NULL: it reads for itself */
     uint32_t hold;
     enum ring_policy policy;
-    bool has_ring; /* one is on its way with the seat */
+    bool has_ring;   /* one is on its way with the seat */
+    bool is_lost;    /* the hub says nothing more */
+    uint32_t frames; /* that are held */
 };
 
 struct track {
@@ -250,7 +252,10 @@ static void
 lose_hub(prong_reader *r)
 {
     unwatch(r, r->seat->fd); /* a forked child may have it, and then epoll does not forget it */
-    seat_leave(r->seat);
+    r->seat->is_lost = true;
+    if (r->seat->frames == 0) {
+        seat_leave(r->seat); /* else with the last one: a hub that is there keeps them until then */
+    }
     set_timer(r, RETRY_MS);
 }
 
@@ -299,7 +304,7 @@ hear(prong_reader *r)
     int fds[LEND_FDS_MAX];
     enum pass_result got = PASS_EMPTY;
     uint64_t ticks;
-    while (r->seat->fd >= 0 && (got = pass_receive(r->seat->fd, &record, fds)) == PASS_OK) {
+    while (!r->seat->is_lost && (got = pass_receive(r->seat->fd, &record, fds)) == PASS_OK) {
         if (record.op == LEND_RING) {
             (void)add_track(r, &record, fds); /* without memory: the next ring may be smaller */
         } else {
@@ -309,7 +314,7 @@ hear(prong_reader *r)
     if (got == PASS_GONE) {
         lose_hub(r);
     }
-    if (r->seat->fd < 0 && read(r->timer_fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks) {
+    if (r->seat->is_lost && read(r->timer_fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks) {
         char text[STREAM_TEXT];
         if (take_seat(r, (struct why){text, sizeof text}) != PRONG_OK) {
             set_timer(r, RETRY_MS);
@@ -511,6 +516,7 @@ show(prong_reader *r, struct track *t, const struct ring_taken *taken)
     memcpy(h->frame.shape, f->shape, sizeof f->shape);
     memcpy(h->frame.dtype, f->dtype, sizeof f->dtype);
     t->refs++;
+    t->seat->frames++;
     r->refs++;
     r->held_count++;
     return &h->frame;
@@ -781,6 +787,9 @@ prong_frame_release(const prong_frame *frame)
     struct track *t = h->track;
     if (ring_reader_release(&t->ring, &h->taken) && write(t->seat->room, &one, sizeof one) < 0) {
         /* Full: then it is told already. */
+    }
+    if (--t->seat->frames == 0 && t->seat->is_lost) {
+        seat_leave(t->seat);
     }
     track_unref(t);
     h->reader = NULL;
