@@ -329,14 +329,15 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
     if (code == EX_OK) {
         code = tell_workers(b);
     }
+    /* First, because whoever finds the hub's own socket looks for this one beside it. */
+    if (code == EX_OK) {
+        code = open_lender(b, runtime_dir);
+    }
     if (code == EX_OK) {
         code = open_links(b, runtime_dir);
     }
     if (code == EX_OK) {
         code = open_notice(b, runtime_dir);
-    }
-    if (code == EX_OK) {
-        code = open_lender(b, runtime_dir);
     }
     if (code == EX_OK && !spawn_link_open(&b->spawner, b->epoll_fd, SPAWN_BROKER_FD)) {
         code =
