@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import prong
 
-
 class Painter(prong.Worker):
     def setup(self) -> None:
         self.camera: prong.Reader | None = None

@@ -12,7 +12,6 @@ import statistics
 import sys
 from typing import Any
 
-
 def read(path: str) -> list[dict[str, Any]]:
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file]

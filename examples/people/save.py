@@ -7,7 +7,6 @@ import sys
 import cv2
 import prong
 
-
 def main() -> None:
     folder = sys.argv[1]
     with prong.connect() as hub:

@@ -6,7 +6,6 @@ import sys
 
 import prong
 
-
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else -1
     with prong.connect() as hub:
