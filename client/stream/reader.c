@@ -1,19 +1,12 @@
-/* Reading a stream: see <prong/stream.h>.
- *
- * A seat is what the hub gave to this reader: the connection, its desk and its bell. A track is one
- * ring, which it follows until nothing more is in it and the next one is there. Both live until the
- * last frame that was taken from them is released, whatever came after: another generation, or
- * another hub, where the reader takes a new seat. */
-#include "client/stream/inside.h"
+/* Reading a stream: see <prong/stream.h>. */
+#include "client/stream/reader.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,303 +17,6 @@ _Static_assert((int)PRONG_FRAME_DIMS_MAX == (int)RING_DIMS_MAX, "one limit");
 _Static_assert((int)PRONG_FRAME_META_MAX == (int)RING_META_BYTES, "one limit");
 _Static_assert((int)PRONG_STREAM_SLOTS_MAX == (int)RING_SLOTS_MAX, "one limit");
 _Static_assert((int)PRONG_READER_HOLD_MAX == (int)RING_HOLD_MAX, "one limit");
-
-struct seat {
-    uint32_t refs;
-    pid_t owner;
-    int fd, bell, room; /* -1: none; `fd` also when the hub is gone */
-    struct ring_desk *desk;
-    struct ring_group *group; /* NULL: it reads for itself */
-    uint32_t hold;
-    enum ring_policy policy;
-    bool has_ring;   /* one is on its way with the seat */
-    bool is_lost;    /* the hub says nothing more */
-    uint32_t frames; /* that are held */
-};
-
-struct track {
-    struct track *next; /* the ring after it */
-    uint32_t refs;      /* frames, and one while it is to be read */
-    struct seat *seat;
-    void *map;
-    size_t map_bytes;
-    uint32_t slots;
-    uint64_t slot_bytes;
-    struct ring_reader ring;
-};
-
-struct held {
-    prong_frame frame;    /* first: the program has its address */
-    prong_reader *reader; /* NULL: free */
-    struct track *track;
-    struct ring_taken taken;
-};
-
-struct prong_reader {
-    pthread_mutex_t lock; /* guards all of it but what does not change */
-    pid_t owner;
-    uint32_t refs; /* the handle, and each frame that is held */
-    char *url;
-    char name[LEND_NAME_BYTES], group[LEND_NAME_BYTES];
-    prong_reader_options options;
-    struct seat *seat;
-    struct track *track;  /* where it reads, then what follows; NULL while there is nothing */
-    struct track *newest; /* the last of them */
-    int epoll_fd, wake_fd, timer_fd;
-    uint64_t taken, missed, dropped;
-    uint64_t lost; /* frames, to be told with the next one, too */
-    struct held held[RING_HOLD_MAX];
-    uint32_t held_count;
-    bool listening; /* the bell is asked for */
-    char error[STREAM_TEXT];
-};
-
-static struct why
-own(prong_reader *r)
-{
-    return (struct why){r->error, sizeof r->error};
-}
-
-/* ---- seats and tracks ------------------------------------------------------------------------
- */
-
-static void
-close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-        *fd = -1;
-    }
-}
-
-/* From now on the hub knows. */
-static void
-seat_leave(struct seat *s)
-{
-    if (s->fd >= 0) {
-        lend_leave(s->fd, s->owner);
-        s->fd = -1;
-    }
-}
-
-static void
-seat_unref(struct seat *s)
-{
-    if (s == NULL || --s->refs > 0) {
-        return;
-    }
-    seat_leave(s);
-    close_fd(&s->bell);
-    close_fd(&s->room);
-    if (s->desk != NULL) {
-        (void)munmap(s->desk, RING_PAGE);
-    }
-    if (s->group != NULL) {
-        (void)munmap(s->group, RING_PAGE);
-    }
-    free(s);
-}
-
-static void
-track_unref(struct track *t)
-{
-    if (t == NULL || --t->refs > 0) {
-        return;
-    }
-    (void)munmap(t->map, t->map_bytes);
-    seat_unref(t->seat);
-    free(t);
-}
-
-static void
-watch(prong_reader *r, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (fd >= 0 && epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        /* Out of memory: waits are cut into slices, so it is only slower. */
-    }
-}
-
-static void
-unwatch(prong_reader *r, int fd)
-{
-    if (fd >= 0 && epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, fd, NULL) != 0) {
-        /* It was not watched. */
-    }
-}
-
-/* LEND_OPENED: [desk, bell, room (, group)], kept or closed. */
-static struct seat *
-seat_new(int fd, const struct lend_record *record, int fds[LEND_FDS_MAX])
-{
-    struct seat *s = calloc(1, sizeof *s);
-    if (s == NULL || record->op != LEND_OPENED || record->fds < 3 || record->hold < 1 ||
-        record->hold > RING_HOLD_MAX || record->policy > RING_LOSSLESS) {
-        free(s);
-        pass_close(fds, record->fds);
-        return NULL;
-    }
-    *s = (struct seat){.refs = 1,
-                       .owner = getpid(),
-                       .fd = fd,
-                       .bell = fds[1],
-                       .room = fds[2],
-                       .desk = lend_map(fds[0], RING_PAGE, true),
-                       .group = record->fds > 3 ? lend_map(fds[3], RING_PAGE, true) : NULL,
-                       .hold = record->hold,
-                       .policy = (enum ring_policy)record->policy,
-                       .has_ring = record->slots > 0};
-    const bool is_whole = s->desk != NULL && (record->fds == 3 || s->group != NULL);
-    (void)close(fds[0]);
-    if (record->fds > 3) {
-        (void)close(fds[3]);
-    }
-    if (!is_whole) {
-        s->fd = -1; /* the caller's */
-        seat_unref(s);
-        return NULL;
-    }
-    return s;
-}
-
-/* A writer that knows nothing of the frames before begins with 1 again; what it wrote is all new.
- */
-static void
-count_again(struct seat *s, const struct ring_head *head)
-{
-    const uint64_t newest = atomic_load(&head->newest) >> 8;
-    const uint64_t next = atomic_load(&s->desk->next);
-    if (s->group == NULL && next > head->first && next > newest + 1) {
-        atomic_store(&s->desk->next, 0);
-    }
-}
-
-/* LEND_RING: follow it when what is before it has been read. */
-static bool
-add_track(prong_reader *r, const struct lend_record *record, int fds[LEND_FDS_MAX])
-{
-    const bool is_good = record->fds == 1 && record->slots >= RING_SLOTS_MIN &&
-                         record->slots <= RING_SLOTS_MAX && record->bytes % RING_PAGE == 0 &&
-                         record->bytes <= LEND_SLOT_BYTES_MAX;
-    const size_t bytes = is_good ? ring_size(record->slots, record->bytes) : 0;
-    struct track *t = is_good ? calloc(1, sizeof *t) : NULL;
-    void *map = t != NULL ? lend_map(fds[0], bytes, false) : NULL;
-    const struct ring_head *head = map;
-    pass_close(fds, record->fds);
-    if (map == NULL || head->magic != RING_MAGIC || head->version != RING_VERSION) {
-        if (map != NULL) {
-            (void)munmap(map, bytes);
-        }
-        free(t);
-        return false;
-    }
-    *t = (struct track){.refs = 1,
-                        .seat = r->seat,
-                        .map = map,
-                        .map_bytes = bytes,
-                        .slots = record->slots,
-                        .slot_bytes = record->bytes,
-                        .ring = {.head = head,
-                                 .desk = r->seat->desk,
-                                 .group = r->seat->group,
-                                 .slots = record->slots,
-                                 .hold = r->seat->hold,
-                                 .generation = record->generation,
-                                 .policy = r->seat->policy}};
-    r->seat->refs++;
-    count_again(r->seat, head);
-    if (r->newest != NULL) {
-        r->newest->next = t;
-    } else {
-        r->track = t;
-    }
-    r->newest = t;
-    return true;
-}
-
-/* ---- the hub ---------------------------------------------------------------------------------
- */
-
-static void
-set_timer(prong_reader *r, int32_t ms)
-{
-    const struct itimerspec at = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000}};
-    (void)timerfd_settime(r->timer_fd, 0, &at, NULL); /* its fields are in range */
-}
-
-static void
-lose_hub(prong_reader *r)
-{
-    unwatch(r, r->seat->fd); /* a forked child may have it, and then epoll does not forget it */
-    r->seat->is_lost = true;
-    if (r->seat->frames == 0) {
-        seat_leave(r->seat); /* else with the last one: a hub that is there keeps them until then */
-    }
-    set_timer(r, RETRY_MS);
-}
-
-static prong_err
-take_seat(prong_reader *r, struct why why)
-{
-    int fd = -1, fds[LEND_FDS_MAX];
-    struct lend_record record = {.op = LEND_OPEN,
-                                 .policy = (uint32_t)r->options.policy,
-                                 .hold = r->options.hold,
-                                 .from_oldest = r->options.oldest || r->seat != NULL};
-    (void)snprintf(record.name, sizeof record.name, "%s", r->name);
-    (void)snprintf(record.group, sizeof record.group, "%s", r->group);
-    prong_err err = lend_connect(r->url, &fd, why);
-    if (err == PRONG_OK) {
-        err = lend_ask(fd, &record, why);
-    }
-    if (err == PRONG_OK) {
-        err = lend_answer(fd, &record, fds, why);
-    }
-    struct seat *seat = err == PRONG_OK ? seat_new(fd, &record, fds) : NULL;
-    if (err == PRONG_OK && seat == NULL) {
-        err = fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
-    }
-    if (err != PRONG_OK) {
-        close_fd(&fd);
-        return err;
-    }
-    if (r->seat != NULL && seat->group == NULL) {
-        /* Frames that it has taken are not new again. */
-        const uint64_t next = atomic_load(&r->seat->desk->next);
-        atomic_store(&seat->desk->next, next);
-    }
-    seat_unref(r->seat);
-    r->seat = seat;
-    watch(r, seat->fd);
-    watch(r, seat->bell);
-    return PRONG_OK;
-}
-
-/* Take what the hub says, and look for another hub when it is gone. */
-static void
-hear(prong_reader *r)
-{
-    struct lend_record record;
-    int fds[LEND_FDS_MAX];
-    enum pass_result got = PASS_EMPTY;
-    uint64_t ticks;
-    while (!r->seat->is_lost && (got = pass_receive(r->seat->fd, &record, fds)) == PASS_OK) {
-        if (record.op == LEND_RING) {
-            (void)add_track(r, &record, fds); /* without memory: the next ring may be smaller */
-        } else {
-            pass_close(fds, record.fds);
-        }
-    }
-    if (got == PASS_GONE) {
-        lose_hub(r);
-    }
-    if (r->seat->is_lost && read(r->timer_fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks) {
-        char text[STREAM_TEXT];
-        if (take_seat(r, (struct why){text, sizeof text}) != PRONG_OK) {
-            set_timer(r, RETRY_MS);
-        }
-    }
-}
 
 /* ---- opening ---------------------------------------------------------------------------------
  */
@@ -362,8 +58,8 @@ open_fds(prong_reader *r, struct why why)
     if (r->epoll_fd < 0 || r->wake_fd < 0 || r->timer_fd < 0) {
         return fail(why, PRONG_RESOURCE_EXHAUSTED, "no descriptors: %s", strerror(errno));
     }
-    watch(r, r->wake_fd);
-    watch(r, r->timer_fd);
+    reader_watch(r, r->wake_fd);
+    reader_watch(r, r->timer_fd);
     return PRONG_OK;
 }
 
@@ -378,7 +74,7 @@ wait_for_stream(prong_reader *r, struct why why)
                                                  ? ANSWER_MS
                                                  : r->options.timeout_ms);
     for (;;) {
-        hear(r);
+        reader_hear(r);
         if (r->track != NULL) {
             return PRONG_OK;
         }
@@ -415,7 +111,7 @@ prong_stream_open(const char *url, const char *name, const prong_reader_options 
         err = fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
     }
     if (err == PRONG_OK) {
-        err = take_seat(r, why);
+        err = reader_take_seat(r, why);
     }
     if (err == PRONG_OK) {
         err = wait_for_stream(r, why);
@@ -443,9 +139,9 @@ unref(prong_reader *r)
         track_unref(t);
     }
     seat_unref(r->seat);
-    close_fd(&r->epoll_fd);
-    close_fd(&r->wake_fd);
-    close_fd(&r->timer_fd);
+    reader_close(&r->epoll_fd);
+    reader_close(&r->wake_fd);
+    reader_close(&r->timer_fd);
     (void)pthread_mutex_destroy(&r->lock);
     free(r->url);
     free(r);
@@ -462,18 +158,6 @@ prong_reader_free(prong_reader *r)
 
 /* ---- taking ----------------------------------------------------------------------------------
  */
-
-/* Go on with the next one, which is there. */
-static void
-leave_track(prong_reader *r)
-{
-    struct track *t = r->track;
-    r->track = t->next;
-    if (r->track->seat != t->seat) {
-        unwatch(r, t->seat->bell);
-    }
-    track_unref(t);
-}
 
 /* Whether the next ring is to be read: what is before it was read, or does not matter. */
 static bool
@@ -533,7 +217,7 @@ tell_delay(struct track *t, const prong_frame *frame)
 static prong_err
 full(prong_reader *r)
 {
-    return fail(own(r), PRONG_RESOURCE_EXHAUSTED,
+    return fail(reader_why(r), PRONG_RESOURCE_EXHAUSTED,
                 "this reader holds %u frames, as many as it asked for: release one first",
                 r->options.hold);
 }
@@ -555,10 +239,10 @@ take_next(prong_reader *r, const prong_frame **frame)
     }
     for (;;) {
         if (r->track == NULL || r->track->ring.head->ended != RING_OPEN) {
-            hear(r);
+            reader_hear(r);
         }
         while (r->track != NULL && is_followed(r->track)) {
-            leave_track(r);
+            track_leave(r);
         }
         struct track *t = r->track;
         if (t == NULL) {
@@ -579,20 +263,20 @@ take_next(prong_reader *r, const prong_frame **frame)
             r->dropped++;
             r->lost += taken.missed;
             r->missed += taken.missed;
-            return fail(own(r), PRONG_DATA_LOSS,
+            return fail(reader_why(r), PRONG_DATA_LOSS,
                         "the writer of '%s' has waited long enough: %llu frames are lost", r->name,
                         (unsigned long long)taken.missed);
         case RING_NOTHING:
             break;
         }
-        hear(r);
+        reader_hear(r);
         if (t->next == NULL) {
             return PRONG_DEADLINE_EXCEEDED;
         }
         if (t->ring.policy == RING_LATEST && atomic_load(&t->next->ring.head->newest) == 0) {
             return PRONG_DEADLINE_EXCEEDED; /* nothing is in it yet */
         }
-        leave_track(r);
+        track_leave(r);
     }
 }
 
@@ -640,7 +324,7 @@ take_or_wait(prong_reader *r, take_fn take, int32_t timeout_ms, const prong_fram
 {
     const int64_t until_ns = stream_until_ns(timeout_ms);
     if (r->owner != getpid()) {
-        return fail(own(r), PRONG_FAILED_PRECONDITION,
+        return fail(reader_why(r), PRONG_FAILED_PRECONDITION,
                     "this reader belongs to the process that opened it");
     }
     (void)pthread_mutex_lock(&r->lock);
@@ -655,7 +339,7 @@ take_or_wait(prong_reader *r, take_fn take, int32_t timeout_ms, const prong_fram
         const bool in_time = wait_until(r, until_ns);
         (void)pthread_mutex_lock(&r->lock);
         if (is_woken(r)) {
-            err = fail(own(r), PRONG_CANCELLED, "woken");
+            err = fail(reader_why(r), PRONG_CANCELLED, "woken");
         } else if (!in_time) {
             /* It goes on listening, for those who wait for the descriptor. */
             (void)pthread_mutex_unlock(&r->lock);
@@ -688,7 +372,8 @@ taken_as(prong_reader *r, enum ring_result result, const struct ring_taken *take
         *frame = show(r, r->track, taken);
         return PRONG_OK;
     }
-    return result == RING_FULL ? full(r) : fail(own(r), PRONG_NOT_FOUND, "there is no such frame");
+    return result == RING_FULL ? full(r)
+                               : fail(reader_why(r), PRONG_NOT_FOUND, "there is no such frame");
 }
 
 /* The time of the newest frame; false when there is none. It is not overwritten while it is that,
@@ -714,15 +399,15 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
     int64_t newest_ns = 0;
     bool in_time = true, woken = false;
     if (r->owner != getpid()) {
-        return fail(own(r), PRONG_FAILED_PRECONDITION,
+        return fail(reader_why(r), PRONG_FAILED_PRECONDITION,
                     "this reader belongs to the process that opened it");
     }
     (void)pthread_mutex_lock(&r->lock);
     for (;;) {
-        hear(r);
+        reader_hear(r);
         while (r->track != NULL && r->track->next != NULL &&
                atomic_load(&r->track->next->ring.head->newest) != 0) {
-            leave_track(r);
+            track_leave(r);
         }
         if (!in_time || woken ||
             (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns)) {
@@ -738,8 +423,8 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
         woken = is_woken(r);
     }
     listen_for(r, false);
-    prong_err err = woken              ? fail(own(r), PRONG_CANCELLED, "woken")
-                    : r->track == NULL ? fail(own(r), PRONG_NOT_FOUND, "there is no frame")
+    prong_err err = woken              ? fail(reader_why(r), PRONG_CANCELLED, "woken")
+                    : r->track == NULL ? fail(reader_why(r), PRONG_NOT_FOUND, "there is no frame")
                                        : PRONG_OK;
     if (err == PRONG_OK) {
         err = is_full(r) ? full(r)
@@ -755,7 +440,7 @@ prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
 {
     struct ring_taken taken;
     (void)pthread_mutex_lock(&r->lock);
-    hear(r);
+    reader_hear(r);
     prong_err err = is_full(r) ? full(r) : PRONG_DATA_LOSS;
     for (struct track *t = r->track; t != NULL && err == PRONG_DATA_LOSS; t = t->next) {
         const enum ring_result result = ring_reader_number(&t->ring, number, &taken);
@@ -767,7 +452,7 @@ prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
         }
     }
     if (err == PRONG_DATA_LOSS) {
-        err = fail(own(r), PRONG_DATA_LOSS, "frame %llu of '%s' is gone",
+        err = fail(reader_why(r), PRONG_DATA_LOSS, "frame %llu of '%s' is gone",
                    (unsigned long long)number, r->name);
     }
     (void)pthread_mutex_unlock(&r->lock);
