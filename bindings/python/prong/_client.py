@@ -141,7 +141,7 @@ class Position:
 def new_session(url: str, name: Optional[str], token: Union[bytes, str, None]) -> Session:
     """With what HELLO says."""
     hello = {"proto": c.PROTO, "role": "client", "name": name, "token": token.encode() if isinstance(token, str) else token}
-    return Session(split(url)[0], {key: value for key, value in hello.items() if value is not None})
+    return Session(split(url)[0], {key: value for key, value in hello.items() if value is not None}, url)
 
 def find(url: Optional[str]) -> str:
     """The URL of the hub that is there; UnavailableError tells where it was looked for."""

@@ -51,6 +51,10 @@ class Frame(ctypes.Structure):
                 ("time_us", c_int64), ("data", c_void_p), ("bytes", c_size_t), ("dtype", c_char * 9), ("dims", c_uint32),
                 ("shape", c_uint64 * 8), ("meta", Value)]
 
+class Buffer(ctypes.Structure):
+    """prong_buffer"""
+    _fields_ = [("data", c_void_p), ("bytes", c_size_t), ("dtype", c_char * 9), ("dims", c_uint32), ("shape", c_uint64 * 8)]
+
 class StreamInfo(ctypes.Structure):
     """prong_stream_info"""
     _fields_ = [("is_reader", c_bool), ("name", c_char * 65), ("group", c_char * 65), ("pid", c_int32),
@@ -59,7 +63,7 @@ class StreamInfo(ctypes.Structure):
                 ("newest_us", c_int64), ("policy", c_int), ("hold", c_uint32), ("held", c_uint32), ("taken", c_uint64),
                 ("missed", c_uint64), ("next", c_uint64), ("delay_ns", c_int64)]
 
-FramePointer = POINTER(Frame)
+FramePointer, BufferPointer, ValuePointer = POINTER(Frame), POINTER(Buffer), POINTER(Value)
 _WHY = (c_char_p, c_size_t)
 DECLARED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "prong_stream_create": (c_int, (c_char_p, c_char_p, POINTER(StreamOptions), POINTER(c_void_p), *_WHY)),
@@ -76,6 +80,17 @@ DECLARED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     **dict.fromkeys(("prong_stream_error_text", "prong_reader_error_text"), (c_char_p, (c_void_p,))),
     "prong_reader_fd": (c_int, (c_void_p,)),
     "prong_reader_stats": (None, (c_void_p, POINTER(ReaderCounts))),
+    "prong_memory_open": (c_int, (c_char_p, c_uint32, POINTER(c_void_p), *_WHY)),
+    "prong_memory_error_text": (None, (c_void_p, *_WHY)),
+    "prong_buffer_new": (c_int, (c_void_p, c_size_t, POINTER(FrameInfo), POINTER(BufferPointer))),
+    "prong_buffer_take": (c_int, (c_void_p, ValuePointer, POINTER(BufferPointer))),
+    "prong_buffer_send": (None, (BufferPointer, c_int32)),
+    "prong_frame_take": (c_int, (c_void_p, ValuePointer, POINTER(FramePointer))),
+    "prong_writer_new": (c_void_p, ()),
+    "prong_writer_free": (None, (c_void_p,)),
+    "prong_writer_buffer": (None, (c_void_p, BufferPointer)),
+    "prong_writer_frame": (None, (c_void_p, FramePointer)),
+    "prong_writer_finish": (c_int, (c_void_p, ValuePointer)),
     "prong_stream_list": (c_int, (c_char_p, POINTER(POINTER(StreamInfo)), POINTER(c_size_t), *_WHY)),
 }
 

@@ -34,8 +34,9 @@ class Job:
 class Pull(Requester):
     """One thread at a time. `jobs`: calls to begin."""
 
-    def __init__(self, scheme: str, about: dict[str, Any], capacity: int) -> None:
-        super().__init__(scheme)
+    def __init__(self, scheme: str, about: dict[str, Any], capacity: int, url: str = "") -> None:
+        super().__init__(scheme, url)
+        self.lent: dict[int, list[Any]] = {}         # by call, what its outcome lies in
         self.about, self.capacity = about, capacity
         self.jobs: collections.deque[Job] = collections.deque()
         self.running: dict[int, Job] = {}            # begun or to begin, by call
@@ -103,6 +104,7 @@ class Pull(Requester):
     def _told(self) -> bytes:
         """REPORT of what waits; it is kept until ACK names it."""
         reports, self.reports = self.reports, []
+        _values.here.shared = self.shared
         try:
             items: bytes = self.packer.pack(reports)
         except Exception:                            # one of them cannot be packed
@@ -111,7 +113,13 @@ class Pull(Requester):
             items = self._one_by_one(reports)
         for report in reports:
             self.kept[report[0]] = items
+        self._lend(reports[0][0])
         return self.report_head + items
+
+    def _lend(self, call: int) -> None:
+        """What was packed lies in shared memory until the caller has it: buffers wait for him, frames for ACK."""
+        if self.shared is not None and self.shared.kept:
+            self.lent.setdefault(call, []).extend(thing for thing in self.shared.take_kept() if not thing.leave())
 
     def _one_by_one(self, reports: list[list[Any]]) -> bytes:
         """What cannot be sent becomes an error; several messages when one is not enough: the first of them now."""
@@ -171,10 +179,12 @@ class Pull(Requester):
 
     def give(self, job: Job, value: Any) -> None:
         """One item more of a call; raises TypeError for what cannot be sent."""
+        _values.here.shared = self.shared
         try:
             item = self.packer.pack(value)
         except Exception:
             raise _values.explain(value, "an item that it yielded") from None
+        self._lend(job.call)
         if len(item) > self.limit - 256:
             raise TypeError(_values.too_large(len(item), self.limit))
         job.items.append(item)
@@ -207,6 +217,7 @@ class Pull(Requester):
         """True unless the connection is no good."""
         self.heard = time.monotonic()
         what = self.waits.pop(number, None)
+        _values.here.shared = self.shared
         try:
             records = self._unpacked(body)
         except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it
@@ -238,6 +249,7 @@ class Pull(Requester):
             if type(record[1]) is list:
                 for call in record[1]:
                     self.kept.pop(call, None)
+                    self.lent.pop(call, None)
             if isinstance(what, Job):
                 self._acked(what)
         elif what is None:

@@ -42,7 +42,7 @@ class Runner:
         self.is_async = any(m.is_async for m in self.methods.values()) or any(
             inspect.iscoroutinefunction(f) for f in [worker.setup, worker.teardown, *members(worker, "_prong_on"),
                                                      *members(worker, "_prong_loop")])
-        self.pull = Pull(split(self.url)[0], about, worker.concurrency if self.is_async else 1)
+        self.pull = Pull(split(self.url)[0], about, worker.concurrency if self.is_async else 1, self.url)
         self.pull.replica = f"{os.environ['PRONG_WORKER']}/{os.environ.get('PRONG_REPLICA', '0')}"
         self.sock: Optional[socket.socket] = None
         self.reader: Optional[Reader] = None

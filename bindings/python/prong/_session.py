@@ -28,6 +28,7 @@ class Request:
     client = record = b""
     sent = waits = stream = background = cancel = ready = ended = paused = False
     value: Any = None
+    kept: Any = None                # what its arguments lie in, in shared memory
     error: Optional[BaseException] = None
     progress: Optional[list[Any]] = None
     note: Optional[Callable[[Optional[float], Optional[str]], None]] = None
@@ -47,7 +48,11 @@ class Request:
 class Requester:
     """What both ends say: requests, each with an id of its own. `out` holds frames to be sent."""
 
-    def __init__(self, scheme: str) -> None:
+    def __init__(self, scheme: str, url: str = "") -> None:
+        self.shared: Any = None
+        if scheme == "ipc" and url:
+            from ._shared import Shared
+            self.shared = Shared(url)
         self.lead = LEAD["ipc" if scheme == "ipc" else "tcp"]
         self.packer = _values.packer()
         self.next_id = int.from_bytes(os.urandom(4), "big")
@@ -61,8 +66,8 @@ class Requester:
 class Session(Requester):
     """Not for several threads at a time. `news` holds requests whose callback is due."""
 
-    def __init__(self, scheme: str, hello: dict[str, Any]) -> None:
-        super().__init__(scheme)
+    def __init__(self, scheme: str, hello: dict[str, Any], url: str = "") -> None:
+        super().__init__(scheme, url)
         self.client = os.urandom(c.CLIENT_BYTES)
         self.hello = hello
         self.asks: dict[int, Request] = {}              # by number, the oldest first
@@ -83,15 +88,19 @@ class Session(Requester):
         r.client, r.seq = self.client, self.seq + 1
         ack = next(iter(self.asks), r.seq) - 1
         ms = int(ttl * 1000 + 0.999)
+        _values.here.shared = shared = self.shared
         try:
             r.record = self.packer.pack((c.CALL, r.client, r.seq, ack, worker, method, ms, options, args))
         except Exception:
             raise _values.explain(args, f"arguments of {worker}.{method}") from None
+        if shared is not None and shared.kept:
+            r.kept = shared.take_kept()
         self._register(r)
 
     def emit(self, r: Request, topic: str, payload: Any) -> None:
         """Ask for an event to be stored."""
         r.client, r.seq = self.client, self.seq + 1
+        _values.here.shared = None                   # nobody knows when all have taken it
         try:
             r.record = self.packer.pack((c.EMIT, r.client, r.seq, topic, None, payload))
         except Exception:
@@ -168,7 +177,7 @@ class Session(Requester):
     def end(self, r: Request, value: Any, error: Optional[BaseException] = None) -> None:
         """It has its outcome. What is cut off in here is found by the next connection, and ended again."""
         if not r.ended:
-            r.value, r.error = value, error
+            r.value, r.error, r.kept = value, error, None
             r.ended = r.ready = True
         if r.event is not None or r.callback is not None:
             self._tell(r)
@@ -230,6 +239,7 @@ class Session(Requester):
     def answer(self, number: int, body: bytes) -> None:
         """An answer has come; ids that are not known are of requests that ended."""
         r = self.flight.pop(number, None)
+        _values.here.shared = self.shared
         try:
             try:
                 record = _values.unpack(body)

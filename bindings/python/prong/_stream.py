@@ -58,6 +58,8 @@ class Frame:
     dtype: str
     shape: tuple[int, ...]
     _view: memoryview
+    _pins = 0                # calls that it is an argument or result of; it is released after the last
+    _is_unwanted = False
 
     def __init__(self, stream: str, lib: Any, pid: int) -> None:
         self.stream, self._lib, self._pid, self._meta = stream, lib, pid, b""
@@ -120,6 +122,9 @@ class Frame:
         if self._slot is None:
             return
         self.__dict__.pop("_view", None)
+        if self._pins:
+            self._is_unwanted = True
+            return
         if os.getpid() == self._pid:     # a child must not let go of what its parent holds
             let_go(self._lib.prong_frame_release, self._slot)
 

@@ -7,6 +7,8 @@
     msgpack.Timestamp                                          a datetime, unless that cannot hold it
     pathlib paths, Enum, dataclass                             str, their value, dict of their fields
     numpy scalar, numpy array                                  number; array, read-only where it arrives
+    numpy array of 1 MiB and more on a local socket            array in memory that both ends may write to
+    Frame of a stream                                          Frame: the same one, without a copy
 """
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ import enum
 import os
 import re
 import sys
+import threading
 from typing import Any
 
 import msgpack
@@ -23,6 +26,12 @@ from . import _constants as c
 
 ARRAY = c.EXT_ARRAY    # msgpack of [dtype, shape, order], then the bytes of the elements
 DTYPE = re.compile(r"[<>|=]?[?biufcmMSUV][0-9]*(\[[0-9a-z]+\])?")
+
+class _Here(threading.local):
+    """Who packs or unpacks in this thread: what shares memory for it, or None."""
+    shared: Any = None
+
+here = _Here()
 
 def is_dataclass(value: Any) -> bool:
     """Whether it is an instance of one. The module dataclasses takes long to import: without it there is none."""
@@ -38,11 +47,14 @@ def _default(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         if isinstance(value, numpy.ndarray):
-            return _pack_array(value)
+            return (here.shared.array(value) if here.shared is not None else None) or _pack_array(value)
         if isinstance(value, numpy.generic) and not value.dtype.hasobject:
             plain = value.item()
             if not isinstance(plain, numpy.generic):
                 return plain
+    streams = sys.modules.get(f"{__package__}._stream")
+    if streams is not None and isinstance(value, streams.Frame):
+        return here.shared.frame(value) if here.shared is not None and value._slot is not None else _pack_array(value.array)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, os.PathLike):
@@ -68,6 +80,8 @@ def _ext_type(kind: int, data: bytes) -> msgpack.ExtType:
 
 def ext(kind: int, data: bytes) -> Any:
     """The hook of msgpack for what it does not know by itself."""
+    if kind in (c.EXT_FRAME, c.EXT_BUFFER) and here.shared is not None:
+        return here.shared.ext(kind, data)
     head = msgpack.Unpacker(max_buffer_size=0)
     head.feed(data[:1024])
     try:
@@ -190,5 +204,5 @@ def unpack_parts(data: Any, plain: bool, at: int = 0, level: int = 0) -> tuple[A
 def too_large(size: int, limit: int) -> str:
     """What to tell of a value that no message holds."""
     return (f"{size} bytes are more than a message of this hub may be ({limit}; message_bytes of its configuration, "
-            f"{c.MESSAGE_BYTES} unless it says otherwise). Large arrays go in parts: buffers in shared memory are not "
-            "there yet")
+            f"{c.MESSAGE_BYTES} unless it says otherwise). Large arrays go through shared memory on a "
+            "local socket, where libprong is, and in parts elsewhere")

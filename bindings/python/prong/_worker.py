@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, TypeVar
 
 from ._client import Client, Source, name_of
-from ._errors import InvalidArgumentError
+from ._errors import DataLossError, InvalidArgumentError
 from ._pull import Job
 
 if TYPE_CHECKING:                        # what a program that only calls does not need is imported when it is used
@@ -92,10 +92,12 @@ class Method:
         if p.plain and type(args) is list and p.least <= len(args) <= p.most:
             return self.function(*args)
         try:
+            if isinstance(args, DataLossError):      # what it stood for is gone
+                raise args
             if isinstance(args, Exception):
                 raise InvalidArgumentError(f"the arguments cannot be read here: {args}", began="no")
             given, named = p(args)
-        except InvalidArgumentError as error:
+        except (DataLossError, InvalidArgumentError) as error:
             error.refused = True
             raise
         return self.function(*given, **named)

@@ -79,7 +79,7 @@ def test_each_function_that_is_declared_has_as_many_arguments_as_in_the_header()
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     for name, (_, arguments) in _lib.DECLARED.items():
         found = re.search(rf"\b{name}\(([^)]*)\);", text)
-        assert found and len(found[1].split(",")) == len(arguments), name
+        assert found and len([p for p in found[1].split(",") if p != "void"]) == len(arguments), name
 
 
 @pytest.mark.compat

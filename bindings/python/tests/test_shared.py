@@ -1,0 +1,140 @@
+"""Frames and large arrays as arguments and results: what travels is a handle, nothing is left behind."""
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from conftest import HubProcess, serve, until
+
+import prong
+from prong import _shared
+
+np = pytest.importorskip("numpy")
+HERE = os.path.dirname(os.path.abspath(__file__))
+SHAPE = (600, 800, 3)                # 1.4 MB
+
+
+def config(replicas: int = 1) -> str:
+    return f"workers:\n  shared: {{command: {serve(f'{HERE}/shared_workers.py:Shared')}, replicas: {replicas}}}\n"
+
+
+def lent(hub: HubProcess) -> list[str]:
+    """What the hub lends just now."""
+    log = hub.wait_log(r"broker started \(pid (\d+)")
+    folder = Path(f"/proc/{log[1]}/fd")
+    found = []
+    for fd in folder.iterdir():
+        try:
+            found.append(os.readlink(fd))
+        except FileNotFoundError:
+            continue
+    return sorted(name for name in found if "memfd:prong-buffer" in name)
+
+
+def nothing_is_lent(hub: HubProcess) -> None:
+    gc.collect()
+    until(lambda: lent(hub) == [], "all buffers are given back")
+
+
+def test_large_arrays_are_copied_once_and_come_back(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client:
+        d = client.worker("shared")
+        picture = np.arange(np.prod(SHAPE), dtype="u1").reshape(SHAPE)
+        back = d.plus(picture, 1)
+        assert back.dtype == "u1" and np.array_equal(back, picture + 1)
+        assert d.looks(picture) == {"shape": list(SHAPE), "writable": True, "sum": int(picture.sum())}
+        for array in (picture[:, ::-1], np.asfortranarray(picture), picture.astype("<f4"), picture[::2]):
+            assert np.array_equal(d.plus(array, 0), array)
+        small = d.plus(np.zeros(3), 1)
+        assert small.tolist() == [1, 1, 1]
+        large = np.ones((3000, 1000), "<f8")         # 24 MB: no message holds it
+        assert float(d.plus(large, 1).sum()) == 2 * large.size
+        found = [float(a.sum()) for a in d.plus.map([(large, n) for n in range(3)])]
+        assert found == [large.size * (n + 1.0) for n in range(3)]
+        del back, small
+        nothing_is_lent(hub)
+
+
+def test_a_result_outlives_the_call_and_is_gone_with_the_last_view(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client:
+        view = client.call("shared", "plus", [np.zeros(SHAPE), 7.0])[10:12, :, 0]
+        gc.collect()
+        assert len(lent(hub)) == 1 and float(view.max()) == 7.0
+        del view
+        nothing_is_lent(hub)
+
+
+def test_nothing_is_left_of_who_is_killed(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client:
+        with pytest.raises(prong.ProngError):
+            client.call("shared", "dies", [np.zeros(SHAPE)])
+        nothing_is_lent(hub)
+        assert client.call("shared", "looks", [np.zeros(SHAPE, "u1")])["sum"] == 0
+
+
+def test_frames_are_passed_without_a_copy_and_stay_until_the_outcome(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client, client.create_stream("cam", SHAPE, "u1") as writer, \
+            client.stream("cam", hold=2) as reader:
+        d = client.worker("shared")
+        writer.write(np.full(SHAPE, 5, "u1"), {"part": "A"})
+        frame = reader.next(timeout=10)
+        assert frame is not None
+        future = d.frame_slowly.submit(frame)
+        frame.release()                              # only after the outcome, in truth
+        for n in range(20):
+            writer.write(np.full(SHAPE, n, "u1"))
+        assert future.result(timeout=30) == {"number": 1, "least": 5, "most": 5, "meta": {"part": "A"}}
+        with pytest.raises(prong.FailedPreconditionError):
+            frame.data  # noqa: B018
+        # And back: the worker's own hold ends when we have it.
+        frame = reader.next(timeout=10)
+        assert frame is not None
+        same = d.same(frame)
+        assert isinstance(same, prong.Frame) and same.number == frame.number and same.stream == "cam"
+        assert np.array_equal(same.array, frame.array)
+        copy = frame.keep()
+        frame.release()
+        same.release()
+        assert int(d.plus(copy, 1).max()) == int(copy.array.max()) + 1     # a copy is an array
+
+
+def test_a_frame_that_is_gone_is_data_loss_and_began_no(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client, client.create_stream("cam", SHAPE, "u1") as writer, \
+            client.stream("cam") as reader:
+        writer.write(np.zeros(SHAPE, "u1"))
+        frame = reader.next(timeout=10)
+        assert frame is not None
+        shared = _shared.Shared(hub.url)
+        handle = shared.frame(frame)
+        shared.take_kept()
+        frame.release()
+        for n in range(20):
+            writer.write(np.full(SHAPE, n, "u1"))
+        with pytest.raises(prong.DataLossError) as caught:
+            client.call("shared", "same", [handle])
+        assert caught.value.began == "no"
+        with pytest.raises(TypeError, match="released"):
+            client.call("shared", "same", [frame])
+
+
+def test_without_the_library_arrays_go_into_the_message(start_hub: Callable[..., HubProcess],
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = start_hub(config())
+
+    def missing() -> Any:
+        raise prong.NotFoundError("no libprong here", began="no")
+    monkeypatch.setattr("prong._lib.library", missing)
+    with prong.connect(hub.url) as client:
+        with pytest.raises(ValueError, match="no libprong"):
+            client.call("shared", "plus", [np.zeros(SHAPE), 1.0])          # the result came by its handle
+        assert client.call("shared", "looks", [np.zeros(SHAPE, "u1")])["writable"] is False
+        with pytest.raises(prong.ResourceExhaustedError, match="shared memory"):
+            client.call("shared", "looks", [np.zeros((3000, 1000))])
