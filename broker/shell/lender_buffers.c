@@ -142,12 +142,13 @@ has_timer(struct lender *l)
     return l->timer.fd >= 0;
 }
 
-/* Keep it for a while although nobody may hold it. Without a timer, which needs a descriptor, it is
- * as if the time was over at once. */
+/* Keep it for a while although nobody may hold it, unless somebody has taken it already: that may
+ * be seen before the sender lets go. Without a timer, which needs a descriptor, it is as if the
+ * time was over at once. */
 static void
 keep(struct lender *l, struct lend_buffer *buffer, uint32_t ms)
 {
-    if (ms > 0 && has_timer(l)) {
+    if (ms > 0 && !buffer->has_arrived && has_timer(l)) {
         buffer->keep_until_ns =
             clock_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
         set_timer(l, buffer->keep_until_ns);
@@ -227,7 +228,8 @@ lender_buffer_take(struct lend_peer *p, const struct lend_record *ask)
     if (buffer == NULL) {
         lender_refuse(p, WIRE_ERR_NOT_FOUND, "there is no such buffer: nobody holds it any more");
     } else if (make_room(p)) {
-        buffer->keep_until_ns = 0; /* it has arrived */
+        buffer->has_arrived = true;
+        buffer->keep_until_ns = 0;
         hold(p, buffer);
     }
 }

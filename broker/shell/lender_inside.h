@@ -23,6 +23,7 @@ struct lend_buffer {
     uint8_t handle[LEND_HANDLE_BYTES];
     uint64_t bytes;
     uint32_t holds;        /* of all connections */
+    bool has_arrived;      /* somebody has taken it */
     int64_t keep_until_ns; /* without any, for whoever has the handle; 0: not */
 };
 
