@@ -104,13 +104,15 @@ class Pull(Requester):
     def _told(self) -> bytes:
         """REPORT of what waits; it is kept until ACK names it."""
         reports, self.reports = self.reports, []
-        _values.here.shared = self.shared
+        _values.here.owner = self
         try:
             items: bytes = self.packer.pack(reports)
+            if len(items) > self.limit - 256:
+                items = self._one_by_one(reports)
         except Exception:                            # one of them cannot be packed
             items = self._one_by_one(reports)
-        if len(items) > self.limit - 256:
-            items = self._one_by_one(reports)
+        finally:
+            _values.here.owner = None
         for report in reports:
             self.kept[report[0]] = items
         self._lend(reports[0][0])
@@ -118,8 +120,8 @@ class Pull(Requester):
 
     def _lend(self, call: int) -> None:
         """What was packed lies in shared memory until the caller has it: buffers wait for him, frames for ACK."""
-        if self.shared is not None and self.shared.kept:
-            self.lent.setdefault(call, []).extend(thing for thing in self.shared.take_kept() if not thing.leave())
+        if self.in_memory:
+            self.lent.setdefault(call, []).extend(thing for thing in self.take_memory() if not thing.leave())
 
     def _one_by_one(self, reports: list[list[Any]]) -> bytes:
         """What cannot be sent becomes an error; several messages when one is not enough: the first of them now."""
@@ -179,11 +181,13 @@ class Pull(Requester):
 
     def give(self, job: Job, value: Any) -> None:
         """One item more of a call; raises TypeError for what cannot be sent."""
-        _values.here.shared = self.shared
+        _values.here.owner = self
         try:
             item = self.packer.pack(value)
         except Exception:
             raise _values.explain(value, "an item that it yielded") from None
+        finally:
+            _values.here.owner = None
         self._lend(job.call)
         if len(item) > self.limit - 256:
             raise TypeError(_values.too_large(len(item), self.limit))
@@ -217,7 +221,7 @@ class Pull(Requester):
         """True unless the connection is no good."""
         self.heard = time.monotonic()
         what = self.waits.pop(number, None)
-        _values.here.shared = self.shared
+        _values.here.owner = self
         try:
             records = self._unpacked(body)
         except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it
@@ -225,6 +229,8 @@ class Pull(Requester):
             while at < len(body):
                 record, at = _values.unpack_parts(body, False, at)
                 records.append(record)
+        finally:
+            _values.here.owner = None
         return all([self._take(record, what) for record in records])
 
     def _unpacked(self, body: bytes) -> list[Any]:

@@ -6,6 +6,7 @@ then the connection is given up, and what was not finished is asked again."""
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import struct
 from typing import Any, Callable, Optional
@@ -49,14 +50,26 @@ class Requester:
     """What both ends say: requests, each with an id of its own. `out` holds frames to be sent."""
 
     def __init__(self, scheme: str, url: str = "") -> None:
-        self.shared: Any = None
-        if scheme == "ipc" and url:
-            from ._shared import Shared
-            self.shared = Shared(url)
+        self.url = url if scheme == "ipc" else ""
+        self.in_memory: list[Any] = []               # what has been packed lies in it, in shared memory
         self.lead = LEAD["ipc" if scheme == "ipc" else "tcp"]
         self.packer = _values.packer()
         self.next_id = int.from_bytes(os.urandom(4), "big")
         self.out: list[bytes] = []
+
+    @functools.cached_property
+    def shared(self) -> Any:
+        """Frames and large arrays as values: loads the library, so only when there is one. None without a local socket."""
+        if not self.url:
+            return None
+        from ._shared import Shared
+        return Shared(self.url, self.in_memory)
+
+    def take_memory(self) -> list[Any]:
+        """What has been packed since, for whoever keeps it."""
+        found = self.in_memory[:]
+        self.in_memory.clear()
+        return found
 
     def _frame(self, record: bytes) -> int:
         self.next_id = number = (self.next_id + 1) | 0x80000000 if self.next_id < 0xFFFFFFFF else 0x80000000
@@ -88,19 +101,20 @@ class Session(Requester):
         r.client, r.seq = self.client, self.seq + 1
         ack = next(iter(self.asks), r.seq) - 1
         ms = int(ttl * 1000 + 0.999)
-        _values.here.shared = shared = self.shared
+        _values.here.owner = self
         try:
             r.record = self.packer.pack((c.CALL, r.client, r.seq, ack, worker, method, ms, options, args))
         except Exception:
             raise _values.explain(args, f"arguments of {worker}.{method}") from None
-        if shared is not None and shared.kept:
-            r.kept = shared.take_kept()
+        finally:
+            _values.here.owner = None
+        if self.in_memory:
+            r.kept = self.take_memory()
         self._register(r)
 
     def emit(self, r: Request, topic: str, payload: Any) -> None:
-        """Ask for an event to be stored."""
+        """Ask for an event to be stored. It has all in its message: nobody knows when everybody has taken it."""
         r.client, r.seq = self.client, self.seq + 1
-        _values.here.shared = None                   # nobody knows when all have taken it
         try:
             r.record = self.packer.pack((c.EMIT, r.client, r.seq, topic, None, payload))
         except Exception:
@@ -239,7 +253,7 @@ class Session(Requester):
     def answer(self, number: int, body: bytes) -> None:
         """An answer has come; ids that are not known are of requests that ended."""
         r = self.flight.pop(number, None)
-        _values.here.shared = self.shared
+        _values.here.owner = self
         try:
             try:
                 record = _values.unpack(body)
@@ -259,6 +273,8 @@ class Session(Requester):
         except Exception as problem:                 # no answer is asked for again that fails again
             if r is not None:
                 self.end(r, None, problem)
+        finally:
+            _values.here.owner = None
         while self.queue and len(self.flight) < IN_FLIGHT:
             r = self.queue.popleft()
             if not r.ended:

@@ -15,7 +15,6 @@ from . import _constants as c
 from . import _errors
 from . import _lib as lib
 
-SMALL = 1 << 20          # bytes of an array that is still written into the message
 LINGER_MS = 60000        # that a result waits for its caller
 HOLD = 2                 # frames of one stream that arrived and are in use at a time
 GONE = 15
@@ -72,15 +71,9 @@ class Shared:
     """Of one connection on a local socket; used by one thread at a time. `kept` gets what a value needs that is packed: it
     is to be kept until the other end has taken it."""
 
-    def __init__(self, url: str) -> None:
-        self.url, self.pid, self.memory = url, 0, ctypes.c_void_p()
-        self.kept: list[Any] = []
+    def __init__(self, url: str, kept: list[Any]) -> None:
+        self.url, self.pid, self.memory, self.kept = url, 0, ctypes.c_void_p(), kept
         self.maps: dict[str, lib.Memory] = {}        # by stream
-
-    def take_kept(self) -> list[Any]:
-        """What has been packed since, for whoever keeps it."""
-        found, self.kept = self.kept, []
-        return found
 
     def _library(self) -> Any:
         found = lib.library()
@@ -112,7 +105,7 @@ class Shared:
 
     def array(self, array: Any) -> Optional[msgpack.ExtType]:
         """The handle of a copy; None when it had better go into the message."""
-        if array.nbytes < SMALL or array.ndim > 8 or len(array.dtype.str) > 8:
+        if array.ndim > 8 or len(array.dtype.str) > 8:
             return None
         import numpy
         pointer = lib.BufferPointer()

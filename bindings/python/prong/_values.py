@@ -27,11 +27,17 @@ from . import _constants as c
 ARRAY = c.EXT_ARRAY    # msgpack of [dtype, shape, order], then the bytes of the elements
 DTYPE = re.compile(r"[<>|=]?[?biufcmMSUV][0-9]*(\[[0-9a-z]+\])?")
 
+LARGE = 1 << 20        # bytes of an array from which on it goes through shared memory
+
 class _Here(threading.local):
-    """Who packs or unpacks in this thread: what shares memory for it, or None."""
-    shared: Any = None
+    """Who packs or unpacks in this thread, a Requester; None: nobody who may share memory."""
+    owner: Any = None
 
 here = _Here()
+
+def sharing() -> Any:
+    """What shares memory for it, made when it is needed first; None when there is nothing."""
+    return here.owner.shared if here.owner is not None else None
 
 def is_dataclass(value: Any) -> bool:
     """Whether it is an instance of one. The module dataclasses takes long to import: without it there is none."""
@@ -47,14 +53,16 @@ def _default(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         if isinstance(value, numpy.ndarray):
-            return (here.shared.array(value) if here.shared is not None else None) or _pack_array(value)
+            shared = sharing() if value.nbytes >= LARGE else None
+            return (shared.array(value) if shared is not None else None) or _pack_array(value)
         if isinstance(value, numpy.generic) and not value.dtype.hasobject:
             plain = value.item()
             if not isinstance(plain, numpy.generic):
                 return plain
     streams = sys.modules.get(f"{__package__}._stream")
     if streams is not None and isinstance(value, streams.Frame):
-        return here.shared.frame(value) if here.shared is not None and value._slot is not None else _pack_array(value.array)
+        shared = sharing() if value._slot is not None else None
+        return shared.frame(value) if shared is not None else _pack_array(value.array)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, os.PathLike):
@@ -80,8 +88,9 @@ def _ext_type(kind: int, data: bytes) -> msgpack.ExtType:
 
 def ext(kind: int, data: bytes) -> Any:
     """The hook of msgpack for what it does not know by itself."""
-    if kind in (c.EXT_FRAME, c.EXT_BUFFER) and here.shared is not None:
-        return here.shared.ext(kind, data)
+    shared = sharing() if kind in (c.EXT_FRAME, c.EXT_BUFFER) else None
+    if shared is not None:
+        return shared.ext(kind, data)
     head = msgpack.Unpacker(max_buffer_size=0)
     head.feed(data[:1024])
     try:

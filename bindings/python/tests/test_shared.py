@@ -112,9 +112,10 @@ def test_a_frame_that_is_gone_is_data_loss_and_began_no(start_hub: Callable[...,
         writer.write(np.zeros(SHAPE, "u1"))
         frame = reader.next(timeout=10)
         assert frame is not None
-        shared = _shared.Shared(hub.url)
+        kept: list[Any] = []
+        shared = _shared.Shared(hub.url, kept)
         handle = shared.frame(frame)
-        shared.take_kept()
+        kept.clear()
         frame.release()
         for n in range(20):
             writer.write(np.full(SHAPE, n, "u1"))
