@@ -77,6 +77,30 @@ stream_read(struct device *d, struct stream *stream)
     return STREAM_OPEN;
 }
 
+const char *
+stream_take(struct device *d, struct stream *stream, const char *at_end)
+{
+    switch (stream_read(d, stream)) {
+    case STREAM_OPEN:
+        return NULL;
+    case STREAM_END:
+        return at_end;
+    case STREAM_ERROR:
+        break;
+    }
+    return strerror(errno);
+}
+
+void
+stream_close(struct device *d, struct stream *stream)
+{
+    if (stream->fd >= 0) {
+        device_watch(d, stream->fd, 0, NULL, NULL);
+        (void)close(stream->fd); /* what was written is the system's; there is nothing to tell */
+        stream->fd = -1;
+    }
+}
+
 void
 stream_end(struct device *d, struct stream *stream)
 {

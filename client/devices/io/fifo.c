@@ -24,9 +24,7 @@ static void
 close_pipe(struct device *d)
 {
     struct state *s = d->state;
-    device_watch(d, s->stream.fd, 0, NULL, NULL);
-    (void)close(s->stream.fd); /* what was written is the pipe's */
-    s->stream.fd = -1;
+    stream_close(d, &s->stream);
     stream_end(d, &s->stream);
 }
 
@@ -45,8 +43,9 @@ readable(struct device *d, int fd, short revents, void *context)
     (void)revents;
     (void)context;
     struct state *s = d->state;
-    if (stream_read(d, &s->stream) == STREAM_ERROR) {
-        lose(d, strerror(errno));
+    const char *why = stream_take(d, &s->stream, NULL); /* it has no end: see open_pipe */
+    if (why != NULL) {
+        lose(d, why);
     }
 }
 
@@ -105,10 +104,7 @@ stop(struct device *d)
 {
     struct state *s = d->state;
     retry_stop(d, &s->retry);
-    if (s->stream.fd >= 0) {
-        close_pipe(d);
-    }
-    stream_end(d, &s->stream);
+    close_pipe(d);
 }
 
 static prong_err

@@ -65,9 +65,7 @@ static void
 close_port(struct device *d)
 {
     struct state *s = d->state;
-    device_watch(d, s->stream.fd, 0, NULL, NULL);
-    (void)close(s->stream.fd); /* a port that is gone has nothing to tell */
-    s->stream.fd = -1;
+    stream_close(d, &s->stream);
     stream_end(d, &s->stream);
 }
 
@@ -86,15 +84,9 @@ readable(struct device *d, int fd, short revents, void *context)
     (void)revents;
     (void)context;
     struct state *s = d->state;
-    switch (stream_read(d, &s->stream)) {
-    case STREAM_OPEN:
-        break;
-    case STREAM_END:
-        lose(d, "the port has hung up");
-        break;
-    case STREAM_ERROR:
-        lose(d, strerror(errno));
-        break;
+    const char *why = stream_take(d, &s->stream, "the port has hung up");
+    if (why != NULL) {
+        lose(d, why);
     }
 }
 
@@ -134,10 +126,7 @@ stop(struct device *d)
 {
     struct state *s = d->state;
     retry_stop(d, &s->retry);
-    if (s->stream.fd >= 0) {
-        close_port(d);
-    }
-    stream_end(d, &s->stream);
+    close_port(d);
 }
 
 static prong_err

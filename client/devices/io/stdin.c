@@ -27,15 +27,9 @@ readable(struct device *d, int fd, short revents, void *context)
     (void)revents;
     (void)context;
     struct state *s = d->state;
-    switch (stream_read(d, &s->stream)) {
-    case STREAM_OPEN:
-        break;
-    case STREAM_END:
-        finish(d, "the input has ended");
-        break;
-    case STREAM_ERROR:
-        finish(d, strerror(errno));
-        break;
+    const char *why = stream_take(d, &s->stream, "the input has ended");
+    if (why != NULL) {
+        finish(d, why);
     }
 }
 

@@ -25,15 +25,6 @@ struct state {
 static void connect_next(struct device *d, const char *why);
 
 static void
-close_socket(struct device *d)
-{
-    struct state *s = d->state;
-    device_watch(d, s->stream.fd, 0, NULL, NULL);
-    (void)close(s->stream.fd); /* all that was written is the system's */
-    s->stream.fd = -1;
-}
-
-static void
 forget_addresses(struct state *s)
 {
     if (s->found != NULL) {
@@ -48,7 +39,7 @@ lose(struct device *d, const char *why)
 {
     struct state *s = d->state;
     stream_end(d, &s->stream);
-    close_socket(d);
+    stream_close(d, &s->stream);
     s->is_connected = false;
     retry_later(d, &s->retry, why);
 }
@@ -60,15 +51,9 @@ readable(struct device *d, int fd, short revents, void *context)
     (void)revents;
     (void)context;
     struct state *s = d->state;
-    switch (stream_read(d, &s->stream)) {
-    case STREAM_OPEN:
-        break;
-    case STREAM_END:
-        lose(d, "the peer has closed the connection");
-        break;
-    case STREAM_ERROR:
-        lose(d, strerror(errno));
-        break;
+    const char *why = stream_take(d, &s->stream, "the peer has closed the connection");
+    if (why != NULL) {
+        lose(d, why);
     }
 }
 
@@ -94,7 +79,7 @@ connected(struct device *d)
     memcpy(&peer.at, s->at->ai_addr, s->at->ai_addrlen);
     net_format(&peer, s->stream.peer);
     if (is_itself(s->stream.fd, s->stream.peer)) {
-        close_socket(d);
+        stream_close(d, &s->stream);
         connect_next(d, strerror(ECONNREFUSED));
         return;
     }
@@ -112,6 +97,7 @@ decided(struct device *d, int fd, short revents, void *context)
 {
     (void)revents;
     (void)context;
+    struct state *s = d->state;
     int error = 0;
     socklen_t len = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
@@ -121,7 +107,7 @@ decided(struct device *d, int fd, short revents, void *context)
         connected(d);
         return;
     }
-    close_socket(d);
+    stream_close(d, &s->stream);
     connect_next(d, strerror(error));
 }
 
@@ -130,7 +116,8 @@ too_late(struct device *d, uint64_t times, void *context)
 {
     (void)times;
     (void)context;
-    close_socket(d);
+    struct state *s = d->state;
+    stream_close(d, &s->stream);
     connect_next(d, "no answer");
 }
 
@@ -160,7 +147,7 @@ connect_next(struct device *d, const char *why)
             return;
         }
         reason = strerror(errno);
-        close_socket(d);
+        stream_close(d, &s->stream);
     }
     device_timer_set(&s->patience, 0);
     forget_addresses(s);
@@ -201,9 +188,7 @@ stop(struct device *d)
     device_timer_stop(d, &s->patience);
     retry_stop(d, &s->retry);
     forget_addresses(s);
-    if (s->stream.fd >= 0) {
-        close_socket(d);
-    }
+    stream_close(d, &s->stream);
     stream_end(d, &s->stream);
 }
 

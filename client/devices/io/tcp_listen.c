@@ -45,8 +45,7 @@ drop(struct device *d, struct peer *peer, const char *why)
     *at = peer->next;
     s->count--;
     stream_end(d, &peer->stream);
-    device_watch(d, peer->stream.fd, 0, NULL, NULL);
-    (void)close(peer->stream.fd); /* all that was written is the system's */
+    stream_close(d, &peer->stream);
     device_down(d, why, peer->stream.peer);
     free(peer);
     if (s->fd >= 0) {
@@ -60,15 +59,9 @@ readable(struct device *d, int fd, short revents, void *context)
     (void)fd;
     (void)revents;
     struct peer *peer = context;
-    switch (stream_read(d, &peer->stream)) {
-    case STREAM_OPEN:
-        break;
-    case STREAM_END:
-        drop(d, peer, "the peer has closed the connection");
-        break;
-    case STREAM_ERROR:
-        drop(d, peer, strerror(errno));
-        break;
+    const char *why = stream_take(d, &peer->stream, "the peer has closed the connection");
+    if (why != NULL) {
+        drop(d, peer, why);
     }
 }
 
