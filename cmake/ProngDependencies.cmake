@@ -60,17 +60,26 @@ if(PRONG_PNG)
   endif()
 endif()
 
-# Only the device prong-video needs it, which says so where it was built without.
-option(PRONG_FFMPEG "build prong-video with the FFmpeg libraries when they are there" ON)
-set(FFMPEG_LIBRARIES "")
-if(PRONG_FFMPEG)
-  pkg_check_modules(ffmpeg QUIET IMPORTED_TARGET libavformat libavcodec libavdevice libswscale libavutil)
-  if(ffmpeg_FOUND)
-    set(FFMPEG_LIBRARIES PkgConfig::ffmpeg)
-  else()
-    message(STATUS "prong-video: no FFmpeg libraries; install them with 'apt-get install libavdevice-dev'")
+# prong_device_library(ID PROGRAM LIBRARY PACKAGE MODULES...): a library, by its modules of pkg-config, that
+# only one program of devices needs. Sets ID_LIBRARIES, which is empty where it is not there or was not
+# wanted (-DPRONG_ID=OFF): the program then says at run time what it was built without.
+function(prong_device_library id program library package)
+  option(PRONG_${id} "build ${program} with ${library} when it is there" ON)
+  set(${id}_LIBRARIES "" PARENT_SCOPE)
+  set_property(GLOBAL PROPERTY absent_${program}
+               "ABSENT_PROGRAM=\"${program}\"" "ABSENT_LIBRARY=\"${library}\"" "ABSENT_PACKAGE=\"${package}\"")
+  if(PRONG_${id})
+    string(TOLOWER "${id}" module)
+    pkg_check_modules(${module} QUIET IMPORTED_TARGET GLOBAL ${ARGN})
+    if(${module}_FOUND)
+      set(${id}_LIBRARIES PkgConfig::${module} PARENT_SCOPE)
+    else()
+      message(STATUS "${program}: no ${library}; install it with 'apt-get install ${package}'")
+    endif()
   endif()
-endif()
+endfunction()
+prong_device_library(FFMPEG prong-video FFmpeg libavdevice-dev libavformat libavcodec libavdevice libswscale
+                     libavutil)
 
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)

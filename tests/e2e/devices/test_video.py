@@ -360,7 +360,7 @@ class Rtsp(Video):
 
 class Absent(hub.Case):
     def test_a_build_without_ffmpeg_says_which_package_has_it(self):
-        done = subprocess.run([os.path.join(TEST_BIN, "prong_video_absent")], env=self.env, stderr=subprocess.PIPE,
+        done = subprocess.run([os.path.join(TEST_BIN, "prong-video-absent")], env=self.env, stderr=subprocess.PIPE,
                               text=True, timeout=hub.DEADLINE, check=False)
         self.assertEqual(done.returncode, 78)
         self.assertIn("libavdevice-dev", done.stderr)

@@ -1,4 +1,4 @@
-#include "client/devices/video_pace.h"
+#include "client/devices/video/pace.h"
 #include "tests/support/test.h"
 
 #define MS INT64_C(1000000)

@@ -1,4 +1,4 @@
-#include "client/devices/video_picture.h"
+#include "client/devices/video/picture.h"
 #include "tests/support/test.h"
 
 #include <libavcodec/avcodec.h>

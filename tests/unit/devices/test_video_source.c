@@ -1,5 +1,5 @@
-#include "client/devices/video_picture.h"
-#include "client/devices/video_source.h"
+#include "client/devices/video/picture.h"
+#include "client/devices/video/source.h"
 #include "tests/support/dir.h"
 #include "tests/support/test.h"
 #include "tests/unit/devices/make_video.h"

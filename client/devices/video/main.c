@@ -1,6 +1,6 @@
 /* prong-video: a camera or a video file as frames of a stream. The worker's thread: events and
- * methods; video_play.c has the thread that plays. */
-#include "client/devices/video_device.h"
+ * methods; video/play.c has the thread that plays. */
+#include "client/devices/video/kind.h"
 
 #include <inttypes.h>
 #include <libavutil/frame.h>

@@ -1,4 +1,4 @@
-#include "client/devices/video_pace.h"
+#include "client/devices/video/pace.h"
 
 enum {
     NS_PER_US = 1000,

@@ -1,16 +1,16 @@
-/* The device prong-video: what its thread, which plays (video_play.c), and its worker's thread,
+/* The device prong-video: what its thread, which plays (video/play.c), and its worker's thread,
  * which tells events and answers methods (video.c), have in common. */
-#ifndef PRONG_DEVICES_VIDEO_DEVICE_H
-#define PRONG_DEVICES_VIDEO_DEVICE_H
+#ifndef PRONG_DEVICES_VIDEO_KIND_H
+#define PRONG_DEVICES_VIDEO_KIND_H
 
 #include <prong/stream.h>
 
 #include <pthread.h>
 
 #include "client/devices/device.h"
-#include "client/devices/video_pace.h"
-#include "client/devices/video_picture.h"
-#include "client/devices/video_source.h"
+#include "client/devices/video/pace.h"
+#include "client/devices/video/picture.h"
+#include "client/devices/video/source.h"
 
 enum video_state {
     VIDEO_OPENING, /* or waiting to try again */

@@ -1,4 +1,4 @@
-#include "client/devices/video_inside.h"
+#include "client/devices/video/inside.h"
 
 #include <libavutil/avutil.h>
 #include <poll.h>

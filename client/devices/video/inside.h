@@ -1,8 +1,8 @@
-/* What video_open.c and video_source.c share: the source itself. Nobody else includes it. */
+/* What video/open.c and video/source.c share: the source itself. Nobody else includes it. */
 #ifndef PRONG_DEVICES_VIDEO_INSIDE_H
 #define PRONG_DEVICES_VIDEO_INSIDE_H
 
-#include "client/devices/video_source.h"
+#include "client/devices/video/source.h"
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>

@@ -1,5 +1,5 @@
 /* The thread of prong-video: open the source, play it into the stream, begin again. */
-#include "client/devices/video_device.h"
+#include "client/devices/video/kind.h"
 
 #include <errno.h>
 #include <libavutil/frame.h>
