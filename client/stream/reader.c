@@ -63,7 +63,12 @@ open_fds(prong_reader *r, struct why why)
     return PRONG_OK;
 }
 
-static bool wait_until(prong_reader *r, int64_t until_ns);
+/* What a wait looks at, at once: a hub's socket and bell, the wake, the timer, and bells of hubs
+ * before.
+ */
+enum { EVENTS_MAX = 8 };
+enum waited { WAITED_TOO_LONG, WAITED_FOR_NEWS, WAITED_AND_WOKEN };
+static enum waited wait_until(prong_reader *r, int64_t until_ns);
 
 /* Until there is a ring: a stream that is not there yet may come. */
 static prong_err
@@ -78,7 +83,7 @@ wait_for_stream(prong_reader *r, struct why why)
         if (r->track != NULL) {
             return PRONG_OK;
         }
-        if (!wait_until(r, until_ns)) {
+        if (wait_until(r, until_ns) == WAITED_TOO_LONG) {
             return fail(why, PRONG_NOT_FOUND, "there is no stream '%s'", r->name);
         }
     }
@@ -297,24 +302,31 @@ listen_for(prong_reader *r, bool listens)
     r->listening = listens;
 }
 
-/* Sleep until something may have happened; without the lock. false when the time is over. */
-static bool
-wait_until(prong_reader *r, int64_t until_ns)
-{
-    struct epoll_event event;
-    const int left_ms = stream_left_ms(until_ns);
-    if (left_ms == 0) {
-        return false;
-    }
-    (void)epoll_wait(r->epoll_fd, &event, 1, left_ms); /* all is looked at again */
-    return true;
-}
-
+/* Whether prong_reader_wake was called; takes note of it. */
 static bool
 is_woken(prong_reader *r)
 {
     uint64_t count;
     return read(r->wake_fd, &count, sizeof count) == (ssize_t)sizeof count;
+}
+
+/* Sleep until something may have happened; without the lock. Whoever is woken by a frame has no
+ * other call to make before it has it. */
+static enum waited
+wait_until(prong_reader *r, int64_t until_ns)
+{
+    struct epoll_event events[EVENTS_MAX];
+    const int left_ms = stream_left_ms(until_ns);
+    if (left_ms == 0) {
+        return is_woken(r) ? WAITED_AND_WOKEN : WAITED_TOO_LONG;
+    }
+    const int count = epoll_wait(r->epoll_fd, events, EVENTS_MAX, left_ms);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.fd == r->wake_fd && is_woken(r)) {
+            return WAITED_AND_WOKEN;
+        }
+    }
+    return WAITED_FOR_NEWS; /* all is looked at again */
 }
 
 typedef prong_err (*take_fn)(prong_reader *r, const prong_frame **frame);
@@ -336,11 +348,11 @@ take_or_wait(prong_reader *r, take_fn take, int32_t timeout_ms, const prong_fram
             break;
         }
         (void)pthread_mutex_unlock(&r->lock);
-        const bool in_time = wait_until(r, until_ns);
+        const enum waited waited = wait_until(r, until_ns);
         (void)pthread_mutex_lock(&r->lock);
-        if (is_woken(r)) {
+        if (waited == WAITED_AND_WOKEN) {
             err = fail(reader_why(r), PRONG_CANCELLED, "woken");
-        } else if (!in_time) {
+        } else if (waited == WAITED_TOO_LONG) {
             /* It goes on listening, for those who wait for the descriptor. */
             (void)pthread_mutex_unlock(&r->lock);
             return PRONG_DEADLINE_EXCEEDED;
@@ -397,7 +409,7 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
     const int64_t until_ns = stream_until_ns(timeout_ms);
     struct ring_taken taken;
     int64_t newest_ns = 0;
-    bool in_time = true, woken = false;
+    enum waited waited = WAITED_FOR_NEWS;
     if (r->owner != getpid()) {
         return fail(reader_why(r), PRONG_FAILED_PRECONDITION,
                     "this reader belongs to the process that opened it");
@@ -409,7 +421,7 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
                atomic_load(&r->track->next->ring.head->newest) != 0) {
             track_leave(r);
         }
-        if (!in_time || woken ||
+        if (waited != WAITED_FOR_NEWS ||
             (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns)) {
             break;
         }
@@ -418,12 +430,11 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
             break;
         }
         (void)pthread_mutex_unlock(&r->lock);
-        in_time = wait_until(r, until_ns);
+        waited = wait_until(r, until_ns);
         (void)pthread_mutex_lock(&r->lock);
-        woken = is_woken(r);
     }
     listen_for(r, false);
-    prong_err err = woken              ? fail(reader_why(r), PRONG_CANCELLED, "woken")
+    prong_err err = waited == WAITED_AND_WOKEN ? fail(reader_why(r), PRONG_CANCELLED, "woken")
                     : r->track == NULL ? fail(reader_why(r), PRONG_NOT_FOUND, "there is no frame")
                                        : PRONG_OK;
     if (err == PRONG_OK) {
