@@ -8,13 +8,14 @@
  *   place       prong_stream_reserve and _commit, one byte of each page filled in
  *   stopped     as write, and the readers are stopped by SIGSTOP
  *   pipe, nng   the frame through a pipe, through a PAIR of libnng
- *   wake        from the commit of a frame to its reader, 500 a second; `eventfd`: the same by a
- *               bare eventfd with the time in shared memory
+ *   wake        from the commit of a frame to its reader, 250 a second, in turns with a bare
+ *               eventfd, with the time in shared memory, to another reader
  *   torn        place at full speed with N readers of each policy, all bytes of a frame the same;
  *               how many frames were not
  *
  * A reader touches one byte of each page. Prints one line of JSON: frames a second, what readers
- * got, the median of latencies in us. bench/python/streams.py runs them in turns and compares. */
+ * got, medians of latencies in us (`bare_us`: of the eventfd). bench/python/streams.py runs them in
+ * turns and compares. */
 #include "bench/bench.h"
 
 #include <prong/prong.h>
@@ -48,8 +49,11 @@ enum {
 struct shared {
     _Atomic uint64_t got[READERS_MAX], missed[READERS_MAX], torn;
     _Atomic int ready;
-    _Atomic uint64_t sent_ns, count;
-    uint64_t ns[SAMPLES];
+    _Atomic uint64_t sent_ns;
+    struct latencies {
+        _Atomic uint64_t count;
+        uint64_t ns[SAMPLES];
+    } wakes, bare;
 };
 
 struct bench {
@@ -84,11 +88,11 @@ touch(const volatile uint8_t *data)
 }
 
 static void
-sample(struct bench *b, uint64_t since_ns)
+sample(struct latencies *l, uint64_t since_ns)
 {
-    const uint64_t n = atomic_fetch_add(&b->shared->count, 1);
+    const uint64_t n = atomic_fetch_add(&l->count, 1);
     if (n < SAMPLES) {
-        b->shared->ns[n] = bench_now_ns() - since_ns;
+        l->ns[n] = bench_now_ns() - since_ns;
     }
 }
 
@@ -119,7 +123,7 @@ read_stream(struct bench *b, int n, prong_read_policy policy)
         }
         must(err, prong_reader_error_text(r));
         if (wakes) {
-            sample(b, (uint64_t)f->mono_ns);
+            sample(&b->shared->wakes, (uint64_t)f->mono_ns);
         } else if (checks) {
             check_whole(b, f->data);
         } else {
@@ -145,11 +149,13 @@ read_other(struct bench *b)
     for (;;) {
         uint64_t one;
         nng_msg *message;
-        if (b->name[0] == 'e') {
+        if (b->name[0] == 'w') {
             if (read(b->bell, &one, sizeof one) == (ssize_t)sizeof one) {
-                sample(b, atomic_load(&b->shared->sent_ns));
+                sample(&b->shared->bare, atomic_load(&b->shared->sent_ns));
             }
-        } else if (b->name[0] == 'n') {
+            continue;
+        }
+        if (b->name[0] == 'n') {
             if (nng_recvmsg(socket, &message, 0) != 0) {
                 _exit(1);
             }
@@ -238,9 +244,8 @@ static void
 write_now_and_then(struct bench *b, void *stream, uint64_t n)
 {
     static const uint64_t one = 1;
-    (void)n;
     (void)poll(NULL, 0, 1000 / WAKES_A_SECOND);
-    if (stream != NULL) {
+    if (n % 2 == 0) {
         must(prong_stream_write(stream, source, PAGE, NULL), prong_stream_error_text(stream));
     } else {
         atomic_store(&b->shared->sent_ns, bench_now_ns());
@@ -309,6 +314,10 @@ case_stream(struct bench *b)
             start_reader(b, i, PRONG_LOSSLESS);
         }
     }
+    if (is_wake) {
+        b->bell = eventfd(0, EFD_CLOEXEC);
+        start_reader(b, 0, -1);
+    }
     wait_ready(b);
     if (strcmp(b->name, "stopped") == 0) {
         for (int i = 0; i < b->pid_count; i++) {
@@ -328,7 +337,6 @@ static struct outcome
 case_other(struct bench *b)
 {
     nng_socket socket;
-    b->bell = eventfd(0, EFD_CLOEXEC);
     if (pipe2(b->pipe, O_CLOEXEC) != 0 || fcntl(b->pipe[1], F_SETPIPE_SZ, PIPE_BYTES) < 0) {
         bench_die("pipe", 0);
     }
@@ -351,7 +359,7 @@ case_other(struct bench *b)
     }
     start_reader(b, 0, -1);
     wait_ready(b);
-    return b->name[0] == 'e' ? run_for(b, write_now_and_then, NULL) : run_for(b, write_pipe, NULL);
+    return run_for(b, write_pipe, NULL);
 }
 
 static const struct {
@@ -361,29 +369,37 @@ static const struct {
     {"memcpy", case_memcpy}, {"write", case_stream}, {"lossless", case_stream},
     {"place", case_stream},  {"torn", case_stream},  {"stopped", case_stream},
     {"wake", case_stream},   {"pipe", case_other},   {"nng", case_other},
-    {"eventfd", case_other},
 };
+
+static void
+sort(struct samples *s, struct latencies *l)
+{
+    for (uint64_t i = 0; i < atomic_load(&l->count) && i < SAMPLES; i++) {
+        samples_add(s, l->ns[i]);
+    }
+}
 
 static void
 print(struct bench *b, struct outcome o)
 {
     uint64_t got = 0, missed = 0;
-    struct samples s = {0};
+    struct samples wakes = {0}, bare = {0};
     for (int i = 0; i < READERS_MAX; i++) {
         got += atomic_load(&b->shared->got[i]);
         missed += atomic_load(&b->shared->missed[i]);
     }
-    for (uint64_t i = 0; i < atomic_load(&b->shared->count) && i < SAMPLES; i++) {
-        samples_add(&s, b->shared->ns[i]);
-    }
+    sort(&wakes, &b->shared->wakes);
+    sort(&bare, &b->shared->bare);
     const double rate = (double)o.frames / ((double)o.ns / 1e9);
     printf("{\"case\": \"%s\", \"readers\": %d, \"frames\": %llu, \"rate\": %.1f, \"gbps\": %.2f, "
-           "\"got\": %llu, \"missed\": %llu, \"torn\": %llu, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
+           "\"got\": %llu, \"missed\": %llu, \"torn\": %llu, \"p50_us\": %.2f, \"p99_us\": %.2f, "
+           "\"bare_us\": %.2f}\n",
            b->name, b->readers, (unsigned long long)o.frames, rate, rate * FRAME / 1e9,
            (unsigned long long)got, (unsigned long long)missed,
-           (unsigned long long)atomic_load(&b->shared->torn), samples_us(&s, 0.5),
-           samples_us(&s, 0.99));
-    samples_deinit(&s);
+           (unsigned long long)atomic_load(&b->shared->torn), samples_us(&wakes, 0.5),
+           samples_us(&wakes, 0.99), samples_us(&bare, 0.5));
+    samples_deinit(&wakes);
+    samples_deinit(&bare);
 }
 
 int
