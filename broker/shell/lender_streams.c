@@ -59,7 +59,8 @@ sweep(struct lender *l, const char *name)
     lender_settle(l);
 }
 
-/* The one that is asked for, made when there is none; NULL when that was refused. */
+/* The one that is asked for, made when there is none; NULL when that was refused, or nobody waits
+ * for the answer. */
 static struct lend_stream *
 stream_of(struct lend_peer *p, const char *name)
 {
@@ -70,6 +71,9 @@ stream_of(struct lend_peer *p, const char *name)
         return NULL;
     }
     sweep(l, name);
+    if (p->fd < 0) {
+        return NULL; /* it asked, and was among those that have left */
+    }
     struct lend_stream *s = lend_streams_find(&l->streams, name);
     if (s == NULL) {
         s = lend_streams_add(&l->streams, name);

@@ -214,6 +214,25 @@ TEST(a_second_writer_is_refused_until_the_first_has_left)
     lend_rig_close(&r);
 }
 
+/* It is seen to have left while its own question is looked at. */
+TEST(a_writer_that_died_after_it_asked_again_leaves_its_place)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    struct writer w = write_to(&r, "cam", 4, 1000);
+    struct lend_record ask = lend_writer("cam", 4, 9000);
+    ask.version = LEND_VERSION;
+    cr_assert(pass_send(w.fd, &ask, NULL, 0) == PASS_OK, "it asks for larger slots");
+    end_writer(&r, &w);
+
+    const int list = lend_rig_peer(&r, (struct lend_record){.op = LEND_LIST});
+    (void)lend_read(list, LEND_END); /* nobody is there any more */
+    struct writer next = write_to(&r, "cam", 4, 1000);
+    end_writer(&r, &next);
+    lend_hang_up(&r, list);
+    lend_rig_close(&r);
+}
+
 TEST(other_slots_are_a_new_generation_with_numbers_that_go_on)
 {
     struct lend_rig r;
