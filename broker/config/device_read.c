@@ -214,6 +214,35 @@ fill(struct config_reader *reader, struct config_draft *draft)
     return 0;
 }
 
+/* Options of the table that are given instead of another one, or only with it. */
+static int
+check_pairs(struct config_reader *reader, struct config_draft *draft)
+{
+    const struct device_kind *kind = draft->worker.device->kind;
+    for (size_t i = 0; i < CONFIG_DEVICE_OPTION_COUNT; i++) {
+        const struct device_option *option = &device_options[i];
+        const char *other = option->either != NULL ? option->either : option->with;
+        if (other == NULL || !device_kind_has(kind, option->set)) {
+            continue;
+        }
+        const struct config_mark own = draft->device_given[i];
+        const bool has_other = draft->device_given[device_option_find(kind, other)].line > 0;
+        if (option->either != NULL && own.line == 0 && !has_other) {
+            return config_fail(reader, draft->at, "device '%s' of kind %s needs '%s' or '%s'",
+                               draft->worker.name, kind->name, option->key, other);
+        }
+        if (option->either != NULL && own.line > 0 && has_other) {
+            return config_fail(reader, own, "device '%s' has '%s' or '%s', not both",
+                               draft->worker.name, option->key, other);
+        }
+        if (option->with != NULL && own.line > 0 && !has_other) {
+            return config_fail(reader, own, "'%s' belongs to '%s', which device '%s' does not have",
+                               option->key, other, draft->worker.name);
+        }
+    }
+    return 0;
+}
+
 /* The two ends of the wait between attempts; when only one is given the other one follows. */
 static int
 check_waits(struct config_reader *reader, struct config_draft *draft)
@@ -279,8 +308,8 @@ int
 config_device_finish(struct config_reader *reader, struct config_draft *draft)
 {
     struct config_worker *worker = &draft->worker;
-    if (fill(reader, draft) != 0 || check_together(reader, draft) != 0 ||
-        set_command(reader, worker) != 0) {
+    if (check_pairs(reader, draft) != 0 || fill(reader, draft) != 0 ||
+        check_together(reader, draft) != 0 || set_command(reader, worker) != 0) {
         return -1;
     }
     /* What `defaults:` says about these is for workers. */

@@ -35,6 +35,8 @@ struct config_option {
     bool has_paths;        /* LIST: its items are paths; one alone may stand without a list */
     bool is_optional_path; /* with has_paths: a - in front says that the file may be missing */
     const struct config_option *each; /* MAP: what its values are; NULL: texts */
+    config_check *check_each;         /* MAP of texts: each value; `check` is for its names */
+    const char *either, *with;        /* of devices: see proto/device/device.h */
 };
 
 struct config_table {

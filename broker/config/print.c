@@ -246,8 +246,23 @@ print_wrapped(FILE *out, int indent, const char *text)
     fputc('\n', out);
 }
 
-/* Every option as "  #key: value", so that taking away the # turns it on. `inset` stands before the
- * key of a map that is one comment as a whole. */
+/* Whether an option stands there instead of another one, or belongs to one that does. */
+static bool
+is_instead(const struct config_table *table, const struct config_option *option)
+{
+    const char *key = option->with != NULL ? option->with : option->key;
+    for (size_t i = 0; i < table->count; i++) {
+        const char *either = table->options[i].either;
+        if (either != NULL && strcmp(either, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every option as "  #key: value", so that taking away the # turns it on; one that stands there
+ * instead of another has a second #. `inset` stands before the key of a map that is one comment as
+ * a whole. */
 static void
 print_options(FILE *out, const struct config_table *table, const char *inset)
 {
@@ -260,7 +275,7 @@ print_options(FILE *out, const struct config_table *table, const char *inset)
                  option->unset != NULL ? " Without it: " : "",
                  option->unset != NULL ? option->unset : "", option->unset != NULL ? "." : "");
         print_wrapped(out, 2, line);
-        fprintf(out, "  #%s%s: %s\n", inset, option->key,
+        fprintf(out, "  #%s%s%s: %s\n", inset, is_instead(table, option) ? "#" : "", option->key,
                 option->fallback != NULL ? option->fallback : option->example);
     }
 }

@@ -380,6 +380,23 @@ read_number(struct config_reader *reader, const struct config_level *level,
                        name, level->option->key, accepted, quoted, why[0] != '\0' ? ": " : "", why);
 }
 
+/* A value of a map of texts. */
+static int
+check_value(struct config_reader *reader, const struct config_level *level,
+            const yaml_event_t *event, const char *value)
+{
+    char why[CONFIG_WHY_BYTES_MAX];
+    char name[CONFIG_QUOTE_BYTES_MAX], quoted[CONFIG_QUOTE_BYTES_MAX];
+    const struct config_option *option = level->option;
+    if (option->check_each == NULL || option->check_each(value, why, sizeof why)) {
+        return 0;
+    }
+    config_quote(level->name, name);
+    quote_value(event, value, quoted);
+    return config_fail(reader, config_mark_of(reader, event), "%s in '%s' cannot be %s: %s", name,
+                       option->key, quoted, why);
+}
+
 int
 config_store_pair(struct config_reader *reader, struct config_level *level,
                   const yaml_event_t *event)
@@ -390,6 +407,7 @@ config_store_pair(struct config_reader *reader, struct config_level *level,
         return -1;
     }
     int rc = read_number(reader, level, event, &pair);
+    rc = rc == 0 ? check_value(reader, level, event, pair.value) : rc;
     if (rc == 0 && config_map_add(config_object_map(level->option, level->object), pair) != 0) {
         rc = config_fail_nomem(reader);
     }

@@ -65,6 +65,23 @@ is_in_range(const struct device_option *option, int64_t number)
     return number >= option->min && number <= option->max;
 }
 
+/* Each name and each value of a map, as far as the table has a check for them. */
+static bool
+are_possible(const struct device_option *option, const json_t *map)
+{
+    char why[200];
+    void *at = json_object_iter((json_t *)(uintptr_t)map);
+    for (; at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)map, at)) {
+        const char *name = json_object_iter_key(at);
+        const char *value = json_string_value(json_object_iter_value(at));
+        if ((option->check != NULL && !option->check(name, why, sizeof why)) ||
+            (option->check_each != NULL && !option->check_each(value, why, sizeof why))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 is_possible(const struct device_option *option, const json_t *value)
 {
@@ -88,7 +105,7 @@ is_possible(const struct device_option *option, const json_t *value)
                are_texts(value);
     case DEVICE_TYPE_MAP:
         return json_is_object(value) && (int64_t)json_object_size(value) <= option->max &&
-               are_texts(value);
+               are_texts(value) && are_possible(option, value);
     }
     return false;
 }
@@ -171,6 +188,23 @@ complete(struct options *options, json_t *json, char *why, size_t why_bytes)
     return true;
 }
 
+/* Of options that stand for each other one is given. */
+static bool
+has_either(const struct options *options, json_t *json, char *why, size_t why_bytes)
+{
+    for (size_t i = 0; i < device_option_count; i++) {
+        const struct device_option *option = &device_options[i];
+        if (option->either != NULL && device_kind_has(options->kind, option->set) &&
+            (json_object_get(json, option->key) != NULL) ==
+                (json_object_get(json, option->either) != NULL)) {
+            snprintf(why, why_bytes, "kind %s needs either '%s' or '%s'", options->kind->name,
+                     option->key, option->either);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Every key has to be known. */
 static bool
 knows_all(const struct options *options, json_t *json, char *why, size_t why_bytes)
@@ -205,7 +239,8 @@ options_load(struct options *options, const char *text, char *why, size_t why_by
         options_deinit(options);
         return false;
     }
-    if (!knows_all(options, json, why, why_bytes) || !complete(options, json, why, why_bytes)) {
+    if (!knows_all(options, json, why, why_bytes) || !has_either(options, json, why, why_bytes) ||
+        !complete(options, json, why, why_bytes)) {
         options_deinit(options);
         return false;
     }

@@ -50,6 +50,10 @@ struct device_option {
     int64_t min, max;
     bool (*check)(const char *text, char *why, size_t why_bytes); /* STRING; or NULL */
     bool has_paths;                                               /* LIST: its items are paths */
+    /* MAP: the same of each value, as `check` is of each name. */
+    bool (*check_each)(const char *text, char *why, size_t why_bytes);
+    const char *either; /* an option of the kind: exactly one of the two is given */
+    const char *with;   /* an option of the kind: this one belongs to it */
 };
 
 extern const struct device_kind device_kinds[];
