@@ -2,6 +2,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/confine.h"
 #include "broker/shell/launch.h"
+#include "proto/clock/clock.h"
 #include "proto/ring/lend.h"
 #include "proto/wire.h"
 
@@ -13,24 +14,15 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EVENTS_PER_TURN = 64, HURRY_MS = 2000 };
 
-static int64_t
-clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void
 read_clocks(struct broker *b)
 {
-    b->now_ns = clock_ns(CLOCK_MONOTONIC);
-    b->wall_us = (uint64_t)clock_ns(CLOCK_REALTIME) / 1000;
+    b->now_ns = clock_mono_ns();
+    b->wall_us = (uint64_t)clock_wall_us();
 }
 
 /* ---- opening ----------------------------------------------------------------------------------
@@ -362,7 +354,7 @@ timeout_ms(const struct broker *b)
     if (at_ns == HUB_NEVER) {
         return -1;
     }
-    const int64_t left_ns = at_ns - clock_ns(CLOCK_MONOTONIC);
+    const int64_t left_ns = at_ns - clock_mono_ns();
     if (left_ns <= 0) {
         return 0;
     }

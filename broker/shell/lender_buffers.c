@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/clock/clock.h"
+
 enum { KEEP_MS_MAX = 600000, NS_PER_MS = 1000000 };
 
 static struct lend_buffer *
@@ -78,14 +80,6 @@ let_go(struct lender *l, struct lend_buffer *buffer)
 /* ---- buffers that are on their way -------------------------------------------------------------
  */
 
-static int64_t
-clock_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Be told at this time; what is earlier already stays. */
 static void
 set_timer(struct lender *l, int64_t at_ns)
@@ -101,7 +95,7 @@ static void
 timer_ready(struct source *source, uint32_t events)
 {
     struct lender *l = ((struct lend_timer *)source)->lender;
-    const int64_t now_ns = clock_ns();
+    const int64_t now_ns = clock_mono_ns();
     int64_t next_ns = 0;
     uint64_t ticks;
     (void)events;
@@ -150,7 +144,7 @@ keep(struct lender *l, struct lend_buffer *buffer, uint32_t ms)
 {
     if (ms > 0 && !buffer->has_arrived && has_timer(l)) {
         buffer->keep_until_ns =
-            clock_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
+            clock_mono_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
         set_timer(l, buffer->keep_until_ns);
     }
 }

@@ -1,6 +1,7 @@
 /* The broker's own log: see log.h. */
 #include "broker/shell/log.h"
 
+#include "proto/clock/clock.h"
 #include "proto/mp.h"
 
 #include <limits.h>
@@ -72,7 +73,6 @@ log_write(const struct log *log, enum log_level level, const char *format, ...)
                   [LOG_INFO] = {"INFO", 6},
                   [LOG_DEBUG] = {"DEBUG", 7}};
     char text[1024], when[LOG_TIME_BYTES], priority[8] = "";
-    struct timespec t;
     va_list args;
     if (level > log->level) {
         return;
@@ -80,8 +80,7 @@ log_write(const struct log *log, enum log_level level, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    log_time((uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000, when);
+    log_time((uint64_t)clock_wall_us(), when);
     if (log->journal) {
         (void)snprintf(priority, sizeof priority, "<%d>", levels[level].priority);
     }

@@ -3,6 +3,7 @@
 #include "broker/shell/output.h"
 #include "broker/shell/journal.h"
 
+#include "proto/clock/clock.h"
 #include "proto/mp.h"
 #include "proto/write.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A read is small because each line of it, of a byte even, costs its heading in the file: who
@@ -83,9 +83,7 @@ struct heading {
 static void
 heading_init(struct heading *h, const struct pipe *p)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    h->read_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+    h->read_us = (uint64_t)clock_wall_us();
     h->len = 0;
     h->head = (struct logline_head){.who = p->stream->who,
                                     .pid = p->pid,

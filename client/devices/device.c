@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/devices/inside.h"
+#include "proto/clock/clock.h"
 
 /* An event that the hub did not take yet. */
 struct device_waiting {
@@ -22,13 +22,7 @@ struct device_waiting {
 struct stamp
 stamp_now(void)
 {
-    struct timespec wall, mono;
-    (void)clock_gettime(CLOCK_REALTIME, &wall); /* neither can fail */
-    (void)clock_gettime(CLOCK_MONOTONIC, &mono);
-    return (struct stamp){
-        .time_us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000,
-        .mono_ns = (int64_t)mono.tv_sec * 1000000000 + mono.tv_nsec,
-    };
+    return (struct stamp){.time_us = clock_wall_us(), .mono_ns = clock_mono_ns()};
 }
 
 void

@@ -12,6 +12,8 @@
 
 #include <utlist.h>
 
+#include "proto/clock/clock.h"
+
 enum { TOGETHER_US = 200 };
 
 struct waiter {
@@ -23,9 +25,7 @@ struct waiter {
 int64_t
 client_now(void)
 {
-    struct timespec t = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* this clock is always there */
-    return (int64_t)t.tv_sec * 1000 * NS_PER_MS + t.tv_nsec;
+    return clock_mono_ns();
 }
 
 /* Asked for by every function; getpid() is a system call. */

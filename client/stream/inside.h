@@ -25,7 +25,6 @@ struct why {
 __attribute__((format(printf, 3, 4))) prong_err fail(struct why why, prong_err code,
                                                      const char *format, ...);
 
-int64_t stream_clock_ns(void);
 /* When a wait of `timeout_ms` ends; INT64_MAX for PRONG_FOREVER. */
 int64_t stream_until_ns(int32_t timeout_ms);
 /* The same, back to what poll takes: rounded up, -1 for ever. */

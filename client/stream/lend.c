@@ -10,8 +10,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "proto/clock/clock.h"
 
 prong_err
 fail(struct why why, prong_err code, const char *format, ...)
@@ -26,17 +27,9 @@ fail(struct why why, prong_err code, const char *format, ...)
 }
 
 int64_t
-stream_clock_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-int64_t
 stream_until_ns(int32_t timeout_ms)
 {
-    return timeout_ms < 0 ? INT64_MAX : stream_clock_ns() + (int64_t)timeout_ms * 1000000;
+    return timeout_ms < 0 ? INT64_MAX : clock_mono_ns() + (int64_t)timeout_ms * 1000000;
 }
 
 int
@@ -45,7 +38,7 @@ stream_left_ms(int64_t until_ns)
     if (until_ns == INT64_MAX) {
         return -1;
     }
-    const int64_t left_ns = until_ns - stream_clock_ns();
+    const int64_t left_ns = until_ns - clock_mono_ns();
     return left_ns <= 0 ? 0 : (int)((left_ns + 999999) / 1000000);
 }
 

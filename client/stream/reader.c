@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/clock/clock.h"
+
 _Static_assert((int)PRONG_LATEST == (int)RING_LATEST, "the policies have the same numbers");
 _Static_assert((int)PRONG_LOSSLESS == (int)RING_LOSSLESS, "the policies have the same numbers");
 _Static_assert((int)PRONG_FRAME_DIMS_MAX == (int)RING_DIMS_MAX, "one limit");
@@ -214,7 +216,7 @@ show(prong_reader *r, struct track *t, const struct ring_taken *taken)
 static void
 tell_delay(struct track *t, const prong_frame *frame)
 {
-    const int64_t delay_ns = stream_clock_ns() - frame->mono_ns;
+    const int64_t delay_ns = clock_mono_ns() - frame->mono_ns;
     atomic_store_explicit(&t->seat->desk->delay_ns, delay_ns > 0 ? (uint64_t)delay_ns : 0,
                           memory_order_relaxed);
 }

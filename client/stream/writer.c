@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "proto/clock/clock.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -117,7 +118,7 @@ lose_hub(prong_stream *s)
     if (s->fd >= 0) {
         lend_leave(s->fd, s->owner);
         s->fd = -1;
-        s->retry_ns = stream_clock_ns();
+        s->retry_ns = clock_mono_ns();
     }
 }
 
@@ -234,10 +235,10 @@ seek_hub(prong_stream *s)
     char text[STREAM_TEXT];
     const struct why why = {text, sizeof text};
     int fd = -1;
-    if (s->fd >= 0 || stream_clock_ns() < s->retry_ns) {
+    if (s->fd >= 0 || clock_mono_ns() < s->retry_ns) {
         return;
     }
-    s->retry_ns = stream_clock_ns() + (int64_t)RETRY_MS * 1000000;
+    s->retry_ns = clock_mono_ns() + (int64_t)RETRY_MS * 1000000;
     if (lend_connect(s->url, &fd, why) != PRONG_OK) {
         return;
     }
@@ -508,18 +509,15 @@ fill_meta(prong_stream *s, struct ring_frame *frame, const prong_value *meta)
 static void
 fill_times(struct ring_frame *frame, const prong_frame_info *info)
 {
-    struct timespec wall;
     frame->mono_ns = info->mono_ns;
     frame->time_us = info->time_us;
     if (info->mono_ns != 0 && info->time_us != 0) {
         return;
     }
-    const int64_t now_ns = stream_clock_ns();
-    (void)clock_gettime(CLOCK_REALTIME, &wall); /* cannot fail with this clock */
+    const int64_t now_ns = clock_mono_ns();
     frame->mono_ns = info->mono_ns != 0 ? info->mono_ns : now_ns;
     if (info->time_us == 0) {
-        frame->time_us =
-            (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000 - (now_ns - frame->mono_ns) / 1000;
+        frame->time_us = clock_wall_us() - (now_ns - frame->mono_ns) / 1000;
     }
 }
 

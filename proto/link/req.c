@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
+
+#include "proto/clock/clock.h"
 
 void
 req_init(struct req *r, enum sp_framing framing, size_t message_bytes_max)
@@ -24,9 +25,7 @@ req_deinit(struct req *r)
 int64_t
 req_now_ms(void)
 {
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock is always there */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return clock_mono_ns() / 1000000;
 }
 
 bool

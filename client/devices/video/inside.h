@@ -36,8 +36,6 @@ struct video_source {
     char why[VIDEO_WHY_BYTES];
 };
 
-/* CLOCK_MONOTONIC. */
-int64_t video_now_ns(void);
 /* "cannot read URL: " and the reason, of FFmpeg's error number and what it said. */
 void video_explain(const struct video_source *s, const char *what, int error, char *why,
                    size_t why_size);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+
+#include "proto/clock/clock.h"
 
 enum {
     NS_PER_MS = 1000 * 1000,
@@ -18,14 +19,6 @@ enum {
 };
 
 static const char *const LIVE_SCHEMES[] = {"rtsp", "rtsps", "rtp", "srt", "udp", "rtmp"};
-
-int64_t
-video_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 /* ---- words ------------------------------------------------------------------------------------
  */
@@ -152,7 +145,7 @@ is_cut(void *context)
         s->options->is_stopping(s->options->context)) {
         s->cut = CUT_STOPPED;
     }
-    if (s->cut == NOT_CUT && s->deadline_ns != 0 && video_now_ns() > s->deadline_ns) {
+    if (s->cut == NOT_CUT && s->deadline_ns != 0 && clock_mono_ns() > s->deadline_ns) {
         s->cut = CUT_LATE;
     }
     return s->cut != NOT_CUT;
@@ -216,7 +209,7 @@ open_container(struct video_source *s)
     }
     s->about.is_live = is_camera || has_live_scheme(s->options->url);
     if (s->about.is_live) {
-        s->deadline_ns = video_now_ns() + (int64_t)s->options->timeout_ms * NS_PER_MS;
+        s->deadline_ns = clock_mono_ns() + (int64_t)s->options->timeout_ms * NS_PER_MS;
     }
     s->format = avformat_alloc_context();
     if (s->format == NULL) {

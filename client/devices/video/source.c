@@ -4,7 +4,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "proto/clock/clock.h"
 
 enum {
     NS_PER_MS = 1000 * 1000,
@@ -38,11 +39,9 @@ video_source_malformed(const struct video_source *s)
 static void
 stamp(struct video_source *s)
 {
-    struct timespec wall;
     struct video_stamp *at = &s->stamps[s->stamped++ % VIDEO_STAMPS];
-    clock_gettime(CLOCK_REALTIME, &wall);
-    at->mono_ns = video_now_ns();
-    at->time_us = (int64_t)wall.tv_sec * US_PER_SECOND + wall.tv_nsec / 1000;
+    at->mono_ns = clock_mono_ns();
+    at->time_us = clock_wall_us();
     at->pts = s->packet->pts != AV_NOPTS_VALUE ? s->packet->pts : s->packet->dts;
 }
 
@@ -163,7 +162,7 @@ enum video_step
 video_source_next(struct video_source *s, struct video_frame *frame)
 {
     if (s->about.is_live) {
-        s->deadline_ns = video_now_ns() + (int64_t)s->options->timeout_ms * NS_PER_MS;
+        s->deadline_ns = clock_mono_ns() + (int64_t)s->options->timeout_ms * NS_PER_MS;
     }
     for (;;) {
         /* Also where nothing is waited for: a long file of junk has no frame to return with. */
