@@ -10,7 +10,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/capture.h"
@@ -18,6 +17,7 @@
 #include "client/cli/program.h"
 #include "client/cli/threads.h"
 #include "client/cli/unit.h"
+#include "proto/clock/clock.h"
 
 enum { PROGRAM_MS = 5000, TAIL_BYTES = 128 * 1024, FILE_BYTES_MAX = 256 * 1024, LINE_BYTES = 4096 };
 
@@ -74,10 +74,8 @@ static int
 write_about(struct cli *cli, const struct doctor *d, FILE *out)
 {
     char when[UNIT_TIME_BYTES];
-    struct timespec now;
     (void)cli;
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    unit_time((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, when);
+    unit_time(clock_wall_us(), when);
     (void)fprintf(out,
                   "prong %s\ntime %s\nuid %u, euid %u\nruntime folder %s\nconfiguration %s\n"
                   "folder of logs %s\nkeeper's pid %d\nhub answers: %s\n",

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "client/cli/field.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/cli/text.h"
@@ -49,14 +50,10 @@ doctor_print_json(const struct cli *cli, const struct doctor_told *told, size_t 
         text_make_utf8(r.finding.text, strlen(r.finding.text));
         text_make_utf8(r.finding.advice, strlen(r.finding.advice));
         prong_writer_map(w, 4);
-        prong_writer_key(w, "check");
-        prong_writer_string(w, r.name);
-        prong_writer_key(w, "result");
-        prong_writer_string(w, words[r.finding.result].word);
-        prong_writer_key(w, "text");
-        prong_writer_string(w, r.finding.text);
-        prong_writer_key(w, "advice");
-        prong_writer_string(w, r.finding.result != DOCTOR_PASS ? r.finding.advice : "");
+        field_put_text(w, "check", r.name);
+        field_put_text(w, "result", words[r.finding.result].word);
+        field_put_text(w, "text", r.finding.text);
+        field_put_text(w, "advice", r.finding.result != DOCTOR_PASS ? r.finding.advice : "");
     }
     prong_writer_key(w, "bundle");
     if (path[0] != '\0') {
@@ -64,8 +61,7 @@ doctor_print_json(const struct cli *cli, const struct doctor_told *told, size_t 
     } else {
         prong_writer_nil(w);
     }
-    prong_writer_key(w, "not_whole");
-    prong_writer_string(w, problems);
+    field_put_text(w, "not_whole", problems);
     const int code = prong_writer_finish(w, &object) == PRONG_OK
                          ? output_value(cli, &object)
                          : output_usage(cli, "%s", prong_writer_problem(w));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/field.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 
@@ -120,12 +121,9 @@ print_object(const struct cli *cli, const struct end *end)
         return output_no_memory(cli);
     }
     prong_writer_map(w, 4);
-    prong_writer_key(w, "replica");
-    prong_writer_string(w, end->before->name);
-    prong_writer_key(w, "pid");
-    prong_writer_uint(w, end->pid);
-    prong_writer_key(w, "reason");
-    prong_writer_string(w, end->reason);
+    field_put_text(w, "replica", end->before->name);
+    field_put_uint(w, "pid", end->pid);
+    field_put_text(w, "reason", end->reason);
     prong_writer_key(w, "exit_code");
     if (end->has_exit_code) {
         prong_writer_uint(w, end->exit_code);

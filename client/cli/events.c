@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/filter.h"
 #include "client/cli/hub.h"
 #include "client/cli/output.h"
@@ -40,19 +41,14 @@ put_object(struct printing *p, const prong_event *e)
     unit_time(e->time_us, when);
     prong_writer_reset(w);
     prong_writer_map(w, 5 + (p->lost > 0) + p->is_reset);
-    prong_writer_key(w, "number");
-    prong_writer_uint(w, e->number);
-    prong_writer_key(w, "time");
-    prong_writer_string(w, when);
-    prong_writer_key(w, "topic");
-    prong_writer_string(w, e->topic);
-    prong_writer_key(w, "source");
-    prong_writer_string(w, e->source);
+    field_put_uint(w, "number", e->number);
+    field_put_text(w, "time", when);
+    field_put_text(w, "topic", e->topic);
+    field_put_text(w, "source", e->source);
     prong_writer_key(w, "payload");
     prong_writer_raw(w, &e->payload);
     if (p->lost > 0) {
-        prong_writer_key(w, "lost");
-        prong_writer_uint(w, p->lost);
+        field_put_uint(w, "lost", p->lost);
     }
     if (p->is_reset) {
         prong_writer_key(w, "reset");

@@ -8,14 +8,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/hub.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/cli/unit.h"
 #include "client/cli/when.h"
+#include "proto/clock/clock.h"
 
 enum {
     LINES_MAX = 1000,
@@ -159,8 +160,7 @@ print_json(struct following *f, const prong_value *entry)
     unit_time(number_of(entry, "time_us"), when);
     prong_writer_reset(w);
     prong_writer_map(w, 7 + (call_len > 0) + (f->lost > 0));
-    prong_writer_key(w, "ts");
-    prong_writer_string(w, when);
+    field_put_text(w, "ts", when);
     prong_writer_key(w, "level");
     size_t level_len;
     const char *level = text_of(entry, "level", &level_len);
@@ -169,17 +169,14 @@ print_json(struct following *f, const prong_value *entry)
     prong_writer_text(w, replica, slash != NULL ? (size_t)(slash - replica) : len);
     prong_writer_key(w, "replica");
     prong_writer_text(w, replica, len);
-    prong_writer_key(w, "pid");
-    prong_writer_int(w, number_of(entry, "pid"));
-    prong_writer_key(w, "incarnation");
-    prong_writer_int(w, number_of(entry, "incarnation"));
+    field_put_int(w, "pid", number_of(entry, "pid"));
+    field_put_int(w, "incarnation", number_of(entry, "incarnation"));
     if (call_len > 0) {
         prong_writer_key(w, "call_id");
         prong_writer_text(w, call, call_len);
     }
     if (f->lost > 0) {
-        prong_writer_key(w, "lost");
-        prong_writer_uint(w, f->lost);
+        field_put_uint(w, "lost", f->lost);
     }
     prong_writer_key(w, "msg");
     if (prong_value_find(entry, "line", &item)) {
@@ -267,22 +264,17 @@ write_question(const struct following *f)
         }
     }
     if (o->level != NULL) {
-        prong_writer_key(w, "level");
-        prong_writer_string(w, o->level);
+        field_put_text(w, "level", o->level);
     }
     if (has_lines) {
-        prong_writer_key(w, "lines");
-        prong_writer_int(w, lines);
+        field_put_int(w, "lines", lines);
     }
     if (has_since) {
-        prong_writer_key(w, "since_us");
-        prong_writer_int(w, f->since_us);
+        field_put_int(w, "since_us", f->since_us);
     }
     if (!is_first) {
-        prong_writer_key(w, "after");
-        prong_writer_string(w, f->after);
-        prong_writer_key(w, "wait_ms");
-        prong_writer_int(w, WAIT_MS);
+        field_put_text(w, "after", f->after);
+        field_put_int(w, "wait_ms", WAIT_MS);
     }
 }
 
@@ -332,14 +324,6 @@ ask(struct following *f)
     return code;
 }
 
-static int64_t
-now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static int
 set_level(struct cli *cli, const char *worker)
 {
@@ -348,11 +332,9 @@ set_level(struct cli *cli, const char *worker)
         return output_no_memory(cli);
     }
     prong_writer_map(w, 1 + (worker != NULL));
-    prong_writer_key(w, "level");
-    prong_writer_string(w, cli->options.set_level);
+    field_put_text(w, "level", cli->options.set_level);
     if (worker != NULL) {
-        prong_writer_key(w, "worker");
-        prong_writer_string(w, worker);
+        field_put_text(w, "worker", worker);
     }
     const int code =
         hub_ask_written(cli, "log_level", worker != NULL ? worker : "of the hub", w, NULL);
@@ -386,7 +368,7 @@ verb_logs(struct cli *cli)
     if (cli->options.set_level != NULL) {
         return set_levels(cli);
     }
-    if (since != NULL && !when_read(since, now_us(), &f.since_us)) {
+    if (since != NULL && !when_read(since, clock_wall_us(), &f.since_us)) {
         return output_usage(cli,
                             "--since '%.40s': use a time span such as 5m, a time of today such as "
                             "12:00 or 12:00:05, or a date such as '2026-01-31 12:00' or "

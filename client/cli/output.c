@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/table.h"
 
 enum { LINE_BYTES_MAX = 2000 };
@@ -169,12 +170,9 @@ void
 output_write_error(prong_writer *w, const prong_outcome *error)
 {
     prong_writer_map(w, 5);
-    prong_writer_key(w, "code");
-    prong_writer_int(w, error->code);
-    prong_writer_key(w, "name");
-    prong_writer_string(w, prong_err_name(error->code));
-    prong_writer_key(w, "began");
-    prong_writer_int(w, error->began);
+    field_put_int(w, "code", error->code);
+    field_put_text(w, "name", prong_err_name(error->code));
+    field_put_int(w, "began", error->began);
     prong_writer_key(w, "message");
     prong_writer_text(w, error->message, error->message_len);
     prong_writer_key(w, "details");

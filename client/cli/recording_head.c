@@ -11,44 +11,23 @@ static const char *const kinds[] = {[RECORDING_FRAME] = "frame",
                                     [RECORDING_FINISH] = "end"};
 
 static void
-put_uint(prong_writer *w, const char *key, uint64_t value)
-{
-    prong_writer_key(w, key);
-    prong_writer_uint(w, value);
-}
-
-static void
-put_int(prong_writer *w, const char *key, int64_t value)
-{
-    prong_writer_key(w, key);
-    prong_writer_int(w, value);
-}
-
-static void
-put_text(prong_writer *w, const char *key, const char *text)
-{
-    prong_writer_key(w, key);
-    prong_writer_string(w, text);
-}
-
-static void
 put_frame(prong_writer *w, const struct recording_item *item)
 {
     prong_writer_map(w, 8 + (item->missed > 0) + (item->meta.len > 0));
-    put_text(w, "kind", kinds[item->kind]);
-    put_int(w, "at_ns", item->at_ns);
-    put_text(w, "stream", item->name);
-    put_uint(w, "number", item->number);
-    put_int(w, "mono_ns", item->mono_ns);
-    put_int(w, "time_us", item->time_us);
-    put_text(w, "dtype", item->dtype);
+    field_put_text(w, "kind", kinds[item->kind]);
+    field_put_int(w, "at_ns", item->at_ns);
+    field_put_text(w, "stream", item->name);
+    field_put_uint(w, "number", item->number);
+    field_put_int(w, "mono_ns", item->mono_ns);
+    field_put_int(w, "time_us", item->time_us);
+    field_put_text(w, "dtype", item->dtype);
     prong_writer_key(w, "shape");
     prong_writer_array(w, item->dims);
     for (uint32_t i = 0; i < item->dims; i++) {
         prong_writer_uint(w, item->shape[i]);
     }
     if (item->missed > 0) {
-        put_uint(w, "missed", item->missed);
+        field_put_uint(w, "missed", item->missed);
     }
     if (item->meta.len > 0) {
         prong_writer_key(w, "meta");
@@ -65,27 +44,27 @@ recording_put(prong_writer *w, const struct recording_item *item)
         return;
     case RECORDING_EVENT:
         prong_writer_map(w, 6);
-        put_text(w, "kind", kinds[item->kind]);
-        put_int(w, "at_ns", item->at_ns);
-        put_text(w, "topic", item->name);
-        put_uint(w, "number", item->number);
-        put_int(w, "time_us", item->time_us);
-        put_text(w, "source", item->source);
+        field_put_text(w, "kind", kinds[item->kind]);
+        field_put_int(w, "at_ns", item->at_ns);
+        field_put_text(w, "topic", item->name);
+        field_put_uint(w, "number", item->number);
+        field_put_int(w, "time_us", item->time_us);
+        field_put_text(w, "source", item->source);
         return;
     case RECORDING_BEGIN:
         prong_writer_map(w, 4);
-        put_text(w, "kind", kinds[item->kind]);
-        put_text(w, "prong", prong_version());
-        put_int(w, "time_us", item->time_us);
+        field_put_text(w, "kind", kinds[item->kind]);
+        field_put_text(w, "prong", prong_version());
+        field_put_int(w, "time_us", item->time_us);
         prong_writer_key(w, "streams");
         prong_writer_raw(w, &item->streams);
         return;
     case RECORDING_FINISH:
         prong_writer_map(w, 4);
-        put_text(w, "kind", kinds[item->kind]);
-        put_uint(w, "frames", item->number);
-        put_uint(w, "events", item->events);
-        put_uint(w, "missed", item->missed);
+        field_put_text(w, "kind", kinds[item->kind]);
+        field_put_uint(w, "frames", item->number);
+        field_put_uint(w, "events", item->events);
+        field_put_uint(w, "missed", item->missed);
         return;
     case RECORDING_OTHER:
         return;

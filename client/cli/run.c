@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/hub.h"
 #include "client/cli/name.h"
 #include "client/cli/output.h"
@@ -32,8 +33,7 @@ write_environment(const struct cli *cli, prong_writer *w)
             return output_usage(cli, "--env '%.80s': use NAME=VALUE", list->items[i]);
         }
         (void)snprintf(name, sizeof name, "%.*s", (int)(equals - list->items[i]), list->items[i]);
-        prong_writer_key(w, name);
-        prong_writer_string(w, equals + 1);
+        field_put_text(w, name, equals + 1);
     }
     return CLI_OK;
 }
@@ -85,19 +85,15 @@ write_args(const struct cli *cli, const char *name, const char *program, prong_w
         given += words[i].word != NULL;
     }
     prong_writer_map(w, 4U + (o->replicas > 0) + (o->preload.count > 0) + given);
-    prong_writer_key(w, "name");
-    prong_writer_string(w, name);
-    prong_writer_key(w, "working_dir");
-    prong_writer_string(w, here);
+    field_put_text(w, "name", name);
+    field_put_text(w, "working_dir", here);
     write_command(cli, program, w);
     if (o->replicas > 0) {
-        prong_writer_key(w, "replicas");
-        prong_writer_int(w, o->replicas);
+        field_put_int(w, "replicas", o->replicas);
     }
     for (size_t i = 0; i < WORDS; i++) {
         if (words[i].word != NULL) {
-            prong_writer_key(w, words[i].key);
-            prong_writer_string(w, words[i].word);
+            field_put_text(w, words[i].key, words[i].word);
         }
     }
     write_preload(cli, w);

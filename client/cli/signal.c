@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "client/cli/field.h"
 #include "client/cli/hub.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
@@ -64,12 +65,9 @@ verb_signal(struct cli *cli)
         return output_no_memory(cli);
     }
     prong_writer_map(w, 3);
-    prong_writer_key(w, "worker");
-    prong_writer_string(w, cli->argv[0]);
-    prong_writer_key(w, "signal");
-    prong_writer_string(w, cli->argv[1]);
-    prong_writer_key(w, "to");
-    prong_writer_string(w, cli->options.group ? "group" : "process");
+    field_put_text(w, "worker", cli->argv[0]);
+    field_put_text(w, "signal", cli->argv[1]);
+    field_put_text(w, "to", cli->options.group ? "group" : "process");
     int code = prong_writer_finish(w, &args) == PRONG_OK
                    ? CLI_OK
                    : output_usage(cli, "%s", prong_writer_problem(w));

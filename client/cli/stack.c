@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/hub.h"
 #include "client/cli/hubdir.h"
 #include "client/cli/output.h"
@@ -143,16 +144,12 @@ write_threads(prong_writer *w, const struct threads *threads)
         (void)snprintf(name, sizeof name, "%s", r->name);
         text_make_utf8(name, strlen(name)); /* a thread names itself */
         prong_writer_map(w, 5);
-        prong_writer_key(w, "tid");
-        prong_writer_int(w, r->tid);
-        prong_writer_key(w, "name");
-        prong_writer_string(w, name);
+        field_put_int(w, "tid", r->tid);
+        field_put_text(w, "name", name);
         prong_writer_key(w, "state");
         prong_writer_text(w, &r->state, 1);
-        prong_writer_key(w, "wchan");
-        prong_writer_string(w, r->wchan);
-        prong_writer_key(w, "syscall");
-        prong_writer_string(w, r->syscall);
+        field_put_text(w, "wchan", r->wchan);
+        field_put_text(w, "syscall", r->syscall);
     }
 }
 
@@ -161,10 +158,8 @@ write_found(prong_writer *w, const struct found *f)
 {
     const struct tracer *t = &f->tracer;
     prong_writer_map(w, 8);
-    prong_writer_key(w, "replica");
-    prong_writer_string(w, f->replica->name);
-    prong_writer_key(w, "pid");
-    prong_writer_int(w, f->pid);
+    field_put_text(w, "replica", f->replica->name);
+    field_put_int(w, "pid", f->pid);
     prong_writer_key(w, "threads");
     write_threads(w, &f->threads);
     prong_writer_key(w, "tool");
@@ -176,19 +171,16 @@ write_found(prong_writer *w, const struct found *f)
     prong_writer_key(w, "stack");
     prong_writer_text(w, t->tool != NULL ? t->output.text : "",
                       t->tool != NULL ? t->output.len : 0);
-    prong_writer_key(w, "kernel_stack");
-    prong_writer_string(w, f->threads.kernel_stack);
+    field_put_text(w, "kernel_stack", f->threads.kernel_stack);
     prong_writer_key(w, "tried");
     prong_writer_map(w, (uint32_t)t->tried_count);
     for (size_t i = 0; i < t->tried_count; i++) {
         char why[sizeof t->tried[i].why];
         (void)snprintf(why, sizeof why, "%s", t->tried[i].why);
         text_make_utf8(why, strlen(why));
-        prong_writer_key(w, t->tried[i].tool);
-        prong_writer_string(w, why);
+        field_put_text(w, t->tried[i].tool, why);
     }
-    prong_writer_key(w, "advice");
-    prong_writer_string(w, f->advice);
+    field_put_text(w, "advice", f->advice);
 }
 
 static int

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/output.h"
 #include "client/cli/unit.h"
 #include "proto/closest.h"
@@ -198,14 +199,6 @@ stream_next(struct cli *cli, struct stream_source *source, int64_t until_ms, int
 
 /* ---- telling -------------------------------------------------------------------------------- */
 
-int64_t
-stream_now_ns(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 void
 stream_shape(const prong_frame *frame, char out[STREAM_SHAPE_BYTES])
 {
@@ -222,25 +215,18 @@ stream_write_frame(prong_writer *w, const prong_frame *frame)
 {
     char when[UNIT_TIME_BYTES];
     unit_time(frame->time_us, when);
-    prong_writer_key(w, "number");
-    prong_writer_uint(w, frame->number);
-    prong_writer_key(w, "missed");
-    prong_writer_uint(w, frame->missed);
-    prong_writer_key(w, "generation");
-    prong_writer_uint(w, frame->generation);
-    prong_writer_key(w, "time");
-    prong_writer_string(w, when);
-    prong_writer_key(w, "mono_ns");
-    prong_writer_int(w, frame->mono_ns);
-    prong_writer_key(w, "dtype");
-    prong_writer_string(w, frame->dtype);
+    field_put_uint(w, "number", frame->number);
+    field_put_uint(w, "missed", frame->missed);
+    field_put_uint(w, "generation", frame->generation);
+    field_put_text(w, "time", when);
+    field_put_int(w, "mono_ns", frame->mono_ns);
+    field_put_text(w, "dtype", frame->dtype);
     prong_writer_key(w, "shape");
     prong_writer_array(w, frame->dims);
     for (uint32_t i = 0; i < frame->dims; i++) {
         prong_writer_uint(w, frame->shape[i]);
     }
-    prong_writer_key(w, "bytes");
-    prong_writer_uint(w, frame->bytes);
+    field_put_uint(w, "bytes", frame->bytes);
     prong_writer_key(w, "meta");
     if (prong_value_is_whole(&frame->meta)) {
         prong_writer_raw(w, &frame->meta);

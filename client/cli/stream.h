@@ -42,8 +42,6 @@ enum hub_woke stream_wait(struct cli *cli, int64_t until_ms, int out_fd, int in_
 int stream_next(struct cli *cli, struct stream_source *source, int64_t until_ms, int out_fd,
                 const prong_frame **frame, enum hub_woke *woke);
 
-/* Nanoseconds of the monotonic clock. */
-int64_t stream_now_ns(void);
 enum { STREAM_SHAPE_BYTES = 180 };
 /* "1080x1920x3": the outermost dimension first. */
 void stream_shape(const prong_frame *frame, char out[STREAM_SHAPE_BYTES]);

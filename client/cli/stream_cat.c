@@ -9,6 +9,7 @@
 #include "client/cli/stream.h"
 #include "client/cli/table.h"
 #include "client/cli/unit.h"
+#include "proto/clock/clock.h"
 
 /* What goes to stdout: the bytes where nothing else is asked for. */
 static bool
@@ -50,7 +51,7 @@ put(const struct cli *cli, prong_writer *w, const prong_frame *frame)
     prong_writer_map(w, STREAM_FRAME_PAIRS + 1);
     stream_write_frame(w, frame);
     prong_writer_key(w, "delay_ms");
-    prong_writer_double(w, (double)(stream_now_ns() - frame->mono_ns) / 1e6);
+    prong_writer_double(w, (double)(clock_mono_ns() - frame->mono_ns) / 1e6);
     return stream_put(cli, w, true);
 }
 

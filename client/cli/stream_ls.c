@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "client/cli/field.h"
 #include "client/cli/output.h"
 #include "client/cli/stream.h"
 #include "client/cli/table.h"
 #include "client/cli/unit.h"
+#include "proto/clock/clock.h"
 
 /* What is known of one stream. */
 struct seen {
@@ -36,32 +37,23 @@ policy_of(const prong_stream_info *reader)
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 static void
-put_uint(prong_writer *w, const char *key, uint64_t value)
-{
-    prong_writer_key(w, key);
-    prong_writer_uint(w, value);
-}
-
-static void
 write_reader(prong_writer *w, const prong_stream_info *r)
 {
     prong_writer_map(w, 9);
-    put_uint(w, "pid", (uint64_t)r->pid);
-    prong_writer_key(w, "policy");
-    prong_writer_string(w, policy_of(r));
+    field_put_uint(w, "pid", (uint64_t)r->pid);
+    field_put_text(w, "policy", policy_of(r));
     prong_writer_key(w, "group");
     if (r->group[0] != '\0') {
         prong_writer_string(w, r->group);
     } else {
         prong_writer_nil(w);
     }
-    put_uint(w, "hold", r->hold);
-    put_uint(w, "held", r->held);
-    put_uint(w, "taken", r->taken);
-    put_uint(w, "missed", r->missed);
-    put_uint(w, "next", r->next);
-    prong_writer_key(w, "delay_ms");
-    prong_writer_double(w, (double)r->delay_ns / 1e6);
+    field_put_uint(w, "hold", r->hold);
+    field_put_uint(w, "held", r->held);
+    field_put_uint(w, "taken", r->taken);
+    field_put_uint(w, "missed", r->missed);
+    field_put_uint(w, "next", r->next);
+    field_put_double(w, "delay_ms", (double)r->delay_ns / 1e6);
 }
 
 /* `frame` is its newest one: NULL when there is none, or it was not asked for. */
@@ -70,18 +62,17 @@ write_stream(prong_writer *w, const struct seen *s, bool has_frame, const prong_
 {
     char when[UNIT_TIME_BYTES];
     prong_writer_map(w, 11 + has_frame);
-    prong_writer_key(w, "name");
-    prong_writer_string(w, s->info->name);
+    field_put_text(w, "name", s->info->name);
     prong_writer_key(w, "writer_pid");
     if (s->info->pid > 0) {
         prong_writer_uint(w, (uint64_t)s->info->pid);
     } else {
         prong_writer_nil(w);
     }
-    put_uint(w, "slots", s->info->slots);
-    put_uint(w, "slot_bytes", s->info->slot_bytes);
-    put_uint(w, "generation", s->info->generation);
-    put_uint(w, "newest", s->info->newest);
+    field_put_uint(w, "slots", s->info->slots);
+    field_put_uint(w, "slot_bytes", s->info->slot_bytes);
+    field_put_uint(w, "generation", s->info->generation);
+    field_put_uint(w, "newest", s->info->newest);
     prong_writer_key(w, "newest_time");
     if (s->info->newest_us > 0) {
         unit_time(s->info->newest_us, when);
@@ -89,9 +80,9 @@ write_stream(prong_writer *w, const struct seen *s, bool has_frame, const prong_
     } else {
         prong_writer_nil(w);
     }
-    put_uint(w, "frames", s->info->frames);
-    put_uint(w, "bytes", s->info->bytes);
-    put_uint(w, "skipped", s->info->skipped);
+    field_put_uint(w, "frames", s->info->frames);
+    field_put_uint(w, "bytes", s->info->bytes);
+    field_put_uint(w, "skipped", s->info->skipped);
     prong_writer_key(w, "readers");
     prong_writer_array(w, (uint32_t)s->count);
     for (size_t i = 0; i < s->count; i++) {
@@ -112,9 +103,7 @@ write_stream(prong_writer *w, const struct seen *s, bool has_frame, const prong_
 static void
 age_text(int64_t time_us, char out[UNIT_SPAN_BYTES])
 {
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
-    const int64_t age_ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000 - time_us / 1000;
+    const int64_t age_ms = clock_wall_us() / 1000 - time_us / 1000;
     (void)snprintf(out, UNIT_SPAN_BYTES, "-");
     if (time_us > 0) {
         unit_span(age_ms > 0 ? age_ms : 0, out);

@@ -12,10 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/output.h"
 #include "client/cli/recording.h"
 #include "client/cli/stream.h"
 #include "client/cli/unit.h"
+#include "proto/clock/clock.h"
 
 enum {
     TURN_FRAMES = 16, /* of one stream, before the others are looked at */
@@ -53,7 +55,7 @@ struct recorder {
 static int64_t
 at_ns(const struct recorder *r, int64_t age_ns)
 {
-    const int64_t now_ns = stream_now_ns() - r->begin_ns;
+    const int64_t now_ns = clock_mono_ns() - r->begin_ns;
     return age_ns >= 0 && age_ns < PLAUSIBLE_NS ? now_ns - age_ns : now_ns;
 }
 
@@ -78,7 +80,7 @@ static int
 keep_frame(struct recorder *r, struct recorded *s, const prong_frame *frame)
 {
     struct recording_item item = {.kind = RECORDING_FRAME,
-                                  .at_ns = at_ns(r, stream_now_ns() - frame->mono_ns),
+                                  .at_ns = at_ns(r, clock_mono_ns() - frame->mono_ns),
                                   .number = frame->number,
                                   .missed = frame->missed,
                                   .mono_ns = frame->mono_ns,
@@ -102,9 +104,7 @@ keep_frame(struct recorder *r, struct recorded *s, const prong_frame *frame)
 static int
 keep_event(struct recorder *r, const prong_event *e)
 {
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
-    const int64_t now_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+    const int64_t now_us = clock_wall_us();
     struct recording_item item = {.kind = RECORDING_EVENT,
                                   .at_ns = at_ns(r, (now_us - e->time_us) * 1000),
                                   .number = e->number,
@@ -349,7 +349,6 @@ subscribe(struct recorder *r)
 static int
 put_begin(struct recorder *r, const prong_stream_info *list, size_t count)
 {
-    struct timespec now = {0};
     struct recording_item item = {.kind = RECORDING_BEGIN};
     prong_writer *w = prong_writer_new();
     if (w == NULL) {
@@ -360,11 +359,9 @@ put_begin(struct recorder *r, const prong_stream_info *list, size_t count)
         const prong_stream_info *info = stream_find(r->cli, list, count, r->streams[i].name, true);
         prong_writer_key(w, r->streams[i].name);
         prong_writer_map(w, 1);
-        prong_writer_key(w, "slots");
-        prong_writer_uint(w, info != NULL ? info->slots : 0);
+        field_put_uint(w, "slots", info != NULL ? info->slots : 0);
     }
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
-    item.time_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+    item.time_us = clock_wall_us();
     int code =
         prong_writer_finish(w, &item.streams) == PRONG_OK ? CLI_OK : output_no_memory(r->cli);
     code = code == CLI_OK ? append(r, &item, NULL, 0) : code;
@@ -415,25 +412,17 @@ tell(struct recorder *r, int64_t seconds_ms)
     }
     prong_writer_reset(w);
     prong_writer_map(w, 8);
-    prong_writer_key(w, "file");
-    prong_writer_string(w, r->path);
-    prong_writer_key(w, "frames");
-    prong_writer_uint(w, r->frames);
-    prong_writer_key(w, "events");
-    prong_writer_uint(w, r->event_count);
-    prong_writer_key(w, "missed");
-    prong_writer_uint(w, r->missed);
-    prong_writer_key(w, "events_lost");
-    prong_writer_uint(w, r->events_lost);
-    prong_writer_key(w, "bytes");
-    prong_writer_uint(w, r->file.offset);
-    prong_writer_key(w, "seconds");
-    prong_writer_double(w, (double)seconds_ms / 1000);
+    field_put_text(w, "file", r->path);
+    field_put_uint(w, "frames", r->frames);
+    field_put_uint(w, "events", r->event_count);
+    field_put_uint(w, "missed", r->missed);
+    field_put_uint(w, "events_lost", r->events_lost);
+    field_put_uint(w, "bytes", r->file.offset);
+    field_put_double(w, "seconds", (double)seconds_ms / 1000);
     prong_writer_key(w, "streams");
     prong_writer_map(w, (uint32_t)r->count);
     for (size_t i = 0; i < r->count; i++) {
-        prong_writer_key(w, r->streams[i].name);
-        prong_writer_uint(w, r->streams[i].frames);
+        field_put_uint(w, r->streams[i].name, r->streams[i].frames);
     }
     return stream_put(r->cli, w, false);
 }
@@ -468,7 +457,7 @@ prepare(struct recorder *r)
         code = stream_list(r->cli, &now, &now_count);
         code = code == CLI_OK ? subscribe(r) : code;
         code = code == CLI_OK ? open_file(r) : code;
-        r->begin_ns = stream_now_ns();
+        r->begin_ns = clock_mono_ns();
         code = code == CLI_OK ? put_begin(r, now, now_count) : code;
         prong_free(now);
     }

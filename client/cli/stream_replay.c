@@ -15,6 +15,7 @@
 #include "client/cli/recording.h"
 #include "client/cli/stream.h"
 #include "client/cli/unit.h"
+#include "proto/clock/clock.h"
 
 enum {
     STREAMS_MAX = 256,
@@ -293,7 +294,7 @@ static void
 pace(struct player *p, int64_t at_ns)
 {
     if (p->start_ns == 0) {
-        p->start_ns = stream_now_ns();
+        p->start_ns = clock_mono_ns();
         p->first_ns = at_ns;
     }
     if (p->speed <= SPEED_FREE) {
@@ -302,7 +303,7 @@ pace(struct player *p, int64_t at_ns)
     const double due_ns = (double)p->start_ns + (double)(at_ns - p->first_ns) / p->speed;
     const struct timespec due = {.tv_sec = (time_t)(due_ns / NS_PER_S),
                                  .tv_nsec = (long)fmod(due_ns, NS_PER_S)};
-    while (due_ns > (double)stream_now_ns() &&
+    while (due_ns > (double)clock_mono_ns() &&
            clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR) {
         /* A signal that was not for us. */
     }
@@ -464,22 +465,18 @@ write_counts(const struct player *p, double seconds)
                   {"damaged", p->damaged}, {"left_out", p->left_out}, {"dropped", dropped(p)}};
     const uint32_t n = sizeof counts / sizeof counts[0];
     prong_writer_map(w, n + 4);
-    prong_writer_key(w, "file");
-    prong_writer_string(w, p->cli->argv[0]);
+    field_put_text(w, "file", p->cli->argv[0]);
     for (uint32_t i = 0; i < n; i++) {
-        prong_writer_key(w, counts[i].key);
-        prong_writer_uint(w, counts[i].value);
+        field_put_uint(w, counts[i].key, counts[i].value);
     }
     prong_writer_key(w, "whole");
     prong_writer_bool(w, p->is_whole && p->damaged == 0);
-    prong_writer_key(w, "seconds");
-    prong_writer_double(w, seconds);
+    field_put_double(w, "seconds", seconds);
     prong_writer_key(w, "streams");
     prong_writer_map(w, streams);
     for (size_t i = 0; i < p->count; i++) {
         if (p->streams[i].stream != NULL) {
-            prong_writer_key(w, p->streams[i].to);
-            prong_writer_uint(w, p->streams[i].played);
+            field_put_uint(w, p->streams[i].to, p->streams[i].played);
         }
     }
     const int code = stream_put(p->cli, w, false);

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "client/cli/field.h"
 #include "client/cli/output.h"
 #include "client/cli/rate.h"
 #include "client/cli/stream.h"
 #include "client/cli/unit.h"
+#include "proto/clock/clock.h"
 
 enum { LINE_MS = 1000 };
 
@@ -28,20 +30,6 @@ struct watching {
     int64_t seen; /* frames */
 };
 
-static void
-put_double(prong_writer *w, const char *key, double value)
-{
-    prong_writer_key(w, key);
-    prong_writer_double(w, value);
-}
-
-static void
-put_uint(prong_writer *w, const char *key, uint64_t value)
-{
-    prong_writer_key(w, key);
-    prong_writer_uint(w, value);
-}
-
 /* ---- what is told --------------------------------------------------------------------------- */
 
 static void
@@ -54,11 +42,11 @@ print_hz(const struct rate_result *r)
 static void
 write_hz(prong_writer *w, const struct rate_result *r)
 {
-    put_double(w, "hz", r->hz);
-    put_double(w, "mean_ms", r->gap_mean_ns / 1e6);
-    put_double(w, "min_ms", r->gap_min_ns / 1e6);
-    put_double(w, "max_ms", r->gap_max_ns / 1e6);
-    put_double(w, "std_ms", r->gap_std_ns / 1e6);
+    field_put_double(w, "hz", r->hz);
+    field_put_double(w, "mean_ms", r->gap_mean_ns / 1e6);
+    field_put_double(w, "min_ms", r->gap_min_ns / 1e6);
+    field_put_double(w, "max_ms", r->gap_max_ns / 1e6);
+    field_put_double(w, "std_ms", r->gap_std_ns / 1e6);
 }
 
 static void
@@ -74,10 +62,10 @@ print_bw(const struct rate_result *r)
 static void
 write_bw(prong_writer *w, const struct rate_result *r)
 {
-    put_double(w, "bytes_per_s", r->bytes_per_s);
-    put_double(w, "hz", r->hz);
-    put_uint(w, "min_bytes", r->bytes_min);
-    put_uint(w, "max_bytes", r->bytes_max);
+    field_put_double(w, "bytes_per_s", r->bytes_per_s);
+    field_put_double(w, "hz", r->hz);
+    field_put_uint(w, "min_bytes", r->bytes_min);
+    field_put_uint(w, "max_bytes", r->bytes_max);
 }
 
 static void
@@ -90,9 +78,9 @@ print_delay(const struct rate_result *r)
 static void
 write_delay(prong_writer *w, const struct rate_result *r)
 {
-    put_double(w, "p50_ms", (double)r->delay_p50_ns / 1e6);
-    put_double(w, "p99_ms", (double)r->delay_p99_ns / 1e6);
-    put_double(w, "max_ms", (double)r->delay_max_ns / 1e6);
+    field_put_double(w, "p50_ms", (double)r->delay_p50_ns / 1e6);
+    field_put_double(w, "p99_ms", (double)r->delay_p99_ns / 1e6);
+    field_put_double(w, "max_ms", (double)r->delay_max_ns / 1e6);
 }
 
 /* ---- watching ------------------------------------------------------------------------------- */
@@ -104,7 +92,7 @@ tell(struct watching *v, bool *is_unread)
     struct rate_result r;
     prong_writer *w = v->writer;
     int code = CLI_OK;
-    rate_look(&v->rate, stream_now_ns() - v->window_ns, &r);
+    rate_look(&v->rate, clock_mono_ns() - v->window_ns, &r);
     if (output_form(v->cli) == OUTPUT_TABLE && r.frames == 0) {
         (void)puts("no frames");
     } else if (output_form(v->cli) == OUTPUT_TABLE) {
@@ -114,8 +102,8 @@ tell(struct watching *v, bool *is_unread)
     } else {
         prong_writer_reset(w);
         prong_writer_map(w, 2 + v->aspect->pairs);
-        put_uint(w, "frames", r.frames);
-        put_uint(w, "missed", r.missed);
+        field_put_uint(w, "frames", r.frames);
+        field_put_uint(w, "missed", r.missed);
         v->aspect->write(w, &r);
         code = stream_put(v->cli, w, true);
     }
@@ -127,7 +115,7 @@ tell(struct watching *v, bool *is_unread)
 static void
 add(struct watching *v, const struct stream_source *source, const prong_frame *frame)
 {
-    const int64_t now_ns = stream_now_ns();
+    const int64_t now_ns = clock_mono_ns();
     if (v->seen == 0 && frame->number == source->newest) {
         return;
     }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "proto/clock/clock.h"
+
 static const struct {
     const char *name;
     int64_t ms;
@@ -134,9 +136,7 @@ unit_size(uint64_t bytes, char out[UNIT_SIZE_BYTES])
 int64_t
 unit_now_ms(void)
 {
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return clock_mono_ns() / 1000000;
 }
 
 int32_t
