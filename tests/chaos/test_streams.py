@@ -27,15 +27,31 @@ class Streams(chaos.Case):
         self.env["PRONG_URL"] = self.owner.url
         self.random = random.Random(chaos.SEED)
 
-    def broker_fds(self):
+    def lent(self):
+        """What the broker has of shared memory and bells: the names of the descriptors, the memory behind them and
+        the mappings."""
         folder = f"/proc/{self.owner.broker}/fd"
-        names = {}
+        names, blocks = [], 0
         for fd in os.listdir(folder):
+            path = os.path.join(folder, fd)
             try:
-                names[fd] = os.readlink(os.path.join(folder, fd))
+                name = os.readlink(path)
+                if "memfd" in name or "eventfd" in name:
+                    blocks += os.stat(path).st_blocks
+                    names.append(name)
             except FileNotFoundError:
                 pass
-        return sorted(name for name in names.values() if "memfd" in name or "eventfd" in name)
+        with open(f"/proc/{self.owner.broker}/maps", encoding="ascii") as maps:
+            mapped = sum("memfd" in line for line in maps)
+        return sorted(names), blocks, mapped
+
+    def memory_kb(self):
+        """The broker's own memory, and the shared memory of the whole machine: (kB, kB)."""
+        figures = []
+        for path, key in ((f"/proc/{self.owner.broker}/smaps_rollup", "Anonymous:"), ("/proc/meminfo", "Shmem:")):
+            with open(path, encoding="ascii") as lines:
+                figures.append(next(int(line.split()[1]) for line in lines if line.startswith(key)))
+        return tuple(figures)
 
     def begin(self, key):
         stream, *what = key
@@ -76,12 +92,13 @@ class Streams(chaos.Case):
                 del waiting[fd]
 
     def test_killed_at_random(self):
-        before = self.broker_fds()
+        before = self.lent()
         keys = [(stream, "writer", 0) for stream in STREAMS]
         keys += [(stream, *reader, n) for stream in STREAMS for n, reader in enumerate(READERS)]
         for key in keys:
             self.begin(key)
         self.wait_reading()
+        own_before, shared_before = self.memory_kb()
         for n in range(KILLS):
             key = self.random.choice(keys)
             self.end(key)
@@ -90,9 +107,13 @@ class Streams(chaos.Case):
             if n % 100 == 99:
                 self.wait_reading()
         self.wait_reading()
+        own, shared = self.memory_kb()
+        print(f"{KILLS} kills: {own - own_before} kB more in the broker ({own} kB), shared memory of the machine "
+              f"{shared_before} kB then and {shared} kB now")
+        self.assertLess(own - own_before, 1024, "kB more in the broker")
         for key in list(self.running):
             self.end(key)
-        kit.until(lambda: self.broker_fds() == before, "the hub lets go of what it lent")
+        kit.until(lambda: self.lent() == before, "the hub lets go of what it lent")
 
 
 if __name__ == "__main__":
