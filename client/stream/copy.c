@@ -1,6 +1,9 @@
 /* Copying past the caches: see copy.h. Elsewhere than on x86-64 it is memcpy. */
 #include "client/stream/copy.h"
 
+#include <prong/stream.h>
+
+#include <stdint.h>
 #include <string.h>
 
 #ifdef __SSE2__
@@ -23,6 +26,11 @@ copy_line(__m128i *to, const __m128i *from)
 static void
 copy_past_cache(char *to, const char *from, size_t bytes)
 {
+    const size_t head = -(uintptr_t)to % LINE; /* up to the first whole line */
+    memcpy(to, from, head);
+    to += head;
+    from += head;
+    bytes -= head;
     const size_t whole = bytes / LINE * LINE;
     for (size_t at = 0; at < whole; at += LINE) {
         copy_line((__m128i *)(void *)(to + at), (const __m128i *)(const void *)(from + at));
@@ -39,7 +47,7 @@ copy_past_cache(char *to, const char *from, size_t bytes)
 #endif
 
 void
-stream_copy(void *to, const void *from, size_t bytes)
+prong_stream_copy(void *to, const void *from, size_t bytes)
 {
     if (bytes < COPY_PAST_CACHE_BYTES) {
         memcpy(to, from, bytes);

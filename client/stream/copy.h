@@ -1,8 +1,6 @@
-/* Copying what will be read by another process, once, somewhat later. */
+/* Copying what will be read by another process, once, somewhat later: prong_stream_copy. */
 #ifndef PRONG_CLIENT_STREAM_COPY_H
 #define PRONG_CLIENT_STREAM_COPY_H
-
-#include <stddef.h>
 
 /* From so many bytes on a copy goes past the caches. Where the stores of a frame of 1920x1080x3
  * bytes first fetched the lines that they overwrite, and pushed other data out for lines that are
@@ -10,9 +8,5 @@
  * writer's copy to the end of the reader's sum over it; with 2.7 MB it was even, and with 900 KB
  * better to leave it to the caches. */
 enum { COPY_PAST_CACHE_BYTES = 2 * 1024 * 1024 };
-
-/* As memcpy; `to` is 16-byte aligned. All of it can be seen by whoever sees a store that is made
- * after it with release. */
-void stream_copy(void *to, const void *from, size_t bytes);
 
 #endif

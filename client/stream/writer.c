@@ -4,7 +4,6 @@
  * frame, between taking a slot and writing to it (proto/ring/ring.h says why there). When the hub
  * is gone the stream goes on with the readers it has, and is made anew, in fresh memory and with
  * numbers that go on, once there is a hub again. */
-#include "client/stream/copy.h"
 #include "client/stream/inside.h"
 
 #include <errno.h>
@@ -567,7 +566,7 @@ prong_stream_write(prong_stream *s, const void *data, size_t bytes, const prong_
     void *to = NULL;
     prong_err err = prong_stream_reserve(s, bytes, &to);
     if (err == PRONG_OK) {
-        stream_copy(to, data, bytes);
+        prong_stream_copy(to, data, bytes);
         err = prong_stream_commit(s, info, NULL);
         prong_stream_cancel(s);
     }

@@ -117,6 +117,9 @@ PRONG_API prong_err prong_stream_commit(prong_stream *s, const prong_frame_info 
                                         uint64_t *number);
 /* Give the reserved slot back. Nothing happens when none is. */
 PRONG_API void prong_stream_cancel(prong_stream *s);
+/* Copy into a reserved slot: as memcpy, but where it is large past the caches, out of which it
+ * would be pushed before it is read, which takes about 0.7 of the time. Threads: any. */
+PRONG_API void prong_stream_copy(void *to, const void *from, size_t bytes);
 /* Reserve, copy and commit. `info` may be NULL. Errors: those of both; nothing is reserved then. */
 PRONG_API prong_err prong_stream_write(prong_stream *s, const void *data, size_t bytes,
                                        const prong_frame_info *info);

@@ -2,6 +2,8 @@
  */
 #include "client/stream/copy.h"
 
+#include <prong/stream.h>
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +15,9 @@ enum { PAGE = 4096, MORE = 256, ROOM = COPY_PAST_CACHE_BYTES + 2 * PAGE };
 static void
 check(uint8_t *to, const uint8_t *from, size_t bytes)
 {
-    memset(to, 0xee, ROOM);
-    stream_copy(to, from, bytes);
+    memset(to - 1, 0xee, ROOM);
+    prong_stream_copy(to, from, bytes);
+    cr_assert(to[-1] == 0xee, "%zu bytes: wrote before them", bytes);
     cr_assert(memcmp(to, from, bytes) == 0, "%zu bytes", bytes);
     for (size_t i = bytes; i < bytes + MORE; i++) {
         cr_assert(to[i] == 0xee, "%zu bytes: wrote at %zu", bytes, i);
@@ -23,7 +26,7 @@ check(uint8_t *to, const uint8_t *from, size_t bytes)
 
 Test(copy, every_length_and_every_beginning)
 {
-    uint8_t *from = malloc(ROOM), *to = aligned_alloc(PAGE, ROOM);
+    uint8_t *from = malloc(ROOM), *to = aligned_alloc(PAGE, ROOM + PAGE);
     cr_assert(from != NULL && to != NULL);
     for (size_t i = 0; i < ROOM; i++) {
         from[i] = (uint8_t)(i * 131 + i / 251);
@@ -31,12 +34,12 @@ Test(copy, every_length_and_every_beginning)
     const size_t around[] = {0, 1, 64, PAGE, COPY_PAST_CACHE_BYTES};
     for (size_t i = 0; i < sizeof around / sizeof around[0]; i++) {
         for (size_t more = 0; more < 5; more++) {
-            check(to, from + more * 7, around[i] + more);
-            check(to, from, around[i] > more ? around[i] - more : 0);
+            check(to + PAGE, from + more * 7, around[i] + more);
+            check(to + PAGE - more, from, around[i] > more ? around[i] - more : 0);
         }
     }
     for (size_t begin = 0; begin < 65; begin += 13) {
-        check(to, from + begin, COPY_PAST_CACHE_BYTES + 63);
+        check(to + PAGE - 63 + begin / 2, from + begin, COPY_PAST_CACHE_BYTES + 63);
     }
     free(from);
     free(to);
