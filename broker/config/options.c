@@ -33,6 +33,9 @@
 static const struct config_option each_silence = {
     .key = "max_silence", .kind = CONFIG_KIND_DURATION, .min = 100, .max = HOURS(24)};
 
+static const struct config_option each_stream_silence = {
+    .key = "stream_silence", .kind = CONFIG_KIND_DURATION, .min = 100, .max = HOURS(24)};
+
 static const struct config_option each_depends_on = {
     .key = "depends_on", .kind = CONFIG_KIND_ENUM, .allowed = values_depends_on};
 

@@ -1,10 +1,11 @@
-/* Topics of events: see topic.h. Written once more beside proto/name.c, because there is something
- * to say about a wrong one here. */
+/* Names that are watched: see topic.h. Written once more beside proto/name.c, because there is
+ * something to say about a wrong one here. */
 #include "broker/config/topic.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/name.h"
 #include "proto/wire.h"
 
 #define TOKEN_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
@@ -32,4 +33,14 @@ config_topic_check(const char *text, char *why, size_t why_bytes)
             return true;
         }
     }
+}
+
+bool
+config_stream_check(const char *text, char *why, size_t why_bytes)
+{
+    if (name_is_worker(span_text(text))) {
+        return true;
+    }
+    snprintf(why, why_bytes, "a stream is named with 1 to %d of a-z 0-9 _ -", WIRE_NAME_BYTES_MAX);
+    return false;
 }

@@ -147,14 +147,14 @@ give_status(const struct request *q)
     admin_give_scratch(q);
 }
 
-/* Of all workers, or of one alone. */
+/* Of all workers and streams, or of one worker alone. */
 static void
 give_metrics(const struct request *q, const struct worker *only)
 {
     struct hub *hub = q->hub;
     struct buf *b = &hub->scratch;
     buf_reset(b, SIZE_MAX);
-    write_map(b, 3);
+    write_map(b, only == NULL ? 4 : 3);
     write_text(b, "hub");
     write_map(b, HUB_KEYS + METRICS_HUB_KEYS);
     write_hub(hub, b);
@@ -173,6 +173,10 @@ give_metrics(const struct request *q, const struct worker *only)
             metrics_write_worker(b, w);
         }
     }
+    if (only == NULL) {
+        write_text(b, "streams");
+        metrics_write_streams(b, hub);
+    }
     if (b->w > hub->options.message_bytes / 2) {
         admin_fail(q, WIRE_ERR_RESOURCE_EXHAUSTED,
                    "the metrics of all workers are too much for one message: name a worker");
@@ -185,7 +189,7 @@ give_metrics(const struct request *q, const struct worker *only)
 void
 admin_status(struct request *q)
 {
-    if (q->sampled || !usage_ask(q->hub, q->call->number)) {
+    if (q->sampled || !usage_ask(q->hub, q->call->number, false)) {
         give_status(q);
     }
 }
@@ -199,7 +203,7 @@ admin_metrics(struct request *q)
     if (named && w == NULL) {
         return;
     }
-    if (q->sampled || !usage_ask(q->hub, q->call->number)) {
+    if (q->sampled || !usage_ask(q->hub, q->call->number, true)) {
         give_metrics(q, w);
     }
 }

@@ -13,6 +13,7 @@ static const char *const limit_names[LIMIT_COUNT] = {
     [LIMIT_QUEUE] = "queue_size",          [LIMIT_CLIENT_CALLS] = "client_calls",
     [LIMIT_CLIENT_BYTES] = "client_bytes", [LIMIT_CALLS] = "calls_max",
     [LIMIT_BYTES] = "payload_max",         [LIMIT_BACKGROUND] = "background",
+    [LIMIT_MEMORY] = "memory_max",
 };
 
 const char *
@@ -22,8 +23,7 @@ hub_limit_name(enum hub_limit limit)
 }
 
 void
-hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
-          const struct client *client)
+hub_limit(struct hub *hub, enum hub_limit limit, const char *what, const char *who)
 {
     const int64_t second_ns = INT64_C(1000) * NS_PER_MS;
     int64_t *told_ns = &hub->limit_told_ns[limit];
@@ -37,10 +37,10 @@ hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
     write_map(b, 3);
     write_text(b, "limit");
     write_text(b, limit_names[limit]);
-    write_text(b, "worker");
-    write_text(b, worker != NULL ? worker->spec->name : "");
+    write_text(b, limit == LIMIT_MEMORY ? "stream" : "worker");
+    write_text(b, what);
     write_text(b, "who");
-    write_text(b, client->who);
+    write_text(b, who);
     hub_event(hub, HUB_EVENT_limit, buf_span(b));
 }
 
@@ -86,7 +86,7 @@ refusal(struct hub *hub, const struct client *c, bool background, bool spare, si
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].is_full) {
-            hub_limit(hub, rows[i].limit, NULL, c);
+            hub_limit(hub, rows[i].limit, "", c->who);
             *later = !rows[i].for_ever;
             return rows[i].text;
         }

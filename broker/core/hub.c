@@ -234,22 +234,28 @@ message(struct hub *hub, const struct hub_input *in)
 }
 
 static void
+end_turn(struct hub *hub)
+{
+    if (hub->gone > 0) {
+        reload_reap(hub);
+    }
+    if (hub->reload.runs) {
+        reload_check(hub);
+    }
+    route_turn(hub);
+    if (hub->events_new) {
+        fetch_pump(hub);
+    }
+}
+
+static void
 take(struct hub *hub, const struct hub_input *in)
 {
     switch (in->kind) {
     case HUB_IN_TIME:
         return;
     case HUB_IN_TURN:
-        if (hub->gone > 0) {
-            reload_reap(hub);
-        }
-        if (hub->reload.runs) {
-            reload_check(hub);
-        }
-        route_turn(hub);
-        if (hub->events_new) {
-            fetch_pump(hub);
-        }
+        end_turn(hub);
         return;
     case HUB_IN_OPENED:
         peer_opened(hub, in);
@@ -297,6 +303,9 @@ take(struct hub *hub, const struct hub_input *in)
     case HUB_IN_USAGE:
         usage_take(hub, in);
         renew_looked(hub);
+        return;
+    case HUB_IN_LENT:
+        lent_take(hub, in);
         return;
     case HUB_IN_STOP:
         stop(hub);

@@ -52,6 +52,36 @@ struct hub_usage {
     uint64_t rss_bytes; /* of memory that it has now */
 };
 
+/* What is told of streams and of memory that is lent. */
+enum hub_lent_kind {
+    HUB_STREAM_STARTED, /* a writer: reason, generation, number, slots, slot_bytes */
+    HUB_STREAM_STOPPED, /* it is not its writer any more: reason, generation, number */
+    HUB_STREAM_CHANGED, /* its writer has another ring: generation, number, slots, slot_bytes */
+    HUB_STREAM_DROPPED, /* a lossless reader, or the group, was given up: group */
+    HUB_STREAM_SILENT,  /* no frame came for too long: silent_ms, number */
+    HUB_STREAM_HEARD,   /* then one did: silent_ms */
+    HUB_MEMORY_REFUSED, /* there was no more to lend: stream, or "" for a buffer */
+};
+
+/* Texts are borrowed for the step. */
+struct hub_lent_news {
+    enum hub_lent_kind kind;
+    int32_t pid; /* of whom it is about, 0 for nobody */
+    uint32_t uid;
+    const char *stream, *group, *reason;
+    uint64_t generation, number, slots, slot_bytes; /* `number`: of the newest frame, or 0 */
+    uint64_t silent_ms;
+};
+
+/* What is lent now. */
+struct hub_lent {
+    uint64_t bytes, bytes_max, buffers, connections;
+    uint32_t silent; /* streams that are watched and silent, also those that are not there */
+    uint32_t stream_count;
+    struct span streams; /* the keys and values of a map that says of each stream by name what
+                            docs/metrics.md lists; borrowed for the step */
+};
+
 enum hub_input_kind {
     HUB_IN_TIME,         /* nothing but the time */
     HUB_IN_TURN,         /* what came together was told: give out work and events */
@@ -71,6 +101,7 @@ enum hub_input_kind {
     HUB_IN_LINE,         /* a line that a worker wrote is an event */
     HUB_IN_SENT,         /* answer to HUB_OUT_SEND */
     HUB_IN_USAGE,        /* answer to HUB_OUT_USAGE */
+    HUB_IN_LENT,         /* news of streams or lent memory */
     HUB_IN_STOP,         /* stop everything in order; again: faster */
 };
 
@@ -146,7 +177,9 @@ struct hub_input {
             uint64_t call; /* number in HUB_OUT_USAGE */
             const struct hub_usage *list;
             size_t count;
+            const struct hub_lent *lent; /* NULL when that was not asked, or memory was out */
         } usage;
+        struct hub_lent_news lent;
     };
 };
 
@@ -163,7 +196,8 @@ enum hub_effect_kind {
     HUB_OUT_LOG_LEVEL, /* spec (NULL: the hub itself), level */
     HUB_OUT_SEND,      /* call, process, body, ends (of its stdin) */
     HUB_OUT_ENV,       /* call, spec, replica, reveal */
-    HUB_OUT_USAGE,     /* call (0: nobody waits, the core itself asks), usage, usage_count */
+    HUB_OUT_USAGE,     /* call (0: nobody waits, the core itself asks), usage, usage_count,
+                          lent */
     HUB_OUT_EVENT,     /* an event under hub. was stored: topic, body; for the log */
     HUB_OUT_READY,     /* every worker that starts by itself is ready, for the first time */
     HUB_OUT_STOPPING,  /* a stop of the whole hub has begun */
@@ -198,6 +232,7 @@ struct hub_effect {
     bool reveal;                   /* ENV: with secrets */
     const struct hub_usage *usage; /* USAGE: the processes that are meant */
     size_t usage_count;
+    bool lent; /* USAGE: and what is lent */
     struct span topic;
 };
 

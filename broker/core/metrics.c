@@ -227,13 +227,47 @@ ring_bytes_used(const struct ring *ring)
 static void
 write_refused(struct buf *b, const struct hub *hub)
 {
-    write_map(b, LIMIT_COUNT + 1);
-    for (enum hub_limit limit = 0; limit < LIMIT_COUNT; limit++) {
+    write_map(b, LIMIT_OF_CALLS + 1);
+    for (enum hub_limit limit = 0; limit < LIMIT_OF_CALLS; limit++) {
         write_text(b, hub_limit_name(limit));
         write_uint(b, hub->refused[limit]);
     }
     write_text(b, "no_worker");
     write_uint(b, hub->refused_no_worker);
+}
+
+/* Shared memory that is lent; nothing when the shell has not said. */
+static void
+write_lent(struct buf *b, const struct hub *hub)
+{
+    const struct hub_lent *lent = hub->lent_now;
+    write_map(b, lent != NULL ? 7 : 1);
+    write_text(b, "refused");
+    write_uint(b, hub->refused[LIMIT_MEMORY]);
+    if (lent != NULL) {
+        write_text(b, "bytes");
+        write_uint(b, lent->bytes);
+        write_text(b, "bytes_max");
+        write_uint(b, lent->bytes_max);
+        write_text(b, "buffers");
+        write_uint(b, lent->buffers);
+        write_text(b, "connections");
+        write_uint(b, lent->connections);
+        write_text(b, "silent");
+        write_uint(b, lent->silent);
+        write_text(b, "streams");
+        write_uint(b, lent->stream_count);
+    }
+}
+
+void
+metrics_write_streams(struct buf *b, const struct hub *hub)
+{
+    const struct hub_lent *lent = hub->lent_now;
+    write_map(b, lent != NULL ? lent->stream_count : 0);
+    if (lent != NULL && lent->stream_count > 0) {
+        write_raw(b, lent->streams);
+    }
 }
 
 void
@@ -255,4 +289,6 @@ metrics_write_hub(struct buf *b, const struct hub *hub)
     write_uint(b, hub->own_calls);
     write_text(b, "refused");
     write_refused(b, hub);
+    write_text(b, "memory");
+    write_lent(b, hub);
 }

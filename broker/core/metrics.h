@@ -75,6 +75,8 @@ void metrics_write_worker(struct buf *b, const struct worker *worker);
 enum { METRICS_WORKER_KEYS = 7 };
 /* Keys of the hub, likewise. */
 void metrics_write_hub(struct buf *b, const struct hub *hub);
-enum { METRICS_HUB_KEYS = 8 };
+enum { METRICS_HUB_KEYS = 9 };
+/* A value: the map of streams. */
+void metrics_write_streams(struct buf *b, const struct hub *hub);
 
 #endif

@@ -120,7 +120,7 @@ renew_watch(struct hub *hub)
 void
 renew_look(struct hub *hub)
 {
-    (void)usage_ask(hub, 0); /* there may be no process: then nothing comes */
+    (void)usage_ask(hub, 0, false); /* there may be no process: then nothing comes */
     renew_watch(hub);
 }
 

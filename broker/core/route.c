@@ -342,7 +342,7 @@ queue_refusal(struct hub *hub, const struct call *call, enum wire_error *code)
     const bool full = w->queued >= w->spec->queue_max && call->whole == NULL;
     const uint32_t room = !full ? 0 : only != NULL ? route_has_room(only) : route_room(w);
     if (full && w->queued - w->spec->queue_max >= room) {
-        hub_limit(hub, LIMIT_QUEUE, w, call->client);
+        hub_limit(hub, LIMIT_QUEUE, w->spec->name, call->client->who);
         return "too many calls wait for this worker (queue_size)";
     }
     *code = WIRE_ERR_DEADLINE_EXCEEDED;

@@ -9,6 +9,7 @@
 #include "broker/core/deadline.h"
 #include "broker/core/events.h"
 #include "broker/core/hub.h"
+#include "broker/core/lent.h"
 #include "broker/core/list.h"
 #include "broker/core/metrics.h"
 #include "broker/core/siphash.h"
@@ -378,6 +379,8 @@ enum hub_limit {
     LIMIT_CALLS,
     LIMIT_BYTES,
     LIMIT_BACKGROUND,
+    LIMIT_OF_CALLS, /* those above are for calls */
+    LIMIT_MEMORY = LIMIT_OF_CALLS,
     LIMIT_COUNT,
 };
 
@@ -429,6 +432,8 @@ struct hub {
     struct buf scratch;       /* for what is built and copied within one step */
     struct hub_usage *usages; /* what HUB_OUT_USAGE asks for */
     size_t usage_cap;
+    struct lent lent;
+    const struct hub_lent *lent_now; /* as the shell has just said; for the step */
     struct hub_effect *effects;
     size_t effect_count, effect_cap;
     struct node sent;  /* tickets whose bytes are in an effect: freed when the next step begins */
@@ -528,9 +533,8 @@ void queue_each(struct queue *queue, void (*visit)(void *context, struct call *c
 void call_take(struct hub *hub, struct slot *slot, const struct record *r);
 void call_wait(struct hub *hub, struct slot *slot, const struct record *r);
 void call_cancel(struct hub *hub, struct slot *slot, const struct record *r);
-/* Tell that a limit was reached, and by whom. */
-void hub_limit(struct hub *hub, enum hub_limit limit, const struct worker *worker,
-               const struct client *client);
+/* Tell that a limit was reached: of which worker ("" for none; of memory, the stream), by whom. */
+void hub_limit(struct hub *hub, enum hub_limit limit, const char *what, const char *who);
 const char *hub_limit_name(enum hub_limit limit);
 
 /* items.c: outcomes in pieces */
@@ -710,9 +714,9 @@ bool replica_take_spec(struct replica *replica, struct worker_spec *spec);
 bool worker_is_empty(const struct worker *worker);
 /* usage.c: what the processes of replicas use */
 /* Have all that run sampled; usage_take stores it in the replicas. `call`: the number of the call
- * that waits for it, 0 when the core itself wants to know. Whether there is anything to sample: if
- * not nothing is asked, and nothing will come. */
-bool usage_ask(struct hub *hub, uint64_t call);
+ * that waits for it, 0 when the core itself wants to know; `lent`: it wants to know what is lent,
+ * too. Whether there is anything to ask: if not nothing will come. */
+bool usage_ask(struct hub *hub, uint64_t call, bool lent);
 /* The answer. A replica that has another process meanwhile is left alone, and so is one whose
  * process is gone. */
 void usage_take(struct hub *hub, const struct hub_input *in);

@@ -33,11 +33,11 @@ make_room(struct hub *hub, size_t count)
 }
 
 bool
-usage_ask(struct hub *hub, uint64_t call)
+usage_ask(struct hub *hub, uint64_t call, bool lent)
 {
     const size_t count = count_processes(hub);
     struct hub_effect *e =
-        count > 0 && make_room(hub, count) ? effect_add(hub, HUB_OUT_USAGE) : NULL;
+        (count > 0 || lent) && make_room(hub, count) ? effect_add(hub, HUB_OUT_USAGE) : NULL;
     if (e == NULL) {
         return false; /* without memory the samples are old, which is all that is lost */
     }
@@ -55,6 +55,7 @@ usage_ask(struct hub *hub, uint64_t call)
     e->call = call;
     e->usage = hub->usages;
     e->usage_count = at;
+    e->lent = lent;
     return true;
 }
 
@@ -86,5 +87,7 @@ usage_take(struct hub *hub, const struct hub_input *in)
             store(r, u);
         }
     }
+    hub->lent_now = in->usage.lent;
     admin_usage_came(hub, in->usage.call);
+    hub->lent_now = NULL;
 }

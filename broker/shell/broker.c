@@ -116,6 +116,16 @@ broker_epoch(void)
     return text != NULL ? strtoull(text, NULL, 10) : 1;
 }
 
+/* As the core and the lender want it; their count. */
+static size_t
+silences_of(const struct config_map *map, struct hub_silence out[WIRE_SILENCES_MAX])
+{
+    for (size_t i = 0; i < map->count; i++) {
+        out[i] = (struct hub_silence){map->items[i].name, map->items[i].number};
+    }
+    return map->count;
+}
+
 static int
 open_hub(struct broker *b, const char *runtime_dir)
 {
@@ -124,10 +134,6 @@ open_hub(struct broker *b, const char *runtime_dir)
     char why[400], token_path[4200];
     struct buf token = {0};
     struct hub_silence silences[WIRE_SILENCES_MAX];
-    for (size_t i = 0; i < c->max_silence.count; i++) {
-        const struct config_pair *pair = &c->max_silence.items[i];
-        silences[i] = (struct hub_silence){pair->name, pair->number};
-    }
     struct hub_options options = {
         .name = slash != NULL ? slash + 1 : runtime_dir,
         .version = PRONG_VERSION,
@@ -141,7 +147,7 @@ open_hub(struct broker *b, const char *runtime_dir)
         .client_bytes_max = (uint64_t)c->client_bytes_max,
         .drain_ms = c->stop_timeout_ms,
         .silences = silences,
-        .silence_count = c->max_silence.count,
+        .silence_count = silences_of(&c->max_silence, silences),
     };
     if (!secret_load(runtime_dir, options.epoch == 1, options.secret, why, sizeof why)) {
         return fail(b, EX_CANTCREAT, why);
@@ -266,14 +272,26 @@ open_notice(struct broker *b, const char *runtime_dir)
     return b->notice != NULL ? open_to_group(b, runtime_dir, "notify") : EX_CANTCREAT;
 }
 
+static void
+lender_told(void *context, const struct hub_lent_news *news)
+{
+    struct hub_input in = {.kind = HUB_IN_LENT, .lent = *news};
+    broker_feed(context, &in);
+}
+
 static int
 open_lender(struct broker *b, const char *runtime_dir)
 {
+    struct hub_silence silences[WIRE_SILENCES_MAX];
     const struct lender_options options = {
         .epoll_fd = b->epoll_fd,
         .path = b->memory_path,
         .log = &b->log,
         .memory_bytes_max = (uint64_t)b->config->hub.memory_bytes_max,
+        .silences = silences,
+        .silence_count = silences_of(&b->config->hub.stream_silence, silences),
+        .tell = lender_told,
+        .context = b,
     };
     (void)snprintf(b->memory_path, sizeof b->memory_path, "%s/" LEND_SOCKET, runtime_dir);
     b->lender = lender_new(&options);
@@ -350,7 +368,9 @@ timeout_ms(const struct broker *b)
     const int64_t output_ns = output_deadline_ns(b->output);
     const int64_t shell_ns = notice_ns < output_ns ? notice_ns : output_ns;
     const int64_t first_ns = shell_ns < hub_ns ? shell_ns : hub_ns;
-    const int64_t at_ns = b->stop_by_ns < first_ns ? b->stop_by_ns : first_ns;
+    const int64_t lender_ns = lender_deadline_ns(b->lender, b->now_ns);
+    const int64_t soon_ns = lender_ns < first_ns ? lender_ns : first_ns;
+    const int64_t at_ns = b->stop_by_ns < soon_ns ? b->stop_by_ns : soon_ns;
     if (at_ns == HUB_NEVER) {
         return -1;
     }

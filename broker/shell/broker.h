@@ -18,6 +18,7 @@ enum { BROKER_LINKS_MAX = 17, BROKER_FOLLOWS_MAX = 16 };
 struct follow {
     struct hub_input input;
     struct buf payload;
+    struct hub_lent lent;
     struct hub_usage *usage; /* owned, or NULL */
 };
 

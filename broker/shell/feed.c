@@ -141,7 +141,8 @@ give_env(struct broker *b, const struct hub_effect *e)
     }
 }
 
-/* The samples are taken now: the answer is told before anything else comes. */
+/* The samples are taken now: the answer is told before anything else comes. What is lent stands in
+ * the payload, and `lent` is set to it when that has its place. */
 static void
 give_usage(struct broker *b, const struct hub_effect *e)
 {
@@ -157,6 +158,9 @@ give_usage(struct broker *b, const struct hub_effect *e)
     }
     f->input.usage.list = f->usage;
     f->input.usage.count = f->usage != NULL ? e->usage_count : 0; /* none: as if all were gone */
+    if (e->lent) {
+        lender_sum(b->lender, &f->lent, &f->payload);
+    }
 }
 
 static int64_t
@@ -274,6 +278,9 @@ broker_feed(struct broker *b, struct hub_input *in)
         struct follow f = b->follows[i]; /* the list may move when more is added */
         if (f.input.kind == HUB_IN_LOGS) {
             f.input.logs.payload = buf_span(&f.payload);
+        }
+        if (f.input.kind == HUB_IN_USAGE && !f.payload.failed) {
+            f.input.usage.lent = &f.lent;
         }
         if (f.input.kind == HUB_IN_RELOAD) {
             b->reload_due = true; /* after this one is through: it is a step of its own */

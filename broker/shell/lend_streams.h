@@ -26,7 +26,8 @@ struct lend_seat {
     uint32_t members;           /* of a group */
     char name[LEND_NAME_BYTES]; /* of a group */
     struct lend_memory page;
-    int bell, room; /* -1: none, or that of the group */
+    int bell, room;   /* -1: none, or that of the group */
+    uint32_t dropped; /* what the ring's head said of it last */
     struct lend_peer *peer;
 };
 
@@ -44,7 +45,9 @@ struct lend_stream {
     char name[LEND_NAME_BYTES];
     struct lend_peer *writer; /* NULL: it has none now */
     struct lend_ring ring;
-    uint32_t readers; /* without the seats of groups */
+    uint32_t readers;       /* without the seats of groups */
+    uint64_t drops;         /* how often a lossless reader was given up */
+    uint64_t taken, missed; /* frames, by readers that have left */
     struct lend_seat seats[RING_READERS_MAX];
 };
 

@@ -15,7 +15,8 @@
 
 enum {
     RECORDS_PER_TURN = 16,
-    PEERS_SPARE = 64,     /* that are told that there are too many */
+    PEERS_SPARE = 64, /* that are told that there are too many */
+    ACCEPT_AGAIN_NS = 100000000,
     SEND_BYTES = 1 << 20, /* all desks of a stream fit at once; the kernel may give less */
 };
 
@@ -98,8 +99,12 @@ end(struct lend_peer *p)
     struct lender *l = p->lender;
     struct pollfd look = {.fd = p->fd};
     p->has_left = poll(&look, 1, 0) == 1 && (look.revents & POLLHUP) != 0;
+    if (p->role == LEND_ROLE_WRITER) {
+        lender_tell_stopped(p);
+    }
     (void)close(p->fd);
     p->fd = -1;
+    lender_death_forget(p);
     l->has_ended = true;
     l->peer_count--;
     switch (p->role) {
@@ -178,23 +183,17 @@ serve(struct lend_peer *p, const struct lend_record *ask)
     }
 }
 
-static void
-peer_ready(struct source *source, uint32_t events)
+void
+lender_hear(struct lend_peer *p)
 {
-    struct lend_peer *p = (struct lend_peer *)source;
     struct lend_record ask;
     int fds[LEND_FDS_MAX];
-    (void)events; /* what there is to do shows when it is done */
-    if (p->fd >= 0 && p->list.is_on) {
-        send_list(p);
-    }
     for (int i = 0; i < RECORDS_PER_TURN && p->fd >= 0 && !p->failed && !p->list.is_on; i++) {
         const enum pass_result got = pass_receive(p->fd, &ask, fds);
-        if (got == PASS_EMPTY) {
-            break;
-        }
-        if (got == PASS_GONE) {
+        if (got == PASS_GONE || (got == PASS_EMPTY && p->is_orphan)) {
             lender_fail(p);
+        }
+        if (got != PASS_OK) {
             break;
         }
         pass_close(fds, ask.fds); /* nobody has a descriptor for the hub */
@@ -203,7 +202,21 @@ peer_ready(struct source *source, uint32_t events)
             send_list(p);
         }
     }
+    if (p->is_orphan && p->list.is_on) {
+        lender_fail(p); /* nobody reads it */
+    }
     lender_settle(p->lender);
+}
+
+static void
+peer_ready(struct source *source, uint32_t events)
+{
+    struct lend_peer *p = (struct lend_peer *)source;
+    (void)events; /* what there is to do shows when it is done */
+    if (p->fd >= 0 && p->list.is_on) {
+        send_list(p);
+    }
+    lender_hear(p);
 }
 
 /* ---- the socket ------------------------------------------------------------------------------
@@ -239,10 +252,18 @@ add_peer(struct lender *l, int fd)
                             .is_spare = l->peer_count >= LEND_PEERS_MAX};
     l->peers = p;
     l->peer_count++;
+    lender_death_watch(p);
+}
+
+int64_t
+lender_deadline_ns(const struct lender *l, int64_t now_ns)
+{
+    return l->accept_due ? now_ns + ACCEPT_AGAIN_NS : HUB_NEVER;
 }
 
 /* Until nobody waits. The listener is told of by edges: when descriptors are out, it would
- * otherwise be ready again at once, for ever; so it is tried again in each turn. */
+ * otherwise be ready again at once, for ever; so it is tried again in each turn, and after a while
+ * in any case: it may be others who have them all. */
 static void
 accept_peers(struct lender *l)
 {
@@ -292,7 +313,12 @@ lender_new(const struct lender_options *options)
     l->options = *options;
     l->source.ready = listener_ready;
     l->budget.bytes_max = options->memory_bytes_max;
-    l->fd = l->timer.fd = -1;
+    l->fd = l->timer.fd = l->look.fd = -1;
+    if (!lender_watch_init(l)) {
+        log_write(options->log, LOG_ERROR, "out of memory");
+        lender_free(l);
+        return NULL;
+    }
     if (!listen_at(l, options->path)) {
         log_write(options->log, LOG_ERROR, "cannot listen on %s: %s", options->path,
                   strerror(errno));
@@ -308,12 +334,14 @@ lender_free(struct lender *l)
     if (l == NULL) {
         return;
     }
+    l->options.tell = NULL; /* it is the end of the hub, not theirs */
     for (struct lend_peer *p = l->peers; p != NULL; p = p->next) {
         lender_fail(p); /* those who are told of the end of others are not told */
     }
     lender_settle(l);
     free_ended(l);
     lender_buffers_deinit(l);
+    lender_watch_deinit(l);
     if (l->fd >= 0) {
         (void)close(l->fd);
         (void)unlink(l->options.path);

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "broker/core/hub.h"
 #include "broker/shell/log.h"
 
 struct lender;
@@ -20,6 +21,12 @@ struct lender_options {
     const char *path; /* of the socket, borrowed for ever */
     const struct log *log;
     uint64_t memory_bytes_max; /* that may be lent at a time */
+    /* Streams on which a frame is to come again and again; borrowed for lender_new only. */
+    const struct hub_silence *silences;
+    size_t silence_count;
+    /* What happens, as it happens; NULL: nobody wants to know. It must not call the lender. */
+    void (*tell)(void *context, const struct hub_lent_news *news);
+    void *context;
 };
 
 /* Listens already. NULL with a message in the log. */
@@ -28,5 +35,10 @@ struct lender *lender_new(const struct lender_options *options);
 void lender_free(struct lender *l);
 /* Once each turn of the loop. */
 void lender_turn(struct lender *l);
+/* When it wants a turn at the latest though nothing is ready; HUB_NEVER when never. */
+int64_t lender_deadline_ns(const struct lender *l, int64_t now_ns);
+/* What is lent now. The map of streams is built in `streams`, which the caller frees, and which has
+ * failed when memory was out: then nothing of it is to be used. */
+void lender_sum(const struct lender *l, struct hub_lent *out, struct buf *streams);
 
 #endif

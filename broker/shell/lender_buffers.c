@@ -166,9 +166,10 @@ lender_buffers_deinit(struct lender *l)
 
 /* 0 with memory and a handle, or the code of the refusal. */
 static uint32_t
-fill(struct lender *l, struct lend_buffer *buffer, char why[LEND_WHY_BYTES])
+fill(struct lend_peer *p, struct lend_buffer *buffer, char why[LEND_WHY_BYTES])
 {
-    uint32_t refused = lend_memory_fits(&l->budget, buffer->bytes, 0, why);
+    struct lender *l = p->lender;
+    uint32_t refused = lender_fits(p, "", buffer->bytes, 0, why);
     if (refused == 0) {
         refused = lend_memory_make(&l->budget, "prong-buffer", (size_t)buffer->bytes, false,
                                    &buffer->memory, why);
@@ -203,7 +204,7 @@ lender_buffer_new(struct lend_peer *p, const struct lend_record *ask)
         return;
     }
     buffer->bytes = ask->bytes;
-    const uint32_t refused = fill(l, buffer, why);
+    const uint32_t refused = fill(p, buffer, why);
     if (refused != 0) {
         free(buffer);
         lender_refuse(p, refused, "%s", why);

@@ -1,5 +1,7 @@
-/* What the parts of the lender share: lender.c has the connections, lender_streams.c the requests
- * of writers and readers, lender_buffers.c those for buffers, lender_list.c the list for people. */
+/* What the parts of the lender share: lender.c has the connections, lender_death.c the ends of the
+ * processes behind them, lender_streams.c the requests of writers and readers, lender_buffers.c
+ * those for buffers, lender_list.c the list for people, lender_watch.c what is told without being
+ * asked, lender_sum.c the figures. */
 #ifndef PRONG_SHELL_LENDER_INSIDE_H
 #define PRONG_SHELL_LENDER_INSIDE_H
 
@@ -34,8 +36,32 @@ struct lend_list {
     uint32_t place;  /* 0: the stream itself; then seats, from 1 */
 };
 
+/* The end of the process that made the connection. */
+struct lend_death {
+    struct source source;
+    struct lend_peer *peer;
+    int fd; /* a pidfd; -1: it is not watched */
+};
+
+/* A timer of the loop. */
+struct lend_timer {
+    struct source source;
+    struct lender *lender;
+    int fd;        /* -1 until it is needed */
+    int64_t at_ns; /* 0: it is not set */
+};
+
+/* A stream that must not be silent. */
+struct lend_watch {
+    char name[LEND_NAME_BYTES];
+    int64_t max_ns, since_ns;
+    uint64_t serial, number; /* of the stream, and of the newest frame in it that was seen */
+    bool is_silent;
+};
+
 struct lend_peer {
     struct source source;
+    struct lend_death death;
     struct lend_peer *next;
     struct lender *lender;
     int fd; /* -1: it has ended, and its memory stays for the turn */
@@ -44,6 +70,7 @@ struct lend_peer {
     enum lend_role role;
     bool is_spare;              /* one too many: it is refused when it asks */
     bool failed;                /* it ends before anything else happens */
+    bool is_orphan;             /* its process has ended: it ends when what was sent is read */
     bool is_cut;                /* it is told nothing more, and ends when it has seen that */
     bool has_left;              /* its end is one by itself, so that it uses nothing any more */
     struct lend_stream *stream; /* of a writer or reader */
@@ -65,12 +92,10 @@ struct lender {
     struct lend_streams streams;
     struct lend_buffer *buffers;
     uint32_t buffer_count;
-    struct lend_timer {
-        struct source source;
-        struct lender *lender;
-        int fd; /* -1 until it is needed */
-        int64_t at_ns;
-    } timer; /* for buffers that nobody holds */
+    struct lend_timer timer; /* for buffers that nobody holds */
+    struct lend_timer look;  /* for what has to be looked at again and again */
+    struct lend_watch *watches;
+    size_t watch_count;
 };
 
 /* Send a record, whose version is set here. Nothing happens with a peer that has failed; one that
@@ -85,6 +110,34 @@ void lender_cut(struct lend_peer *p);
 /* It is to end: when the request is done with, or in lender_settle. */
 void lender_fail(struct lend_peer *p);
 void lender_settle(struct lender *l);
+/* Take what it has sent, and settle. */
+void lender_hear(struct lend_peer *p);
+
+/* A descriptor outlives the process that opened it where that has forked, and so does a connection.
+ * What was lent is for that process alone, so its end is watched beside the end of the connection;
+ * without a descriptor for that only the latter. */
+void lender_death_watch(struct lend_peer *p);
+void lender_death_forget(struct lend_peer *p);
+/* Its process has ended, or is about to. */
+bool lender_has_died(const struct lend_peer *p);
+
+/* News. Each does nothing when nobody wants to know. */
+void lender_tell_started(const struct lend_peer *writer, const char *reason);
+void lender_tell_stopped(const struct lend_peer *writer);
+void lender_tell_changed(const struct lend_peer *writer);
+/* Whether there is room in the budget, as lend_memory_fits; that there is none is told. `stream` is
+ * empty for a buffer. */
+uint32_t lender_fits(struct lend_peer *p, const char *stream, uint64_t more, uint64_t less,
+                     char why[LEND_WHY_BYTES]);
+
+/* false when memory is out. */
+bool lender_watch_init(struct lender *l);
+void lender_watch_deinit(struct lender *l);
+/* Somebody came: perhaps there is something to look at from now on. */
+void lender_watch_begin(struct lender *l);
+/* Find and tell which lossless readers the writer has given up. To be done before its ring or a
+ * seat goes. */
+void lender_note_drops(struct lender *l, struct lend_stream *s);
 
 /* Requests. Each answers or fails the peer. */
 void lender_create(struct lend_peer *p, const struct lend_record *ask);

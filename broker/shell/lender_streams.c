@@ -158,14 +158,15 @@ tell_look(struct lend_peer *reader)
  */
 
 static uint32_t
-make_ring(struct lender *l, struct lend_stream *s, const struct lend_plan *plan,
+make_ring(struct lend_peer *p, struct lend_stream *s, const struct lend_plan *plan,
           uint32_t patience_ms, char why[LEND_WHY_BYTES])
 {
+    struct lender *l = p->lender;
     char name[LEND_NAME_BYTES + 16];
     struct lend_memory memory = LEND_MEMORY_NONE;
     const uint64_t bytes = ring_size(plan->slots, plan->slot_bytes);
     (void)snprintf(name, sizeof name, "prong-%s", s->name);
-    uint32_t refused = lend_memory_fits(&l->budget, bytes, s->ring.memory.size, why);
+    uint32_t refused = lender_fits(p, s->name, bytes, s->ring.memory.size, why);
     if (refused == 0) {
         refused = lend_memory_make(&l->budget, name, (size_t)bytes, true, &memory, why);
     }
@@ -182,6 +183,7 @@ make_ring(struct lender *l, struct lend_stream *s, const struct lend_plan *plan,
     head->patience_ms = patience_ms < LEND_PATIENCE_MS_MAX ? patience_ms : LEND_PATIENCE_MS_MAX;
     if (s->ring.slots != 0) {
         struct ring_head *old = lend_ring_head(&s->ring);
+        lender_note_drops(l, s);
         head->frames = old->frames; /* the counts, for people, are those of the stream */
         head->bytes = old->bytes;
         head->skipped = old->skipped;
@@ -254,16 +256,24 @@ lender_create(struct lend_peer *p, const struct lend_record *ask)
     }
     uint32_t refused = lend_plan_ring(s, ask, &plan, why);
     if (refused == 0 && !plan.is_same) {
-        refused = make_ring(l, s, &plan, ask->patience_ms, why);
+        refused = make_ring(p, s, &plan, ask->patience_ms, why);
     }
     if (refused != 0) {
         lender_refuse(p, refused, "%s", why);
         remove_if_unused(l, s);
         return;
     }
+    const bool is_new = s->writer == NULL;
     s->writer = p;
     p->stream = s;
     p->role = LEND_ROLE_WRITER;
+    if (is_new) {
+        /* A writer knows numbers only from a hub that it had before. */
+        lender_tell_started(p, ask->generation > 0 ? "back" : "opened");
+    } else if (!plan.is_same) {
+        lender_tell_changed(p);
+    }
+    lender_watch_begin(l);
     /* Readers first: whoever looks after the first frame was written finds the ring it is in. */
     if (!plan.is_same) {
         tell_readers(s);
@@ -309,21 +319,24 @@ empty_seat(struct lender *l, struct lend_seat *seat)
 
 /* Give a seat its page and eventfds; on failure it is free again. */
 static uint32_t
-fill_seat(struct lender *l, struct lend_seat *seat, const char *name, char why[LEND_WHY_BYTES])
+fill_seat(struct lend_peer *p, struct lend_seat *seat, const struct lend_stream *s,
+          char why[LEND_WHY_BYTES])
 {
+    struct lender *l = p->lender;
     const bool is_group = seat->kind == LEND_SEAT_GROUP, is_member = seat->group != LEND_NO_SEAT;
     const int flags = EFD_NONBLOCK | EFD_CLOEXEC;
     seat->page = LEND_MEMORY_NONE;
     seat->bell = is_group ? -1 : eventfd(0, flags);
     seat->room = is_member ? -1 : eventfd(0, flags);
-    uint32_t refused = lend_memory_fits(&l->budget, RING_PAGE, 0, why);
+    uint32_t refused = lender_fits(p, s->name, RING_PAGE, 0, why);
     if (refused == 0 && ((!is_group && seat->bell < 0) || (!is_member && seat->room < 0))) {
         (void)snprintf(why, LEND_WHY_BYTES, "the hub has no descriptors for a reader: %s",
                        strerror(errno));
         refused = WIRE_ERR_RESOURCE_EXHAUSTED;
     }
     if (refused == 0) {
-        refused = lend_memory_make(&l->budget, name, RING_PAGE, true, &seat->page, why);
+        refused = lend_memory_make(&l->budget, is_group ? "prong-group" : "prong-desk", RING_PAGE,
+                                   true, &seat->page, why);
     }
     if (refused != 0) {
         empty_seat(l, seat);
@@ -333,14 +346,15 @@ fill_seat(struct lender *l, struct lend_seat *seat, const char *name, char why[L
 
 /* Where somebody who sits down begins. */
 static void
-begin_desk(struct ring_desk *desk, const struct lend_stream *s, uint32_t index, uint64_t next)
+begin_seat(struct lend_stream *s, uint32_t index, uint64_t next)
 {
+    struct lend_seat *seat = &s->seats[index];
+    struct ring_desk *desk = seat->page.page;
+    seat->dropped = s->ring.slots != 0 ? atomic_load(&lend_ring_head(&s->ring)->dropped[index]) : 0;
     desk->version = RING_VERSION;
     desk->index = index;
     atomic_store(&desk->next, next);
-    atomic_store(&desk->joined, s->ring.slots != 0
-                                    ? atomic_load(&lend_ring_head(&s->ring)->dropped[index]) + 1
-                                    : 1);
+    atomic_store(&desk->joined, seat->dropped + 1);
     desk->magic = DESK_MAGIC;
 }
 
@@ -361,7 +375,7 @@ sit_down(struct lend_peer *p, struct lend_stream *s, const struct lend_record *a
                                     .hold = RING_HOLD_MAX,
                                     .group = LEND_NO_SEAT};
         (void)snprintf(group->name, sizeof group->name, "%s", ask->group);
-        refused = fill_seat(l, group, "prong-group", why);
+        refused = fill_seat(p, group, s, why);
     }
     if (refused == 0) {
         *seat = (struct lend_seat){.kind = LEND_SEAT_READER,
@@ -369,7 +383,7 @@ sit_down(struct lend_peer *p, struct lend_stream *s, const struct lend_record *a
                                    .hold = grant->hold,
                                    .group = grant->group,
                                    .peer = p};
-        refused = fill_seat(l, seat, "prong-desk", why);
+        refused = fill_seat(p, seat, s, why);
     }
     if (refused != 0) {
         if (group != NULL) {
@@ -377,9 +391,9 @@ sit_down(struct lend_peer *p, struct lend_stream *s, const struct lend_record *a
         }
         return refused;
     }
-    begin_desk(seat->page.page, s, grant->seat, next);
+    begin_seat(s, grant->seat, next);
     if (group != NULL) {
-        begin_desk(group->page.page, s, grant->group, next);
+        begin_seat(s, grant->group, next);
     }
     s->readers++;
     p->role = LEND_ROLE_READER;
@@ -409,6 +423,10 @@ lender_reader_left(struct lend_peer *p)
     struct lend_stream *s = p->stream;
     struct lender *l = p->lender;
     const uint32_t group = s->seats[p->seat].group;
+    const struct ring_desk *desk = s->seats[p->seat].page.page;
+    lender_note_drops(l, s);
+    s->taken += atomic_load(&desk->taken);
+    s->missed += atomic_load(&desk->missed);
     if (group != LEND_NO_SEAT) {
         bury(s, p->seat);
         s->seats[group].members--;
@@ -470,6 +488,7 @@ lender_open(struct lend_peer *p, const struct lend_record *ask)
         lender_refuse(p, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub has no descriptors for a reader");
         lender_fail(p); /* the end of the connection undoes all of it */
     } else {
+        lender_watch_begin(p->lender);
         tell_opened(s, p);
         if (ring_fd >= 0) {
             tell_ring(s, p, ring_fd);

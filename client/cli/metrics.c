@@ -9,8 +9,19 @@
 #include "client/cli/output.h"
 
 enum metric_type { COUNTER, GAUGE, HISTOGRAM };
-/* Where it stands: in the map of the hub, of each worker, of each method of each worker. */
-enum metric_scope { HUB, WORKER, METHOD };
+/* Where it stands: in the map of the hub, of its lent memory, of each worker, of each method of
+ * each worker, of each stream. */
+enum metric_scope { HUB, MEMORY, WORKER, METHOD, STREAM };
+
+static const struct {
+    const char *part, *inside, *label; /* `label`: of each thing in the part, which is a map */
+} scopes[] = {
+    [HUB] = {"hub", NULL, NULL},
+    [MEMORY] = {"hub", "memory", NULL},
+    [WORKER] = {"workers", NULL, "worker"},
+    [METHOD] = {"workers", NULL, "worker"},
+    [STREAM] = {"streams", NULL, "stream"},
+};
 
 struct metric {
     const char *name;
@@ -66,6 +77,38 @@ static const struct metric metrics[] = {
      "Time from when a call was given to a replica to its outcome."},
     {"prong_call_queue_seconds", HISTOGRAM, METHOD, "queue", NULL, 1000000,
      "Time that a call waited until it was given to a replica."},
+    {"prong_shared_memory_bytes", GAUGE, MEMORY, "bytes", NULL, 0,
+     "Shared memory that is lent, to streams and for buffers."},
+    {"prong_shared_memory_size_bytes", GAUGE, MEMORY, "bytes_max", NULL, 0,
+     "Shared memory that may be lent."},
+    {"prong_shared_memory_buffers", GAUGE, MEMORY, "buffers", NULL, 0, "Buffers that are lent."},
+    {"prong_shared_memory_connections", GAUGE, MEMORY, "connections", NULL, 0,
+     "Connections to the hub's memory: writers, readers, holders of buffers."},
+    {"prong_shared_memory_refused_total", COUNTER, MEMORY, "refused", NULL, 0,
+     "How often there was no more memory to lend."},
+    {"prong_streams", GAUGE, MEMORY, "streams", NULL, 0, "Streams that have a writer or a reader."},
+    {"prong_streams_silent", GAUGE, MEMORY, "silent", NULL, 0,
+     "Streams that are watched and silent, those that are not there included."},
+    {"prong_stream_up", GAUGE, STREAM, "up", NULL, 0, "Whether the stream has a writer."},
+    {"prong_stream_silent", GAUGE, STREAM, "silent", NULL, 0,
+     "Whether the stream is watched and silent."},
+    {"prong_stream_generation", GAUGE, STREAM, "generation", NULL, 0,
+     "How often the stream got other memory."},
+    {"prong_stream_memory_bytes", GAUGE, STREAM, "memory_bytes", NULL, 0,
+     "Memory that the stream and its readers have."},
+    {"prong_stream_frames_total", COUNTER, STREAM, "frames", NULL, 0, "Frames that were written."},
+    {"prong_stream_bytes_total", COUNTER, STREAM, "bytes", NULL, 0, "Bytes of frames."},
+    {"prong_stream_skipped_total", COUNTER, STREAM, "skipped", NULL, 0,
+     "Frames that the writer had no slot for."},
+    {"prong_stream_frame_age_seconds", GAUGE, STREAM, "age_ms", NULL, 1000,
+     "How old the newest frame is."},
+    {"prong_stream_readers", GAUGE, STREAM, "readers", NULL, 0, "Readers that are there."},
+    {"prong_stream_frames_taken_total", COUNTER, STREAM, "taken", NULL, 0,
+     "Frames that readers took, of all together."},
+    {"prong_stream_frames_missed_total", COUNTER, STREAM, "missed", NULL, 0,
+     "Frames that readers did not take, of all together."},
+    {"prong_stream_readers_dropped_total", COUNTER, STREAM, "dropped", NULL, 0,
+     "How often the writer went on without a lossless reader."},
 };
 /* clang-format on */
 
@@ -204,17 +247,13 @@ print_of(const struct metric *m, const char *labels, const prong_value *map,
 }
 
 static void
-print_of_worker(const struct metric *m, const char *labels, const prong_value *worker,
-                const prong_value *bounds)
+print_of_methods(const struct metric *m, const char *labels, const prong_value *worker,
+                 const prong_value *bounds)
 {
     prong_iter it;
     prong_value methods, key, value;
     const char *name;
     size_t len;
-    if (m->scope == WORKER) {
-        print_of(m, labels, worker, bounds);
-        return;
-    }
     if (!prong_value_find(worker, "methods", &methods) || !prong_iter_begin(&it, &methods)) {
         return;
     }
@@ -236,9 +275,14 @@ print_metric(const struct metric *m, const prong_value *all)
     const char *name;
     size_t len;
     (void)prong_value_find(all, "bounds_us", &bounds);
-    (void)prong_value_find(all, m->scope == HUB ? "hub" : "workers", &part);
+    (void)prong_value_find(all, scopes[m->scope].part, &part);
     (void)printf("# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, types[m->type]);
-    if (m->scope == HUB) {
+    if (scopes[m->scope].inside != NULL) {
+        prong_value inside = {0}; /* of an older hub */
+        (void)prong_value_find(&part, scopes[m->scope].inside, &inside);
+        part = inside;
+    }
+    if (scopes[m->scope].label == NULL) {
         print_of(m, "", &part, &bounds);
         return;
     }
@@ -246,8 +290,12 @@ print_metric(const struct metric *m, const prong_value *all)
     while (prong_iter_next(&it, &key, &value)) {
         char labels[LABELS_BYTES] = "";
         if (prong_value_text(&key, &name, &len)) {
-            add_label(labels, "worker", name, len);
-            print_of_worker(m, labels, &value, &bounds);
+            add_label(labels, scopes[m->scope].label, name, len);
+            if (m->scope == METHOD) {
+                print_of_methods(m, labels, &value, &bounds);
+            } else {
+                print_of(m, labels, &value, &bounds);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
  * beside the hub's own: SOCK_SEQPACKET, one struct lend_record each, descriptors beside it.
  *
  * A connection is one writer, one reader or one holder of buffers, from its first record to its
- * end; its end, which the kernel tells whatever it died of, is how the hub learns that it left.
+ * end; its end, which the kernel tells whatever it died of, is how the hub learns that it left. So
+ * is the end of the process that connected, though a child of it has the connection, too.
  * Both ends are on one machine: plain structs in host order; the first field says the version.
  *
  *   LEND_CREATE    -> LEND_CREATED [ring, to write], then a LEND_DESK for each reader there is

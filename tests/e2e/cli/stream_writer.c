@@ -2,12 +2,14 @@
  * PATIENCE_MS.
  *
  * Reads lines from stdin: "shape 4,6,3" and "dtype <f4" say what frames will be, a number writes so
- * many, "ok N" is answered when it is done and N were written in all. Byte i of the n-th frame is
+ * many, "close" ends the stream, "fork" leaves a child that has all it has, and ends with stdin.
+ * "ok N" is answered when it is done and N were written in all. Byte i of the n-th frame is
  * 7 n + i. */
 #include <prong/stream.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct writer {
     prong_stream *stream;
@@ -41,6 +43,17 @@ write_one(struct writer *w)
     return 0;
 }
 
+static void
+leave_child(void)
+{
+    char byte;
+    if (fork() == 0) {
+        while (read(STDIN_FILENO, &byte, 1) == 1) {
+        }
+        _exit(0);
+    }
+}
+
 static int
 obey(struct writer *w, char *line)
 {
@@ -53,6 +66,11 @@ obey(struct writer *w, char *line)
         }
     } else if (strncmp(line, "dtype ", 6) == 0) {
         (void)snprintf(w->dtype, sizeof w->dtype, "%.8s", line + 6);
+    } else if (strcmp(line, "close") == 0) {
+        prong_stream_free(w->stream);
+        w->stream = NULL;
+    } else if (strcmp(line, "fork") == 0) {
+        leave_child();
     } else {
         for (unsigned long n = strtoul(line, NULL, 10); n > 0 && code == 0; n--) {
             code = write_one(w);

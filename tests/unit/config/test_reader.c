@@ -57,6 +57,9 @@ Test(config_reader, every_option_of_the_hub_is_taken)
     cr_expect_eq(hub->max_silence.items[0].number, 5000);
     cr_expect_str_eq(hub->max_silence.items[1].name, "hub.worker.ready");
     cr_expect_eq(hub->max_silence.items[1].number, 86400000);
+    cr_assert_eq(hub->stream_silence.count, 1);
+    cr_expect_str_eq(hub->stream_silence.items[0].name, "cam1");
+    cr_expect_eq(hub->stream_silence.items[0].number, 2000);
     cr_expect_eq(hub->stop_timeout_ms, 90000);
     cr_expect_null(hub->log_dir);
     cr_expect_eq(hub->log_level, CONFIG_LOG_DEBUG);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,16 +16,65 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { WAIT_MS = 60000 };
+
+static void
+told(void *context, const struct hub_lent_news *n)
+{
+    static const char *const words[] = {
+        [HUB_STREAM_STARTED] = "started", [HUB_STREAM_STOPPED] = "stopped",
+        [HUB_STREAM_CHANGED] = "changed", [HUB_STREAM_DROPPED] = "dropped",
+        [HUB_STREAM_SILENT] = "silent",   [HUB_STREAM_HEARD] = "heard",
+        [HUB_MEMORY_REFUSED] = "refused"};
+    struct lend_rig *r = context;
+    const size_t at = strlen(r->news);
+    (void)snprintf(r->news + at, sizeof r->news - at,
+                   "%s '%s' %s generation %u number %u slots %u of %u group '%s' pid %d\n",
+                   words[n->kind], n->stream, n->reason != NULL ? n->reason : "-",
+                   (unsigned)n->generation, (unsigned)n->number, (unsigned)n->slots,
+                   (unsigned)n->slot_bytes, n->group != NULL ? n->group : "", (int)n->pid);
+}
+
+static void
+open_rig(struct lend_rig *r, struct lender_options options)
+{
+    *r = (struct lend_rig){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .log = log_start()};
+    options.epoll_fd = r->epoll_fd;
+    options.path = dir_file(r->path, LEND_SOCKET);
+    options.log = &r->log;
+    options.tell = told;
+    options.context = r;
+    r->lender = lender_new(&options);
+    cr_assert(r->lender != NULL, "no lender at %s", r->path);
+}
+
 void
 lend_rig_open(struct lend_rig *r, uint64_t memory_bytes_max)
 {
-    *r = (struct lend_rig){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .log = log_start()};
-    const struct lender_options options = {.epoll_fd = r->epoll_fd,
-                                           .path = dir_file(r->path, LEND_SOCKET),
-                                           .log = &r->log,
-                                           .memory_bytes_max = memory_bytes_max};
-    r->lender = lender_new(&options);
-    cr_assert(r->lender != NULL, "no lender at %s", r->path);
+    open_rig(r, (struct lender_options){.memory_bytes_max = memory_bytes_max});
+}
+
+void
+lend_rig_open_watching(struct lend_rig *r, const struct hub_silence *silences, size_t count)
+{
+    open_rig(r, (struct lender_options){
+                    .memory_bytes_max = 1 << 30, .silences = silences, .silence_count = count});
+}
+
+void
+lend_rig_wait(struct lend_rig *r, const char *line)
+{
+    const size_t len = strlen(line);
+    struct pollfd ready = {.fd = r->epoll_fd, .events = POLLIN};
+    for (;;) {
+        lend_rig_turn(r);
+        for (const char *at = r->news; *at != '\0'; at = strchr(at, '\n') + 1) {
+            if (strncmp(at, line, len) == 0) {
+                return;
+            }
+        }
+        cr_assert(poll(&ready, 1, WAIT_MS) == 1, "nobody says '%s', only:\n%s", line, r->news);
+    }
 }
 
 /* Nobody maps what was lent any more, neither the hub nor the test. */

@@ -7,11 +7,15 @@
 #include "proto/ring/pass.h"
 #include "tests/support/dir.h"
 
+/* Descriptors of a connection: both ends, and the watch on its process. */
+enum { LEND_RIG_PEER_FDS = 3 };
+
 struct lend_rig {
     int epoll_fd;
     struct lender *lender;
     struct log log;
     char path[DIR_FILE_BYTES_MAX];
+    char news[4000]; /* what was told, each thing as a line */
 };
 
 /* What a peer got: a record and what came with it. */
@@ -21,7 +25,11 @@ struct got {
 };
 
 void lend_rig_open(struct lend_rig *r, uint64_t memory_bytes_max);
+/* The same, with streams that must not be silent. */
+void lend_rig_open_watching(struct lend_rig *r, const struct hub_silence *silences, size_t count);
 void lend_rig_close(struct lend_rig *r);
+/* Turn until a line of the news begins like this. */
+void lend_rig_wait(struct lend_rig *r, const char *line);
 /* Turns of the loop until nothing is ready. */
 void lend_rig_turn(struct lend_rig *r);
 /* A connection; nothing was asked yet. */

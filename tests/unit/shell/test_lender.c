@@ -247,7 +247,7 @@ TEST(a_list_that_nobody_reads_ends_with_its_connection)
     }
     const uint32_t before = lend_open_fds();
     lend_hang_up(&r, fd);
-    cr_expect(lend_open_fds() == before - 2);
+    cr_expect(lend_open_fds() == before - LEND_RIG_PEER_FDS);
     lend_hang_up(&r, reader);
     lend_rig_close(&r);
 }
@@ -438,7 +438,7 @@ run_out_of_fds(struct lend_rig *r, struct lend_record ask, enum lend_op done)
         }
         cr_expect(is_done || lend_open_fds() <= before, "with %u it leaks", (unsigned)n);
         lend_hang_up(r, fd);
-        cr_expect(lend_open_fds() == before - 2, "with %u it leaks", (unsigned)n);
+        cr_expect(lend_open_fds() == before - LEND_RIG_PEER_FDS, "with %u it leaks", (unsigned)n);
     }
     cr_expect(is_done, "with 11 there are too few");
 }

@@ -91,14 +91,14 @@ TEST(the_end_of_a_connection_gives_all_it_held)
     cr_expect(lend_open_fds() == before + 20);
     lend_rig_ask(&r, two, with_handle(&buffers[7], LEND_TAKE));
     cr_expect(lend_read(two, LEND_BUFFER).bytes == 107);
-    lend_hang_up(&r, one); /* which has two ends */
-    cr_expect(lend_open_fds() == before - 2 + 1, "%u", (unsigned)lend_open_fds());
+    lend_hang_up(&r, one);
+    cr_expect(lend_open_fds() == before - LEND_RIG_PEER_FDS + 1, "%u", (unsigned)lend_open_fds());
     lend_rig_ask(&r, two, with_handle(&buffers[6], LEND_TAKE));
     lend_expect_refused(two, WIRE_ERR_NOT_FOUND, "no such buffer");
     lend_rig_ask(&r, two, with_handle(&buffers[7], LEND_TAKE));
     cr_expect(lend_read(two, LEND_BUFFER).bytes == 107);
     lend_hang_up(&r, two);
-    cr_expect(lend_open_fds() == before - 4);
+    cr_expect(lend_open_fds() == before - 2 * LEND_RIG_PEER_FDS);
     lend_rig_close(&r);
 }
 
