@@ -80,6 +80,7 @@ function(prong_device_library id program library package)
 endfunction()
 prong_device_library(FFMPEG prong-video FFmpeg libavdevice-dev libavformat libavcodec libavdevice libswscale
                      libavutil)
+prong_device_library(MODBUS prong-modbus libmodbus libmodbus-dev libmodbus)
 
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)

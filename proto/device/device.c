@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/device/cron.h"
+#include "proto/device/modbus_point.h"
 #include "proto/device/rate.h"
 
 static_assert(DEVICE_SET_COUNT <= 64, "a kind's sets are bits of one number");
