@@ -58,10 +58,9 @@ modbus_tell(struct modbus *m, const struct modbus_note *note, const prong_value 
     ring(m->note_fd);
 }
 
-void
-modbus_answered(struct modbus *m)
+static void
+come_up(struct modbus *m)
 {
-    modbus_count(m, &m->counts.requests, 1);
     if (!m->is_up) {
         struct modbus_note note = {.what = MODBUS_UP, .stamp = stamp_now()};
         (void)snprintf(note.why, sizeof note.why, "%s", bus_peer(m->bus));
@@ -69,6 +68,13 @@ modbus_answered(struct modbus *m)
         backoff_reset(&m->backoff);
         modbus_tell(m, &note, NULL);
     }
+}
+
+void
+modbus_answered(struct modbus *m)
+{
+    modbus_count(m, &m->counts.requests, 1);
+    come_up(m);
 }
 
 /* Not connected; the next attempt is one of those that come later and later. */
@@ -107,7 +113,7 @@ attempt(struct modbus *m)
     }
     modbus_scan_begin(m);
     if (m->count == 0) { /* nobody is asked who could answer */
-        modbus_answered(m);
+        come_up(m);
     }
 }
 

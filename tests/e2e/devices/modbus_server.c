@@ -10,7 +10,7 @@
  *   refuse TABLE ADDRESS         requests for this address get exception 2
  *   forbid FUNCTION              requests of this function get exception 1
  *   except NUMBER                every request gets this exception; 0: none does
- *   silent 1|0                   requests are carried out and not answered
+ *   silent 1|0                   requests are carried out and not answered; forgets those before
  *   requests                     what was asked since the last time: FUNCTION:ADDRESS:COUNT... */
 #include <errno.h>
 #include <modbus/modbus.h>
@@ -240,6 +240,7 @@ obey(struct server *s, char *line)
             s->exception = (unsigned)number;
         } else {
             s->is_silent = number != 0;
+            s->logged = 0;
         }
         puts("ok");
     }

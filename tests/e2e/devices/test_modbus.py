@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -161,6 +162,25 @@ class Points(Modbus):
         self.assertEqual(self.call("plc.read"), {"word": None, "a": 0})
         unit("set holding 0 0x4142")
         self.assertEqual(self.values("plc.data", 2)[1], {"word": "AB"})
+
+    def test_a_hub_that_takes_nothing_holds_up_the_readings_and_nothing_is_lost(self):
+        unit = self.unit()
+        self.devices(self.device({f"p{n}": f"holding {20 * n}" for n in range(14)},
+                                 f"timeout: 60s, poll: 1ms, report: poll, {SOON}"))
+        self.first("plc.data", 14)
+        broker = self.broker()
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            # Asked no more, however often one looks.
+            self.until(lambda: not unit.asked() and not select.select([], [], [], 0.1 * hub.SLOW)[0] and
+                       not unit.asked(), "the end of readings")
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        self.until(unit.asked, "readings go on")
+        self.call("plc.pause")
+        stats = self.until_stats("plc", lambda s: s["waiting"] == 0, "the end of what waits")
+        self.assertEqual((stats["dropped"], stats["errors"]), (0, 0))
+        self.first("plc.data", stats["frames"])  # all of them, and none was lost
 
     def test_while_it_is_paused_nothing_is_read_but_by_calls(self):
         unit = self.unit()
@@ -395,7 +415,6 @@ class Faults(Modbus):
         self.devices(self.device({"a": "holding 1"}))
         self.first("plc.data", 1)
         unit("silent 1")
-        unit.asked()
         self.until(unit.asked, "a reading that is waited for")
         error = self.failing("plc.write", "point=a", "value:=1", "--timeout", "200ms")
         self.assertEqual(error["name"], "DEADLINE_EXCEEDED")
