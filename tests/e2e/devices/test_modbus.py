@@ -61,11 +61,11 @@ class Modbus(kit.Case):
         port = self.server.first if port is None else port
         return f"{name}: {{kind: modbus, host: 127.0.0.1, port: {port}, {more}, points: {{{listed}}}}}"
 
-    def known(self, count, topic="plc.data"):
-        """The newest values of so many points that were told."""
-        child = self.start("events", topic, "--from", "oldest", "-o", "jsonl")
+    def known(self, count, **wanted):
+        """The newest values that were told, as soon as they are of so many points and have those that are wanted."""
+        child = self.start("events", "plc.data", "--from", "oldest", "-o", "jsonl")
         values = {}
-        while len(values) < count:
+        while len(values) < count or not wanted.items() <= values.items():
             event = json.loads(child.stdout.readline())  # one that never comes is what the test's own limit is for
             values.update(event["payload"]["value"])
             self.assertEqual(set(event["payload"]), {"value", "time_us", "mono_ns"})
@@ -392,7 +392,7 @@ class Faults(Modbus):
             self.first(name + ".up", 2)
         self.assertEqual(self.call("plc.read"), {"a": 9})
         self.assertEqual(self.call("idle.write", "table=holding", "address:=2", "values:=[3]"), [3])
-        self.until(lambda: {"a": 9} in self.values("plc.data", 2) or None, "the new value")
+        self.known(1, a=9)
         self.assertGreater(self.stats("plc")["reconnects"], 0)
 
     def test_a_write_that_is_not_answered_may_have_been_carried_out(self):
