@@ -380,8 +380,9 @@ prong_post(prong_client *c, const char *topic, const prong_value *payload)
     if (session_outstanding(c->session) >= WIRE_WINDOW / 4) {
         client_look(c);
     }
-    struct session_ask a = emit_ask(topic, payload, NULL);
+    struct session_ask a = emit_ask(topic, payload, c);
     err = ask(c, &a, 0, false, &ticket, &problem);
+    c->posts_open += err == PRONG_OK;
     if (err != PRONG_OK) {
         client_failed(c, "%s", problem);
     }
@@ -400,4 +401,16 @@ prong_post_failures(prong_client *c)
     const uint64_t failures = c->post_failures;
     client_leave(c);
     return failures;
+}
+
+uint64_t
+prong_post_pending(prong_client *c)
+{
+    if (client_enter(c, false) != PRONG_OK) {
+        return 0;
+    }
+    client_look(c);
+    const uint64_t pending = c->posts_open;
+    client_leave(c);
+    return pending;
 }

@@ -54,6 +54,7 @@ struct prong_client {
     struct prong_reply *finished; /* for prong_wait_any */
     size_t async_open;            /* asynchronous calls without a callback and without an outcome */
     uint64_t post_failures;
+    uint64_t posts_open; /* without an outcome yet; in the session the client is their user */
     char error[300];
     /* for prong_fd; -1 until asked for */
     int epoll_fd, timer_fd, loop_fd;

@@ -41,9 +41,10 @@ client_collect(struct prong_client *c)
     struct session_outcome o;
     while (session_next(c->session, &o)) {
         c->news++;
+        c->posts_open -= o.user == c;
         if (o.kind == SESSION_FETCH && o.user != NULL) {
             subscription_take(o.user, &o);
-        } else if (o.kind != SESSION_FETCH && o.user != NULL) {
+        } else if (o.kind != SESSION_FETCH && o.user != NULL && o.user != c) {
             reply_take(o.user, &o);
         } else if (o.kind == SESSION_EMIT && o.code != PRONG_OK) {
             c->post_failures++;

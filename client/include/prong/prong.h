@@ -385,6 +385,10 @@ PRONG_API prong_err prong_post(prong_client *c, const char *topic, const prong_v
 /* How many posted events were refused or given up so far; the text of the last is in
  * prong_client_error_text. Takes what has come first. */
 PRONG_API uint64_t prong_post_failures(prong_client *c);
+/* How many posted events have no outcome yet. 0: the hub has stored all of them but those that
+ * prong_post_failures counts. For whoever must not let go of something before its event is safe.
+ * Takes what has come first. Threads: any. */
+PRONG_API uint64_t prong_post_pending(prong_client *c);
 
 /* Where a subscription begins. */
 enum {

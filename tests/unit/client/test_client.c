@@ -356,6 +356,25 @@ Test(client, emit_tells_the_number_and_post_counts_failures, .init = set_up, .fi
     cr_expect_eq(prong_post_failures(c), 1);
 }
 
+Test(client, posts_are_pending_until_the_hub_has_answered_each, .init = set_up, .fini = tear_down)
+{
+    cr_expect_eq(prong_post_pending(c), 0);
+    fake_stop(&hub);
+    for (uint64_t i = 1; i <= 3; i++) {
+        cr_assert_eq(prong_post(c, i == 2 ? "bad" : "a.b", NULL), PRONG_OK);
+        cr_expect_eq(prong_post_pending(c), i);
+    }
+    fake_start(&hub);
+    const int64_t end = now_ms() + 5000;
+    while (prong_post_pending(c) > 0 && now_ms() < end) {
+        (void)prong_dispatch(c, 100);
+    }
+    cr_expect_eq(prong_post_pending(c), 0);
+    cr_expect_eq(prong_post_failures(c), 1, "the one that was refused");
+    cr_expect_eq(prong_emit(c, "a.b", NULL, 0, NULL), PRONG_OK);
+    cr_expect_eq(prong_post_pending(c), 0);
+}
+
 /* ---- the connection ------------------------------------------------------------------------- */
 
 Test(client, the_same_hub_is_found_again_and_nothing_runs_twice, .init = set_up, .fini = tear_down)
