@@ -167,6 +167,18 @@ post(struct device *d, const char *topic, const prong_value *payload)
     return true;
 }
 
+static void
+note_lost(struct device *d)
+{
+    const uint64_t lost = prong_post_failures(d->client);
+    if (lost > d->lost_before) {
+        d->count.dropped += lost - d->lost_before;
+        device_fault(d, "the hub did not take %llu events",
+                     (unsigned long long)(lost - d->lost_before));
+        d->lost_before = lost;
+    }
+}
+
 void
 device_drain(struct device *d)
 {
@@ -181,16 +193,22 @@ device_drain(struct device *d)
         d->waiting_count--;
         free(w);
     }
-    const uint64_t lost = prong_post_failures(d->client);
-    if (lost > d->lost_before) {
-        d->count.dropped += lost - d->lost_before;
-        device_fault(d, "the hub did not take %llu events",
-                     (unsigned long long)(lost - d->lost_before));
-        d->lost_before = lost;
-    }
+    note_lost(d);
     if (!was_open && device_is_open(d)) {
         device_gate(d);
     }
+}
+
+enum device_safety
+device_safety(struct device *d)
+{
+    if (d->first != NULL || prong_post_pending(d->client) > 0) {
+        return DEVICE_ON_THE_WAY;
+    }
+    note_lost(d);
+    const bool has_lost = d->lost_before != d->lost_asked;
+    d->lost_asked = d->lost_before;
+    return has_lost ? DEVICE_LOST : DEVICE_SAFE;
 }
 
 void
@@ -261,25 +279,36 @@ device_malformed(struct device *d, const struct stamp *stamp, const char *why, c
     device_emit(d, "malformed");
 }
 
+prong_writer *
+device_data_begin(struct device *d, const struct stamp *stamp, const uint8_t *data, size_t len,
+                  uint32_t more, char why[DEVICE_WHY_BYTES_MAX])
+{
+    const enum coding coding = (enum coding)options_number(&d->options, "decode");
+    prong_value value;
+    prong_writer_reset(d->value);
+    if (!coding_decode(coding, data, len, d->value, why, DEVICE_WHY_BYTES_MAX) ||
+        prong_writer_finish(d->value, &value) != PRONG_OK) {
+        return NULL;
+    }
+    d->in_burst = false;
+    d->count.frames++;
+    d->count.last_us = stamp->time_us;
+    prong_writer *out = device_event(d, stamp, 1 + more);
+    prong_writer_key(out, "value");
+    prong_writer_raw(out, &value);
+    return out;
+}
+
 void
 device_frame(struct device *d, const struct stamp *stamp, const uint8_t *data, size_t len,
              const char *peer)
 {
     char why[DEVICE_WHY_BYTES_MAX];
-    const enum coding coding = (enum coding)options_number(&d->options, "decode");
-    prong_value value;
-    prong_writer_reset(d->value);
-    if (!coding_decode(coding, data, len, d->value, why, sizeof why) ||
-        prong_writer_finish(d->value, &value) != PRONG_OK) {
+    prong_writer *out = device_data_begin(d, stamp, data, len, peer != NULL ? 1 : 0, why);
+    if (out == NULL) {
         device_malformed(d, stamp, why, peer);
         return;
     }
-    d->in_burst = false;
-    d->count.frames++;
-    d->count.last_us = stamp->time_us;
-    prong_writer *out = device_event(d, stamp, peer != NULL ? 2 : 1);
-    prong_writer_key(out, "value");
-    prong_writer_raw(out, &value);
     put_peer(out, peer);
     device_emit(d, "data");
 }

@@ -66,6 +66,8 @@ struct device_kind_ops {
     /* For a kind with a thread of its own: bring the counters up to date before they are shown, and
      * take note of `is_paused` when it has changed. */
     void (*refresh)(struct device *d);
+    /* The hub has answered something, so device_safety may say something else now. */
+    void (*answered)(struct device *d);
     /* Further pairs of `stats`, exactly `stat_count`. */
     void (*stats)(struct device *d, prong_writer *out);
     uint32_t stat_count;
@@ -105,6 +107,7 @@ struct device {
     struct device_waiting *first, *last;
     size_t waiting_count;
     uint64_t lost_before; /* prong_post_failures that were told */
+    uint64_t lost_asked;  /* those that device_safety had told of */
     struct device_source sources[DEVICE_SOURCES_MAX];
 };
 
@@ -122,6 +125,16 @@ void device_emit(struct device *d, const char *what);
 /* A frame: NAME.data with {"value": ...} and `peer` unless that is NULL; or malformed. */
 void device_frame(struct device *d, const struct stamp *stamp, const uint8_t *data, size_t len,
                   const char *peer);
+/* The same for a kind that has `more` pairs of its own: counts the frame and begins NAME.data,
+ * which device_emit sends. NULL with the reason, to be passed to device_malformed, when it is none.
+ */
+prong_writer *device_data_begin(struct device *d, const struct stamp *stamp, const uint8_t *data,
+                                size_t len, uint32_t more, char why[DEVICE_WHY_BYTES_MAX]);
+/* Whether the hub has all events that were begun so far, for a kind whose peer is told so. LOST,
+ * once: it has answered to all of them, but did not take some of those since the question before,
+ * or nobody knows. */
+enum device_safety { DEVICE_ON_THE_WAY, DEVICE_SAFE, DEVICE_LOST };
+enum device_safety device_safety(struct device *d);
 /* A frame that is none: counted, and NAME.malformed once for those in a row. */
 void device_malformed(struct device *d, const struct stamp *stamp, const char *why,
                       const char *peer);

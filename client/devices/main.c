@@ -16,6 +16,9 @@ hub_is_there(struct device *d, int fd, short revents, void *context)
     /* What fails here is told by the posts that it takes with it. */
     (void)prong_dispatch(d->client, 0);
     device_drain(d);
+    if (d->ops->answered != NULL) {
+        d->ops->answered(d);
+    }
 }
 
 static prong_err

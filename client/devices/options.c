@@ -35,20 +35,25 @@ word_index(const struct device_option *option, const char *word)
 }
 
 static bool
+are_items(const struct device_option *option, const json_t *list)
+{
+    char why[200];
+    size_t index;
+    json_t *item;
+    json_array_foreach(list, index, item)
+    {
+        if (!json_is_string(item) ||
+            (option->check != NULL && !option->check(json_string_value(item), why, sizeof why))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 are_texts(const json_t *value)
 {
-    size_t index;
     const char *key;
-    json_t *item;
-    if (json_is_array(value)) {
-        json_array_foreach(value, index, item)
-        {
-            if (!json_is_string(item)) {
-                return false;
-            }
-        }
-        return true;
-    }
     void *at = json_object_iter((json_t *)(uintptr_t)value);
     for (; at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)value, at)) {
         key = json_object_iter_key(at);
@@ -102,7 +107,7 @@ is_possible(const struct device_option *option, const json_t *value)
         return json_is_string(value) && json_string_length(value) > 0;
     case DEVICE_TYPE_LIST:
         return json_is_array(value) && is_in_range(option, (int64_t)json_array_size(value)) &&
-               are_texts(value);
+               are_items(option, value);
     case DEVICE_TYPE_MAP:
         return json_is_object(value) && (int64_t)json_object_size(value) <= option->max &&
                are_texts(value) && are_possible(option, value);

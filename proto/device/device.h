@@ -48,8 +48,9 @@ struct device_option {
     const char *key, *fallback, *unset, *example, *help, *accepts;
     const char *const *allowed; /* ENUM; ends with NULL */
     int64_t min, max;
-    bool (*check)(const char *text, char *why, size_t why_bytes); /* STRING; or NULL */
-    bool has_paths;                                               /* LIST: its items are paths */
+    /* STRING, or each item of a LIST, or each name of a MAP; or NULL. */
+    bool (*check)(const char *text, char *why, size_t why_bytes);
+    bool has_paths; /* LIST: its items are paths */
     /* MAP: the same of each value, as `check` is of each name. */
     bool (*check_each)(const char *text, char *why, size_t why_bytes);
     const char *either; /* an option of the kind: exactly one of the two is given */
