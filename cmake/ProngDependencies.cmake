@@ -81,6 +81,7 @@ endfunction()
 prong_device_library(FFMPEG prong-video FFmpeg libavdevice-dev libavformat libavcodec libavdevice libswscale
                      libavutil)
 prong_device_library(MODBUS prong-modbus libmodbus libmodbus-dev libmodbus)
+prong_device_library(MOSQUITTO prong-mqtt libmosquitto libmosquitto-dev libmosquitto>=2.0 openssl)
 
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)

@@ -9,6 +9,7 @@
 #include "proto/buf.h"
 #include "proto/device/cron.h"
 #include "proto/device/modbus_point.h"
+#include "proto/device/mqtt.h"
 #include "proto/device/rate.h"
 #include "proto/mp.h"
 

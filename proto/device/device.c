@@ -6,6 +6,7 @@
 
 #include "proto/device/cron.h"
 #include "proto/device/modbus_point.h"
+#include "proto/device/mqtt.h"
 #include "proto/device/rate.h"
 
 static_assert(DEVICE_SET_COUNT <= 64, "a kind's sets are bits of one number");

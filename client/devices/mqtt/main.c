@@ -1,0 +1,495 @@
+/* prong-mqtt: messages of a broker as events. This file reads; publish.c writes.
+ *
+ * A message of qos 1 is acknowledged when the hub has its event, and not before: the library's
+ * packets are held back until then (see write_out), and nothing more is read meanwhile. So the
+ * broker sends a message again when the device, or the hub, died with it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/devices/mqtt/kind.h"
+#include "client/devices/mqtt/properties.h"
+#include "proto/device/mqtt.h"
+
+enum {
+    READS_MAX = 64, /* packets until what they brought is acknowledged */
+    TURNS_MAX = 16, /* until others have their turn */
+    FILTERS_MAX = 64,
+    REFUSED = 128, /* an answer to a subscription from here on */
+    GOODBYE_NS = 1000000000,
+};
+
+static void ready(struct device *d, int fd, short revents, void *context);
+
+static struct device *
+device_of(void *context)
+{
+    return ((struct mqtt_link *)context)->context;
+}
+
+static void
+lose(struct device *d, const char *why)
+{
+    struct mqtt *s = d->state;
+    if (s->link->fd >= 0) {
+        device_watch(d, s->link->fd, 0, NULL, NULL);
+    }
+    mqtt_link_close(s->link);
+    s->is_up = false;
+    device_timer_set(&s->patience, 0);
+    retry_later(d, &s->retry, why);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------
+ */
+
+static bool
+is_wanted(const struct options *options, const char *topic)
+{
+    bool is_match = false;
+    for (size_t i = 0; i < options_count(options, "topics") && !is_match; i++) {
+        const char *filter = mqtt_unshared(options_item(options, "topics", i));
+        if (mosquitto_topic_matches_sub(filter, topic, &is_match) != MOSQ_ERR_SUCCESS) {
+            is_match = false;
+        }
+    }
+    return is_match;
+}
+
+static void
+malformed(struct device *d, const struct stamp *stamp, const char *topic, const char *why)
+{
+    char text[DEVICE_WHY_BYTES_MAX];
+    snprintf(text, sizeof text, "%s: %s", topic, why);
+    device_malformed(d, stamp, text, NULL);
+}
+
+static void
+tell(struct device *d, const struct mosquitto_message *m, const mosquitto_property *properties)
+{
+    char why[DEVICE_WHY_BYTES_MAX];
+    const struct stamp now = stamp_now();
+    const bool has_properties = mqtt_properties_any(properties);
+    const size_t len = (size_t)m->payloadlen;
+    d->count.bytes += len;
+    if (len > (size_t)options_number(&d->options, "max_bytes")) {
+        malformed(d, &now, m->topic, "longer than max_bytes");
+        return;
+    }
+    prong_writer *out = device_data_begin(d, &now, m->payload, len,
+                                          2 + (m->retain ? 1 : 0) + (has_properties ? 1 : 0), why);
+    if (out == NULL) {
+        malformed(d, &now, m->topic, why);
+        return;
+    }
+    prong_writer_key(out, "topic");
+    prong_writer_string(out, m->topic);
+    prong_writer_key(out, "qos");
+    prong_writer_int(out, m->qos);
+    if (m->retain) {
+        prong_writer_key(out, "retain");
+        prong_writer_bool(out, true);
+    }
+    if (has_properties) {
+        prong_writer_key(out, "properties");
+        mqtt_properties_write(properties, out);
+    }
+    device_emit(d, "data");
+}
+
+static void
+came(struct mosquitto *m, void *context, const struct mosquitto_message *message,
+     const mosquitto_property *properties)
+{
+    (void)m;
+    struct device *d = device_of(context);
+    struct mqtt *s = d->state;
+    s->has_taken = s->has_taken || message->qos > 0;
+    if (is_wanted(&d->options, message->topic)) {
+        tell(d, message, properties);
+    } else if (s->unwanted++ == 0) {
+        device_log(d, 4,
+                   "the broker sends %s, which no filter stands for: its session is older than "
+                   "these topics; another client_id has none",
+                   message->topic);
+    }
+}
+
+/* ---- the connection ---------------------------------------------------------------------------
+ */
+
+static void
+come_up(struct device *d)
+{
+    struct mqtt *s = d->state;
+    char peer[300];
+    const int port = (int)options_number(&d->options, "port");
+    const char *host = options_text(&d->options, "host");
+    snprintf(peer, sizeof peer, port > 0 && host[0] != '/' ? "%s:%d" : "%s", host, port);
+    s->is_up = true;
+    s->link->why[0] = '\0';
+    device_timer_set(&s->patience, 0);
+    retry_done(d, &s->retry);
+    device_log(d, 6, "up: %s, %s session", peer, s->has_session ? "the old" : "a new");
+    prong_writer *out = device_up_begin(d, 2);
+    prong_writer_key(out, "peer");
+    prong_writer_string(out, peer);
+    prong_writer_key(out, "session");
+    prong_writer_bool(out, s->has_session);
+    device_emit(d, "up");
+}
+
+static void
+tell_refused(struct device *d, const char *filter, int code)
+{
+    const struct stamp now = stamp_now();
+    const char *why =
+        code == REFUSED ? "the broker does not say why" : mosquitto_reason_string(code);
+    device_fault(d, "the broker refuses the subscription to %s: %s", filter, why);
+    prong_writer *out = device_event(d, &now, 2);
+    prong_writer_key(out, "topic");
+    prong_writer_string(out, filter);
+    prong_writer_key(out, "why");
+    prong_writer_string(out, why);
+    device_emit(d, "refused");
+}
+
+static void
+subscribed(struct mosquitto *m, void *context, int mid, int count, const int *granted,
+           const mosquitto_property *properties)
+{
+    (void)m;
+    (void)mid;
+    (void)properties;
+    struct device *d = device_of(context);
+    struct mqtt *s = d->state;
+    for (int i = 0; i < count; i++) {
+        const char *filter = options_item(&d->options, "topics", (size_t)i);
+        if (granted[i] >= REFUSED && filter != NULL) {
+            tell_refused(d, filter, granted[i]);
+        }
+    }
+    s->has_subscribed = true;
+    come_up(d);
+}
+
+static void
+subscribe(struct device *d)
+{
+    struct mqtt *s = d->state;
+    char *filters[FILTERS_MAX];
+    const size_t count = options_count(&d->options, "topics");
+    /* A session that still stands has the subscriptions; to say them again would bring all retained
+     * messages again. Those of an earlier process may have been other ones. */
+    if (count == 0 || (s->has_session && s->has_subscribed)) {
+        come_up(d);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) { /* the table says how many there may be */
+        filters[i] = (char *)(uintptr_t)options_item(&d->options, "topics", i);
+    }
+    const int code = mosquitto_subscribe_multiple(s->link->m, NULL, (int)count, filters,
+                                                  (int)options_number(&d->options, "qos"), 0, NULL);
+    if (code != MOSQ_ERR_SUCCESS) { /* patience ends it */
+        device_fault(d, "the subscriptions cannot be made: %s", mosquitto_strerror(code));
+    }
+}
+
+static void
+answered_connect(struct mosquitto *m, void *context, int code, int flags,
+                 const mosquitto_property *properties)
+{
+    (void)m;
+    struct mqtt_link *link = context;
+    struct device *d = device_of(context);
+    struct mqtt *s = d->state;
+    if (code != 0) { /* and so the read that brought it fails */
+        mqtt_link_refused(link, code);
+        return;
+    }
+    mqtt_link_accepted(link, properties);
+    s->has_session = (flags & 1) != 0;
+    subscribe(d);
+}
+
+/* ---- reading and writing ----------------------------------------------------------------------
+ */
+
+enum turn { GOES_ON, HOLDS, ENDED };
+
+/* What is to be written are acknowledgements as a rule. They leave when the hub has all that was
+ * read; when it has lost some of it, the broker is asked for it again, by a new connection. Should
+ * that happen twice in a row, the hub will never take it. */
+static enum turn
+write_out(struct device *d)
+{
+    struct mqtt *s = d->state;
+    if (!mqtt_link_wants_write(s->link)) {
+        return GOES_ON;
+    }
+    const enum device_safety safety = device_safety(d);
+    if (safety == DEVICE_ON_THE_WAY) {
+        return HOLDS;
+    }
+    if (s->has_taken) {
+        const bool asks = safety == DEVICE_LOST && !s->has_asked_again &&
+                          options_number(&d->options, "clean") == 0;
+        s->has_taken = false;
+        s->has_asked_again = asks;
+        if (asks) {
+            lose(d, "the hub did not take what came: the broker is asked for it again");
+            return ENDED;
+        }
+    }
+    if (!mqtt_link_write(s->link)) {
+        lose(d, s->link->why);
+        return ENDED;
+    }
+    return GOES_ON;
+}
+
+/* HOLDS: there is nothing more to read, or it may not be read. */
+static enum turn
+read_in(struct device *d)
+{
+    struct mqtt *s = d->state;
+    for (int i = 0; i < READS_MAX && device_is_open(d); i++) {
+        const enum mqtt_read got = mqtt_link_read(s->link);
+        if (got == MQTT_ENDED) {
+            lose(d, s->link->why);
+            return ENDED;
+        }
+        if (got == MQTT_NOTHING) {
+            return i > 0 ? GOES_ON : HOLDS;
+        }
+    }
+    return device_is_open(d) ? GOES_ON : HOLDS;
+}
+
+static void
+pump(struct device *d)
+{
+    struct mqtt *s = d->state;
+    enum turn turn = GOES_ON;
+    bool is_held = false;
+    for (int i = 0; i < TURNS_MAX && turn == GOES_ON; i++) {
+        turn = write_out(d);
+        is_held = turn == HOLDS;
+        turn = turn == GOES_ON ? read_in(d) : turn;
+    }
+    if (turn != ENDED) {
+        const unsigned writes = mqtt_link_wants_write(s->link) ? DEVICE_WRITE : 0;
+        /* While it is held the hub's next answer goes on. */
+        device_watch(d, s->link->fd, is_held ? 0 : DEVICE_READ | writes, ready, NULL);
+    }
+}
+
+static void
+ready(struct device *d, int fd, short revents, void *context)
+{
+    (void)fd;
+    (void)revents;
+    (void)context;
+    pump(d);
+}
+
+static void
+hub_answered(struct device *d)
+{
+    const struct mqtt *s = d->state;
+    if (s->link->fd >= 0) {
+        pump(d);
+    }
+}
+
+static void
+tend(struct device *d, uint64_t times, void *context)
+{
+    (void)times;
+    (void)context;
+    struct mqtt *s = d->state;
+    device_timer_set(&s->pulse, mqtt_link_pulse_ms(s->link));
+    mqtt_sender_tend(d);
+    if (s->link->fd >= 0 && d->is_paused) {
+        mqtt_link_ping(s->link);
+    } else if (s->link->fd >= 0) {
+        pump(d); /* first, so that an answer that is there is seen */
+    }
+    if (s->link->fd >= 0 && device_is_open(d)) {
+        if (mqtt_link_tend(s->link)) {
+            pump(d);
+        } else {
+            lose(d, s->link->why);
+        }
+    }
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------
+ */
+
+static void
+opened(struct device *d, int fd, short revents, void *context)
+{
+    (void)revents;
+    (void)context;
+    struct mqtt *s = d->state;
+    device_watch(d, fd, 0, NULL, NULL);
+    if (mqtt_link_opened(s->link)) {
+        device_timer_set(&s->patience, MQTT_CONNECT_MS_MAX);
+        pump(d);
+    } else {
+        lose(d, s->link->why);
+    }
+}
+
+static void
+too_late(struct device *d, uint64_t times, void *context)
+{
+    (void)times;
+    (void)context;
+    const struct mqtt *s = d->state;
+    if (s->link->is_opening) {
+        device_down(d, "no answer", NULL); /* the system goes on trying, and says when it is over */
+    } else {
+        lose(d, "no answer");
+    }
+}
+
+static void
+attempt(struct device *d)
+{
+    struct mqtt *s = d->state;
+    if (!mqtt_link_open(s->link) ||
+        !device_watch(d, s->link->done_fd, DEVICE_ALWAYS, opened, NULL)) {
+        retry_later(d, &s->retry, s->link->why);
+        return;
+    }
+    device_timer_set(&s->patience, MQTT_CONNECT_MS_MAX);
+}
+
+static bool
+set_will(struct mqtt_link *link, const struct options *options)
+{
+    const char *topic = options_text(options, "will_topic");
+    const char *payload = options_text(options, "will_payload");
+    return topic == NULL ||
+           mosquitto_will_set(link->m, topic, payload != NULL ? (int)strlen(payload) : 0, payload,
+                              (int)options_number(options, "will_qos"),
+                              options_number(options, "will_retain") != 0) == MOSQ_ERR_SUCCESS;
+}
+
+static prong_err
+start(struct device *d)
+{
+    struct mqtt *s = d->state;
+    char host[64] = "";
+    const char *id = options_text(&d->options, "client_id");
+    (void)gethostname(host, sizeof host - 1); /* without a name the device's has to do */
+    snprintf(s->id, sizeof s->id, id != NULL ? "%s" : "prong-%s-%s", id != NULL ? id : d->name,
+             host);
+    if (mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
+        return PRONG_RESOURCE_EXHAUSTED;
+    }
+    s->link = mqtt_link_new(&d->options, s->id, options_number(&d->options, "clean") != 0, d);
+    if (s->link == NULL || !set_will(s->link, &d->options)) {
+        device_log(d, 3, "no memory, or the will is none");
+        return PRONG_RESOURCE_EXHAUSTED;
+    }
+    mosquitto_connect_v5_callback_set(s->link->m, answered_connect);
+    mosquitto_subscribe_v5_callback_set(s->link->m, subscribed);
+    mosquitto_message_v5_callback_set(s->link->m, came);
+    if (!device_timer_start(d, &s->patience, too_late, NULL) ||
+        !device_timer_start(d, &s->pulse, tend, NULL) || !retry_start(d, &s->retry, attempt)) {
+        return PRONG_RESOURCE_EXHAUSTED;
+    }
+    device_timer_set(&s->pulse, mqtt_link_pulse_ms(s->link));
+    return PRONG_OK;
+}
+
+/* Acknowledge what the hub has, and leave in order; what it has not comes again. */
+static void
+say_goodbye(struct device *d)
+{
+    struct mqtt *s = d->state;
+    const int64_t until_ns = stamp_now().mono_ns + GOODBYE_NS;
+    enum device_safety safety = device_safety(d);
+    while (safety == DEVICE_ON_THE_WAY && stamp_now().mono_ns < until_ns &&
+           prong_client_is_connected(d->client)) {
+        (void)prong_dispatch(d->client, 50); /* the next look tells */
+        safety = device_safety(d);
+    }
+    if (safety == DEVICE_SAFE) {
+        mqtt_link_leave(s->link);
+    }
+}
+
+static void
+stop(struct device *d)
+{
+    struct mqtt *s = d->state;
+    const bool is_opening = s->link->is_opening;
+    if (s->is_up) {
+        say_goodbye(d);
+    }
+    if (s->link->fd >= 0) {
+        device_watch(d, s->link->fd, 0, NULL, NULL);
+    }
+    device_watch(d, s->link->done_fd, 0, NULL, NULL);
+    device_timer_stop(d, &s->patience);
+    device_timer_stop(d, &s->pulse);
+    retry_stop(d, &s->retry);
+    mqtt_link_free(s->link);
+    s->link = NULL;
+    if (mqtt_sender_stop(d) && !is_opening) {
+        (void)mosquitto_lib_cleanup(); /* nobody uses it any more */
+    }
+}
+
+static bool
+check(const struct options *options, char *why, size_t why_bytes)
+{
+    if (options_text(options, "password") != NULL &&
+        options_text(options, "password_file") != NULL) {
+        snprintf(why, why_bytes, "'password' and 'password_file' stand for each other");
+        return false;
+    }
+    if (options_text(options, "tls_cert") != NULL && options_text(options, "tls_key") == NULL) {
+        snprintf(why, why_bytes, "'tls_cert' needs 'tls_key'");
+        return false;
+    }
+    return true;
+}
+
+enum { STAT_PAIRS = 3 };
+
+static void
+stats(struct device *d, prong_writer *out)
+{
+    const struct mqtt *s = d->state;
+    prong_writer_key(out, "client_id");
+    prong_writer_string(out, s->id);
+    prong_writer_key(out, "session");
+    prong_writer_bool(out, s->has_session);
+    prong_writer_key(out, "unwanted");
+    prong_writer_uint(out, s->unwanted);
+}
+
+int
+main(void)
+{
+    const struct device_kind_ops kinds[] = {{
+        .kind = "mqtt",
+        .state_size = sizeof(struct mqtt),
+        .check = check,
+        .start = start,
+        .stop = stop,
+        .answered = hub_answered,
+        .send = mqtt_send,
+        .stats = stats,
+        .stat_count = STAT_PAIRS,
+        .methods = mqtt_methods,
+        .method_count = mqtt_method_count,
+    }};
+    return device_main(kinds, sizeof kinds / sizeof kinds[0]);
+}

@@ -1,0 +1,334 @@
+"""prong-mqtt with a real broker: messages in and out, at each qos, held up, killed and back."""
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+import broker
+import kit
+
+MANY = 10000
+SOON = "reconnect_min: 20ms, reconnect_max: 100ms"
+UNAVAILABLE = 151
+WITHOUT = "SKIP: apt-get install mosquitto mosquitto-clients"
+
+
+class Case(kit.Case):
+    def broker(self, *lines, name="broker"):
+        return broker.Broker(self, *lines, name=name)
+
+    @staticmethod
+    def entry(peer, options="topics: ['#']", name="m"):
+        return f"{name}: {{kind: mqtt, host: 127.0.0.1, port: {peer.port}, {SOON}, {options}}}"
+
+    def pid(self, name="m"):
+        return self.until(lambda: self.replicas(name)[0]["pid"], "a pid")
+
+    def log(self):
+        return self.ok("logs", "m", "-o", "raw").out
+
+
+@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB, WITHOUT)
+class Reading(Case):
+    def test_each_qos_and_each_level(self):
+        b = self.broker()
+        self.devices(*(self.entry(b, f"topics: [a/+/x, 'b/#'], qos: {qos}", f"q{qos}") for qos in range(3)))
+        for qos in range(3):
+            self.first(f"q{qos}.up", 1)
+        for qos in range(3):
+            b.publish("a/1/x", f"message {qos}", qos=qos)
+            b.publish("a/1/y", "nobody's")
+        b.publish("b", "the last", qos=2)
+        for qos in range(3):
+            payloads = sorted(self.first(f"q{qos}.data", 4), key=lambda p: p["value"])
+            self.assertEqual([(p["value"], p["topic"], p["qos"]) for p in payloads],
+                             [(f"message {n}", "a/1/x", min(n, qos)) for n in range(3)] + [("the last", "b", min(2, qos))])
+            self.assertEqual({frozenset(p) for p in payloads},
+                             {frozenset(("value", "topic", "qos", "time_us", "mono_ns"))})
+            self.assertEqual(self.stats(f"q{qos}")["unwanted"], 0)
+
+    def test_what_is_retained_comes_first_and_not_again_with_a_session_that_stands(self):
+        b = self.broker()
+        b.publish("state", "on", more=["-r"])
+        self.devices(self.entry(b))
+        payload = self.first("m.data", 1)[0]
+        self.assertEqual((payload["value"], payload["retain"]), ("on", True))
+        # The broker ends the connection; the session stays.
+        b.listen("none", 1, more=["-c"], name=self.stats("m")["client_id"]).kill()
+        self.assertEqual(self.first("m.up", 2)[1]["session"], True)
+        b.publish("state", "off")
+        payload = self.first("m.data", 2)[1]
+        self.assertEqual((payload["value"], payload.get("retain")), ("off", None))
+
+    def test_what_cannot_be_read_is_malformed_and_has_its_topic(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], decode: json, max_bytes: 10B"))
+        self.first("m.up", 1)
+        for text in ("[1]", "{", "nonsense", "[2]", '"12345678901"', "3"):
+            b.publish("t", text)
+        self.assertEqual(self.values("m.data", 3), [[1], [2], 3])
+        told = self.first("m.malformed", 2)
+        self.assertTrue(told[0]["why"].startswith("t: line 1"), told)
+        self.assertEqual((told[1]["why"], told[1]["count"]), ("t: longer than max_bytes", 3))
+        b.publish("t")
+        self.until_stats("m", lambda s: s["malformed"] == 4, "an empty message that is no JSON")
+
+    def test_ten_thousand_messages_arrive_in_order_and_none_is_lost(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], decode: number"))
+        self.first("m.up", 1)
+        reader = self.start("events", "m.data", "--from", "oldest", "--count", str(MANY), "-o", "jsonl")
+        b.publish("t", *range(MANY))
+        done = self.end(reader)
+        self.assertEqual([json.loads(line)["payload"]["value"] for line in done.out.splitlines()],
+                         list(range(MANY)))
+        stats = self.stats("m")
+        self.assertEqual((stats["frames"], stats["dropped"], stats["waiting"], stats["reconnects"]), (MANY, 0, 0, 0))
+
+    def test_nothing_is_acknowledged_before_the_hub_has_it(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], decode: number"))
+        self.first("m.up", 1)
+        stopped = self.broker_of_the_hub()
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            b.publish("t", *range(1000))
+            self.until(lambda: "Sending PUBLISH to prong-m-" in b.said(), "a message for the device")
+            self.assertNotIn("Received PUBACK from prong-m-", b.said())
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        self.assertEqual(self.values("m.data", 1000), list(range(1000)))
+        self.until(lambda: b.said().count("Received PUBACK from prong-m-") == 1000, "all acknowledgements")
+        self.assertEqual(self.stats("m")["dropped"], 0)
+
+    def broker_of_the_hub(self):
+        return kit.Case.broker(self)
+
+    def test_what_the_hub_died_with_is_asked_for_again(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], decode: number"))
+        self.first("m.up", 1)
+        pid, old = self.pid(), self.broker_of_the_hub()
+        os.kill(old, signal.SIGSTOP)
+        b.publish("t", *range(10))
+        self.until(lambda: b.said().count("Sending PUBLISH to prong-m-") == 10, "the messages for the device")
+        os.kill(old, signal.SIGKILL)
+        self.until(lambda: self.broker_of_the_hub() != old, "another one")
+        self.until(lambda: {p["value"] for p in self.events("m.data")} == set(range(10)), "all messages in the new hub")
+        self.assertEqual(self.pid(), pid)
+
+    def events(self, topic):
+        """The payloads of a topic so far."""
+        self.marks = getattr(self, "marks", 0) + 1
+        mark = f"mark.{self.marks}"
+        self.ok("emit", mark)
+        done = self.ok("events", topic, mark, "--from", "oldest", "--until", mark, "-o", "jsonl")
+        return [e["payload"] for e in done.lines() if e["topic"] == topic]
+
+    def test_a_device_that_is_killed_in_the_middle_loses_nothing_at_qos_1(self):
+        count = MANY // 2
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], decode: number"), more="hub: {events_size: 64MiB}\n")
+        self.first("m.up", 1)
+        pid = self.pid()
+        pub = subprocess.Popen([broker.PUB, "-h", "127.0.0.1", "-p", str(b.port), "-t", "t", "-q", "1", "-l"],
+                                      stdin=subprocess.PIPE, env=self.env)
+        self.children.append(pub)
+        pub.stdin.write("".join(f"{n}\n" for n in range(count)).encode())
+        pub.stdin.close()
+        self.until_stats("m", lambda s: s["frames"] > 500, "the first messages")
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(pub.wait(kit.hub.DEADLINE), 0)
+        pub.stdin = None
+        self.until(lambda: self.pid() != pid, "another process")
+        self.until(lambda: b.said().count("Received PUBACK from prong-m-") >= count, "all acknowledgements")
+        values = [p["value"] for p in self.events("m.data")]
+        self.assertEqual(set(values), set(range(count)))
+        # Once it goes back to what the broker had no acknowledgement of, and otherwise on.
+        jumps = [(a, b) for a, b in zip(values, values[1:]) if b != a + 1]
+        self.assertTrue(len(jumps) <= 1 and all(b <= a for a, b in jumps), jumps)
+        self.assertTrue(self.first("m.up", 2)[1]["session"])
+
+    def test_the_broker_keeps_what_comes_while_the_device_is_away_also_over_its_own_end(self):
+        b = self.broker("persistence true", "persistence_location {folder}/")
+        self.devices(self.entry(b, "topics: ['#'], qos: 2"))
+        self.assertFalse(self.first("m.up", 1)[0]["session"])
+        b.kill(signal.SIGTERM)
+        self.assertEqual(self.first("m.down", 1)[0]["why"], "the broker has closed the connection")
+        self.ok("stop", "m")
+        b.start()
+        b.publish("t", "one", "two", qos=1)
+        b.publish("t", "three", qos=2)
+        b.publish("t", "not kept", qos=0)
+        b.kill(signal.SIGTERM)
+        self.ok("start", "m", "--no-wait")
+        self.assertEqual(self.first("m.down", 2)[1]["why"], "Connection refused")
+        b.start()
+        self.assertTrue(self.first("m.up", 2)[1]["session"])
+        self.assertEqual(sorted(p["value"] for p in self.first("m.data", 3)), ["one", "three", "two"])
+        self.assertGreater(self.stats("m")["reconnects"], 0)
+
+    def test_a_broker_that_forgot_everything_is_subscribed_to_again(self):
+        b = self.broker()
+        self.devices(self.entry(b))
+        self.first("m.up", 1)
+        pid = self.pid()
+        b.kill()
+        self.first("m.down", 1)
+        b.start()
+        self.assertFalse(self.first("m.up", 2)[1]["session"])
+        b.publish("t", "still here")
+        self.assertEqual(self.values("m.data", 1), ["still here"])
+        self.assertEqual(self.pid(), pid)
+
+    def test_a_paused_device_takes_nothing_and_stays_connected(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], keepalive: 5s"))
+        self.first("m.up", 1)
+        self.call("m.pause")
+        b.publish("t", "one", "two")
+        self.until(lambda: b.said().count("Received PINGREQ from prong-m-") >= 2, "pings while nothing is read")
+        self.assertEqual(self.stats("m")["frames"], 0)
+        self.assertNotIn("Received PUBACK from prong-m-", b.said())
+        self.assertEqual(self.call("m.publish", "topic=other", "payload=x", "qos:=1"), {"bytes": 1, "qos": 1})
+        self.call("m.resume")
+        self.assertEqual(self.values("m.data", 3), ["one", "two", "x"])
+        stats = self.stats("m")
+        self.assertEqual((stats["reconnects"], stats["up"]), (0, True))
+
+    def test_a_session_that_is_older_than_the_topics_says_so(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: [old]"))
+        self.first("m.up", 1)
+        with open(self.path("prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(self.config_of(self.entry(b, "topics: [new]")))
+        self.ok("reload")
+        self.assertTrue(self.first("m.up", 2)[1]["session"])
+        b.publish("old", "x")
+        b.publish("new", "y")
+        self.assertEqual(self.values("m.data", 1), ["y"])
+        self.assertEqual(self.stats("m")["unwanted"], 1)
+        self.assertIn("which no filter stands for", self.log())
+
+    def test_the_will_is_executed_when_it_dies_and_not_when_it_is_stopped(self):
+        b = self.broker()
+        self.devices(self.entry(b, "will_topic: state/m, will_payload: gone, will_retain: true"))
+        self.first("m.up", 1)
+        heard = b.listen("state/#", 1)
+        os.kill(self.pid(), signal.SIGKILL)
+        self.assertEqual(b.heard(heard), ["state/m 1 0 gone"])
+        self.first("m.up", 2)
+        heard = b.listen("state/#", 2)
+        self.ok("stop", "m")
+        b.publish("state/other", "nothing before this")
+        self.assertEqual(b.heard(heard), ["state/m 1 1 gone", "state/other 1 0 nothing before this"])
+
+    def test_a_local_socket_will_do(self):
+        b = self.broker(name="local")
+        self.devices(f"m: {{kind: mqtt, host: {self.path('mqtt.sock')}, topics: [t], {SOON}}}")
+        self.assertEqual(self.first("m.up", 1)[0]["peer"], self.path("mqtt.sock"))
+        self.call("m.publish", "topic=t", "payload=by itself")
+        self.assertEqual(self.values("m.data", 1), ["by itself"])
+        self.assertIsNone(b.child.poll())
+
+
+@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB, WITHOUT)
+class Writing(Case):
+    def test_each_qos_retained_or_not_and_send(self):
+        b = self.broker()
+        self.devices(self.entry(b, "qos: 2, publish_topic: line/out, decode: json"))
+        heard = b.listen("#", 5)
+        for qos in (0, 1):
+            self.assertEqual(self.call("m.publish", "topic=a", "payload:=[1]", f"qos:={qos}"), {"bytes": 3, "qos": qos})
+        self.assertEqual(self.call("m.publish", "topic=kept", "payload=x", "retain:=true"), {"bytes": 3, "qos": 2})
+        self.assertEqual(self.call("m.send", "data:={\"n\": 1}"), {"bytes": 7, "qos": 2})
+        self.assertEqual(self.call("m.send", "data:=2", "to=else/where"), {"bytes": 1, "qos": 2})
+        self.assertEqual(sorted(b.heard(heard)), ["a 0 0 [1]", "a 1 0 [1]", "else/where 2 0 2", 'kept 2 0 "x"',
+                                                  'line/out 2 0 {"n":1}'])
+        self.assertEqual(b.heard(b.listen("kept", 1)), ['kept 2 1 "x"'])
+        self.call("m.publish", "topic=kept", "retain:=true")
+        heard = b.listen("#", 1)
+        self.call("m.publish", "topic=end", "payload:=0")
+        self.assertEqual(b.heard(heard), ["end 2 0 0"])
+        stats = self.stats("m")
+        self.assertEqual((stats["sends"], stats["sent_bytes"]), (7, 18))
+
+    def test_what_cannot_be_published_is_said(self):
+        b = self.broker()
+        self.devices(self.entry(b, "decode: number"))
+        for words, expected in [
+                (("payload:=1",), "publish needs 'topic'"),
+                (("topic=", "payload:=1"), "at least one character"),
+                (("topic=a/+", "payload:=1"), "+ and # stand for several topics"),
+                (("topic=a/#", "payload:=1"), "+ and # stand for several topics"),
+                (("topic:=\"a\\u0000b\"", "payload:=1"), "no NUL"),
+                (("topic=" + "x" * 65536, "payload:=1"), "at most 65535 bytes"),
+                (("topic=a", "payload:=[1]"), "'payload' must be"),
+                (("topic=a", "payload:=1", "qos:=3"), "'qos' is 0, 1 or 2"),
+                (("topic=a", "payload:=1", "retain=yes"), "'retain' is true or false"),
+                (("topic=a", "payload:=1", "properties:={}"), "need version: 5")]:
+            self.assertIn(expected, self.call("m.publish", *words, code=1))
+        self.assertIn("'to' must be a topic", self.call("m.send", "data:=1", code=1))
+        self.assertIn("+ and # stand", self.call("m.send", "data:=1", "to=#", code=1))
+        self.assertEqual(self.stats("m")["sends"], 0)
+
+    def test_nobody_there_is_said_at_once_and_somebody_is_found_again(self):
+        b = self.broker()
+        self.devices(self.entry(b))
+        self.assertEqual(self.call("m.publish", "topic=t", "payload=1"), {"bytes": 1, "qos": 1})
+        b.kill()
+        self.first("m.down", 1)
+        self.assertIn("not connected: Connection refused", self.call("m.publish", "topic=t", "payload=2", code=1))
+        b.start()
+        self.first("m.up", 2)
+        self.assertEqual(self.call("m.publish", "topic=t", "payload=3"), {"bytes": 1, "qos": 1})
+        self.assertEqual(self.values("m.data", 2), ["1", "3"])
+
+    def test_a_connection_that_ends_before_the_answer_leaves_it_open_and_nothing_is_sent_later(self):
+        published = []
+
+        def serve(connection, _number):
+            name = broker.client_of(broker.packet(connection)[1])
+            connection.sendall(b"\x20\x02\x00\x00")
+            if name.endswith("-send"):
+                published.append(broker.packet(connection))
+                connection.close()
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "qos: 1"))
+        self.first("m.up", 1)
+        for n in (1, 2):
+            self.assertIn("it may have arrived, the broker has not answered: the broker has closed the connection",
+                          self.call("m.publish", "topic=t", f"payload={n}", code=UNAVAILABLE))
+        self.assertEqual([body[-1:] for _, body in published], [b"1", b"2"])
+
+    def test_properties_come_and_go_with_version_5(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: [in, '$share/g/work/+'], version: '5'"),
+                     self.entry(b, "version: '5', qos: 1", "other"))
+        self.first("m.up", 1)
+        b.publish("in", more=["-V", "5", *(word for pair in [
+            ("user-property", "unit", "mm"), ("user-property", "unit", "cm"), ("user-property", "", "empty"),
+            ("response-topic", "answers/1"), ("correlation-data", "abc"), ("content-type", "text/plain"),
+            ("message-expiry-interval", "60")] for word in ("-D", "publish", *pair))])
+        payload = self.first("m.data", 1)[0]
+        expiry = payload["properties"].pop("message_expiry")
+        self.assertIn(expiry, range(1, 61))
+        properties = {"user": {"unit": "mm", "": "empty"}, "response_topic": "answers/1",
+                      "correlation_data": {"$bin": "YWJj"}, "content_type": "text/plain"}
+        self.assertEqual((payload["value"], payload["properties"]), ("", properties))
+        text = json.dumps({**properties, "message_expiry": 9})
+        self.assertEqual(self.call("other.publish", "topic=work/7", "payload=go", "properties:=" + text),
+                         {"bytes": 2, "qos": 1})
+        payload = self.first("m.data", 2)[1]
+        self.assertEqual((payload["topic"], payload["value"]), ("work/7", "go"))
+        self.assertIn(payload["properties"].pop("message_expiry"), range(1, 10))
+        self.assertEqual(payload["properties"], properties)
+        self.assertEqual(self.call("other.publish", "topic=nobody", "payload=x")["note"], "No matching subscribers")
+        self.assertIn("'properties' is a map of", self.call("other.publish", "topic=t", "properties:={\"x\": 1}", code=1))
+        self.ok("restart", "m")
+        self.assertTrue(self.first("m.up", 2)[1]["session"], "a session of version 5 stands, too")
+
+
+if __name__ == "__main__":
+    kit.main()

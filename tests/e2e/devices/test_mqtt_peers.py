@@ -1,0 +1,208 @@
+"""prong-mqtt and those that are no good broker: passwords, certificates, junk, refusals; and wrong options."""
+import os
+import socket
+import subprocess
+import unittest
+
+import broker
+import kit
+from test_mqtt import SOON, WITHOUT, Case
+
+ACCEPTED = b"\x20\x02\x00\x00"
+OPENSSL = broker.shutil.which("openssl")
+
+
+@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB, WITHOUT)
+class Passwords(Case):
+    def test_a_wrong_one_is_told_and_the_right_one_is_read_again_from_its_file(self):
+        with open(self.path("users"), "w", encoding="utf-8") as file:
+            file.write("ada:Grace-Hopper-1\n")
+        subprocess.run([broker.shutil.which("mosquitto_passwd", path=broker.PATH), "-U", self.path("users")], check=True,
+                       env=self.env)
+        b = self.broker("allow_anonymous false", "password_file {folder}/users")
+        with open(self.path("password"), "w", encoding="utf-8") as file:
+            file.write("Not-This-One-2\n")
+        self.env["MQTT_PASSWORD"] = "Grace-Hopper-1"
+        self.devices(self.entry(b, "topics: ['#'], username: ada, password_file: password"),
+                     self.entry(b, "username: ada, password: '${MQTT_PASSWORD}'", "good"),
+                     self.entry(b, "version: '5', username: eve, password: x", "five"))
+        self.first("good.up", 1)
+        self.assertEqual(self.first("m.down", 1)[0]["why"],
+                         "the broker refuses the connection: Connection Refused: not authorised.")
+        self.assertEqual(self.first("five.down", 1)[0]["why"], "the broker refuses the connection: Not authorized")
+        self.assertIn("not connected: the broker refuses", self.call("m.publish", "topic=t", "payload=x", code=1))
+        self.assertEqual(self.call("good.publish", "topic=t", "payload=x"), {"bytes": 1, "qos": 1})
+        with open(self.path("password"), "w", encoding="utf-8") as file:
+            file.write("Grace-Hopper-1\n")
+        self.first("m.up", 1)
+        b.publish("t", "in", more=["-u", "ada", "-P", "Grace-Hopper-1"])
+        self.assertEqual(self.values("m.data", 1), ["in"])
+        os.unlink(self.path("password"))
+        b.kill()
+        self.until(lambda: "No such file or directory" in self.first("m.down", 3)[-1]["why"], "the file is missed")
+        for name in ("m", "good", "five"):
+            said = self.ok("logs", name, "-o", "raw").out + self.ok("config", "show", "prong.yaml").out
+            self.assertNotIn("Grace", said)
+            self.assertNotIn("Not-This", said)
+        for line in kit.hub.tagged(self.tag).values():
+            self.assertNotIn("Grace", line)
+
+
+@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB and OPENSSL, WITHOUT + " openssl")
+class Tls(Case):
+    def openssl(self, *words):
+        subprocess.run([OPENSSL, *words], check=True, env=self.env, cwd=self.dir, stderr=subprocess.DEVNULL,
+                       timeout=kit.hub.DEADLINE)
+
+    def authority(self, name):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                     "-subj", f"/CN={name}", "-keyout", name + ".key", "-out", name + ".pem")
+
+    def certificate(self, name, by, names="DNS:localhost"):
+        with open(self.path(name + ".ext"), "w", encoding="utf-8") as file:
+            file.write(f"subjectAltName={names}\n")
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                     "-subj", f"/CN={name}", "-keyout", name + ".key", "-out", name + ".csr")
+        self.openssl("x509", "-req", "-in", name + ".csr", "-CA", by + ".pem", "-CAkey", by + ".key", "-CAcreateserial",
+                     "-days", "2", "-extfile", name + ".ext", "-out", name + ".pem")
+
+    def test_the_broker_and_the_device_have_to_show_who_they_are(self):
+        for name in ("ca", "other"):
+            self.authority(name)
+        self.certificate("server", "ca")
+        self.certificate("client", "ca", "DNS:line-3")
+        b = self.broker("cafile {folder}/ca.pem", "certfile {folder}/server.pem", "keyfile {folder}/server.key",
+                        "require_certificate true")
+        own = "topics: ['#'], tls: true, tls_cert: client.pem, tls_key: client.key"
+        self.devices(self.entry(b, own + ", tls_ca: ca.pem").replace("127.0.0.1", "localhost"),
+                     self.entry(b, own + ", tls_ca: ca.pem", "name"),
+                     self.entry(b, own + ", tls_ca: other.pem", "ca").replace("127.0.0.1", "localhost"),
+                     self.entry(b, own, "system").replace("127.0.0.1", "localhost"),
+                     self.entry(b, own + ", tls_verify: false", "any"),
+                     self.entry(b, "tls: true, tls_ca: ca.pem", "nobody").replace("127.0.0.1", "localhost"),
+                     self.entry(b, "tls: true, tls_ca: missing.pem", "missing"),
+                     self.entry(b, "", "plain"))
+        self.first("m.up", 1)
+        self.first("any.up", 1)
+        self.assertEqual(self.call("any.publish", "topic=t", "payload=secret"), {"bytes": 6, "qos": 1})
+        self.assertEqual((self.values("m.data", 1), self.values("any.data", 1)), (["secret"], ["secret"]))
+        for name, expected in [("name", "host name verification failed"), ("ca", "certificate verify failed"),
+                               ("system", "certificate verify failed"), ("missing", "cannot be read")]:
+            self.assertIn(expected, self.first(f"{name}.down", 1)[0]["why"], name)
+        for name in ("nobody", "plain"):  # the broker's word may be lost with the connection
+            self.first(f"{name}.down", 1)
+            self.assertFalse(self.stats(name)["up"])
+        # More than one record of TLS.
+        self.call("m.pause")
+        self.assertEqual(self.call("any.publish", "topic=big", "payload=" + "x" * 100000)["bytes"], 100000)
+        self.call("m.resume")
+        self.assertEqual(len(self.values("m.data", 2)[1]), 100000)
+
+
+class Junk(Case):
+    def test_whatever_a_peer_answers_is_a_reason_and_no_crash(self):
+        answers = [
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"\xff" * 100,
+            b"\x20\xff\xff\xff\xff\xff",
+            b"\x20\x02\x00\x05",
+            b"\x90\x03\x00\x01\x01",
+            ACCEPTED + b"\x30\xff\xff\xff\x7f" + b"x" * 1000,
+            ACCEPTED + b"\x30\x02\x00\x00",
+            ACCEPTED + b"\x32\x05\x00\x03t/#",
+            ACCEPTED + b"\x00\x00",
+            ACCEPTED + b"\xd0\x02\x00\x00",
+            b"",
+            "reset",
+        ]
+
+        def serve(connection, number):
+            answer = answers[(number - 1) % len(answers)]
+            if answer == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            else:
+                broker.packet(connection)
+                connection.sendall(answer)
+            if number <= 2 * len(answers):
+                connection.close()
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "topics: ['#']").replace("100ms", "20ms"))
+        pid = self.pid()
+        self.until(lambda: peer.count > 2 * len(answers), "attempts")
+        self.assertEqual(self.pid(), pid)
+        stats = self.stats("m")
+        self.assertEqual((stats["up"], stats["frames"]), (False, 0))
+        self.assertIn("the broker refuses the connection", self.log())
+
+    def test_junk_instead_of_tls_is_no_busy_loop(self):
+        def serve(connection, number):
+            connection.recv(1000)
+            connection.sendall(b"nonsense\r\n" if number % 2 else b"")
+            connection.close()
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "tls: true, tls_verify: false"))
+        self.until(lambda: peer.count > 4, "attempts")
+        self.assertIn("SSL", self.first("m.down", 1)[0]["why"])
+
+    def test_a_subscription_that_is_refused_is_told_and_the_others_stand(self):
+        def serve(connection, _number):
+            broker.packet(connection)
+            connection.sendall(ACCEPTED)
+            mid = broker.packet(connection)[1][:2]
+            connection.sendall(b"\x90\x05" + mid + b"\x01\x80\x00" + b"\x30\x06\x00\x03a/1n")
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "topics: [a/1, secret, b]"))
+        refused = self.first("m.refused", 1)[0]
+        self.assertEqual((refused["topic"], refused["why"]), ("secret", "the broker does not say why"))
+        self.assertEqual(self.first("m.up", 1)[0]["session"], False)
+        self.assertEqual(self.values("m.data", 1), ["n"])
+        self.assertEqual(self.stats("m")["errors"], 1)
+
+    def test_a_name_that_nobody_knows_is_told_and_holds_up_nothing(self):
+        self.devices(f"m: {{kind: mqtt, host: no-such-host.invalid, {SOON}}}")
+        self.assertTrue(self.first("m.down", 1)[0]["why"])
+        self.assertIn("not connected: ", self.call("m.publish", "topic=t", code=1))
+
+
+class Options(Case):
+    def test_what_is_impossible_is_refused_with_its_place(self):
+        for options, expected in [
+                ("topics: ['a/#/b']", "+ is a whole level, and # the whole last one"),
+                ("topics: [a+]", "+ is a whole level"),
+                ("topics: ['$share/g']", "a shared filter is $share/GROUP/FILTER"),
+                ("topics: a", "'topics' must be a list"),
+                ("qos: 3", "'qos' must be one of 0, 1, 2"),
+                ("version: 4", "'version' must be one of 3.1.1, 5"),
+                ("keepalive: 1s", "'keepalive' must be a duration"),
+                ("will_topic: 'a/#'", "+ and # stand for several topics"),
+                ("will_payload: x", "will_topic"),
+                ("password: x", "username"),
+                ("tls_ca: x.pem", "tls"),
+                ("topic: [a]", "did you mean 'topics'?")]:
+            with open(self.path("bad.yaml"), "w", encoding="utf-8") as file:
+                file.write(f"devices:\n  m: {{kind: mqtt, host: h, {options}}}\n")
+            error = self.fails(6, "config", "check", "bad.yaml", where=False).err
+            self.assertIn("bad.yaml:2:", error)
+            self.assertIn(expected, error)
+
+    def test_what_only_the_device_can_see_ends_it_for_good(self):
+        for options, expected in [
+                ("username: u, password: x, password_file: f", "'password' and 'password_file' stand for each other"),
+                ("tls: true, tls_cert: c.pem", "'tls_cert' needs 'tls_key'")]:
+            with open(self.path("prong.yaml"), "w", encoding="utf-8") as file:
+                file.write(f"devices:\n  m: {{kind: mqtt, host: h, {options}}}\n")
+            self.fails(150, "up")
+            self.until(lambda: self.replicas("m")[0]["exit_code"] == 78, "its end")
+            self.assertIn(expected, self.log())
+            self.ok("down")
+
+    def test_a_build_without_libmosquitto_says_which_package_has_it(self):
+        absent = os.path.join(os.environ.get("PRONG_TEST_BIN_DIR", ""), "prong-mqtt-absent")
+        done = subprocess.run([absent], env=self.env, stderr=subprocess.PIPE, text=True, timeout=kit.hub.DEADLINE,
+                              check=False)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("libmosquitto-dev", done.stderr)
+
+
+if __name__ == "__main__":
+    kit.main()
