@@ -158,6 +158,19 @@ class Junk(Case):
         self.assertEqual(self.values("m.data", 1), ["n"])
         self.assertEqual(self.stats("m")["errors"], 1)
 
+    def test_a_peer_that_does_not_even_say_no_holds_up_nothing(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+            for _ in range(4):  # more than wait in its queue, so that nobody is answered any more
+                s = socket.socket()
+                self.addCleanup(s.close)
+                s.setblocking(False)
+                s.connect_ex(full.getsockname())
+            self.devices(f"m: {{kind: mqtt, host: 127.0.0.1, port: {full.getsockname()[1]}, {SOON}}}")
+            stats = self.stats("m")
+            self.assertEqual((stats["up"], stats["reconnects"]), (False, 0))
+            self.ok("stop", "m")
+            self.assertNotEqual(self.replicas("m")[0]["exit_code"], 128 + 9, "it had to be killed")
+
     def test_a_name_that_nobody_knows_is_told_and_holds_up_nothing(self):
         self.devices(f"m: {{kind: mqtt, host: no-such-host.invalid, {SOON}}}")
         self.assertTrue(self.first("m.down", 1)[0]["why"])
