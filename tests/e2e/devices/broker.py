@@ -14,6 +14,15 @@ PROGRAM = shutil.which("mosquitto", path=PATH)
 PUB, SUB = shutil.which("mosquitto_pub"), shutil.which("mosquitto_sub")
 
 
+def missing():
+    """What these tests lack, as a reason to skip them; "" when they have all."""
+    done = subprocess.run([os.path.join(hub.BIN, "prong-mqtt")], env={"PATH": PATH}, stderr=subprocess.PIPE,
+                          timeout=hub.DEADLINE, check=False)
+    if done.returncode != os.EX_USAGE:  # it asks for what a hub would tell it
+        return "SKIP: built without libmosquitto: apt-get install libmosquitto-dev"
+    return "" if PROGRAM and PUB and SUB else "SKIP: no broker: apt-get install mosquitto mosquitto-clients"
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ import kit
 MANY = 10000
 SOON = "reconnect_min: 20ms, reconnect_max: 100ms"
 UNAVAILABLE = 151
-WITHOUT = "SKIP: apt-get install mosquitto mosquitto-clients"
+MISSING = broker.missing()
 
 
 class Case(kit.Case):
@@ -29,7 +29,7 @@ class Case(kit.Case):
         return self.ok("logs", "m", "-o", "raw").out
 
 
-@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB, WITHOUT)
+@unittest.skipIf(MISSING, MISSING)
 class Reading(Case):
     def test_each_qos_and_each_level(self):
         b = self.broker()
@@ -233,7 +233,7 @@ class Reading(Case):
         self.assertIsNone(b.child.poll())
 
 
-@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB, WITHOUT)
+@unittest.skipIf(MISSING, MISSING)
 class Writing(Case):
     def test_each_qos_retained_or_not_and_send(self):
         b = self.broker()

@@ -1,23 +1,24 @@
 """prong-mqtt and those that are no good broker: passwords, certificates, junk, refusals; and wrong options."""
 import os
+import shutil
 import socket
 import subprocess
 import unittest
 
 import broker
 import kit
-from test_mqtt import SOON, WITHOUT, Case
+from test_mqtt import MISSING, SOON, Case
 
 ACCEPTED = b"\x20\x02\x00\x00"
-OPENSSL = broker.shutil.which("openssl")
+OPENSSL = shutil.which("openssl")
 
 
-@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB, WITHOUT)
+@unittest.skipIf(MISSING, MISSING)
 class Passwords(Case):
     def test_a_wrong_one_is_told_and_the_right_one_is_read_again_from_its_file(self):
         with open(self.path("users"), "w", encoding="utf-8") as file:
             file.write("ada:Grace-Hopper-1\n")
-        subprocess.run([broker.shutil.which("mosquitto_passwd", path=broker.PATH), "-U", self.path("users")], check=True,
+        subprocess.run([shutil.which("mosquitto_passwd", path=broker.PATH), "-U", self.path("users")], check=True,
                        env=self.env)
         b = self.broker("allow_anonymous false", "password_file {folder}/users")
         with open(self.path("password"), "w", encoding="utf-8") as file:
@@ -48,7 +49,7 @@ class Passwords(Case):
             self.assertNotIn("Grace", line)
 
 
-@unittest.skipUnless(broker.PROGRAM and broker.PUB and broker.SUB and OPENSSL, WITHOUT + " openssl")
+@unittest.skipIf(MISSING or not OPENSSL, MISSING or "SKIP: apt-get install openssl")
 class Tls(Case):
     def openssl(self, *words):
         subprocess.run([OPENSSL, *words], check=True, env=self.env, cwd=self.dir, stderr=subprocess.DEVNULL,
@@ -99,6 +100,7 @@ class Tls(Case):
         self.assertEqual(len(self.values("m.data", 2)[1]), 100000)
 
 
+@unittest.skipIf(MISSING, MISSING)
 class Junk(Case):
     def test_whatever_a_peer_answers_is_a_reason_and_no_crash(self):
         answers = [
@@ -198,6 +200,7 @@ class Options(Case):
             self.assertIn("bad.yaml:2:", error)
             self.assertIn(expected, error)
 
+    @unittest.skipIf(MISSING, MISSING)
     def test_what_only_the_device_can_see_ends_it_for_good(self):
         for options, expected in [
                 ("username: u, password: x, password_file: f", "'password' and 'password_file' stand for each other"),
