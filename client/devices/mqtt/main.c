@@ -130,7 +130,6 @@ come_up(struct device *d)
     s->is_up = true;
     s->link->why[0] = '\0';
     device_timer_set(&s->patience, 0);
-    retry_done(d, &s->retry);
     device_log(d, 6, "up: %s, %s session", peer, s->has_session ? "the old" : "a new");
     prong_writer *out = device_up_begin(d, 2);
     prong_writer_key(out, "peer");
@@ -311,7 +310,11 @@ tend(struct device *d, uint64_t times, void *context)
     struct mqtt *s = d->state;
     device_timer_set(&s->pulse, mqtt_link_pulse_ms(s->link));
     mqtt_sender_tend(d);
-    if (s->link->fd >= 0 && d->is_paused) {
+    if (s->is_up) {
+        /* Not as soon as it is up: two of one client_id that throw each other out get slower. */
+        retry_done(d, &s->retry);
+    }
+    if (s->link->fd >= 0 && !device_is_open(d)) {
         mqtt_link_ping(s->link);
     } else if (s->link->fd >= 0) {
         pump(d); /* first, so that an answer that is there is seen */
