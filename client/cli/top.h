@@ -37,7 +37,8 @@ struct top_worker {
 struct top_sample {
     char hub[72], version[72];
     uint64_t epoch, uptime_ms, connections, calls, payload_bytes, events;
-    uint64_t bounds_us[TOP_BUCKETS_MAX]; /* upper ends of all buckets but the last one */
+    uint64_t streams, silent_streams, frames; /* frames: of all streams that are there */
+    uint64_t bounds_us[TOP_BUCKETS_MAX];      /* upper ends of all buckets but the last one */
     size_t bucket_count;
     struct top_worker *workers;
     size_t worker_count;
@@ -68,7 +69,7 @@ struct top_row {
 };
 
 struct top_totals {
-    double cpu_percent, calls_per_s, events_per_s; /* negative: not known */
+    double cpu_percent, calls_per_s, events_per_s, frames_per_s; /* negative: not known */
     uint64_t rss_bytes;
 };
 

@@ -230,9 +230,10 @@ spread(const struct past *past, const struct top_sample *now, const struct top_v
 static struct top_totals
 totals_of(const struct past *past, const struct top_sample *now)
 {
-    struct top_totals t = {-1, -1, -1, 0};
+    struct top_totals t = {-1, -1, -1, -1, 0};
     if (past->sample != NULL) {
-        t = (struct top_totals){0, 0, rate(past, past->sample->events, now->events), 0};
+        t = (struct top_totals){.events_per_s = rate(past, past->sample->events, now->events),
+                                .frames_per_s = rate(past, past->sample->frames, now->frames)};
     }
     for (size_t i = 0; i < now->worker_count; i++) {
         const struct top_row row = row_of_worker(past, now, &now->workers[i]);

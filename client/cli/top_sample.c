@@ -112,6 +112,22 @@ read_hub(const prong_value *hub, struct top_sample *s)
     s->events = field_uint(hub, "events");
 }
 
+static void
+read_streams(const prong_value *metrics, const prong_value *hub, struct top_sample *s)
+{
+    prong_iter it;
+    prong_value memory, streams, stream;
+    if (prong_value_find(hub, "memory", &memory)) {
+        s->streams = field_uint(&memory, "streams");
+        s->silent_streams = field_uint(&memory, "silent");
+    }
+    if (prong_value_find(metrics, "streams", &streams) && prong_iter_begin(&it, &streams)) {
+        while (prong_iter_next(&it, NULL, &stream)) {
+            s->frames += field_uint(&stream, "frames");
+        }
+    }
+}
+
 bool
 top_sample_read(const prong_value *metrics, struct top_sample *out)
 {
@@ -130,6 +146,7 @@ top_sample_read(const prong_value *metrics, struct top_sample *out)
         return false;
     }
     read_hub(&hub, &s);
+    read_streams(metrics, &hub, &s);
     s.bucket_count = read_numbers(&bounds, s.bounds_us, TOP_BUCKETS_MAX - 1) + 1;
     while (prong_iter_next(&it, &key, &value)) {
         read_worker(&key, &value, &s);

@@ -351,6 +351,22 @@ print_rate(double value, char out[RATE_BYTES])
     (void)snprintf(out, RATE_BYTES, value < 0 ? "-" : "%.1f", value);
 }
 
+/* Nothing when there are none. */
+static void
+text_streams(const struct top_sample *now, const struct top_totals *totals, char *out, size_t size)
+{
+    char frames[RATE_BYTES], silent[40] = "";
+    print_rate(totals->frames_per_s, frames);
+    if (now->silent_streams > 0) {
+        (void)snprintf(silent, sizeof silent, " (%llu silent)",
+                       (unsigned long long)now->silent_streams);
+    }
+    if (now->streams > 0 || now->silent_streams > 0) {
+        (void)snprintf(out, size, "  streams %llu%s  frames/s %s", (unsigned long long)now->streams,
+                       silent, frames);
+    }
+}
+
 void
 top_text_totals(const struct top_sample *now, const struct top_totals *totals,
                 char out[TOP_LINE_BYTES])
@@ -362,9 +378,11 @@ top_text_totals(const struct top_sample *now, const struct top_totals *totals,
     print_rate(totals->events_per_s, events);
     unit_size(totals->rss_bytes, memory);
     unit_size(now->payload_bytes, payload);
-    (void)snprintf(out, TOP_LINE_BYTES,
-                   "calls/s %s  events/s %s  cpu%% %s  memory %s  unfinished %llu  payload %s  "
-                   "connections %llu",
-                   calls, events, cpu, memory, (unsigned long long)now->calls, payload,
-                   (unsigned long long)now->connections);
+    const int n =
+        snprintf(out, TOP_LINE_BYTES,
+                 "calls/s %s  events/s %s  cpu%% %s  memory %s  unfinished %llu  payload %s  "
+                 "connections %llu",
+                 calls, events, cpu, memory, (unsigned long long)now->calls, payload,
+                 (unsigned long long)now->connections);
+    text_streams(now, totals, out + n, TOP_LINE_BYTES - (size_t)n);
 }

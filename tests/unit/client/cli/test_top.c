@@ -118,6 +118,30 @@ Test(cli_top, a_strange_sample_does_no_harm)
     top_sample_deinit(&s);
 }
 
+Test(cli_top, streams_stand_in_the_totals_when_there_are_some)
+{
+    static const char streams[] =
+        "{\"hub\":{\"epoch\":1,\"uptime_ms\":1000,\"memory\":{\"streams\":2,\"silent\":1}},"
+        "\"bounds_us\":[1],\"workers\":{},\"streams\":{\"a\":{\"frames\":100},"
+        "\"b\":{\"frames\":7}}}";
+    char line[TOP_LINE_BYTES];
+    struct top_sample before = sample(streams), now = sample(streams), none = sample(first);
+    struct top_view view;
+    struct top_rows rows;
+    now.uptime_ms = 3000;
+    now.frames += 50;
+    top_view_init(&view);
+    cr_assert(now.frames == 157 && top_rows_make(&before, &now, &view, &rows), "memory");
+    top_text_totals(&now, &rows.totals, line);
+    cr_expect(strstr(line, "  streams 2 (1 silent)  frames/s 25.0") != NULL, "%s", line);
+    top_text_totals(&none, &rows.totals, line);
+    cr_expect(strstr(line, "streams") == NULL, "%s", line);
+    top_rows_deinit(&rows);
+    top_sample_deinit(&before);
+    top_sample_deinit(&now);
+    top_sample_deinit(&none);
+}
+
 Test(cli_top, percentiles_lie_within_their_bucket)
 {
     static const uint64_t bounds[] = {100, 1000, 10000};
