@@ -14,6 +14,8 @@
 
 #include "proto/clock/clock.h"
 
+enum { SLICE_MS = 100, NS_PER_MS = 1000000 };
+
 prong_err
 fail(struct why why, prong_err code, const char *format, ...)
 {
@@ -117,11 +119,24 @@ lend_ask(int fd, struct lend_record *record, struct why why)
                : fail(why, PRONG_UNAVAILABLE, "the hub is gone");
 }
 
+/* Wait a moment, or until something comes; how long that was. A process that is stopped, or a
+ * machine that stands still, does not wait: the clock runs on, but the hub could not answer, or its
+ * answer is only now to be seen. So a slice is never longer than it was meant to be. */
+static int64_t
+wait_slice(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    const int64_t since_ns = clock_mono_ns();
+    (void)poll(&wait, 1, SLICE_MS); /* what came is seen by the caller */
+    const int64_t slept_ns = clock_mono_ns() - since_ns;
+    const int64_t most_ns = (int64_t)SLICE_MS * NS_PER_MS;
+    return slept_ns < most_ns ? slept_ns : most_ns;
+}
+
 prong_err
 lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX], struct why why)
 {
-    const int64_t until_ns = stream_until_ns(ANSWER_MS);
-    for (;;) {
+    for (int64_t waited_ns = 0;;) {
         const enum pass_result got = pass_receive(fd, record, fds);
         if (got == PASS_OK && record->op == LEND_REFUSED) {
             pass_close(fds, record->fds);
@@ -131,16 +146,14 @@ lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX], struct wh
         if (got == PASS_OK) {
             return PRONG_OK;
         }
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        const int left_ms = stream_left_ms(until_ns);
         if (got == PASS_GONE) {
             return fail(why, PRONG_UNAVAILABLE, "the hub is gone");
         }
-        if (left_ms == 0) {
+        if (waited_ns >= (int64_t)ANSWER_MS * NS_PER_MS) {
             return fail(why, PRONG_DEADLINE_EXCEEDED, "the hub did not answer in %d s",
                         ANSWER_MS / 1000);
         }
-        (void)poll(&wait, 1, left_ms); /* what came is seen above */
+        waited_ns += wait_slice(fd);
     }
 }
 
