@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -65,7 +66,7 @@ is_dying(int32_t pid)
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        return errno == ENOENT;
+        return kill(pid, 0) != 0 && errno == ESRCH; /* of others it may be hidden */
     }
     const size_t n = fread(text, 1, sizeof text - 1, file);
     (void)fclose(file);
