@@ -3,12 +3,15 @@ what the tests of the command line share."""
 import json
 import os
 import select
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 
 import hub  # noqa: E402
+
+TEST_BIN = os.environ.get("PRONG_TEST_BIN_DIR", "")
 
 
 class Case(hub.Case):
@@ -82,6 +85,45 @@ class Case(hub.Case):
 
     def port(self, device):
         return self.first(device + ".listening", 1)[0]["port"]
+
+
+class Streams(Case):
+    """A test with devices whose frames are read."""
+    reader = "stream_frames"
+
+    def read(self, stream, count, policy="lossless"):
+        """A reader that is known to the hub, so that it gets the first frame, too."""
+        url = "ipc://" + os.path.join(self.run_dir, "hub.sock")
+        words = [os.path.join(TEST_BIN, self.reader), url, stream, policy, str(count)]
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True, env=self.env)
+        self.children.append(child)
+        readers = [os.path.join(TEST_BIN, self.reader), url, "--readers", stream]
+        self.until(lambda: subprocess.run(readers, stdout=subprocess.PIPE, check=True, text=True, env=self.env,
+                                          timeout=hub.DEADLINE).stdout.strip() == "1" or child.poll() is not None,
+                   "the reader is there")
+        return child
+
+    def line(self, child):
+        """The next frame that a reader got."""
+        return json.loads(child.stdout.readline())
+
+    def frames(self, child):
+        """What a reader got, when it has ended by itself."""
+        result = self.end(child)
+        self.assertEqual(result.code, 0, result)
+        return result.lines()
+
+    def event(self, topic, count=1):
+        """The event of a topic that came as the `count`th."""
+        return self.first(topic, count)[-1]
+
+    def check_times(self, frames):
+        times = [f["mono_ns"] for f in frames]
+        self.assertEqual(times, sorted(times), "frames go back in time")
+        for f in frames:
+            off = abs((time.time_ns() // 1000 - f["time_us"]) - (time.monotonic_ns() - f["mono_ns"]) // 1000)
+            self.assertLess(off, 60_000_000, "the two times are of one moment")
 
 
 main = hub.main

@@ -1,11 +1,9 @@
 /* stream_frames URL STREAM latest|lossless COUNT: read so many frames of a stream and print one
- * line of JSON for each, with the number that the picture itself shows (make_video.h). The stream
- * may come later.
+ * line of JSON for each, with the number that the picture itself shows (shows_video.c; ramp_frames
+ * is the same with shows_ramp.c). The stream may come later.
  *
  * stream_frames URL --readers STREAM: print how many readers it has. */
-#include "tests/unit/devices/make_video.h"
-
-#include <prong/stream.h>
+#include "tests/e2e/devices/stream_frames.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,14 +11,6 @@
 #include <string.h>
 
 enum { STREAM_TIMEOUT_MS = 3600 * 1000 };
-
-static int
-shown(const prong_frame *f)
-{
-    const int channels = f->dims == 3 ? (int)f->shape[2] : 1;
-    return f->dims < 2 ? -1
-                       : make_video_number(f->data, (int)f->shape[1], (int)f->shape[0], channels);
-}
 
 /* The pixel in the middle, as a number for each channel. */
 static void
@@ -54,7 +44,7 @@ print_frame(const prong_frame *f)
     }
     printf(", \"middle\": ");
     print_middle(f);
-    printf(", \"shows\": %d}\n", shown(f));
+    printf(", \"shows\": %d}\n", stream_shows(f));
 }
 
 static int

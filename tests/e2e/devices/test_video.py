@@ -14,7 +14,7 @@ import kit
 from kit import hub
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TEST_BIN = os.environ.get("PRONG_TEST_BIN_DIR", "")
+TEST_BIN = kit.TEST_BIN
 VTEST = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 # The one that the system's packages of GObject are for.
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -29,7 +29,7 @@ FOR_EVER = 1000000000
 
 @unittest.skipUnless(os.access(os.path.join(TEST_BIN, "make_video"), os.X_OK),
                      "SKIP: built without FFmpeg: apt-get install libavdevice-dev")
-class Video(kit.Case):
+class Video(kit.Streams):
     def setUp(self):
         super().setUp()
         self.env["GST_REGISTRY_FORK"] = "no"
@@ -44,43 +44,9 @@ class Video(kit.Case):
         """A hub with one device that is started later."""
         self.devices(f"{name}: {{kind: video, autostart: false, {options}}}")
 
-    def read(self, stream, count, policy="lossless"):
-        """A reader that is known to the hub, so that it gets the first frame, too."""
-        url = "ipc://" + os.path.join(self.run_dir, "hub.sock")
-        words = [os.path.join(TEST_BIN, "stream_frames"), url, stream, policy, str(count)]
-        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True, env=self.env)
-        self.children.append(child)
-        readers = [os.path.join(TEST_BIN, "stream_frames"), url, "--readers", stream]
-        self.until(lambda: subprocess.run(readers, stdout=subprocess.PIPE, check=True, text=True, env=self.env,
-                                          timeout=hub.DEADLINE).stdout.strip() == "1" or child.poll() is not None,
-                   "the reader is there")
-        return child
-
-    def line(self, child):
-        """The next frame that a reader got."""
-        return json.loads(child.stdout.readline())
-
-    def frames(self, child):
-        """What a reader got, when it has ended by itself."""
-        result = self.end(child)
-        self.assertEqual(result.code, 0, result)
-        return result.lines()
-
-    def event(self, topic, count=1):
-        """The event of a topic that came as the `count`th."""
-        return self.first(topic, count)[-1]
-
     def playing(self, frames=1):
         """The counters when so many frames were written."""
         return self.until_stats("cam", lambda stats: stats["frames"] >= frames, f"{frames} frames")
-
-    def check_times(self, frames):
-        times = [f["mono_ns"] for f in frames]
-        self.assertEqual(times, sorted(times), "frames go back in time")
-        for f in frames:
-            off = abs((time.time_ns() // 1000 - f["time_us"]) - (time.monotonic_ns() - f["mono_ns"]) // 1000)
-            self.assertLess(off, 60_000_000, "the two times are of one moment")
 
 
 class Files(Video):
