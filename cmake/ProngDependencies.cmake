@@ -82,6 +82,8 @@ prong_device_library(FFMPEG prong-video FFmpeg libavdevice-dev libavformat libav
                      libavutil)
 prong_device_library(MODBUS prong-modbus libmodbus libmodbus-dev libmodbus)
 prong_device_library(MOSQUITTO prong-mqtt libmosquitto libmosquitto-dev libmosquitto>=2.0 openssl)
+# Debian's libaravis-dev asks for libusb in its pkg-config file, but does not bring it.
+prong_device_library(ARAVIS prong-genicam Aravis "libaravis-dev libusb-1.0-0-dev" aravis-0.8)
 
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)
