@@ -6,7 +6,7 @@ int
 main(void)
 {
     (void)fputs("<3>" ABSENT_PROGRAM " was built without " ABSENT_LIBRARY
-                ": install it with 'apt-get install " ABSENT_PACKAGE "' and build Prong again\n",
+                ": the package " ABSENT_PACKAGE " has it; install it and build Prong again\n",
                 stderr);
     return EX_CONFIG;
 }
