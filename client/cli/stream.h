@@ -6,7 +6,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/hub.h"
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 
 /* All streams of the hub, each followed by its readers, from a hub that is connected. On CLI_OK
  * `*list` is owned, freed with prong_free. */

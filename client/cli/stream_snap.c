@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "client/cli/output.h"
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 #include "client/cli/stream.h"
 #include "client/cli/unit.h"
 

@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 #include "client/cli/unit.h"
 
 #define SECONDS(n) ((n)*INT64_C(1000))

@@ -44,10 +44,11 @@ ALLOWED = {
     "client/stream": ["proto", "proto/clock", "proto/ring", "client/stream", "client/include"],
     # The exit codes stand beside the codes of the protocol; "did you mean" and what a secret is are the
     # broker's, too.
-    "client/cli": ["client/lib", "client/worker", "client/cli", "client/include",
+    "client/cli": ["client/lib", "client/worker", "client/cli", "client/include", "client/picture",
                    "proto/tbl/errors.def", "proto/clock", "proto/closest.h", "proto/mask.h"],
-    # What makes a PNG of a frame knows no hub and no command line.
-    "client/devices": ["client/devices", "client/include", "client/cli/picture.h", "proto/clock", "proto/device"],
+    # Frames as files; knows no hub.
+    "client/picture": ["client/picture", "client/include"],
+    "client/devices": ["client/devices", "client/include", "client/picture", "proto/clock", "proto/device"],
     "client/web": ["client/lib", "client/worker", "client/web", "client/include"],
     # What an application sees: <prong/...>, and the headers beside its own files.
     "examples": [],

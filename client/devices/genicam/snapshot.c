@@ -1,6 +1,6 @@
 /* The method snapshot of prong-genicam: the newest frame of its own stream, read as everybody
  * reads it, so that no copy is kept for it. */
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 #include "client/devices/genicam/kind.h"
 
 #include <stdlib.h>

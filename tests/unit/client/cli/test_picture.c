@@ -1,5 +1,5 @@
 /* Frames as pictures: which are some, in which order their bytes stand, and the files of netpbm. */
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 
 #include <stdlib.h>
 #include <string.h>

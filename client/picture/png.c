@@ -1,5 +1,5 @@
 /* PNG by libpng: see picture.h. */
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 
 #include <png.h>
 

@@ -1,12 +1,10 @@
 /* Frames as pictures: see picture.h. */
-#include "client/cli/picture.h"
+#include "client/picture/picture.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
-
-#include "client/cli/field.h"
 
 static const struct {
     const char *name; /* as meta says it */
@@ -46,6 +44,19 @@ refuse(const prong_frame *frame, char why[PICTURE_WHY_BYTES])
     return false;
 }
 
+/* What the frame's map says of it; "" when it does not. */
+static void
+said_format(const prong_frame *frame, char *out, size_t size)
+{
+    prong_value value;
+    const char *text = "";
+    size_t len = 0;
+    if (prong_value_find(&frame->meta, "format", &value)) {
+        (void)prong_value_text(&value, &text, &len);
+    }
+    (void)snprintf(out, size, "%.*s", (int)len, text);
+}
+
 bool
 picture_of(const prong_frame *frame, const char *format, struct picture *picture,
            char why[PICTURE_WHY_BYTES])
@@ -58,7 +69,7 @@ picture_of(const prong_frame *frame, const char *format, struct picture *picture
         frame->shape[0] * frame->shape[1] * channels != frame->bytes) {
         return refuse(frame, why);
     }
-    field_text(&frame->meta, "format", said, sizeof said);
+    said_format(frame, said, sizeof said);
     format = format != NULL ? format : said;
     *picture = (struct picture){.format = channels == 1   ? PICTURE_GRAY
                                           : channels == 3 ? PICTURE_RGB

@@ -1,5 +1,5 @@
-/* In the place of picture_png.c where there was no libpng to build with. */
-#include "client/cli/picture.h"
+/* In the place of png.c where there was no libpng to build with. */
+#include "client/picture/picture.h"
 
 bool
 picture_has_png(void)

@@ -1,6 +1,6 @@
 /* Frames as files of pictures: PNG, and the portable pixmap and graymap of netpbm. Knows no hub. */
-#ifndef PRONG_CLI_PICTURE_H
-#define PRONG_CLI_PICTURE_H
+#ifndef PRONG_PICTURE_H
+#define PRONG_PICTURE_H
 
 #include <stdbool.h>
 #include <stdio.h>
