@@ -5,11 +5,13 @@
 #include "proto/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CLOSE_AT_ONCE_BYTES = 16 << 20, STACK_BYTES = 256 << 10 };
@@ -64,9 +66,22 @@ close_it(void *fd)
     return NULL;
 }
 
+/* Its pages go although there are maps of it, in which zeros are seen from now on. */
+static void *
+empty_it(void *fd)
+{
+    struct stat st;
+    if (fstat((int)(intptr_t)fd, &st) != 0 ||
+        fallocate((int)(intptr_t)fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size) !=
+            0) {
+        /* Then they go with the last map. */
+    }
+    return close_it(fd);
+}
+
 /* In a thread; false when there can be none. */
 static bool
-close_apart(int fd)
+run_apart(void *(*function)(void *fd), int fd)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -79,10 +94,23 @@ close_apart(int fd)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     const bool ok = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
                     pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 &&
-                    pthread_create(&thread, &attributes, close_it, (void *)(intptr_t)fd) == 0;
+                    pthread_create(&thread, &attributes, function, (void *)(intptr_t)fd) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
     return ok;
+}
+
+/* Large memory takes long. */
+static void
+let_go(struct lend_memory *memory, void *(*function)(void *fd))
+{
+    if (memory->page != NULL) {
+        (void)munmap(memory->page, RING_PAGE);
+    }
+    if (memory->size < CLOSE_AT_ONCE_BYTES || !run_apart(function, memory->fd)) {
+        (void)function((void *)(intptr_t)memory->fd);
+    }
+    *memory = LEND_MEMORY_NONE;
 }
 
 void
@@ -91,12 +119,24 @@ lend_memory_drop(struct lend_budget *budget, struct lend_memory *memory)
     if (memory->fd < 0) {
         return;
     }
-    if (memory->page != NULL) {
-        (void)munmap(memory->page, RING_PAGE);
-    }
-    if (memory->size < CLOSE_AT_ONCE_BYTES || !close_apart(memory->fd)) {
-        (void)close(memory->fd);
-    }
     budget->used_bytes -= memory->size;
-    *memory = LEND_MEMORY_NONE;
+    let_go(memory, close_it);
+}
+
+void
+lend_memory_set_aside(struct lend_budget *budget, const struct lend_memory *memory)
+{
+    budget->used_bytes -= memory->size;
+}
+
+void
+lend_memory_use_again(struct lend_budget *budget, const struct lend_memory *memory)
+{
+    budget->used_bytes += memory->size;
+}
+
+void
+lend_memory_discard(struct lend_memory *memory)
+{
+    let_go(memory, empty_it);
 }

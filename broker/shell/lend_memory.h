@@ -1,7 +1,8 @@
 /* Memory that is lent: memfds of a fixed size, within one budget for all of them.
  *
  * Pages are charged to whom touches them first, so the budget is of what may be touched. Memory
- * that was given back and that somebody still maps is not in it any more. Runs on the loop thread;
+ * that was given back and that somebody still maps is not in it any more, nor is what was set aside
+ * to be lent again, which has a bound of its own (lender_buffers.c). Runs on the loop thread;
  * large memory is freed by a thread of its own, because that takes 0.2 s for each GiB. */
 #ifndef PRONG_SHELL_LEND_MEMORY_H
 #define PRONG_SHELL_LEND_MEMORY_H
@@ -33,5 +34,10 @@ uint32_t lend_memory_fits(const struct lend_budget *budget, uint64_t more, uint6
                           char why[LEND_WHY_BYTES]);
 /* Give it back; accepts LEND_MEMORY_NONE, and leaves that. */
 void lend_memory_drop(struct lend_budget *budget, struct lend_memory *memory);
+/* Have it stay for a while, outside of the budget, and lend it again: when it fits. */
+void lend_memory_set_aside(struct lend_budget *budget, const struct lend_memory *memory);
+void lend_memory_use_again(struct lend_budget *budget, const struct lend_memory *memory);
+/* Free memory that was set aside, and its pages even where it is still mapped. */
+void lend_memory_discard(struct lend_memory *memory);
 
 #endif

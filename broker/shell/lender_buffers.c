@@ -25,19 +25,6 @@ find(const struct lender *l, const uint8_t handle[LEND_HANDLE_BYTES])
     return b;
 }
 
-static void
-drop(struct lender *l, struct lend_buffer *buffer)
-{
-    struct lend_buffer **at = &l->buffers;
-    while (*at != buffer) {
-        at = &(*at)->next;
-    }
-    *at = buffer->next;
-    l->buffer_count--;
-    lend_memory_drop(&l->budget, &buffer->memory);
-    free(buffer);
-}
-
 /* Room for one more hold of this connection; otherwise it is refused. */
 static bool
 make_room(struct lend_peer *p)
@@ -61,7 +48,10 @@ make_room(struct lend_peer *p)
 static void
 hold(struct lend_peer *p, struct lend_buffer *buffer)
 {
-    struct lend_record record = {.op = LEND_BUFFER, .bytes = buffer->bytes};
+    struct lend_record record = {.op = LEND_BUFFER,
+                                 .bytes = buffer->bytes,
+                                 .generation = buffer->number,
+                                 .index = buffer->arrivals};
     memcpy(record.handle, buffer->handle, sizeof record.handle);
     p->role = LEND_ROLE_HOLDER;
     p->holds[p->hold_count++] = buffer;
@@ -69,15 +59,7 @@ hold(struct lend_peer *p, struct lend_buffer *buffer)
     lender_send(p, &record, &buffer->memory.fd, 1);
 }
 
-static void
-let_go(struct lender *l, struct lend_buffer *buffer)
-{
-    if (--buffer->holds == 0 && buffer->keep_until_ns == 0) {
-        drop(l, buffer);
-    }
-}
-
-/* ---- buffers that are on their way -------------------------------------------------------------
+/* ---- buffers that nobody holds -----------------------------------------------------------------
  */
 
 /* Be told at this time; what is earlier already stays. */
@@ -88,6 +70,55 @@ set_timer(struct lender *l, int64_t at_ns)
     if (l->timer.at_ns == 0 || at_ns < l->timer.at_ns) {
         l->timer.at_ns = at_ns;
         (void)timerfd_settime(l->timer.fd, TFD_TIMER_ABSTIME, &at, NULL); /* it is in range */
+    }
+}
+
+static void timer_ready(struct source *source, uint32_t events);
+
+static bool
+has_timer(struct lender *l)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = &l->timer.source};
+    if (l->timer.fd >= 0) {
+        return true;
+    }
+    l->timer.source.ready = timer_ready;
+    l->timer.lender = l;
+    l->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (l->timer.fd >= 0 && epoll_ctl(l->options.epoll_fd, EPOLL_CTL_ADD, l->timer.fd, &e) != 0) {
+        (void)close(l->timer.fd);
+        l->timer.fd = -1;
+    }
+    return l->timer.fd >= 0;
+}
+
+static void
+drop(struct lender *l, struct lend_buffer *buffer)
+{
+    struct lend_buffer **at = &l->buffers;
+    while (*at != buffer) {
+        at = &(*at)->next;
+    }
+    *at = buffer->next;
+    l->buffer_count--;
+    if (buffer->maker != NULL && !buffer->is_exposed && has_timer(l)) {
+        set_timer(l, lender_spare_add(l, buffer, clock_mono_ns()));
+        return;
+    }
+    if (buffer->is_exposed) {
+        lend_memory_drop(&l->budget, &buffer->memory);
+    } else { /* some may keep a map of it, although they do not look at it */
+        lend_memory_set_aside(&l->budget, &buffer->memory);
+        lend_memory_discard(&buffer->memory);
+    }
+    free(buffer);
+}
+
+static void
+let_go(struct lender *l, struct lend_buffer *buffer)
+{
+    if (--buffer->holds == 0 && buffer->keep_until_ns == 0) {
+        drop(l, buffer);
     }
 }
 
@@ -113,36 +144,23 @@ timer_ready(struct source *source, uint32_t events)
             next_ns = b->keep_until_ns;
         }
     }
+    const int64_t spare_ns = lender_spares_expire(l, now_ns);
     l->timer.at_ns = 0;
     if (next_ns != 0) {
         set_timer(l, next_ns);
     }
+    if (spare_ns != 0) {
+        set_timer(l, spare_ns);
+    }
 }
 
-static bool
-has_timer(struct lender *l)
-{
-    struct epoll_event e = {.events = EPOLLIN, .data.ptr = &l->timer.source};
-    if (l->timer.fd >= 0) {
-        return true;
-    }
-    l->timer.source.ready = timer_ready;
-    l->timer.lender = l;
-    l->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (l->timer.fd >= 0 && epoll_ctl(l->options.epoll_fd, EPOLL_CTL_ADD, l->timer.fd, &e) != 0) {
-        (void)close(l->timer.fd);
-        l->timer.fd = -1;
-    }
-    return l->timer.fd >= 0;
-}
-
-/* Keep it for a while although nobody may hold it, unless somebody has taken it already: that may
- * be seen before the sender lets go. Without a timer, which needs a descriptor, it is as if the
- * time was over at once. */
+/* Keep it for a while although nobody may hold it, unless all have taken it already whom it was
+ * sent to: that may be seen before the sender lets go. Without a timer, which needs a descriptor,
+ * it is as if the time was over at once. */
 static void
 keep(struct lender *l, struct lend_buffer *buffer, uint32_t ms)
 {
-    if (ms > 0 && !buffer->has_arrived && has_timer(l)) {
+    if (ms > 0 && buffer->arrivals < buffer->expected && has_timer(l)) {
         buffer->keep_until_ns =
             clock_mono_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
         set_timer(l, buffer->keep_until_ns);
@@ -152,7 +170,7 @@ keep(struct lender *l, struct lend_buffer *buffer, uint32_t ms)
 void
 lender_buffers_deinit(struct lender *l)
 {
-    while (l->buffers != NULL) {
+    while (l->buffers != NULL) { /* those who made them have left: they go */
         drop(l, l->buffers);
     }
     if (l->timer.fd >= 0) {
@@ -164,19 +182,38 @@ lender_buffers_deinit(struct lender *l)
 /* ---- requests ----------------------------------------------------------------------------------
  */
 
+/* With memory that came back, or still without any; NULL when the hub's own is out. */
+static struct lend_buffer *
+again_or_new(const struct lend_peer *p, const struct lend_record *ask)
+{
+    struct lend_buffer *spare = lender_spare_take(p, ask->bytes);
+    struct lend_buffer *buffer = spare != NULL ? spare : malloc(sizeof *buffer);
+    if (buffer != NULL) {
+        *buffer = (struct lend_buffer){
+            .memory = spare != NULL ? spare->memory : LEND_MEMORY_NONE,
+            .number = spare != NULL ? spare->number : ++p->lender->last_number,
+            .bytes = ask->bytes,
+            .maker = p,
+        };
+    }
+    return buffer;
+}
+
 /* 0 with memory and a handle, or the code of the refusal. */
 static uint32_t
 fill(struct lend_peer *p, struct lend_buffer *buffer, char why[LEND_WHY_BYTES])
 {
     struct lender *l = p->lender;
-    uint32_t refused = lender_fits(p, "", buffer->bytes, 0, why);
-    if (refused == 0) {
-        refused = lend_memory_make(&l->budget, "prong-buffer", (size_t)buffer->bytes, false,
-                                   &buffer->memory, why);
+    uint32_t refused = 0;
+    if (buffer->memory.fd < 0) {
+        refused = lender_fits(p, "", buffer->bytes, 0, why);
+        if (refused == 0) {
+            refused = lend_memory_make(&l->budget, "prong-buffer", (size_t)buffer->bytes, false,
+                                       &buffer->memory, why);
+        }
     }
     if (refused == 0 && getrandom(buffer->handle, sizeof buffer->handle, 0) !=
                             (ssize_t)sizeof buffer->handle) { /* never, in a kernel that runs */
-        lend_memory_drop(&l->budget, &buffer->memory);
         (void)snprintf(why, LEND_WHY_BYTES, "the kernel has no random numbers");
         refused = WIRE_ERR_INTERNAL;
     }
@@ -196,16 +233,15 @@ lender_buffer_new(struct lend_peer *p, const struct lend_record *ask)
     if (!make_room(p)) {
         return;
     }
-    struct lend_buffer *buffer =
-        l->buffer_count < LEND_BUFFERS_MAX ? calloc(1, sizeof *buffer) : NULL;
+    struct lend_buffer *buffer = l->buffer_count < LEND_BUFFERS_MAX ? again_or_new(p, ask) : NULL;
     if (buffer == NULL) {
         lender_refuse(p, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub has no room for one of %d buffers",
                       LEND_BUFFERS_MAX);
         return;
     }
-    buffer->bytes = ask->bytes;
     const uint32_t refused = fill(p, buffer, why);
     if (refused != 0) {
+        lend_memory_drop(&l->budget, &buffer->memory);
         free(buffer);
         lender_refuse(p, refused, "%s", why);
         return;
@@ -223,8 +259,10 @@ lender_buffer_take(struct lend_peer *p, const struct lend_record *ask)
     if (buffer == NULL) {
         lender_refuse(p, WIRE_ERR_NOT_FOUND, "there is no such buffer: nobody holds it any more");
     } else if (make_room(p)) {
-        buffer->has_arrived = true;
-        buffer->keep_until_ns = 0;
+        buffer->arrivals++;
+        buffer->keep_until_ns = buffer->arrivals < buffer->expected ? buffer->keep_until_ns : 0;
+        /* What another user had is not used again. */
+        buffer->is_exposed |= buffer->maker != NULL && buffer->maker->uid != p->uid;
         hold(p, buffer);
     }
 }
@@ -236,6 +274,8 @@ lender_buffer_give(struct lend_peer *p, const struct lend_record *ask)
         struct lend_buffer *buffer = p->holds[i];
         if (memcmp(buffer->handle, ask->handle, LEND_HANDLE_BYTES) == 0) {
             p->holds[i] = p->holds[--p->hold_count];
+            buffer->is_exposed |= ask->index == 0;
+            buffer->expected = ask->hold > 1 ? ask->hold : 1;
             keep(p->lender, buffer, ask->patience_ms);
             let_go(p->lender, buffer);
             return;
@@ -247,7 +287,13 @@ lender_buffer_give(struct lend_peer *p, const struct lend_record *ask)
 void
 lender_holder_left(struct lend_peer *p)
 {
+    for (struct lend_buffer *b = p->lender->buffers; b != NULL; b = b->next) {
+        b->maker = b->maker == p ? NULL : b->maker;
+    }
+    lender_spares_leave(p);
     while (p->hold_count > 0) {
-        let_go(p->lender, p->holds[--p->hold_count]);
+        struct lend_buffer *buffer = p->holds[--p->hold_count];
+        buffer->is_exposed = true; /* it may have died, and children of it still have a map */
+        let_go(p->lender, buffer);
     }
 }

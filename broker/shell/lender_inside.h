@@ -1,7 +1,7 @@
 /* What the parts of the lender share: lender.c has the connections, lender_death.c the ends of the
  * processes behind them, lender_streams.c the requests of writers and readers, lender_buffers.c
- * those for buffers, lender_list.c the list for people, lender_watch.c what is told without being
- * asked, lender_sum.c the figures. */
+ * those for buffers, lender_spares.c what is lent again, lender_list.c the list for people,
+ * lender_watch.c what is told without being asked, lender_sum.c the figures. */
 #ifndef PRONG_SHELL_LENDER_INSIDE_H
 #define PRONG_SHELL_LENDER_INSIDE_H
 
@@ -24,9 +24,12 @@ struct lend_buffer {
     struct lend_memory memory;
     uint8_t handle[LEND_HANDLE_BYTES];
     uint64_t bytes;
-    uint32_t holds;        /* of all connections */
-    bool has_arrived;      /* somebody has taken it */
-    int64_t keep_until_ns; /* without any, for whoever has the handle; 0: not */
+    uint64_t number;               /* of its memory: the same again are the same pages */
+    const struct lend_peer *maker; /* whom it was made for; NULL: that one has left */
+    uint32_t holds;                /* of all connections */
+    uint32_t arrivals, expected;   /* how often it was taken, and will have been when it was sent */
+    bool is_exposed;               /* one who let go of it may still reach it */
+    int64_t keep_until_ns;         /* without any hold, for whoever has the handle; 0: not */
 };
 
 /* Where a list is, that is sent as it is read. */
@@ -92,7 +95,11 @@ struct lender {
     struct lend_streams streams;
     struct lend_buffer *buffers;
     uint32_t buffer_count;
-    struct lend_timer timer; /* for buffers that nobody holds */
+    uint64_t last_number;       /* of a buffer's memory */
+    struct lend_buffer *spares; /* that wait to be lent again, the newest first */
+    uint32_t spare_count;
+    uint64_t spare_bytes;
+    struct lend_timer timer; /* for buffers that nobody holds, and for spares */
     struct lend_timer look;  /* for what has to be looked at again and again */
     struct lend_watch *watches;
     size_t watch_count;
@@ -151,6 +158,15 @@ void lender_buffer_give(struct lend_peer *p, const struct lend_record *ask);
 
 /* Let go of the buffers that nobody has come for, all of them at the end of the hub. */
 void lender_buffers_deinit(struct lender *l);
+
+/* Set a buffer aside that nobody holds or can reach; moved. Its end is told: it may be earlier. */
+int64_t lender_spare_add(struct lender *l, struct lend_buffer *buffer, int64_t now_ns);
+/* One of so many pages that was made for this connection; NULL when there is none. Moved. */
+struct lend_buffer *lender_spare_take(const struct lend_peer *p, uint64_t bytes);
+/* Free what has waited long enough. When there is more to do, 0 for never. */
+int64_t lender_spares_expire(struct lender *l, int64_t now_ns);
+/* Nobody comes back for those of this connection. */
+void lender_spares_leave(const struct lend_peer *p);
 
 /* A connection of this kind is over. */
 void lender_writer_left(struct lend_peer *p);

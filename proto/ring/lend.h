@@ -42,7 +42,9 @@ enum lend_op {
     LEND_LIST,
     LEND_NEW,  /* bytes */
     LEND_TAKE, /* handle: hold it, too */
-    LEND_GIVE, /* handle, patience_ms: hold it no longer; keep it so long for others */
+    LEND_GIVE, /* handle, patience_ms, hold: no longer hold it; keep it so long for others, until it
+                  was taken so often in all; index: 1 when nothing here reaches the memory any
+                  more, so that it may be lent again */
     /* from the hub */
     LEND_REFUSED = 65, /* code (errors.def), text */
     LEND_CREATED,      /* generation, slots, bytes: may be the ring of a writer before; index: how
@@ -52,7 +54,8 @@ enum lend_op {
     LEND_RING,         /* to a reader: generation, slots, bytes: go on here when the old is read */
     LEND_DESK,         /* to a writer: index, policy, hold; [desk, bell (, room)] */
     LEND_DESK_GONE,    /* to a writer: index */
-    LEND_BUFFER,       /* handle, bytes */
+    LEND_BUFFER,       /* handle, bytes; index: how often it was taken; generation: the number of
+                          its memory, which comes again when that is lent again */
     LEND_STREAM,       /* name, slots, bytes, generation, numbers, pid of the writer or 0 */
     LEND_READER,       /* name, policy, group, hold, numbers, pid */
     LEND_END,

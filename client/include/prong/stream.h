@@ -239,6 +239,11 @@ PRONG_API prong_err prong_memory_open(const char *url, uint32_t hold, prong_memo
                                       size_t why_size);
 /* Accepts NULL. Frames that were taken stay until they are released; buffers are freed before. */
 PRONG_API void prong_memory_free(prong_memory *m);
+/* How much memory of buffers that were let go of stays mapped, for the next ones: new memory costs
+ * ten times what it takes to fill it. At first 256 MiB. It is kept for two seconds, at most 32
+ * buffers, and what is kept nobody can reach. A buffer that does not fit in, and all of them with
+ * 0, is not used again. */
+PRONG_API void prong_memory_keep(prong_memory *m, size_t bytes);
 /* Copy what the last failure was, NUL-terminated and cut; "" when there was none. */
 PRONG_API void prong_memory_error_text(prong_memory *m, char *text, size_t size);
 
@@ -251,7 +256,9 @@ typedef struct prong_buffer {
     uint64_t shape[PRONG_FRAME_DIMS_MAX];
 } prong_buffer;
 
-/* Make one, filled with zeros.
+/* Make one, to be filled: what is in it is not said. New memory is zeros, and memory that came back
+ * has what was in it; it only comes back to this `m`, and when nobody holds it or could still have
+ * it mapped: when all let go of it, none of them had forked while it held it, and none died.
  *
  *   bytes  1 byte to 1 GiB
  *   info   dtype, dims and shape, which have to be those of the bytes; NULL: bytes
@@ -270,7 +277,8 @@ PRONG_API prong_err prong_buffer_take(prong_memory *m, const prong_value *handle
                                       prong_buffer **out);
 /* Let go of it. Accepts NULL. */
 PRONG_API void prong_buffer_free(prong_buffer *b);
-/* Let go of it, and have the hub keep it for `linger_ms` (0..600000) for whoever has its handle. */
+/* Let go of it, and have the hub keep it for `linger_ms` (0..600000) until it was taken as often as
+ * a handle of it was written. */
 PRONG_API void prong_buffer_send(prong_buffer *b, int32_t linger_ms);
 
 /* Write a handle of a frame. */

@@ -73,6 +73,7 @@ ask_something(const struct peer *p, uint64_t *seed)
         .hold = number(seed, 5),
         .policy = number(seed, 20) == 0 ? number(seed, 9) : number(seed, 2),
         .from_oldest = number(seed, 2),
+        .index = number(seed, 2),
         .patience_ms = number(seed, 4) == 0 ? number(seed, 3) : 0,
         .bytes = number(seed, 10) == 0 ? (uint64_t)number(seed, UINT32_MAX) : number(seed, 90000),
     };

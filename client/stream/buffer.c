@@ -1,0 +1,225 @@
+/* Buffers: see <prong/stream.h>.
+ *
+ * Memory that the hub lends again, to the one who had it made first, is still mapped here, and
+ * where it was sent to: such maps are kept while nobody holds a buffer in it (maps.h). */
+#include "client/stream/memory.h"
+
+#include "proto/clock/clock.h"
+#include "proto/wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    LINGER_MS_MAX = 600000,
+    KEEP_MS = 2000, /* of a map; the hub lends memory again no later than that */
+    NS_PER_MS = 1000000,
+};
+
+struct buffer {
+    prong_buffer shown; /* first: the program has its address */
+    prong_memory *memory;
+    uint8_t handle[LEND_HANDLE_BYTES];
+    size_t size;     /* of the map, in whole pages: of these the buffer is the beginning */
+    uint64_t number; /* of its memory; 0: it is not lent again */
+    uint64_t hub;    /* whose it is: what the count of connections was */
+    uint64_t forks;  /* that there were when it was mapped */
+    uint32_t taken;  /* times until then, by anybody */
+    uint32_t written;
+};
+
+/* ---- having one ------------------------------------------------------------------------------
+ */
+
+/* Ask for a buffer, new or there, and map it. With the lock. `b` is not in use before. */
+static prong_err
+borrow(prong_memory *m, struct lend_record *record, struct buffer *b)
+{
+    int fd;
+    const prong_err err = memory_borrow(m, record, &fd);
+    if (err != PRONG_OK) {
+        return err;
+    }
+    *b = (struct buffer){
+        .memory = m,
+        .size = ((size_t)record->bytes + RING_PAGE - 1) / RING_PAGE * RING_PAGE,
+        .number = record->generation,
+        .hub = m->hubs,
+        .forks = maps_forks(),
+        .taken = record->index,
+        .shown.bytes = (size_t)record->bytes,
+    };
+    memcpy(b->handle, record->handle, sizeof b->handle);
+    b->shown.data = b->number != 0 ? maps_take(&m->maps, b->number, b->size) : NULL;
+    if (b->shown.data == NULL) {
+        b->shown.data = lend_map(fd, b->size, true);
+    }
+    (void)close(fd);
+    if (b->shown.data != NULL) {
+        return PRONG_OK;
+    }
+    record->index = 1;
+    memory_give(m, record);
+    return fail(memory_why(m), PRONG_RESOURCE_EXHAUSTED, "no memory for %zu bytes", b->shown.bytes);
+}
+
+/* Let go of it. With the lock. */
+static void
+let_go(struct buffer *b, int32_t linger_ms)
+{
+    prong_memory *m = b->memory;
+    const int64_t now_ns = clock_mono_ns();
+    const struct map map = {b->number, b->shown.data, b->size, now_ns};
+    struct lend_record record = {.hold = b->taken + b->written, .patience_ms = (uint32_t)linger_ms};
+    memcpy(record.handle, b->handle, sizeof b->handle);
+    maps_drop(&m->maps, now_ns - (int64_t)KEEP_MS * NS_PER_MS);
+    if (m->owner != getpid()) {
+        (void)munmap(map.at, map.size); /* of a child; what the hub lent is its parent's */
+        return;
+    }
+    if (map.number != 0 && b->hub == m->hubs && map.size <= m->maps.bytes_max &&
+        !maps_forked_since(b->forks)) {
+        record.index = maps_keep(&m->maps, &map);
+    } else {
+        (void)munmap(map.at, map.size);
+    }
+    memory_give(m, &record);
+}
+
+static void
+say_shape(struct buffer *b, const struct shape *shape)
+{
+    b->shown.dims = shape->dims;
+    memcpy(b->shown.dtype, shape->dtype, sizeof shape->dtype);
+    memcpy(b->shown.shape, shape->shape, sizeof shape->shape);
+}
+
+prong_err
+prong_buffer_new(prong_memory *m, size_t bytes, const prong_frame_info *info, prong_buffer **out)
+{
+    static const prong_frame_info none = {0};
+    struct lend_record record = {.op = LEND_NEW, .bytes = bytes};
+    struct shape shape;
+    struct buffer *b = malloc(sizeof *b);
+    (void)pthread_mutex_lock(&m->lock);
+    prong_err err =
+        b == NULL ? fail(memory_why(m), PRONG_RESOURCE_EXHAUSTED, "out of memory")
+        : bytes > 0 && bytes <= LEND_SLOT_BYTES_MAX
+            ? shape_check(info != NULL ? info : &none, bytes, &shape, memory_why(m))
+            : fail(memory_why(m), PRONG_INVALID_ARGUMENT, "a buffer has 1 to %llu bytes, not %zu",
+                   (unsigned long long)LEND_SLOT_BYTES_MAX, bytes);
+    if (err == PRONG_OK) {
+        err = borrow(m, &record, b);
+    }
+    if (err == PRONG_OK) {
+        say_shape(b, &shape);
+        memory_ref(m);
+        *out = &b->shown;
+        b = NULL;
+    }
+    (void)pthread_mutex_unlock(&m->lock);
+    free(b);
+    return err;
+}
+
+void
+prong_buffer_send(prong_buffer *shown, int32_t linger_ms)
+{
+    if (shown == NULL) {
+        return;
+    }
+    struct buffer *b = (struct buffer *)shown;
+    prong_memory *m = b->memory;
+    (void)pthread_mutex_lock(&m->lock);
+    let_go(b, linger_ms < 0 ? 0 : linger_ms > LINGER_MS_MAX ? LINGER_MS_MAX : linger_ms);
+    free(b);
+    memory_unref(m);
+}
+
+void
+prong_buffer_free(prong_buffer *shown)
+{
+    prong_buffer_send(shown, 0);
+}
+
+/* ---- handles ---------------------------------------------------------------------------------
+ */
+
+void
+prong_writer_buffer(prong_writer *w, const prong_buffer *shown)
+{
+    struct buffer *b = (struct buffer *)(uintptr_t)shown;
+    prong_writer *inside = prong_writer_new();
+    if (inside != NULL) {
+        prong_writer_array(inside, 3);
+        prong_writer_bin(inside, b->handle, LEND_HANDLE_BYTES);
+        prong_writer_string(inside, shown->dtype);
+        prong_writer_array(inside, shown->dims);
+        for (uint32_t i = 0; i < shown->dims; i++) {
+            prong_writer_uint(inside, shown->shape[i]);
+        }
+    }
+    handle_write(w, inside, WIRE_EXT_BUFFER);
+    b->written++;
+}
+
+static bool
+read_shape(const prong_value part[3], char dtype[RING_DTYPE_BYTES + 1],
+           uint64_t shape[RING_DIMS_MAX], uint32_t *dims)
+{
+    prong_value item;
+    *dims = prong_value_count(&part[2]);
+    if (!handle_text(&part[1], dtype, RING_DTYPE_BYTES + 1) || *dims > RING_DIMS_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < *dims; i++) {
+        if (!prong_value_at(&part[2], i, &item) || !prong_value_uint(&item, &shape[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+prong_err
+prong_buffer_take(prong_memory *m, const prong_value *handle, prong_buffer **out)
+{
+    struct lend_record record = {.op = LEND_TAKE};
+    prong_value part[3];
+    char dtype[RING_DTYPE_BYTES + 1];
+    uint64_t dims_of[RING_DIMS_MAX];
+    const uint8_t *id;
+    size_t len;
+    struct shape shape;
+    prong_frame_info info = {.dtype = dtype, .shape = dims_of};
+    struct buffer *b = malloc(sizeof *b);
+    (void)pthread_mutex_lock(&m->lock);
+    prong_err err = PRONG_OK;
+    if (b == NULL) {
+        err = fail(memory_why(m), PRONG_RESOURCE_EXHAUSTED, "out of memory");
+    } else if (!handle_read(handle, WIRE_EXT_BUFFER, part) ||
+               !prong_value_bin(&part[0], &id, &len) || len != LEND_HANDLE_BYTES ||
+               !read_shape(part, dtype, dims_of, &info.dims)) {
+        err = fail(memory_why(m), PRONG_INVALID_ARGUMENT, "this is no handle of a buffer");
+    } else {
+        memcpy(record.handle, id, len);
+        err = borrow(m, &record, b);
+        err = err == PRONG_NOT_FOUND ? PRONG_DATA_LOSS : err;
+    }
+    if (err == PRONG_OK) {
+        err = shape_check(&info, b->shown.bytes, &shape, memory_why(m));
+        if (err != PRONG_OK) {
+            let_go(b, 0);
+        }
+    }
+    if (err == PRONG_OK) {
+        say_shape(b, &shape);
+        memory_ref(m);
+        *out = &b->shown;
+        b = NULL;
+    }
+    (void)pthread_mutex_unlock(&m->lock);
+    free(b);
+    return err;
+}

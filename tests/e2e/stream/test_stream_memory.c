@@ -1,0 +1,170 @@
+/* Memory of buffers that is used again, under a real prongd. */
+#include <prong/stream.h>
+
+#include "tests/e2e/worker/hub.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/procs.h"
+#include "tests/support/test.h"
+
+enum { LARGE = 6 << 20, PAGES = LARGE / 4096, ROUNDS = 30 };
+
+static char why[300];
+
+static prong_memory *
+memory_of(const char *url)
+{
+    prong_memory *m = NULL;
+    cr_assert(prong_memory_open(url, 2, &m, why, sizeof why) == PRONG_OK, "%s", why);
+    return m;
+}
+
+static prong_buffer *
+make(prong_memory *m, size_t bytes)
+{
+    prong_buffer *b = NULL;
+    const prong_err err = prong_buffer_new(m, bytes, NULL, &b);
+    prong_memory_error_text(m, why, sizeof why);
+    cr_assert(err == PRONG_OK, "%d %s", err, why);
+    return b;
+}
+
+/* The buffer that a value stands for. */
+static prong_buffer *
+take(prong_memory *m, const prong_value *handle)
+{
+    prong_buffer *b = NULL;
+    const prong_err err = prong_buffer_take(m, handle, &b);
+    prong_memory_error_text(m, why, sizeof why);
+    cr_assert(err == PRONG_OK, "%d %s", err, why);
+    return b;
+}
+
+static bool
+is_all(const void *data, size_t bytes, int n)
+{
+    const uint8_t *at = data;
+    return at[0] == (uint8_t)n && memcmp(at, at + 1, bytes - 1) == 0;
+}
+
+static long
+faults(void)
+{
+    struct rusage usage;
+    cr_assert(getrusage(RUSAGE_SELF, &usage) == 0);
+    return usage.ru_minflt;
+}
+
+/* Whether nothing can be read there; asked of the kernel, so that it is no fault of the test's. */
+static bool
+is_out_of_reach(const void *at)
+{
+    int fds[2];
+    cr_assert(pipe(fds) == 0);
+    const bool fails = write(fds[1], at, 1) < 0 && errno == EFAULT;
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    return fails;
+}
+
+/* Filled here, looked at and changed there; the page faults of both. */
+static long
+pass_once(prong_memory *here, prong_memory *there, prong_writer *w, int n)
+{
+    prong_value handle;
+    const long before = faults();
+    prong_buffer *b = make(here, LARGE);
+    memset(b->data, n, LARGE);
+    prong_writer_reset(w);
+    prong_writer_buffer(w, b);
+    cr_assert(prong_writer_finish(w, &handle) == PRONG_OK);
+    prong_buffer *taken = take(there, &handle);
+    cr_assert(is_all(taken->data, LARGE, n));
+    memset(taken->data, n + 1, LARGE);
+    cr_assert(is_all(b->data, LARGE, n + 1));
+    prong_buffer_free(taken);
+    prong_buffer_free(b);
+    return faults() - before;
+}
+
+Test(stream_memory, what_came_back_costs_no_page_faults, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *here = memory_of(url), *there = memory_of(url);
+    prong_writer *w = prong_writer_new();
+    const long first = pass_once(here, there, w, 1);
+    long least = first;
+    for (int i = 0; i < ROUNDS; i++) {
+        const long now = pass_once(here, there, w, i);
+        least = now < least ? now : least;
+    }
+    cr_expect(first >= PAGES, "%ld", first);
+    cr_expect(least < PAGES / 10, "%ld of %ld", least, first);
+    prong_writer_free(w);
+    prong_memory_free(here);
+    prong_memory_free(there);
+    hub_down();
+}
+
+Test(stream_memory, nobody_can_reach_what_he_let_go_of, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *m = memory_of(url);
+    prong_buffer *b = make(m, LARGE);
+    const void *at = NULL;
+    /* A second try only where it took longer than memory is kept. */
+    for (int tries = 0; tries < ROUNDS && !is_all(b->data, LARGE, 1); tries++) {
+        at = b->data;
+        memset(b->data, 1, LARGE);
+        cr_expect(!is_out_of_reach(at));
+        prong_buffer_free(b);
+        cr_expect(is_out_of_reach(at));
+        b = make(m, LARGE);
+    }
+    cr_expect(b->data == at && is_all(at, LARGE, 1), "the same memory again");
+    prong_memory_keep(m, LARGE - 1); /* which this one is too large for */
+    prong_buffer_free(b);
+    cr_expect(is_out_of_reach(at));
+    b = make(m, LARGE);
+    cr_expect(is_all(b->data, LARGE, 0), "new memory");
+    prong_buffer_free(b);
+    prong_memory_free(m);
+    hub_down();
+}
+
+/* The child of a process that held a buffer has it mapped, whatever that process does next. */
+Test(stream_memory, a_child_goes_on_seeing_what_it_saw, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *m = memory_of(url);
+    prong_buffer *b = make(m, LARGE);
+    int go[2];
+    char byte;
+    int status;
+    memset(b->data, 1, LARGE);
+    cr_assert(pipe(go) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)close(go[1]);
+        const bool went = read(go[0], &byte, 1) == 0;
+        _exit(went && is_all(b->data, LARGE, 1) ? 0 : 1);
+    }
+    (void)close(go[0]);
+    prong_buffer_free(b);
+    b = make(m, LARGE);
+    cr_expect(is_all(b->data, LARGE, 0), "not that of the child");
+    memset(b->data, 2, LARGE);
+    (void)close(go[1]);
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    prong_buffer_free(b);
+    prong_memory_free(m);
+    hub_down();
+}
