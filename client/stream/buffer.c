@@ -3,6 +3,7 @@
  * Memory that the hub lends again, to the one who had it made first, is still mapped here, and
  * where it was sent to: such maps are kept while nobody holds a buffer in it (maps.h). */
 #include "client/stream/memory.h"
+#include "client/value/writer.h"
 
 #include "proto/clock/clock.h"
 #include "proto/wire.h"
@@ -14,7 +15,8 @@
 
 enum {
     LINGER_MS_MAX = 600000,
-    KEEP_MS = 2000, /* of a map; the hub lends memory again no later than that */
+    RESULT_LINGER_MS = 60000, /* of what was written to a result, for its caller */
+    KEEP_MS = 2000,           /* of a map; the hub lends memory again no later than that */
     NS_PER_MS = 1000000,
 };
 
@@ -28,6 +30,7 @@ struct buffer {
     uint64_t forks;  /* that there were when it was mapped */
     uint32_t taken;  /* times until then, by anybody */
     uint32_t written;
+    bool is_result; /* one of these times */
 };
 
 /* ---- having one ------------------------------------------------------------------------------
@@ -141,7 +144,8 @@ prong_buffer_send(prong_buffer *shown, int32_t linger_ms)
 void
 prong_buffer_free(prong_buffer *shown)
 {
-    prong_buffer_send(shown, 0);
+    const bool is_result = shown != NULL && ((struct buffer *)shown)->is_result;
+    prong_buffer_send(shown, is_result ? RESULT_LINGER_MS : 0);
 }
 
 /* ---- handles ---------------------------------------------------------------------------------
@@ -163,6 +167,7 @@ prong_writer_buffer(prong_writer *w, const prong_buffer *shown)
     }
     handle_write(w, inside, WIRE_EXT_BUFFER);
     b->written++;
+    b->is_result |= writer_has_holder(w);
 }
 
 static bool

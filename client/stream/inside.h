@@ -61,5 +61,7 @@ prong_err shape_check(const prong_frame_info *info, size_t bytes, struct shape *
 
 /* The stream that a frame is of. Valid until it is released. */
 const char *frame_stream(const prong_frame *frame);
+/* Release it once more. */
+void frame_ref(const prong_frame *frame);
 
 #endif

@@ -3,6 +3,7 @@
  * Handles are msgpack ext objects (limits.def): of a frame [stream, generation, number], of a
  * buffer [16 bytes, dtype, shape]. Requests to the hub are made one at a time, under the lock. */
 #include "client/stream/memory.h"
+#include "client/value/writer.h"
 
 #include "proto/wire.h"
 
@@ -180,6 +181,12 @@ handle_write(prong_writer *w, prong_writer *inside, int type)
     prong_writer_free(inside);
 }
 
+static void
+release(void *frame)
+{
+    prong_frame_release(frame);
+}
+
 void
 prong_writer_frame(prong_writer *w, const prong_frame *frame)
 {
@@ -191,6 +198,10 @@ prong_writer_frame(prong_writer *w, const prong_frame *frame)
         prong_writer_uint(inside, frame->number);
     }
     handle_write(w, inside, WIRE_EXT_FRAME);
+    if (writer_has_holder(w)) {
+        frame_ref(frame);
+        writer_hold(w, (void *)(uintptr_t)frame, release);
+    }
 }
 
 bool

@@ -191,6 +191,7 @@ show(prong_reader *r, struct track *t, const struct ring_taken *taken)
         h++; /* there is one: see is_full */
     }
     h->reader = r;
+    h->refs = 1;
     h->track = t;
     h->taken = *taken;
     h->frame = (prong_frame){
@@ -482,6 +483,10 @@ prong_frame_release(const prong_frame *frame)
     prong_reader *r = h->reader;
     const uint64_t one = 1;
     (void)pthread_mutex_lock(&r->lock);
+    if (--h->refs > 0) {
+        (void)pthread_mutex_unlock(&r->lock);
+        return;
+    }
     struct track *t = h->track;
     if (ring_reader_release(&t->ring, &h->taken) && write(t->seat->room, &one, sizeof one) < 0) {
         /* Full: then it is told already. */
@@ -493,6 +498,15 @@ prong_frame_release(const prong_frame *frame)
     h->reader = NULL;
     r->held_count--;
     unref(r);
+}
+
+void
+frame_ref(const prong_frame *frame)
+{
+    struct held *h = (struct held *)(uintptr_t)frame;
+    (void)pthread_mutex_lock(&h->reader->lock);
+    h->refs++;
+    (void)pthread_mutex_unlock(&h->reader->lock);
 }
 
 const char *

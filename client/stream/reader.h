@@ -40,6 +40,7 @@ struct track {
 struct held {
     prong_frame frame;    /* first: the program has its address */
     prong_reader *reader; /* NULL: free */
+    uint32_t refs;        /* the program, and the results that it is in */
     struct track *track;
     struct ring_taken taken;
 };

@@ -18,6 +18,8 @@ struct level {
 struct prong_writer {
     struct buf out;
     const char *problem; /* NULL while all is well */
+    writer_hold_fn hold;
+    void *hold_context;
     uint32_t depth;
     struct level level[PRONG_DEPTH_MAX + 1]; /* level[0] is the one object itself */
 };
@@ -54,6 +56,28 @@ struct buf *
 writer_bytes(prong_writer *w)
 {
     return &w->out;
+}
+
+void
+writer_set_holder(prong_writer *w, writer_hold_fn hold, void *context)
+{
+    w->hold = hold;
+    w->hold_context = context;
+}
+
+bool
+writer_has_holder(const prong_writer *w)
+{
+    return w->hold != NULL;
+}
+
+void
+writer_hold(prong_writer *w, void *thing, void (*let_go)(void *thing))
+{
+    if (!w->hold(w->hold_context, thing, let_go)) {
+        let_go(thing);
+        w->out.failed = true; /* memory is out: its finish says so */
+    }
 }
 
 static bool

@@ -14,6 +14,36 @@
 
 enum { KEEP_BYTES = 65536, TEST_MS = 30000, LOOK_MS = 1 };
 
+/* A frame that somebody is given. */
+struct job_hold {
+    struct job_hold *next;
+    void *thing;
+    void (*let_go)(void *thing);
+};
+
+static bool
+hold(void *context, void *thing, void (*let_go)(void *thing))
+{
+    prong_job *job = context;
+    struct job_hold *h = malloc(sizeof *h);
+    if (h != NULL) {
+        *h = (struct job_hold){job->holds, thing, let_go};
+        job->holds = h;
+    }
+    return h != NULL;
+}
+
+void
+job_let_go(void *holds)
+{
+    for (struct job_hold *h = holds; h != NULL;) {
+        struct job_hold *next = h->next;
+        h->let_go(h->thing);
+        free(h);
+        h = next;
+    }
+}
+
 bool
 job_init(prong_job *job, prong_worker *w)
 {
@@ -25,12 +55,17 @@ job_init(prong_job *job, prong_worker *w)
         job_deinit(job);
         return false;
     }
+    writer_set_holder(job->result, hold, job);
+    writer_set_holder(job->details, hold, job);
+    writer_set_holder(job->item, hold, job);
     return true;
 }
 
 void
 job_deinit(prong_job *job)
 {
+    job_let_go(job->holds);
+    job->holds = NULL;
     prong_writer_free(job->result);
     prong_writer_free(job->details);
     prong_writer_free(job->item);
@@ -42,6 +77,8 @@ job_deinit(prong_job *job)
 bool
 job_begin(prong_job *job, const struct method *method, const struct pull_job *call, int64_t now_ns)
 {
+    job_let_go(job->holds); /* of a test; pull has those of others */
+    job->holds = NULL;
     job->method = method;
     buf_reset(&job->texts, KEEP_BYTES);
     buf_put(&job->texts, call->caller.data, call->caller.len);
@@ -144,6 +181,8 @@ prong_job_end(prong_job *job, prong_err code)
         (void)prong_job_fail(job, code, "nobody took the last items");
     }
     const bool is_error = write_outcome(job, code, &outcome);
+    pull_hold(job->worker->pull, job->holds);
+    job->holds = NULL;
     if (!pull_end(job->worker->pull, is_error, outcome)) {
         worker_say(job->worker, true, "out of memory for the outcome of a call");
         run_abandon(job->worker, 71);

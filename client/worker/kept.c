@@ -80,11 +80,21 @@ kept_write(struct pull *p)
 }
 
 void
+kept_let_go(const struct pull *p, void **held)
+{
+    if (*held != NULL) {
+        p->let_go(*held);
+        *held = NULL;
+    }
+}
+
+void
 kept_forget(struct pull *p, uint64_t call)
 {
     for (uint32_t i = 0; i < p->kept_count; i++) {
         if (p->kept[i].call == call) {
             stream_free(p, &p->kept[i].stream);
+            kept_let_go(p, &p->kept[i].held);
             const struct kept gone = p->kept[i];
             p->untold -= !gone.told;
             p->kept_bytes -= gone.payload.w - gone.payload.r;
@@ -122,6 +132,8 @@ keep(struct pull *p, bool is_error, struct buf *payload)
     buf_swap(&k->payload, payload);
     k->call = p->items[p->next++].job.call;
     k->is_error = is_error;
+    k->held = p->held;
+    p->held = NULL;
     k->told = false;
     k->stream = p->stream;
     if (p->stream != NULL && p->stream->count == 0) {
@@ -183,6 +195,12 @@ pull_progress(struct pull *p, struct span payload)
         buf_recycle(&p->progress, KEEP_BYTES);
         buf_put(&p->progress, payload.data, payload.len);
     }
+}
+
+void
+pull_hold(struct pull *p, void *held)
+{
+    p->held = held;
 }
 
 bool

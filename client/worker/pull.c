@@ -25,6 +25,7 @@ pull_new(const struct pull_options *options)
     copy(&p->token, options->token);
     copy(&p->methods, options->methods);
     p->pid = options->pid;
+    p->let_go = options->let_go;
     p->last_id = options->sp_first;
     if (p->worker.failed || p->token.failed || p->methods.failed) {
         pull_free(p);
@@ -41,11 +42,13 @@ pull_free(struct pull *p)
     }
     for (uint32_t i = 0; i < p->kept_count; i++) {
         stream_free(p, &p->kept[i].stream);
+        kept_let_go(p, &p->kept[i].held);
     }
     for (uint32_t i = 0; i < p->kept_room; i++) {
         buf_deinit(&p->kept[i].payload);
     }
     stream_free(p, &p->stream);
+    kept_let_go(p, &p->held);
     free(p->kept);
     free(p->items);
     buf_deinit(&p->worker);

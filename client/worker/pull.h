@@ -27,7 +27,8 @@ struct pull_options {
     struct span worker, token;
     struct span methods; /* encoded, for ATTACH */
     uint64_t pid;
-    uint32_t sp_first; /* where the SP ids begin: any number, a random one in practice */
+    uint32_t sp_first;          /* where the SP ids begin: any number, a random one in practice */
+    void (*let_go)(void *held); /* of what pull_hold got, when it is needed no more; or NULL */
 };
 
 /* A call to run; spans are valid until pull_end. */
@@ -98,6 +99,8 @@ void pull_drop_items(struct pull *p);
  * `payload` holds other memory afterwards, to be reset. false when memory is out and it cannot be
  * kept: then only the end of the process tells it. */
 bool pull_end(struct pull *p, bool is_error, struct buf *payload);
+/* What stays as long as the outcome of the running call is kept; moved, once for each call. */
+void pull_hold(struct pull *p, void *held);
 
 /* ---- the end -------------------------------------------------------------------------------- */
 

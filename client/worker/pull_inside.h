@@ -56,11 +56,13 @@ struct kept {
     bool told; /* on this connection */
     struct buf payload;
     struct stream *stream; /* its items, which are told first; NULL: none, or the hub has all */
+    void *held;            /* NULL: it needs nothing */
 };
 
 struct pull {
     struct buf worker, token, methods;
     uint64_t pid;
+    void (*let_go)(void *held);
     /* Of this process. */
     uint64_t attach;  /* number of the last ATTACH */
     uint32_t last_id; /* SP ids count up */
@@ -81,6 +83,7 @@ struct pull {
     struct item *items;
     uint32_t item_count, item_room, next;
     bool running;
+    void *held; /* of the running call */
     struct buf progress;
     struct stream *stream; /* of the running call; NULL when it has not yielded */
     uint32_t stream_count; /* this one and those of kept calls */
@@ -114,6 +117,8 @@ uint32_t kept_tellable(const struct pull *p);
 /* As many of them as one message takes. */
 void kept_write(struct pull *p);
 void kept_forget(struct pull *p, uint64_t call);
+/* What an outcome needed is needed no more. */
+void kept_let_go(const struct pull *p, void **held);
 
 /* ---- stream.c -------------------------------------------------------------------------------- */
 

@@ -244,7 +244,8 @@ make_pull(prong_worker *w, const char *worker, const char *token)
                                                                .token = span_text(token),
                                                                .methods = buf_span(&methods),
                                                                .pid = (uint64_t)w->pid,
-                                                               .sp_first = (uint32_t)w->random});
+                                                               .sp_first = (uint32_t)w->random,
+                                                               .let_go = job_let_go});
     buf_deinit(&methods);
     return w->pull != NULL;
 }

@@ -58,7 +58,8 @@ struct prong_job {
     uint64_t number; /* 0 without a hub */
     int64_t deadline_ns, looked_ns;
     prong_writer *result, *details, *item;
-    struct buf yielded; /* without a hub: what the method yielded */
+    struct job_hold *holds; /* what was written to them, until the caller has it */
+    struct buf yielded;     /* without a hub: what the method yielded */
     bool has_details, open;
     prong_began began;
     char message[WIRE_TEXT_BYTES_MAX + 1];
@@ -123,6 +124,8 @@ void abort_take(void);
 /* End with an exit code at once, without a word to the hub. */
 void run_abandon(prong_worker *w, int exit_code);
 
+/* Let go of what a job held. */
+void job_let_go(void *holds);
 bool job_init(prong_job *job, prong_worker *w);
 void job_deinit(prong_job *job);
 /* Fill the job with a call; false when memory is out. */

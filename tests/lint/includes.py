@@ -41,7 +41,7 @@ ALLOWED = {
                    "client/include"],
     "client/worker": ["proto", "proto/tbl", "proto/link", "client/session", "client/value", "client/lib",
                       "client/worker", "client/include"],
-    "client/stream": ["proto", "proto/clock", "proto/ring", "client/stream", "client/include"],
+    "client/stream": ["proto", "proto/clock", "proto/ring", "client/stream", "client/value", "client/include"],
     # The exit codes stand beside the codes of the protocol; "did you mean" and what a secret is are the
     # broker's, too.
     "client/cli": ["client/lib", "client/worker", "client/cli", "client/include", "client/picture",

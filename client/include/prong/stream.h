@@ -268,7 +268,8 @@ typedef struct prong_buffer {
  * PRONG_UNAVAILABLE (no hub). */
 PRONG_API prong_err prong_buffer_new(prong_memory *m, size_t bytes, const prong_frame_info *info,
                                      prong_buffer **out);
-/* Write a handle of it. */
+/* Write a handle of it. In a result of a worker (prong_job_result, prong_job_item,
+ * prong_job_details), what is let go of by prong_buffer_free waits for the caller for a minute. */
 PRONG_API void prong_writer_buffer(prong_writer *w, const prong_buffer *b);
 /* Take the buffer whose handle a value is. `out`: owned, as from prong_buffer_new. Errors:
  * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (nobody holds it any more),
@@ -281,7 +282,9 @@ PRONG_API void prong_buffer_free(prong_buffer *b);
  * a handle of it was written. */
 PRONG_API void prong_buffer_send(prong_buffer *b, int32_t linger_ms);
 
-/* Write a handle of a frame. */
+/* Write a handle of a frame. In a result of a worker the frame is held, beside what the program
+ * holds, until the caller has the outcome; so the reader that it is of needs a `hold` of one more
+ * than so many results may be on their way. */
 PRONG_API void prong_writer_frame(prong_writer *w, const prong_frame *frame);
 /* Take the frame whose handle a value is; released with prong_frame_release. Errors:
  * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (it is gone), PRONG_RESOURCE_EXHAUSTED

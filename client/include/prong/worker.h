@@ -214,7 +214,10 @@ PRONG_API const char *prong_worker_name(const prong_worker *worker);
 
 /* All of these: in the worker's thread, while the method runs. */
 
-/* Where the result is written, empty at first. Owned by the job. */
+/* Where the result is written, empty at first. Owned by the job. Frames and buffers whose handles
+ * are written to it (<prong/stream.h>) the method may let go of at once: the worker holds a frame
+ * until the caller has the outcome or its deadline has passed, and the hub keeps a buffer for it.
+ */
 PRONG_API prong_writer *prong_job_result(prong_job *job);
 /* Say why the method fails; the last one stands. Returns the code, for `return
  * prong_job_fail(...)`. It changes the outcome only when the method returns an error.

@@ -1,4 +1,5 @@
-/* Memory of buffers that is used again, under a real prongd. */
+/* Memory of buffers that is used again, and results that lie in shared memory, under a real prongd.
+ */
 #include <prong/stream.h>
 
 #include "tests/e2e/worker/hub.h"
@@ -14,7 +15,7 @@
 #include "tests/support/procs.h"
 #include "tests/support/test.h"
 
-enum { LARGE = 6 << 20, PAGES = LARGE / 4096, ROUNDS = 30 };
+enum { LARGE = 6 << 20, PAGES = LARGE / 4096, ROUNDS = 30, BYTES = 3000 };
 
 static char why[300];
 
@@ -165,6 +166,94 @@ Test(stream_memory, a_child_goes_on_seeing_what_it_saw, .init = hub_enter, .fini
     cr_assert(waitpid(child, &status, 0) == child);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     prong_buffer_free(b);
+    prong_memory_free(m);
+    hub_down();
+}
+
+/* ---- results ----------------------------------------------------------------------------------
+ */
+
+static void
+put(prong_stream *s, int n)
+{
+    uint8_t bytes[BYTES];
+    memset(bytes, n, BYTES);
+    cr_assert(prong_stream_write(s, bytes, BYTES, NULL) == PRONG_OK, "%s",
+              prong_stream_error_text(s));
+}
+
+static prong_stream *
+writer_of(const char *url)
+{
+    const prong_stream_options o = {.size_bytes = sizeof o, .slots = 8, .slot_bytes = BYTES};
+    prong_stream *s = NULL;
+    cr_assert(prong_stream_create(url, "cam", &o, &s, why, sizeof why) == PRONG_OK, "%s", why);
+    return s;
+}
+
+/* The frame that a value stands for is still the n-th, although the ring went round since. */
+static void
+is_still(prong_memory *m, prong_stream *s, const prong_value *handle, int n)
+{
+    const prong_frame *f = NULL;
+    for (int i = 0; i < 20; i++) {
+        put(s, 100 + i);
+    }
+    const prong_err err = prong_frame_take(m, handle, &f);
+    prong_memory_error_text(m, why, sizeof why);
+    cr_assert(err == PRONG_OK, "%d %s", err, why);
+    cr_expect(f->bytes == BYTES && is_all(f->data, BYTES, n));
+    prong_frame_release(f);
+}
+
+Test(stream_memory, a_frame_that_is_a_result_stays_until_the_caller_has_it, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url);
+    prong_memory *m = memory_of(url);
+    put(s, 1);
+    /* More of them than the worker could hold. */
+    for (int n = 1; n < 8; n++) {
+        prong_reply *reply = hub_call("frame", NULL, PRONG_OK);
+        is_still(m, s, prong_reply_value(reply), n == 1 ? 1 : 119);
+        prong_reply_free(reply);
+    }
+    prong_memory_free(m);
+    prong_stream_free(s);
+    hub_down();
+}
+
+Test(stream_memory, so_does_one_that_is_an_item, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url);
+    prong_memory *m = memory_of(url);
+    prong_value item;
+    put(s, 1);
+    for (int n = 1; n < 8; n++) {
+        prong_reply *reply = hub_begin("frame_item", NULL);
+        cr_assert(prong_reply_next(reply, HUB_MS, &item) == PRONG_OK);
+        is_still(m, s, &item, n == 1 ? 1 : 119);
+        hub_end(reply, PRONG_OK);
+    }
+    prong_memory_free(m);
+    prong_stream_free(s);
+    hub_down();
+}
+
+Test(stream_memory, a_buffer_that_is_a_result_waits_for_the_caller, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *m = memory_of(url);
+    for (int n = 0; n < 4; n++) {
+        prong_reply *reply = hub_call("buffer", NULL, PRONG_OK);
+        prong_buffer *b = take(m, prong_reply_value(reply));
+        cr_expect(b->bytes == 10000 && is_all(b->data, 10000, 7));
+        prong_buffer_free(b);
+        prong_reply_free(reply);
+    }
     prong_memory_free(m);
     hub_down();
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/e2e/worker/probe_memory.h"
 #include "tests/support/procs.h"
 
 struct state {
@@ -20,6 +21,7 @@ struct state {
     int ticks;
     atomic_int sum; /* of the loop */
     bool is_set_up;
+    struct probe_memory memory;
 };
 
 static void
@@ -314,6 +316,7 @@ tear_down(prong_worker *worker, void *context)
     (void)worker;
     close(s->pipe[0]);
     close(s->pipe[1]);
+    probe_memory_free(&s->memory);
     add_byte("torn");
 }
 
@@ -336,6 +339,9 @@ main(int argc, char **argv)
         {.name = "stop", .function = stop},
         {.name = "counts", .function = counts},
         {.name = "relays", .function = relays},
+        {.name = "frame", .function = probe_frame, .context = &state.memory},
+        {.name = "frame_item", .function = probe_frame_item, .context = &state.memory},
+        {.name = "buffer", .function = probe_buffer, .context = &state.memory},
     };
     prong_worker *worker = prong_worker_new(methods, sizeof methods / sizeof methods[0]);
     (void)prong_worker_setup(worker, full ? set_up_full : set_up, tear_down, &state);
