@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ._executor import Executor
     from ._future import Future
     from ._hub import Hub
+    from ._shared import array
     from ._stream import Frame, Reader, StreamWriter
 
 __all__ = [
@@ -37,12 +38,12 @@ __all__ = [
     "InternalError", "InvalidArgumentError", "Lease", "Method", "NotFoundError", "Options", "OutOfRangeError",
     "PermissionDeniedError", "ProngError", "Proxy", "Reader", "ResourceExhaustedError", "Results", "StreamWriter",
     "Subscription", "UnauthenticatedError", "UnavailableError", "UnimplementedError", "UnknownError", "Worker",
-    "__version__", "connect", "frontend", "idempotent", "loop", "on", "once", "shared",
+    "__version__", "array", "connect", "frontend", "idempotent", "loop", "on", "once", "shared",
 ]
 
 # Imported when they are used, with what the standard library needs for them.
 _LATER = {"Executor": "_executor", "Frame": "_stream", "Future": "_future", "Hub": "_hub", "Reader": "_stream",
-          "StreamWriter": "_stream", "aio": "aio"}
+          "StreamWriter": "_stream", "aio": "aio", "array": "_shared"}
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:

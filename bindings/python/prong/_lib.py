@@ -134,6 +134,13 @@ def failure(code: int, text: Optional[bytes]) -> _errors.ProngError:
     """The exception for what a function of the library told."""
     return _errors.make(code, 0, (text or b"").decode("utf-8", "replace"), None)
 
+def told(function: Any, *arguments: Any) -> None:
+    """Call one that tells its failure in a text at the end, and raise that."""
+    why = ctypes.create_string_buffer(TEXT)
+    code = function(*arguments, why, TEXT)
+    if code:
+        raise failure(code, why.value)
+
 # ---- memory
 
 def _libc() -> Any:

@@ -177,23 +177,13 @@ class BaseLink:
         with self.mutex:
             if self.forked or self.closed:
                 self.check()
-            try:
-                make(r, *args)
-                self._flush()
-            except BaseException as problem:
-                self._cut(problem)
-                raise
+            self._step(make, r, *args)
 
     def cancel(self, r: Request) -> None:
         """Nobody waits for it any more."""
         with self.mutex:
             if not self.closed:
-                try:
-                    self.session.cancel(r)
-                    self._flush()
-                except BaseException as problem:
-                    self._cut(problem)
-                    raise
+                self._step(self.session.cancel, r)
 
     def expire(self, now: float) -> None:
         """End what is over by this (monotonic) time."""
@@ -203,13 +193,7 @@ class BaseLink:
     def take(self, r: Request) -> list[Any]:
         """The items that came; more are asked for."""
         with self.mutex:
-            try:
-                items = self.session.take(r)
-                self._flush()
-            except BaseException as problem:
-                self._cut(problem)
-                raise
-        return items
+            return self._step(self.session.take, r)  # type: ignore[no-any-return]
 
     def _flush(self) -> None:
         raise NotImplementedError
@@ -217,10 +201,17 @@ class BaseLink:
     def _drop(self, why: BaseException) -> None:
         raise NotImplementedError
 
-    def _cut(self, problem: BaseException) -> None:
-        """KeyboardInterrupt and the like may have left a step of the session half done: a new connection asks again."""
-        if not isinstance(problem, Exception):
-            self._drop(problem)
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        """One of the session, and what it has to send. KeyboardInterrupt and the like may leave it half done: a new
+        connection asks again."""
+        try:
+            found = step(*args)
+            self._flush()
+            return found
+        except BaseException as problem:
+            if not isinstance(problem, Exception):
+                self._drop(problem)
+            raise
 
     def _answers(self, messages: list[tuple[int, bytes]]) -> Optional[BaseException]:
         """Take them; why the connection is no good, or None."""

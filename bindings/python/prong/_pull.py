@@ -104,15 +104,13 @@ class Pull(Requester):
     def _told(self) -> bytes:
         """REPORT of what waits; it is kept until ACK names it."""
         reports, self.reports = self.reports, []
-        _values.here.owner = self
-        try:
-            items: bytes = self.packer.pack(reports)
-            if len(items) > self.limit - 256:
+        with self:
+            try:
+                items: bytes = self.packer.pack(reports)
+                if len(items) > self.limit - 256:
+                    items = self._one_by_one(reports)
+            except Exception:                        # one of them cannot be packed
                 items = self._one_by_one(reports)
-        except Exception:                            # one of them cannot be packed
-            items = self._one_by_one(reports)
-        finally:
-            _values.here.owner = None
         for report in reports:
             self.kept[report[0]] = items
         self._lend(reports[0][0])
@@ -181,13 +179,11 @@ class Pull(Requester):
 
     def give(self, job: Job, value: Any) -> None:
         """One item more of a call; raises TypeError for what cannot be sent."""
-        _values.here.owner = self
         try:
-            item = self.packer.pack(value)
+            with self:
+                item = self.packer.pack(value)
         except Exception:
             raise _values.explain(value, "an item that it yielded") from None
-        finally:
-            _values.here.owner = None
         self._lend(job.call)
         if len(item) > self.limit - 256:
             raise TypeError(_values.too_large(len(item), self.limit))
@@ -221,16 +217,14 @@ class Pull(Requester):
         """True unless the connection is no good."""
         self.heard = time.monotonic()
         what = self.waits.pop(number, None)
-        _values.here.owner = self
-        try:
-            records = self._unpacked(body)
-        except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it
-            records, at = [], 0
-            while at < len(body):
-                record, at = _values.unpack_parts(body, False, at)
-                records.append(record)
-        finally:
-            _values.here.owner = None
+        with self:
+            try:
+                records = self._unpacked(body)
+            except (ValueError, TypeError, ImportError):     # of one call: the others have nothing to do with it
+                records, at = [], 0
+                while at < len(body):
+                    record, at = _values.unpack_parts(body, False, at)
+                    records.append(record)
         return all([self._take(record, what) for record in records])
 
     def _unpacked(self, body: bytes) -> list[Any]:

@@ -65,6 +65,13 @@ class Requester:
         from ._shared import Shared
         return Shared(self.url, self.in_memory)
 
+    def __enter__(self) -> None:
+        """What this thread packs and unpacks meanwhile may lie in its shared memory."""
+        _values.here.owner = self
+
+    def __exit__(self, *_: object) -> None:
+        _values.here.owner = None
+
     def take_memory(self) -> list[Any]:
         """What has been packed since, for whoever keeps it."""
         found = self.in_memory[:]
@@ -101,13 +108,11 @@ class Session(Requester):
         r.client, r.seq = self.client, self.seq + 1
         ack = next(iter(self.asks), r.seq) - 1
         ms = int(ttl * 1000 + 0.999)
-        _values.here.owner = self
         try:
-            r.record = self.packer.pack((c.CALL, r.client, r.seq, ack, worker, method, ms, options, args))
+            with self:
+                r.record = self.packer.pack((c.CALL, r.client, r.seq, ack, worker, method, ms, options, args))
         except Exception:
             raise _values.explain(args, f"arguments of {worker}.{method}") from None
-        finally:
-            _values.here.owner = None
         if self.in_memory:
             r.kept = self.take_memory()
         self._register(r)
@@ -253,14 +258,14 @@ class Session(Requester):
     def answer(self, number: int, body: bytes) -> None:
         """An answer has come; ids that are not known are of requests that ended."""
         r = self.flight.pop(number, None)
-        _values.here.owner = self
         try:
-            try:
-                record = _values.unpack(body)
-            except (ValueError, TypeError, ImportError):
-                if r is None or r.kind != c.FETCH:   # what one has published must not end the subscriptions of others
-                    raise
-                record = _values.unpack_parts(body, True)[0]
+            with self:
+                try:
+                    record = _values.unpack(body)
+                except (ValueError, TypeError, ImportError):
+                    if r is None or r.kind != c.FETCH:   # what one has published must not end the subscriptions of others
+                        raise
+                    record = _values.unpack_parts(body, True)[0]
             if r is not None and record[0] == c.RESULT:
                 self.end(r, record[2])
             elif r is not None:
@@ -273,8 +278,6 @@ class Session(Requester):
         except Exception as problem:                 # no answer is asked for again that fails again
             if r is not None:
                 self.end(r, None, problem)
-        finally:
-            _values.here.owner = None
         while self.queue and len(self.flight) < IN_FLIGHT:
             r = self.queue.popleft()
             if not r.ended:

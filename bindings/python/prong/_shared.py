@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 from typing import Any, Optional
 
 import msgpack
 
 from . import _constants as c
-from . import _errors
+from . import _errors, _values
 from . import _lib as lib
 
 LINGER_MS = 60000        # that a result waits for its caller
@@ -23,10 +24,10 @@ class Gone(_errors.DataLossError, ValueError):
     """What a handle stands for is no more; a value like any other that cannot be read."""
 
 class Buffer:
-    """One hold of a buffer, until nothing refers to it."""
+    """One hold of a buffer, until nothing refers to it. `url`: of its hub, when array() has made it."""
 
-    def __init__(self, library: Any, pointer: Any) -> None:
-        self.library, self.pointer, self.pid = library, pointer, os.getpid()
+    def __init__(self, library: Any, pointer: Any, url: str = "") -> None:
+        self.library, self.pointer, self.url, self.pid, self.linger_ms = library, pointer, url, os.getpid(), 0
 
     def array(self) -> Any:
         """On its memory, which stays as long as any view of it."""
@@ -38,18 +39,13 @@ class Buffer:
 
     def leave(self) -> bool:
         """It waits for the caller by itself."""
-        self.send(LINGER_MS)
+        self.linger_ms = LINGER_MS
         return True
-
-    def send(self, linger_ms: int) -> None:
-        """Let go of it, but for whoever has its handle."""
-        pointer, self.pointer = self.pointer, None
-        if pointer and self.pid == os.getpid():
-            self.library.prong_buffer_send(pointer, linger_ms)
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, TypeError):         # not whole, or the interpreter ends
-            self.send(0)
+            if self.pid == os.getpid():
+                self.library.prong_buffer_send(self.pointer, self.linger_ms)
 
 class Pin:
     """Keeps a frame from being released, until nothing refers to it."""
@@ -78,12 +74,9 @@ class Shared:
     def _library(self) -> Any:
         found = lib.library()
         if self.pid != os.getpid():
-            why = ctypes.create_string_buffer(lib.TEXT)
-            self.memory = ctypes.c_void_p()
-            code = found.prong_memory_open(self.url.encode(), HOLD, ctypes.byref(self.memory), why, lib.TEXT)
-            if code:
-                raise lib.failure(code, why.value)
-            self.pid = os.getpid()
+            memory = ctypes.c_void_p()
+            lib.told(found.prong_memory_open, self.url.encode(), HOLD, ctypes.byref(memory))
+            self.memory, self.pid = memory, os.getpid()
         return found
 
     def _failure(self, library: Any, code: int) -> _errors.ProngError:
@@ -103,25 +96,31 @@ class Shared:
         finally:
             library.prong_writer_free(writer)
 
-    def array(self, array: Any) -> Optional[msgpack.ExtType]:
-        """The handle of a copy; None when it had better go into the message."""
-        if array.ndim > 8 or len(array.dtype.str) > 8:
-            return None
-        import numpy
+    def buffer(self, shape: tuple[int, ...], dtype: str, size: int, url: str = "") -> Buffer:
+        """A new one."""
         pointer = lib.BufferPointer()
-        shape = (ctypes.c_uint64 * max(1, array.ndim))(*array.shape)
-        info = lib.FrameInfo(dtype=array.dtype.str.encode(), dims=array.ndim, shape=shape)
-        try:
-            library = self._library()
-            code = library.prong_buffer_new(self.memory, array.nbytes, ctypes.byref(info), ctypes.byref(pointer))
-            if code:
-                raise self._failure(library, code)
-        except _errors.ProngError:
+        info = lib.FrameInfo(dtype=dtype.encode(), dims=len(shape), shape=(ctypes.c_uint64 * max(1, len(shape)))(*shape))
+        library = self._library()
+        code = library.prong_buffer_new(self.memory, size, ctypes.byref(info), ctypes.byref(pointer))
+        if code:
+            raise self._failure(library, code)
+        return Buffer(library, pointer, url)
+
+    def array(self, array: Any) -> Optional[msgpack.ExtType]:
+        """The handle of what it lies in, else that of a copy; None when it had better go into the message."""
+        buffer = made(array, self.url)
+        if array.ndim > 8 or len(array.dtype.str) > 8 or (buffer is None and array.nbytes < _values.LARGE):
             return None
-        buffer = Buffer(library, pointer)
-        numpy.copyto(buffer.array(), array)
+        if buffer is None:
+            import numpy
+            try:
+                buffer = self.buffer(array.shape, array.dtype.str, array.nbytes)
+            except _errors.ProngError:
+                return None
+            numpy.copyto(buffer.array(), array)
         self.kept.append(buffer)
-        return self._handle(library, library.prong_writer_buffer, pointer)
+        handle = msgpack.unpackb(self._handle(buffer.library, buffer.library.prong_writer_buffer, buffer.pointer).data)
+        return msgpack.ExtType(c.EXT_BUFFER, msgpack.packb([handle[0], array.dtype.str, array.shape]))
 
     def frame(self, frame: Any) -> msgpack.ExtType:
         """The handle of a frame, which stays until it was taken."""
@@ -153,3 +152,35 @@ class Shared:
             frame._slot = None
         error = self._failure(library, code)
         raise Gone(error.message, code=error.code, began="no") if error.code == GONE else ValueError(str(error))
+
+# ---- arrays that the program fills where they lie
+
+@functools.cache
+def _of(url: str) -> Shared:
+    return Shared(url, [])
+
+def array(shape: Any, dtype: Any = float, hub: Any = None) -> Any:
+    """A numpy array in memory that the hub lends, to be filled where it lies: passed as an argument, or returned, it is not
+    copied, and everybody who has it may write to it. What is in it at first is not said, as with numpy.empty.
+
+    shape, dtype  as numpy takes them; at most 8 dimensions and 1 GiB
+    hub           a client, also one of prong.aio, or a URL; None: the hub that runs this worker, else what connect() finds
+
+    A reshaped one or one of another dtype is still the same memory; a part of it is passed as other arrays are. The hub has
+    the memory back when nobody has an array of it any more. Raises InvalidArgumentError, ResourceExhaustedError,
+    UnavailableError, NotFoundError (no libprong here), and UnimplementedError when the hub is on another machine."""
+    from ._client import find
+    from ._stream import layout
+    url = getattr(hub, "url", None) or find(hub)
+    return _of(url).buffer(*layout(shape, dtype), url).array()
+
+def made(array: Any, url: str) -> Optional[Buffer]:
+    """What it lies in when array() has made that for this hub, and it is all of it."""
+    base = array.base
+    while hasattr(base, "base"):
+        base = base.base
+    buffer = getattr(base, "buffer", None)
+    if not (isinstance(buffer, Buffer) and buffer.url == url and buffer.pid == os.getpid() and array.flags.c_contiguous):
+        return None
+    at = buffer.pointer.contents
+    return buffer if (array.__array_interface__["data"][0], array.nbytes) == (at.data, at.bytes) else None

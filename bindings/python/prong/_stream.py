@@ -421,11 +421,8 @@ class StreamWriter(Open):
         self._shape, self._dtype, self._packer, self._making = shape, dtype, _values.packer(), False
         options = c.StreamOptions(ctypes.sizeof(c.StreamOptions), layout(shape, dtype)[2] if shape is not None else 0, slots,
                                   milliseconds(patience) or -1)
-        why = ctypes.create_string_buffer(c.TEXT)
-        code = self._lib.prong_stream_create(client.url.encode(), name.encode(), ctypes.byref(options),
-                                             ctypes.byref(self._handle), why, c.TEXT)
-        if code != OK:
-            raise c.failure(code, why.value)
+        c.told(self._lib.prong_stream_create, client.url.encode(), name.encode(), ctypes.byref(options),
+               ctypes.byref(self._handle))
 
     def _told(self, code: int) -> None:
         if code != OK:
@@ -509,10 +506,7 @@ class StreamWriter(Open):
 def streams(url: str) -> list[dict[str, Any]]:
     """See Client.streams."""
     lib, out, count = c.library(), ctypes.POINTER(c.StreamInfo)(), ctypes.c_size_t()
-    why = ctypes.create_string_buffer(c.TEXT)
-    code = lib.prong_stream_list(url.encode(), ctypes.byref(out), ctypes.byref(count), why, c.TEXT)
-    if code != OK:
-        raise c.failure(code, why.value)
+    c.told(lib.prong_stream_list, url.encode(), ctypes.byref(out), ctypes.byref(count))
     found: list[dict[str, Any]] = []
     policies = list(POLICIES)
     for row in out[:count.value]:

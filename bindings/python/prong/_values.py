@@ -8,6 +8,7 @@
     pathlib paths, Enum, dataclass                             str, their value, dict of their fields
     numpy scalar, numpy array                                  number; array, read-only where it arrives
     numpy array of 1 MiB and more on a local socket            array in memory that both ends may write to
+    what prong.array() has made, on a local socket             the same one, without a copy
     Frame of a stream                                          Frame: the same one, without a copy
 """
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _default(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         if isinstance(value, numpy.ndarray):
-            shared = sharing() if value.nbytes >= LARGE else None
+            shared = sharing() if value.nbytes >= LARGE or f"{__package__}._shared" in sys.modules else None
             return (shared.array(value) if shared is not None else None) or _pack_array(value)
         if isinstance(value, numpy.generic) and not value.dtype.hasobject:
             plain = value.item()

@@ -9,6 +9,25 @@ import numpy as np
 import prong
 
 class Shared(prong.Worker):
+    canvas: Any = None
+
+    def fill(self, array: Any, n: float) -> list[int]:
+        array[...] = n
+        return list(array.shape)
+
+    def draw(self, n: int) -> Any:
+        """On the same canvas each time."""
+        if self.canvas is None:
+            self.canvas = prong.array((600, 800, 3), "u1")
+        self.canvas[...] = n
+        return self.canvas
+
+    def draws(self, count: int) -> Any:
+        for n in range(count):
+            array = prong.array((10, 10), "<i4")
+            array[...] = n
+            yield {"array": array}
+
     def plus(self, array: Any, n: float) -> Any:
         return (array + n).astype(array.dtype)
 

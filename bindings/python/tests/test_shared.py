@@ -1,6 +1,7 @@
 """Frames and large arrays as arguments and results: what travels is a handle, nothing is left behind."""
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from pathlib import Path
@@ -125,6 +126,67 @@ def test_a_frame_that_is_gone_is_data_loss_and_began_no(start_hub: Callable[...,
         assert caught.value.began == "no"
         with pytest.raises(TypeError, match="released"):
             client.call("shared", "same", [frame])
+
+
+def test_an_array_is_filled_where_it_lies(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client:
+        d = client.worker("shared")
+        array = prong.array(SHAPE, "u1", hub=client)
+        array[...] = 3
+        assert d.looks(array) == {"shape": list(SHAPE), "writable": True, "sum": 3 * array.size}
+        assert len(lent(hub)) == 1, "there is no copy"
+        assert d.fill(array, 7) == list(SHAPE) and int(array.min()) == int(array.max()) == 7
+        # Another shape or dtype of the same bytes is the same memory, and so are small arrays.
+        assert d.fill(array.reshape(-1, 3), 8) == [600 * 800, 3] and int(array.max()) == 8
+        assert d.fill(array.reshape(-1).view("<u2"), 0x0909) == [600 * 800 * 3 // 2] and int(array.min()) == 9
+        small = prong.array(5, hub=hub.url)
+        assert d.fill(small, 2.5) == [5] and small.tolist() == [2.5] * 5
+        # A part is not, nor is another order: copies are filled, small ones are read-only there.
+        assert d.fill(array[1:], 1) == [599, 800, 3] and d.fill(array.T, 1) == [3, 800, 600] and int(array.min()) == 9
+        with pytest.raises(prong.ProngError, match="read-only"):
+            d.fill(small[1:], 1)
+        assert client.emit("an.array", small) > 0      # has it in its message
+        del array, small
+        nothing_is_lent(hub)
+
+
+def test_a_worker_returns_an_array_that_it_keeps(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+    with prong.connect(hub.url) as client:
+        d = client.worker("shared")
+        one = d.draw(1)
+        assert one.shape == SHAPE and int(one.min()) == 1
+        two = d.draw(2)
+        assert int(two.max()) == 2 and int(one.min()) == 2, "it is the same memory"
+        assert len(lent(hub)) == 1
+        several = [item["array"] for item in d.draws(30)]
+        assert [int(a.max()) for a in several] == list(range(30))
+        with pytest.raises(prong.ProngError):
+            client.call("shared", "dies", [np.zeros(SHAPE)])
+        assert int(one.min()) == 2, "whoever dies"
+        del one, two, several
+        nothing_is_lent(hub)
+
+
+def test_arrays_in_place_for_asyncio_and_where_there_is_no_hub(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+
+    async def fills() -> int:
+        async with await prong.aio.connect(hub.url) as client:
+            array = prong.array(SHAPE, "u1", hub=client)
+            await client.call("shared", "fill", [array, 4])
+            found: int = int(array.min())
+            return found
+    assert asyncio.run(fills()) == 4
+    with pytest.raises(prong.UnimplementedError, match="local socket"):
+        prong.array(SHAPE, hub="tcp://127.0.0.1:1")
+    with pytest.raises(prong.UnavailableError, match="no hub"):
+        prong.array(SHAPE, hub=f"ipc://{os.path.dirname(hub.url[6:])}/none/hub.sock")
+    with pytest.raises(prong.InvalidArgumentError, match="1 to 1073741824 bytes"):
+        prong.array((0, 3), hub=hub.url)
+    with pytest.raises(TypeError, match="objects"):
+        prong.array(3, object, hub=hub.url)
 
 
 def test_without_the_library_arrays_go_into_the_message(start_hub: Callable[..., HubProcess],
