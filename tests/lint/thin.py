@@ -28,7 +28,7 @@ PROMISES = [
     ("C session and library", ("client/session/", "client/lib/"),
      (".c", ".h"), lines_of_c, 4000),
     ("C values and JSON", ("client/value/",), (".c", ".h"), lines_of_c, 1000),
-    ("Python package", ("bindings/python/prong/", "bindings/python/src/"), (".py", ".pyi"), lines_of_python, 3950),
+    ("Python package", ("bindings/python/prong/", "bindings/python/src/"), (".py", ".pyi"), lines_of_python, 3960),
 ]
 
 

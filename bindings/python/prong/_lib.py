@@ -69,6 +69,7 @@ DECLARED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "prong_stream_create": (c_int, (c_char_p, c_char_p, POINTER(StreamOptions), POINTER(c_void_p), *_WHY)),
     "prong_stream_reserve": (c_int, (c_void_p, c_size_t, POINTER(c_void_p))),
     "prong_stream_commit": (c_int, (c_void_p, POINTER(FrameInfo), POINTER(c_uint64))),
+    "prong_stream_copy": (None, (c_void_p, c_void_p, c_size_t)),
     "prong_stream_stats": (None, (c_void_p, POINTER(StreamCounts))),
     "prong_stream_open": (c_int, (c_char_p, c_char_p, POINTER(ReaderOptions), POINTER(c_void_p), *_WHY)),
     "prong_reader_next": (c_int, (c_void_p, c_int32, POINTER(FramePointer))),
@@ -140,6 +141,13 @@ def told(function: Any, *arguments: Any) -> None:
     code = function(*arguments, why, TEXT)
     if code:
         raise failure(code, why.value)
+
+def fill(into: Any, array: Any) -> None:
+    """Copy an array into one of the same kind in shared memory."""
+    if array.flags.c_contiguous:
+        library().prong_stream_copy(into.ctypes.data, array.ctypes.data, array.nbytes)
+    else:
+        into[...] = array
 
 # ---- memory
 

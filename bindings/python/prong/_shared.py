@@ -112,12 +112,11 @@ class Shared:
         if array.ndim > 8 or len(array.dtype.str) > 8 or (buffer is None and array.nbytes < _values.LARGE):
             return None
         if buffer is None:
-            import numpy
             try:
                 buffer = self.buffer(array.shape, array.dtype.str, array.nbytes)
             except _errors.ProngError:
                 return None
-            numpy.copyto(buffer.array(), array)
+            lib.fill(buffer.array(), array)
         self.kept.append(buffer)
         handle = msgpack.unpackb(self._handle(buffer.library, buffer.library.prong_writer_buffer, buffer.pointer).data)
         return msgpack.ExtType(c.EXT_BUFFER, msgpack.packb([handle[0], array.dtype.str, array.shape]))

@@ -490,7 +490,7 @@ class StreamWriter(Open):
             import numpy
             form = layout(data.shape, data.dtype)
             with self._frame(form, meta, mono_ns) as (view, numbers):
-                numpy.copyto(numpy.ndarray(form[0], form[1], view), data)
+                c.fill(numpy.ndarray(form[0], form[1], view), numpy.asarray(data))
             return numbers[0]
         given = memoryview(data).cast("B")
         form = layout(*((given.nbytes, "u1") if self._shape is None else (self._shape, self._dtype)))
@@ -508,11 +508,10 @@ def streams(url: str) -> list[dict[str, Any]]:
     lib, out, count = c.library(), ctypes.POINTER(c.StreamInfo)(), ctypes.c_size_t()
     c.told(lib.prong_stream_list, url.encode(), ctypes.byref(out), ctypes.byref(count))
     found: list[dict[str, Any]] = []
-    policies = list(POLICIES)
     for row in out[:count.value]:
         if row.is_reader:
             found[-1]["readers"].append({
-                "pid": row.pid, "policy": policies[row.policy], "group": row.group.decode() or None, "hold": row.hold,
+                "pid": row.pid, "policy": list(POLICIES)[row.policy], "group": row.group.decode() or None, "hold": row.hold,
                 "held": row.held, "taken": row.taken, "missed": row.missed, "next": row.next, "delay": row.delay_ns / 1e9})
         else:
             found.append({
