@@ -8,6 +8,7 @@
 
 #include "proto/buf.h"
 #include "proto/device/cron.h"
+#include "proto/device/gpio.h"
 #include "proto/device/modbus_point.h"
 #include "proto/device/mqtt.h"
 #include "proto/device/rate.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/device/cron.h"
+#include "proto/device/gpio.h"
 #include "proto/device/modbus_point.h"
 #include "proto/device/mqtt.h"
 #include "proto/device/rate.h"

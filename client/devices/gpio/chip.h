@@ -1,0 +1,52 @@
+/* A GPIO chip and the lines that were taken of it: the only part that knows libgpiod, whose version
+ * 1 and 2 have nothing in common but the name. This is for 1 (1.6 or newer, which knows biases).
+ *
+ * Lines are named by their place, 0..GPIO_LINES_MAX - 1. Nothing here waits. One thread. */
+#ifndef PRONG_DEVICES_GPIO_CHIP_H
+#define PRONG_DEVICES_GPIO_CHIP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/devices/gpio/track.h"
+
+/* How many edges the kernel keeps for a line; those that come when it is full are lost. */
+enum { GPIO_QUEUE_MAX = 16 };
+
+struct gpio_chip;
+
+/* Open a chip by its name ("gpiochip0"), number, label or path. Owned, freed with gpio_chip_close;
+ * NULL, and `why` then has a sentence. `consumer`, borrowed until the close, is who holds the lines
+ * to whoever asks the kernel. */
+struct gpio_chip *gpio_chip_open(const char *what, const char *consumer, char *why,
+                                 size_t why_bytes);
+/* Gives the lines back. Accepts NULL. */
+void gpio_chip_close(struct gpio_chip *chip);
+/* Valid until the close. */
+const char *gpio_chip_name(const struct gpio_chip *chip);
+const char *gpio_chip_label(const struct gpio_chip *chip);
+/* Whether it is still the chip that was opened, which may have been pulled out. */
+bool gpio_chip_is_there(const struct gpio_chip *chip);
+
+/* Find a line, and look whether it is free, without touching it; false with a sentence. */
+bool gpio_chip_find(struct gpio_chip *chip, uint32_t index, const struct gpio_line *line, char *why,
+                    size_t why_bytes);
+/* Take a line that was found: an output has its initial value from then on, an input with edges
+ * reports them. False with a sentence. */
+bool gpio_chip_take(struct gpio_chip *chip, uint32_t index, const struct gpio_line *line, char *why,
+                    size_t why_bytes);
+/* Where it is on the chip. */
+uint32_t gpio_chip_offset(const struct gpio_chip *chip, uint32_t index);
+
+/* The descriptor that is readable when there are edges; -1 for a line that reports none. */
+int gpio_chip_fd(const struct gpio_chip *chip, uint32_t index);
+/* Read the edges that are there, of a descriptor that is readable; GPIO_QUEUE_MAX: the queue was
+ * full. Negative: errno says why. */
+int gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GPIO_QUEUE_MAX]);
+/* 0 or 1, as the line says it (active-low: the other way round); negative: errno says why. */
+int gpio_chip_get(struct gpio_chip *chip, uint32_t index);
+/* False: errno says why. */
+bool gpio_chip_set(struct gpio_chip *chip, uint32_t index, bool value);
+
+#endif
