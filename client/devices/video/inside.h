@@ -23,6 +23,7 @@ struct video_source {
     AVPacket *packet;
     AVFrame *frame;
     struct video_about about;
+    bool is_camera; /* of this machine */
     struct video_stamp stamps[VIDEO_STAMPS];
     size_t stamped;                              /* counts up */
     int64_t deadline_ns;                         /* of what may block now; 0: none */

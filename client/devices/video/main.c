@@ -283,6 +283,7 @@ configure(struct video *v, const struct options *options)
                                         v->options.width, v->options.height};
     if (rate_parse(options_text(options, "rate"), &rate, why, sizeof why)) { /* checked before */
         v->pace = (struct video_pace){.rate = rate.per_second, .is_source = rate.is_source};
+        v->options.rate = rate.per_second;
     }
     v->backoff = (struct backoff){.min_ms = options_number(options, "reconnect_min"),
                                   .max_ms = options_number(options, "reconnect_max"),

@@ -192,6 +192,11 @@ set_options(const struct video_source *s, bool is_camera, AVDictionary **diction
         snprintf(size, sizeof size, "%ux%u", o->width, o->height);
         av_dict_set(dictionary, "video_size", size, 0);
     }
+    if (is_camera && o->rate > 0) {
+        char rate[32];
+        snprintf(rate, sizeof rate, "%.3f", o->rate);
+        av_dict_set(dictionary, "framerate", rate, 0);
+    }
     if (strncmp(o->url, "rtsp", 4) == 0) {
         av_dict_set(dictionary, "rtsp_transport", o->transport != NULL ? o->transport : "tcp", 0);
     }
@@ -207,6 +212,7 @@ open_container(struct video_source *s)
     if (error < 0) {
         return error;
     }
+    s->is_camera = is_camera;
     s->about.is_live = is_camera || has_live_scheme(s->options->url);
     if (s->about.is_live) {
         s->deadline_ns = clock_mono_ns() + (int64_t)s->options->timeout_ms * NS_PER_MS;

@@ -8,8 +8,10 @@
 #include "proto/clock/clock.h"
 
 enum {
+    NS_PER_US = 1000,
     NS_PER_MS = 1000 * 1000,
     US_PER_SECOND = 1000 * 1000,
+    CAMERA_AGE_US_MAX = 10 * US_PER_SECOND, /* its driver has only a few buffers */
     NAP_MS = 2,       /* between two looks at a camera that has no frame yet */
     BROKEN_MAX = 256, /* reads that fail one after the other, until it is given up */
     RATE_GUESSED = 25,
@@ -36,6 +38,16 @@ video_source_malformed(const struct video_source *s)
 /* ---- packets to the decoder -------------------------------------------------------------------
  */
 
+/* Drivers of cameras say when they had the picture, in microseconds of CLOCK_MONOTONIC; those few
+ * that take another clock are not near it, and then the time of the reading stands. */
+static int64_t
+camera_age_us(const struct video_stamp *at)
+{
+    const int64_t now_us = at->mono_ns / NS_PER_US;
+    const bool is_near = at->pts > now_us - CAMERA_AGE_US_MAX && at->pts <= now_us;
+    return is_near ? now_us - at->pts : 0;
+}
+
 static void
 stamp(struct video_source *s)
 {
@@ -43,6 +55,9 @@ stamp(struct video_source *s)
     at->mono_ns = clock_mono_ns();
     at->time_us = clock_wall_us();
     at->pts = s->packet->pts != AV_NOPTS_VALUE ? s->packet->pts : s->packet->dts;
+    const int64_t age_us = s->is_camera ? camera_age_us(at) : 0;
+    at->mono_ns -= age_us * NS_PER_US;
+    at->time_us -= age_us;
 }
 
 /* The packet's times; those of the newest packet when the decoder does not tell which it was. */
@@ -100,7 +115,10 @@ feed(struct video_source *s)
     if (s->packet->stream_index == s->stream->index) {
         s->packets++;
         stamp(s);
-        const bool is_refused = avcodec_send_packet(s->codec, s->packet) < 0;
+        /* What a camera's driver calls damaged comes with nothing in it, and to a decoder nothing
+         * would be the end. */
+        const bool is_refused =
+            s->packet->size == 0 || avcodec_send_packet(s->codec, s->packet) < 0;
         s->malformed += is_refused || (s->packet->flags & AV_PKT_FLAG_CORRUPT) != 0;
     }
     av_packet_unref(s->packet);

@@ -25,6 +25,7 @@ struct video_options {
     const char *url;        /* a path, /dev/videoN, or a URL that FFmpeg knows */
     const char *transport;  /* of RTSP: "tcp", "udp"; NULL: tcp */
     uint32_t width, height; /* asked of a camera that can choose; 0: what it has */
+    double rate;            /* the same: frames a second; 0: what it has */
     int32_t timeout_ms;     /* how long opening may take, and how long what is no file may give no
                                frame; > 0 */
     bool (*is_stopping)(void *context); /* asked while it waits; true ends the waiting */
@@ -43,9 +44,11 @@ struct video_about {
 struct video_frame {
     const struct AVFrame *picture; /* borrowed until the next video_source_next or the close */
     uint32_t width, height;
-    int64_t pts_us;           /* on the source's own clock, from its first frame */
-    int64_t mono_ns, time_us; /* when its first bytes were read: CLOCK_MONOTONIC, and the epoch's */
-    bool is_damaged;          /* decoded, but not all of it was there */
+    int64_t pts_us; /* on the source's own clock, from its first frame */
+    /* When its first bytes were read, or the kernel had it from a camera: CLOCK_MONOTONIC, and the
+     * epoch's. */
+    int64_t mono_ns, time_us;
+    bool is_damaged; /* decoded, but not all of it was there */
 };
 
 enum video_step {
