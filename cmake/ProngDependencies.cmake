@@ -85,9 +85,7 @@ prong_device_library(MODBUS prong-modbus libmodbus libmodbus-dev libmodbus)
 prong_device_library(MOSQUITTO prong-mqtt libmosquitto libmosquitto-dev libmosquitto>=2.0 openssl)
 # Debian's libaravis-dev asks for libusb in its pkg-config file, but does not bring it.
 prong_device_library(ARAVIS prong-genicam Aravis "libaravis-dev libusb-1.0-0-dev" aravis-0.8)
-# Version 2 of libgpiod has another interface, which client/devices/gpio/chip.c does not know.
-prong_device_library(GPIOD prong-gpio "libgpiod 1 (1.6 or newer, but not 2)" libgpiod-dev "libgpiod>=1.6"
-                     "libgpiod<2")
+prong_device_library(GPIOD prong-gpio "libgpiod 1.6 or newer" libgpiod-dev "libgpiod>=1.6")
 
 if(PRONG_TESTS)
   find_package(Python3 QUIET COMPONENTS Interpreter)

@@ -1,5 +1,6 @@
-/* A GPIO chip and the lines that were taken of it: the only part that knows libgpiod, whose version
- * 1 and 2 have nothing in common but the name. This is for 1 (1.6 or newer, which knows biases).
+/* A GPIO chip and the lines that were taken of it: the only part that knows libgpiod. Its versions
+ * 1 (from 1.6 on, which knows biases) and 2 have little in common but the name, so there are a
+ * chip_v1.c and a chip_v2.c; what the two share is file.h.
  *
  * Lines are named by their place, 0..GPIO_LINES_MAX - 1. Nothing here waits. One thread. */
 #ifndef PRONG_DEVICES_GPIO_CHIP_H
@@ -11,8 +12,8 @@
 
 #include "client/devices/gpio/track.h"
 
-/* How many edges the kernel keeps for a line; those that come when it is full are lost. */
-enum { GPIO_QUEUE_MAX = 16 };
+/* How many edges are read at a time. */
+enum { GPIO_READ_MAX = 16 };
 
 struct gpio_chip;
 
@@ -41,9 +42,15 @@ uint32_t gpio_chip_offset(const struct gpio_chip *chip, uint32_t index);
 
 /* The descriptor that is readable when there are edges; -1 for a line that reports none. */
 int gpio_chip_fd(const struct gpio_chip *chip, uint32_t index);
-/* Read the edges that are there, of a descriptor that is readable; GPIO_QUEUE_MAX: the queue was
- * full. Negative: errno says why. */
-int gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GPIO_QUEUE_MAX]);
+/* Read edges that are there, of a descriptor that is readable. `is_full`: the kernel had no room
+ * for more, or may have had none. How many; negative: errno says why. */
+int gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GPIO_READ_MAX],
+                   bool *is_full);
+/* What the library and the kernel do with edges that nobody has read yet. */
+extern const struct gpio_queue {
+    uint32_t max;     /* so many are kept for each line */
+    bool is_numbered; /* `lost` of an edge tells all that are missing */
+} gpio_queue;
 /* 0 or 1, as the line says it (active-low: the other way round); negative: errno says why. */
 int gpio_chip_get(struct gpio_chip *chip, uint32_t index);
 /* False: errno says why. */

@@ -23,7 +23,7 @@ struct gpio {
     struct line lines[GPIO_LINES_MAX];
     uint32_t count;
     uint64_t overflows;
-    struct gpio_edge edges[GPIO_LINES_MAX * GPIO_QUEUE_MAX]; /* of one look at all lines */
+    struct gpio_edge edges[GPIO_LINES_MAX * GPIO_READ_MAX]; /* of one look at all lines */
 };
 
 extern const prong_method gpio_methods[];

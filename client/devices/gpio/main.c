@@ -1,7 +1,7 @@
 /* prong-gpio: lines of a GPIO chip. Edges come as events; outputs are set by methods.
  *
- * The kernel keeps GPIO_QUEUE_MAX edges of each line while nobody reads them, and loses what comes
- * then; track.h says what is found of that. A chip that is pulled out is not told by every kernel
+ * The kernel keeps some edges of each line while nobody reads them, and loses what it has no room
+ * for; track.h says what is found of that. A chip that is pulled out is not told by every kernel
  * to who waits for its edges, so its file is looked at as well. */
 #include "client/devices/gpio/kind.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOK_MS = 1000, NS_PER_MS = 1000 * 1000, EDGE_PAIRS = 4, UP_PAIRS = 3, STAT_PAIRS = 4 };
+enum { LOOK_MS = 1000, NS_PER_MS = 1000 * 1000, EDGE_PAIRS = 4, UP_PAIRS = 3, STAT_PAIRS = 5 };
 
 /* ---- events -----------------------------------------------------------------------------------
  */
@@ -103,8 +103,9 @@ tell_up(struct device *d)
 
 /* Read the line's edges behind the `count` that there are already. False: it does not work. */
 static bool
-read_line(struct gpio *g, uint32_t index, short revents, size_t *count)
+read_line(struct gpio *g, uint32_t index, short revents, size_t *count, bool *is_full)
 {
+    *is_full = false;
     if ((revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
         errno = ENODEV;
         return false;
@@ -112,7 +113,7 @@ read_line(struct gpio *g, uint32_t index, short revents, size_t *count)
     if ((revents & POLLIN) == 0) {
         return true;
     }
-    const int n = gpio_chip_read(g->chip, index, g->edges + *count);
+    const int n = gpio_chip_read(g->chip, index, g->edges + *count, is_full);
     *count += n > 0 ? (size_t)n : 0;
     return n >= 0;
 }
@@ -131,14 +132,12 @@ read_all(struct device *d, size_t *count, bool full[GPIO_LINES_MAX])
         return true; /* woken by a signal: it is called again */
     }
     for (uint32_t i = 0; i < g->count; i++) {
-        const size_t before = *count;
-        if (!read_line(g, i, fds[i].revents, count)) {
+        if (!read_line(g, i, fds[i].revents, count, &full[i])) {
             char why[DEVICE_WHY_BYTES_MAX];
             snprintf(why, sizeof why, "line %s: %s", g->lines[i].name, strerror(errno));
             gpio_lose(d, why);
             return false;
         }
-        full[i] = *count - before == GPIO_QUEUE_MAX;
     }
     return true;
 }
@@ -341,7 +340,8 @@ attempt(struct device *d)
     }
     for (uint32_t i = 0; i < g->count; i++) {
         const int fd = gpio_chip_fd(g->chip, i);
-        gpio_track_begin(&g->lines[i].track, &g->lines[i].is, gpio_chip_get(g->chip, i) > 0);
+        gpio_track_begin(&g->lines[i].track, &g->lines[i].is, gpio_chip_get(g->chip, i) > 0,
+                         gpio_queue.is_numbered);
         if (fd >= 0 && !device_watch(d, fd, DEVICE_READ, readable, NULL)) {
             gpio_lose(d, "too many descriptors");
             return;
@@ -408,6 +408,8 @@ stats(struct device *d, prong_writer *out)
     struct gpio *g = d->state;
     put_text(out, "chip", g->chip != NULL ? gpio_chip_name(g->chip) : "");
     put_text(out, "label", g->chip != NULL ? gpio_chip_label(g->chip) : "");
+    prong_writer_key(out, "queue");
+    prong_writer_uint(out, gpio_queue.max);
     prong_writer_key(out, "overflows");
     prong_writer_uint(out, g->overflows);
     prong_writer_key(out, "lines");

@@ -3,12 +3,12 @@
 enum { NS_PER_MS = 1000 * 1000 };
 
 void
-gpio_track_begin(struct gpio_track *t, const struct gpio_line *line, bool level)
+gpio_track_begin(struct gpio_track *t, const struct gpio_line *line, bool level, bool is_numbered)
 {
     *t = (struct gpio_track){
         .wanted = line->edge,
         .debounce_ns = (int64_t)line->debounce_ms * NS_PER_MS,
-        .reports_both = line->edge == GPIO_EDGE_BOTH || line->debounce_ms > 0,
+        .alternates = line->edge == GPIO_EDGE_BOTH && line->debounce_ms == 0 && !is_numbered,
         .level = level,
         .steady = level,
         .sequence = t->sequence,
@@ -45,9 +45,9 @@ gpio_track_edge(struct gpio_track *t, const struct gpio_edge *edge, struct gpio_
 {
     bool tells = false;
     if (t->debounce_ns == 0) {
-        const bool is_gap = t->reports_both && edge->value == t->level;
-        t->missed += is_gap;
-        t->sequence += 1U + is_gap;
+        const uint32_t lost = t->alternates ? edge->value == t->level : edge->lost;
+        t->missed += lost;
+        t->sequence += 1U + lost;
         t->level = edge->value;
         t->steady = edge->value;
         *out = *edge;

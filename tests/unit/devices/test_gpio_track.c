@@ -11,7 +11,7 @@ track(const char *text, bool level)
     char why[200];
     struct gpio_track t = {0};
     cr_assert(gpio_line_parse(text, &line, why, sizeof why));
-    gpio_track_begin(&t, &line, level);
+    gpio_track_begin(&t, &line, level, false);
     return t;
 }
 
@@ -74,6 +74,22 @@ Test(gpio_track, of_one_kind_of_edge_none_is_known_to_be_missing)
     cr_expect_eq(t.sequence, 3);
 }
 
+Test(gpio_track, where_edges_are_numbered_the_numbers_say_what_is_missing)
+{
+    struct gpio_track t = {0};
+    struct gpio_line line;
+    struct gpio_edge out;
+    char why[200];
+    cr_assert(gpio_line_parse("0", &line, why, sizeof why));
+    gpio_track_begin(&t, &line, false, true);
+    cr_expect(gpio_track_edge(&t, &(struct gpio_edge){.mono_ns = 1, .value = false}, &out));
+    cr_expect_eq(t.missed, 0);
+    cr_expect(
+        gpio_track_edge(&t, &(struct gpio_edge){.mono_ns = 2, .value = true, .lost = 4}, &out));
+    cr_expect_eq(t.missed, 4);
+    cr_expect_eq(t.sequence, 6);
+}
+
 Test(gpio_track, counts_go_on_when_it_begins_again)
 {
     struct gpio_track t = track("0", false);
@@ -82,7 +98,7 @@ Test(gpio_track, counts_go_on_when_it_begins_again)
     char why[200];
     cr_expect(edge(&t, 1, false, &out));
     cr_assert(gpio_line_parse("0", &line, why, sizeof why));
-    gpio_track_begin(&t, &line, true);
+    gpio_track_begin(&t, &line, true, false);
     cr_expect_eq(t.sequence, 2);
     cr_expect_eq(t.missed, 1);
     cr_expect(edge(&t, 2, false, &out));
@@ -156,11 +172,12 @@ Test(gpio_track, only_what_is_wanted_is_told_of_a_line_that_bounces)
 
 Test(gpio_track, edges_of_several_lines_are_put_in_order)
 {
-    struct gpio_edge edges[] = {{5, 0, true},  {7, 0, false}, {9, 0, true}, {1, 1, true},
-                                {7, 1, false}, {8, 1, true},  {0, 2, true}};
-    static const struct gpio_edge expected[] = {{0, 2, true},  {1, 1, true},  {5, 0, true},
-                                                {7, 0, false}, {7, 1, false}, {8, 1, true},
-                                                {9, 0, true}};
+    struct gpio_edge edges[] = {{5, 0, true, 0}, {7, 0, false, 0}, {9, 0, true, 0},
+                                {1, 1, true, 0}, {7, 1, false, 0}, {8, 1, true, 0},
+                                {0, 2, true, 0}};
+    static const struct gpio_edge expected[] = {{0, 2, true, 0},  {1, 1, true, 0},  {5, 0, true, 0},
+                                                {7, 0, false, 0}, {7, 1, false, 0}, {8, 1, true, 0},
+                                                {9, 0, true, 0}};
     gpio_edges_sort(edges, 7);
     for (size_t i = 0; i < 7; i++) {
         cr_expect_eq(edges[i].mono_ns, expected[i].mono_ns, "%zu", i);

@@ -1,29 +1,25 @@
+/* libgpiod 1, which speaks the first version of the kernel's interface: 16 edges are kept for each
+ * line, and those that come when it is full are lost without a trace. */
 #include "client/devices/gpio/chip.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <gpiod.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { NS_PER_S = 1000 * 1000 * 1000, PATH_BYTES_MAX = 64 };
+#include "client/devices/gpio/file.h"
+
+enum { NS_PER_S = 1000 * 1000 * 1000 };
+static_assert(GPIO_READ_MAX == 16, "what the kernel keeps is read at once");
 
 struct gpio_chip {
     struct gpiod_chip *chip;
-    const char *consumer;                     /* borrowed */
-    bool has_file;                            /* under its own name in /dev, as a rule */
-    struct stat file;                         /* as it was when the chip was opened */
+    const char *consumer; /* borrowed */
+    struct gpio_file file;
     struct gpiod_line *lines[GPIO_LINES_MAX]; /* the chip's; NULL: not found yet */
 };
-
-static bool
-look(const struct gpio_chip *chip, struct stat *file)
-{
-    char path[PATH_BYTES_MAX];
-    snprintf(path, sizeof path, "/dev/%s", gpio_chip_name(chip));
-    return stat(path, file) == 0;
-}
 
 struct gpio_chip *
 gpio_chip_open(const char *what, const char *consumer, char *why, size_t why_bytes)
@@ -43,7 +39,7 @@ gpio_chip_open(const char *what, const char *consumer, char *why, size_t why_byt
         gpio_chip_close(chip);
         return NULL;
     }
-    chip->has_file = look(chip, &chip->file);
+    gpio_file_note(&chip->file, gpio_chip_name(chip));
     return chip;
 }
 
@@ -68,17 +64,10 @@ gpio_chip_label(const struct gpio_chip *chip)
     return gpiod_chip_label(chip->chip);
 }
 
-/* A chip that has come back has the same name and may have the same number, but another file. */
 bool
 gpio_chip_is_there(const struct gpio_chip *chip)
 {
-    struct stat now;
-    if (!chip->has_file) {
-        return true; /* a container may have given it another name; who uses it will see */
-    }
-    return look(chip, &now) && now.st_rdev == chip->file.st_rdev &&
-           now.st_ino == chip->file.st_ino && now.st_ctim.tv_sec == chip->file.st_ctim.tv_sec &&
-           now.st_ctim.tv_nsec == chip->file.st_ctim.tv_nsec;
+    return gpio_file_is_there(&chip->file, gpio_chip_name(chip));
 }
 
 /* ---- finding ----------------------------------------------------------------------------------
@@ -87,36 +76,29 @@ gpio_chip_is_there(const struct gpio_chip *chip)
 static void
 say_which_there_are(struct gpio_chip *chip, char *why, size_t why_bytes)
 {
-    const char *before = "; there are ";
-    for (unsigned i = 0; i < gpiod_chip_num_lines(chip->chip); i++) {
+    bool has_room = true;
+    for (unsigned i = 0; has_room && i < gpiod_chip_num_lines(chip->chip); i++) {
         struct gpiod_line *line = gpiod_chip_get_line(chip->chip, i);
         const char *name = line != NULL ? gpiod_line_name(line) : NULL;
-        const size_t used = strlen(why);
-        if (name != NULL && used + strlen(before) + strlen(name) + strlen(", ...") < why_bytes) {
-            snprintf(why + used, why_bytes - used, "%s%s", before, name);
-            before = ", ";
-        } else if (name != NULL) {
-            snprintf(why + used, why_bytes - used, ", ...");
-            return;
-        }
+        has_room = name == NULL || gpio_say_name(name, why, why_bytes);
     }
 }
 
 static struct gpiod_line *
 find(struct gpio_chip *chip, const struct gpio_line *line, char *why, size_t why_bytes)
 {
+    const unsigned count = gpiod_chip_num_lines(chip->chip);
     struct gpiod_line *found = NULL;
     if (line->offset < 0) {
         found = gpiod_chip_find_line(chip->chip, line->name);
-    } else if (line->offset < gpiod_chip_num_lines(chip->chip)) {
+    } else if (line->offset < count) {
         found = gpiod_chip_get_line(chip->chip, (unsigned)line->offset);
     }
     if (found == NULL && line->offset < 0) {
-        snprintf(why, why_bytes, "%s has no line '%s'", gpio_chip_name(chip), line->name);
+        gpio_say_no_name(gpio_chip_name(chip), line->name, why, why_bytes);
         say_which_there_are(chip, why, why_bytes);
     } else if (found == NULL) {
-        snprintf(why, why_bytes, "%s has %u lines, no line %d", gpio_chip_name(chip),
-                 gpiod_chip_num_lines(chip->chip), (int)line->offset);
+        gpio_say_no_offset(gpio_chip_name(chip), count, (int)line->offset, why, why_bytes);
     }
     return found;
 }
@@ -124,9 +106,8 @@ find(struct gpio_chip *chip, const struct gpio_line *line, char *why, size_t why
 static void
 say_who_holds(struct gpio_chip *chip, struct gpiod_line *line, char *why, size_t why_bytes)
 {
-    const char *who = gpiod_line_consumer(line);
-    snprintf(why, why_bytes, "line %u of %s is held by %s", gpiod_line_offset(line),
-             gpio_chip_name(chip), who != NULL ? who : "the kernel");
+    gpio_say_held(gpio_chip_name(chip), gpiod_line_offset(line), gpiod_line_consumer(line), why,
+                  why_bytes);
 }
 
 bool
@@ -139,8 +120,7 @@ gpio_chip_find(struct gpio_chip *chip, uint32_t index, const struct gpio_line *l
     }
     for (uint32_t i = 0; i < index; i++) {
         if (chip->lines[i] == found) {
-            snprintf(why, why_bytes, "line %u of %s is there twice", gpiod_line_offset(found),
-                     gpio_chip_name(chip));
+            gpio_say_twice(gpio_chip_name(chip), gpiod_line_offset(found), why, why_bytes);
             return false;
         }
     }
@@ -206,8 +186,7 @@ gpio_chip_take(struct gpio_chip *chip, uint32_t index, const struct gpio_line *l
     if (error == EBUSY && gpiod_line_update(taken) == 0) {
         say_who_holds(chip, taken, why, why_bytes);
     } else {
-        snprintf(why, why_bytes, "line %u of %s cannot be taken: %s", gpiod_line_offset(taken),
-                 gpio_chip_name(chip), strerror(error));
+        gpio_say_not_taken(gpio_chip_name(chip), gpiod_line_offset(taken), error, why, why_bytes);
     }
     return false;
 }
@@ -227,11 +206,15 @@ gpio_chip_fd(const struct gpio_chip *chip, uint32_t index)
     return gpiod_line_event_get_fd(chip->lines[index]);
 }
 
+const struct gpio_queue gpio_queue = {.max = GPIO_READ_MAX, .is_numbered = false};
+
 int
-gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GPIO_QUEUE_MAX])
+gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GPIO_READ_MAX],
+               bool *is_full)
 {
-    struct gpiod_line_event events[GPIO_QUEUE_MAX];
-    const int count = gpiod_line_event_read_multiple(chip->lines[index], events, GPIO_QUEUE_MAX);
+    struct gpiod_line_event events[GPIO_READ_MAX];
+    const int count = gpiod_line_event_read_multiple(chip->lines[index], events, GPIO_READ_MAX);
+    *is_full = count == GPIO_READ_MAX;
     for (int i = 0; i < count; i++) {
         edges[i] = (struct gpio_edge){
             .mono_ns = (int64_t)events[i].ts.tv_sec * NS_PER_S + events[i].ts.tv_nsec,
