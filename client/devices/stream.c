@@ -92,16 +92,6 @@ stream_take(struct device *d, struct stream *stream, const char *at_end)
 }
 
 void
-stream_close(struct device *d, struct stream *stream)
-{
-    if (stream->fd >= 0) {
-        device_watch(d, stream->fd, 0, NULL, NULL);
-        (void)close(stream->fd); /* what was written is the system's; there is nothing to tell */
-        stream->fd = -1;
-    }
-}
-
-void
 stream_end(struct device *d, struct stream *stream)
 {
     struct frame frame;
@@ -109,6 +99,17 @@ stream_end(struct device *d, struct stream *stream)
         device_malformed(d, &stream->stamp, frame.why, peer_of(stream));
     }
     framing_deinit(&stream->framing);
+}
+
+void
+stream_close(struct device *d, struct stream *stream)
+{
+    stream_end(d, stream);
+    if (stream->fd >= 0) {
+        device_watch(d, stream->fd, 0, NULL, NULL);
+        (void)close(stream->fd); /* what was written is the system's; there is nothing to tell */
+        stream->fd = -1;
+    }
 }
 
 prong_err

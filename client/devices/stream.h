@@ -26,13 +26,13 @@ enum stream_state stream_read(struct device *d, struct stream *stream);
 /* The same for those who only ask whether it goes on: NULL when it does; `at_end` when the other
  * side has closed; else what the error is. */
 const char *stream_take(struct device *d, struct stream *stream, const char *at_end);
-/* Wait for the descriptor no longer and close it, when there is one; what is buffered stays. */
-void stream_close(struct device *d, struct stream *stream);
 /* Write a frame and the job's result, {peer: bytes}, or {"bytes": bytes} where there is no peer; or
  * fail the job. */
 prong_err stream_send(struct device *d, prong_job *job, const struct stream *stream,
                       const struct device_bytes *bytes);
 /* The end of the bytes: what is cut off is malformed. Forgets all of it. */
 void stream_end(struct device *d, struct stream *stream);
+/* The same, and wait for the descriptor no longer and close it, when there is one. */
+void stream_close(struct device *d, struct stream *stream);
 
 #endif

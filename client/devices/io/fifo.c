@@ -6,13 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/devices/io/channel.h"
 #include "client/devices/io/kinds.h"
-#include "client/devices/stream.h"
-
-struct state {
-    struct retry retry;
-    struct stream stream; /* its descriptor is -1 while it is not open */
-};
 
 static bool
 is_writer(const struct device *d)
@@ -20,37 +15,9 @@ is_writer(const struct device *d)
     return strcmp(options_text(&d->options, "direction"), "write") == 0;
 }
 
-static void
-close_pipe(struct device *d)
-{
-    struct state *s = d->state;
-    stream_close(d, &s->stream);
-    stream_end(d, &s->stream);
-}
-
-static void
-lose(struct device *d, const char *why)
-{
-    struct state *s = d->state;
-    close_pipe(d);
-    retry_later(d, &s->retry, why);
-}
-
-static void
-readable(struct device *d, int fd, short revents, void *context)
-{
-    (void)fd;
-    (void)revents;
-    (void)context;
-    struct state *s = d->state;
-    const char *why = stream_take(d, &s->stream, NULL); /* it has no end: see open_pipe */
-    if (why != NULL) {
-        lose(d, why);
-    }
-}
-
 /* The descriptor of a pipe, made if it may be; else -1 with `why`. A reader holds the writing end
- * as well, so that the pipe does not end when one of those who write has gone. */
+ * as well, so that the pipe does not end when one of those who write has gone: so there is no end.
+ */
 static int
 open_pipe(const struct device *d, const char **why)
 {
@@ -76,41 +43,32 @@ open_pipe(const struct device *d, const char **why)
 static void
 attempt(struct device *d)
 {
-    struct state *s = d->state;
+    struct channel *c = d->state;
     const char *why = "";
-    s->stream.fd = open_pipe(d, &why);
-    if (s->stream.fd < 0) {
-        retry_later(d, &s->retry, why);
+    c->stream.fd = open_pipe(d, &why);
+    if (c->stream.fd < 0) {
+        retry_later(d, &c->retry, why);
         return;
     }
-    retry_done(d, &s->retry);
-    if (!is_writer(d)) {
-        device_watch(d, s->stream.fd, DEVICE_READ, readable, NULL);
-    }
-    device_up(d, NULL);
+    channel_is_open(d, c, is_writer(d) ? 0 : DEVICE_READ);
 }
 
 static prong_err
 start(struct device *d)
 {
-    struct state *s = d->state;
-    s->stream.fd = -1;
-    s->stream.framing = stream_framing(&d->options);
-    return retry_start(d, &s->retry, attempt) ? PRONG_OK : PRONG_RESOURCE_EXHAUSTED;
+    return channel_start(d, d->state, NULL, attempt);
 }
 
 static void
 stop(struct device *d)
 {
-    struct state *s = d->state;
-    retry_stop(d, &s->retry);
-    close_pipe(d);
+    channel_stop(d, d->state);
 }
 
 static prong_err
 send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, const char *to)
 {
-    struct state *s = d->state;
+    struct channel *c = d->state;
     if (to != NULL) {
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "a pipe has no peers");
     }
@@ -119,24 +77,24 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
                               "the device reads the pipe: direction: write makes one that writes");
     }
     /* Who read may have gone without anything having told so. */
-    struct pollfd p = {.fd = s->stream.fd};
-    if (s->stream.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0) {
-        close_pipe(d);
+    struct pollfd p = {.fd = c->stream.fd};
+    if (c->stream.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0) {
+        stream_close(d, &c->stream);
         attempt(d);
     }
-    if (s->stream.fd < 0) {
+    if (c->stream.fd < 0) {
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "nobody reads the pipe");
     }
-    const prong_err code = stream_send(d, job, &s->stream, bytes);
+    const prong_err code = stream_send(d, job, &c->stream, bytes);
     if (code != PRONG_OK) {
-        lose(d, "a frame could not be written whole");
+        channel_lose(d, c, "a frame could not be written whole");
     }
     return code;
 }
 
 const struct device_kind_ops io_fifo = {
     .kind = "fifo",
-    .state_size = sizeof(struct state),
+    .state_size = sizeof(struct channel),
     .start = start,
     .stop = stop,
     .send = send_to,

@@ -55,9 +55,7 @@ static void
 close_file(struct device *d)
 {
     struct state *s = d->state;
-    stream_end(d, &s->stream);
-    (void)close(s->stream.fd); /* only read */
-    s->stream.fd = -1;
+    stream_close(d, &s->stream);
     s->leave_ns = 0;
 }
 

@@ -6,13 +6,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "client/devices/io/channel.h"
 #include "client/devices/io/kinds.h"
-#include "client/devices/stream.h"
-
-struct state {
-    struct retry retry;
-    struct stream stream; /* its descriptor is -1 while it is not there */
-};
 
 static speed_t
 speed_of(const char *baud)
@@ -62,89 +57,53 @@ set_up(const struct device *d, int fd)
 }
 
 static void
-close_port(struct device *d)
-{
-    struct state *s = d->state;
-    stream_close(d, &s->stream);
-    stream_end(d, &s->stream);
-}
-
-static void
-lose(struct device *d, const char *why)
-{
-    struct state *s = d->state;
-    close_port(d);
-    retry_later(d, &s->retry, why);
-}
-
-static void
-readable(struct device *d, int fd, short revents, void *context)
-{
-    (void)fd;
-    (void)revents;
-    (void)context;
-    struct state *s = d->state;
-    const char *why = stream_take(d, &s->stream, "the port has hung up");
-    if (why != NULL) {
-        lose(d, why);
-    }
-}
-
-static void
 attempt(struct device *d)
 {
-    struct state *s = d->state;
+    struct channel *c = d->state;
     const int fd =
         open(options_text(&d->options, "path"), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
-        retry_later(d, &s->retry, strerror(errno));
+        retry_later(d, &c->retry, strerror(errno));
         return;
     }
     if (!set_up(d, fd) || ioctl(fd, TIOCEXCL) != 0) {
         const int error = errno;
         (void)close(fd);
-        retry_later(d, &s->retry, error == ENOTTY ? "not a terminal" : strerror(error));
+        retry_later(d, &c->retry, error == ENOTTY ? "not a terminal" : strerror(error));
         return;
     }
-    s->stream.fd = fd;
-    retry_done(d, &s->retry);
-    device_watch(d, fd, DEVICE_READ, readable, NULL);
-    device_up(d, NULL);
+    c->stream.fd = fd;
+    channel_is_open(d, c, DEVICE_READ);
 }
 
 static prong_err
 start(struct device *d)
 {
-    struct state *s = d->state;
-    s->stream.fd = -1;
-    s->stream.framing = stream_framing(&d->options);
-    return retry_start(d, &s->retry, attempt) ? PRONG_OK : PRONG_RESOURCE_EXHAUSTED;
+    return channel_start(d, d->state, "the port has hung up", attempt);
 }
 
 static void
 stop(struct device *d)
 {
-    struct state *s = d->state;
-    retry_stop(d, &s->retry);
-    close_port(d);
+    channel_stop(d, d->state);
 }
 
 static prong_err
 send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, const char *to)
 {
-    struct state *s = d->state;
+    struct channel *c = d->state;
     if (to != NULL) {
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "a serial port has no peers");
     }
-    if (s->stream.fd < 0) {
+    if (c->stream.fd < 0) {
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "the port is not open");
     }
-    return stream_send(d, job, &s->stream, bytes);
+    return stream_send(d, job, &c->stream, bytes);
 }
 
 const struct device_kind_ops io_serial = {
     .kind = "serial",
-    .state_size = sizeof(struct state),
+    .state_size = sizeof(struct channel),
     .start = start,
     .stop = stop,
     .send = send_to,

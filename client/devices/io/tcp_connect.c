@@ -1,25 +1,21 @@
 /* kind tcp-connect: a port of somebody else, connected to again and again until it works. */
 #include <errno.h>
-#include <netdb.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "client/devices/io/channel.h"
 #include "client/devices/io/kinds.h"
 #include "client/devices/net.h"
-#include "client/devices/stream.h"
+#include "client/devices/resolve.h"
 
-enum { CONNECT_MS_MAX = 10000 };
+enum { PATIENCE_MS = 10000 };
 
 struct state {
-    struct retry retry;
-    struct device_timer patience; /* runs while a connection is being made */
-    struct stream stream;         /* its descriptor is -1 between connections */
+    struct channel channel;
+    struct device_timer patience; /* runs while a name server is asked or a connection made */
+    struct resolve *question;     /* NULL: none is open */
     struct addrinfo *found;       /* the addresses of `host`, and the one that is tried */
     const struct addrinfo *at;
-    bool is_connected;
 };
 
 static void connect_next(struct device *d, const char *why);
@@ -32,29 +28,6 @@ forget_addresses(struct state *s)
     }
     s->found = NULL;
     s->at = NULL;
-}
-
-static void
-lose(struct device *d, const char *why)
-{
-    struct state *s = d->state;
-    stream_end(d, &s->stream);
-    stream_close(d, &s->stream);
-    s->is_connected = false;
-    retry_later(d, &s->retry, why);
-}
-
-static void
-readable(struct device *d, int fd, short revents, void *context)
-{
-    (void)fd;
-    (void)revents;
-    (void)context;
-    struct state *s = d->state;
-    const char *why = stream_take(d, &s->stream, "the peer has closed the connection");
-    if (why != NULL) {
-        lose(d, why);
-    }
 }
 
 /* A port of this machine that nobody listens at may be given to the very socket that connects to
@@ -77,19 +50,16 @@ connected(struct device *d)
     struct state *s = d->state;
     struct net_address peer = {.len = s->at->ai_addrlen};
     memcpy(&peer.at, s->at->ai_addr, s->at->ai_addrlen);
-    net_format(&peer, s->stream.peer);
-    if (is_itself(s->stream.fd, s->stream.peer)) {
-        stream_close(d, &s->stream);
+    net_format(&peer, s->channel.stream.peer);
+    if (is_itself(s->channel.stream.fd, s->channel.stream.peer)) {
+        stream_close(d, &s->channel.stream);
         connect_next(d, strerror(ECONNREFUSED));
         return;
     }
-    net_tune(s->stream.fd);
+    net_tune(s->channel.stream.fd);
     forget_addresses(s);
     device_timer_set(&s->patience, 0);
-    retry_done(d, &s->retry);
-    s->is_connected = true;
-    device_watch(d, s->stream.fd, DEVICE_READ, readable, NULL);
-    device_up(d, s->stream.peer);
+    channel_is_open(d, &s->channel, DEVICE_READ);
 }
 
 static void
@@ -107,7 +77,7 @@ decided(struct device *d, int fd, short revents, void *context)
         connected(d);
         return;
     }
-    stream_close(d, &s->stream);
+    stream_close(d, &s->channel.stream);
     connect_next(d, strerror(error));
 }
 
@@ -117,7 +87,11 @@ too_late(struct device *d, uint64_t times, void *context)
     (void)times;
     (void)context;
     struct state *s = d->state;
-    stream_close(d, &s->stream);
+    if (s->question != NULL) {
+        device_down(d, "no answer of the name server", NULL); /* it is waited for all the same */
+        return;
+    }
+    stream_close(d, &s->channel.stream);
     connect_next(d, "no answer");
 }
 
@@ -137,47 +111,72 @@ connect_next(struct device *d, const char *why)
             reason = strerror(errno);
             continue;
         }
-        s->stream.fd = fd;
+        s->channel.stream.fd = fd;
         if (connect(fd, s->at->ai_addr, s->at->ai_addrlen) == 0) {
             connected(d);
             return;
         }
         if (errno == EINPROGRESS && device_watch(d, fd, DEVICE_WRITE, decided, NULL)) {
-            device_timer_set(&s->patience, CONNECT_MS_MAX);
+            device_timer_set(&s->patience, PATIENCE_MS);
             return;
         }
         reason = strerror(errno);
-        stream_close(d, &s->stream);
+        stream_close(d, &s->channel.stream);
     }
     device_timer_set(&s->patience, 0);
     forget_addresses(s);
-    retry_later(d, &s->retry, reason);
+    retry_later(d, &s->channel.retry, reason);
+}
+
+static void
+forget_question(struct device *d)
+{
+    struct state *s = d->state;
+    if (s->question != NULL) {
+        device_watch(d, resolve_fd(s->question), 0, NULL, NULL);
+        resolve_end(&s->question);
+    }
+}
+
+static void
+answered(struct device *d, int fd, short revents, void *context)
+{
+    (void)fd;
+    (void)revents;
+    (void)context;
+    struct state *s = d->state;
+    const char *why = resolve_take(s->question, &s->found);
+    forget_question(d);
+    device_timer_set(&s->patience, 0);
+    if (why != NULL) {
+        retry_later(d, &s->channel.retry, why);
+    } else {
+        connect_next(d, "there is no address");
+    }
 }
 
 static void
 attempt(struct device *d)
 {
     struct state *s = d->state;
-    char port[8];
-    const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    (void)snprintf(port, sizeof port, "%d", (int)options_number(&d->options, "port"));
-    const int code = getaddrinfo(options_text(&d->options, "host"), port, &wanted, &s->found);
-    if (code != 0) {
-        s->found = NULL;
-        retry_later(d, &s->retry, code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-        return;
+    s->question = resolve_begin(options_text(&d->options, "host"),
+                                (uint16_t)options_number(&d->options, "port"), SOCK_STREAM);
+    if (s->question == NULL) {
+        retry_later(d, &s->channel.retry, strerror(errno));
+    } else if (!device_watch(d, resolve_fd(s->question), DEVICE_ALWAYS, answered, NULL)) {
+        forget_question(d);
+        retry_later(d, &s->channel.retry, "too many descriptors");
+    } else {
+        device_timer_set(&s->patience, PATIENCE_MS);
     }
-    connect_next(d, "there is no address");
 }
 
 static prong_err
 start(struct device *d)
 {
     struct state *s = d->state;
-    s->stream.fd = -1;
-    s->stream.framing = stream_framing(&d->options);
-    return device_timer_start(d, &s->patience, too_late, NULL) && retry_start(d, &s->retry, attempt)
-               ? PRONG_OK
+    return device_timer_start(d, &s->patience, too_late, NULL)
+               ? channel_start(d, &s->channel, "the peer has closed the connection", attempt)
                : PRONG_RESOURCE_EXHAUSTED;
 }
 
@@ -186,25 +185,25 @@ stop(struct device *d)
 {
     struct state *s = d->state;
     device_timer_stop(d, &s->patience);
-    retry_stop(d, &s->retry);
+    channel_stop(d, &s->channel);
+    forget_question(d);
     forget_addresses(s);
-    stream_close(d, &s->stream);
-    stream_end(d, &s->stream);
 }
 
 static prong_err
 send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, const char *to)
 {
     struct state *s = d->state;
-    if (!s->is_connected) {
+    if (!s->channel.is_open) {
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "not connected");
     }
-    if (to != NULL && strcmp(to, s->stream.peer) != 0) {
+    if (to != NULL && strcmp(to, s->channel.stream.peer) != 0) {
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "no such peer is connected");
     }
-    const prong_err code = stream_send(d, job, &s->stream, bytes);
+    const prong_err code = stream_send(d, job, &s->channel.stream, bytes);
     if (code != PRONG_OK) {
-        lose(d, "a frame could not be sent whole"); /* what followed would be garbage to the peer */
+        /* What followed would be garbage to the peer. */
+        channel_lose(d, &s->channel, "a frame could not be sent whole");
     }
     return code;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/devices/io/kinds.h"
+#include "client/devices/io/port.h"
 #include "client/devices/net.h"
 #include "client/devices/stream.h"
 
@@ -17,8 +18,7 @@ struct peer {
 };
 
 struct state {
-    struct retry retry;
-    int fd; /* that listens; -1: none */
+    struct port port;
     struct peer *peers;
     size_t count;
 };
@@ -31,7 +31,7 @@ watch_listener(struct device *d)
 {
     const struct state *s = d->state;
     const bool has_room = s->count < (size_t)options_number(&d->options, "max_peers");
-    device_watch(d, s->fd, has_room ? DEVICE_ALWAYS : 0, connecting, NULL);
+    device_watch(d, s->port.fd, has_room ? DEVICE_ALWAYS : 0, connecting, NULL);
 }
 
 static void
@@ -44,11 +44,10 @@ drop(struct device *d, struct peer *peer, const char *why)
     }
     *at = peer->next;
     s->count--;
-    stream_end(d, &peer->stream);
     stream_close(d, &peer->stream);
     device_down(d, why, peer->stream.peer);
     free(peer);
-    if (s->fd >= 0) {
+    if (s->port.fd >= 0) {
         watch_listener(d);
     }
 }
@@ -100,10 +99,8 @@ connecting(struct device *d, int fd, short revents, void *context)
         /* Out of descriptors, most likely: again when the first one is due, not at once. */
         struct state *s = d->state;
         const int error = errno;
-        device_watch(d, fd, 0, NULL, NULL);
-        (void)close(fd);
-        s->fd = -1;
-        retry_later(d, &s->retry, strerror(error));
+        port_close(d, &s->port);
+        retry_later(d, &s->port.retry, strerror(error));
     } else if (peer >= 0 && !add(d, peer, &address)) {
         device_fault(d, "a peer was sent away: no memory or descriptors");
         (void)close(peer);
@@ -112,77 +109,31 @@ connecting(struct device *d, int fd, short revents, void *context)
     }
 }
 
-static int
-open_listener(const struct net_address *address)
-{
-    const int on = 1;
-    const int fd = socket(address->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (const struct sockaddr *)&address->at, address->len) != 0 ||
-        listen(fd, SOMAXCONN) != 0) {
-        const int error = errno;
-        (void)close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
-}
-
 static void
 attempt(struct device *d)
 {
     struct state *s = d->state;
-    struct net_address address;
-    char own[DEVICE_PEER_BYTES_MAX];
-    (void)net_parse(options_text(&d->options, "address"),
-                    (uint16_t)options_number(&d->options, "port"), &address); /* was checked */
-    s->fd = open_listener(&address);
-    if (s->fd < 0) {
-        retry_later(d, &s->retry, strerror(errno));
-        return;
+    if (port_open(d, &s->port, SOCK_STREAM)) {
+        watch_listener(d);
+        port_is_open(d, &s->port);
     }
-    (void)net_own(s->fd, &address); /* a socket that is bound has one */
-    net_format(&address, own);
-    retry_done(d, &s->retry);
-    watch_listener(d);
-    device_listening(d, own, net_port(&address));
 }
 
 static prong_err
 start(struct device *d)
 {
     struct state *s = d->state;
-    s->fd = -1;
-    return retry_start(d, &s->retry, attempt) ? PRONG_OK : PRONG_RESOURCE_EXHAUSTED;
+    return port_start(d, &s->port, attempt);
 }
 
 static void
 stop(struct device *d)
 {
     struct state *s = d->state;
-    retry_stop(d, &s->retry);
-    if (s->fd >= 0) {
-        device_watch(d, s->fd, 0, NULL, NULL);
-        (void)close(s->fd);
-        s->fd = -1;
-    }
+    port_stop(d, &s->port);
     while (s->peers != NULL) {
         drop(d, s->peers, "the device is stopped");
     }
-}
-
-static bool
-check(const struct options *options, char *why, size_t why_bytes)
-{
-    struct net_address address;
-    if (!net_parse(options_text(options, "address"), 0, &address)) {
-        snprintf(why, why_bytes, "'address' must be an IPv4 or IPv6 address");
-        return false;
-    }
-    return true;
 }
 
 static prong_err
@@ -224,9 +175,7 @@ static void
 stats(struct device *d, prong_writer *out)
 {
     struct state *s = d->state;
-    struct net_address own = {0};
-    prong_writer_key(out, "port");
-    prong_writer_uint(out, s->fd >= 0 && net_own(s->fd, &own) ? net_port(&own) : 0);
+    port_stats(&s->port, out);
     prong_writer_key(out, "peers");
     prong_writer_array(out, (uint32_t)s->count);
     for (const struct peer *p = s->peers; p != NULL; p = p->next) {
@@ -237,7 +186,7 @@ stats(struct device *d, prong_writer *out)
 const struct device_kind_ops io_tcp_listen = {
     .kind = "tcp-listen",
     .state_size = sizeof(struct state),
-    .check = check,
+    .check = port_check,
     .start = start,
     .stop = stop,
     .send = send_to,

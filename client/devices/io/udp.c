@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "client/devices/io/kinds.h"
+#include "client/devices/io/port.h"
 #include "client/devices/net.h"
 
 enum { DATAGRAM_BYTES_MAX = 65536, READS_MAX = 256 };
 
 struct state {
-    struct retry retry;
-    int fd;
+    struct port port;
     uint32_t lost; /* as the system counts it, modulo 2^32 */
     uint8_t data[DATAGRAM_BYTES_MAX];
 };
@@ -55,7 +55,7 @@ receive(struct device *d)
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
-    const ssize_t n = recvmsg(s->fd, &message, 0);
+    const ssize_t n = recvmsg(s->port.fd, &message, 0);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR) { /* an ICMP answer to what was sent, for example */
             device_fault(d, "receiving: %s", strerror(errno));
@@ -85,49 +85,28 @@ static void
 attempt(struct device *d)
 {
     struct state *s = d->state;
-    struct net_address address;
-    char own[DEVICE_PEER_BYTES_MAX];
     const int on = 1;
-    (void)net_parse(options_text(&d->options, "address"),
-                    (uint16_t)options_number(&d->options, "port"), &address); /* was checked */
-    s->fd = socket(address.at.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (s->fd < 0 || bind(s->fd, (const struct sockaddr *)&address.at, address.len) != 0) {
-        const int error = errno;
-        if (s->fd >= 0) {
-            (void)close(s->fd);
-        }
-        s->fd = -1;
-        retry_later(d, &s->retry, strerror(error));
-        return;
+    if (port_open(d, &s->port, SOCK_DGRAM)) {
+        /* Without it losses are not counted, but everything else works. */
+        (void)setsockopt(s->port.fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+        s->lost = 0;
+        device_watch(d, s->port.fd, DEVICE_READ, readable, NULL);
+        port_is_open(d, &s->port);
     }
-    /* Without it losses are not counted, but everything else works. */
-    (void)setsockopt(s->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    s->lost = 0;
-    (void)net_own(s->fd, &address); /* a socket that is bound has one */
-    net_format(&address, own);
-    retry_done(d, &s->retry);
-    device_watch(d, s->fd, DEVICE_READ, readable, NULL);
-    device_listening(d, own, net_port(&address));
 }
 
 static prong_err
 start(struct device *d)
 {
     struct state *s = d->state;
-    s->fd = -1;
-    return retry_start(d, &s->retry, attempt) ? PRONG_OK : PRONG_RESOURCE_EXHAUSTED;
+    return port_start(d, &s->port, attempt);
 }
 
 static void
 stop(struct device *d)
 {
     struct state *s = d->state;
-    retry_stop(d, &s->retry);
-    if (s->fd >= 0) {
-        device_watch(d, s->fd, 0, NULL, NULL);
-        (void)close(s->fd);
-        s->fd = -1;
-    }
+    port_stop(d, &s->port);
 }
 
 static bool
@@ -135,15 +114,11 @@ check(const struct options *options, char *why, size_t why_bytes)
 {
     struct net_address address;
     const char *to = options_text(options, "to");
-    if (!net_parse(options_text(options, "address"), 0, &address)) {
-        snprintf(why, why_bytes, "'address' must be an IPv4 or IPv6 address");
-        return false;
-    }
     if (to != NULL && !net_parse_both(to, &address)) {
         snprintf(why, why_bytes, "'to' must be ADDRESS:PORT, an IPv6 address in brackets");
         return false;
     }
-    return true;
+    return port_check(options, why, why_bytes);
 }
 
 static prong_err
@@ -157,12 +132,12 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT,
                               "'to' must be ADDRESS:PORT, or stand in the device's options");
     }
-    if (s->fd < 0) {
+    if (s->port.fd < 0) {
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION, "the port is not open");
     }
     const struct msghdr message = {
         .msg_name = &address.at, .msg_namelen = address.len, .msg_iov = &part, .msg_iovlen = 1};
-    const ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL);
+    const ssize_t n = sendmsg(s->port.fd, &message, MSG_NOSIGNAL);
     if (n < 0) {
         return prong_job_fail(job, errno == EMSGSIZE ? PRONG_INVALID_ARGUMENT : PRONG_UNAVAILABLE,
                               strerror(errno));
@@ -178,10 +153,8 @@ send_to(struct device *d, prong_job *job, const struct device_bytes *bytes, cons
 static void
 stats(struct device *d, prong_writer *out)
 {
-    struct state *s = d->state;
-    struct net_address own = {0};
-    prong_writer_key(out, "port");
-    prong_writer_uint(out, s->fd >= 0 && net_own(s->fd, &own) ? net_port(&own) : 0);
+    const struct state *s = d->state;
+    port_stats(&s->port, out);
 }
 
 const struct device_kind_ops io_udp = {

@@ -7,8 +7,10 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
+import apart
 import kit
 import msgpack_free as pack
 
@@ -202,6 +204,62 @@ class TcpConnect(kit.Case):
         self.devices("plc: {kind: tcp-connect, host: no-such-host.invalid, port: 9}")
         self.assertTrue(self.first("plc.down", 1)[0]["why"])
         self.assertFalse(self.stats("plc")["up"])
+
+
+class SilentNames(kit.Case):
+    """A name server that answers when the test wants it, in a network where nothing else is."""
+
+    def begin(self, *entries):
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        with open(self.path("prong.yaml"), "w", encoding="utf-8") as file:
+            file.write(self.config_of(*entries))
+        with theirs:
+            done = subprocess.run([sys.executable, "-B", apart.__file__, str(theirs.fileno()),
+                                   *self.command("up", "--config", self.path("prong.yaml"))],
+                                  cwd=self.dir, env=self.env, pass_fds=[theirs.fileno()], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True, timeout=kit.hub.DEADLINE, check=False)
+        if done.returncode == 77:
+            self.skipTest(done.stderr.strip())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        sockets = [socket.socket(fileno=fd) for fd in socket.recv_fds(ours, 1, 2)[1]]
+        for s in sockets:
+            self.addCleanup(s.close)
+            s.settimeout(kit.hub.DEADLINE)
+        return sockets
+
+    @staticmethod
+    def answer(query):
+        """127.0.0.1 to who asks for an IPv4 address, nothing to others (RFC 1035, section 4)."""
+        end = query.index(b"\0", 12) + 5             # of the question: a name, its type and class
+        is_a = query[end - 4:end - 2] == b"\0\1"
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton("127.0.0.1")
+        return query[:2] + b"\x81\x80\0\1" + struct.pack(">H", is_a) + bytes(4) + query[12:end] + record * is_a
+
+    def test_a_device_answers_while_the_name_server_does_not(self):
+        names, server = self.begin(f"plc: {{kind: tcp-connect, host: plc.example, port: {apart.PORT}}}")
+        asked = [names.recvfrom(512)]
+        self.assertIn(b"\3plc\7example\0", asked[0][0])
+        self.call("plc.pause")
+        self.assertIn("not connected", self.call("plc.send", "data=x", code=1))
+        self.assertEqual((self.stats("plc")["up"], self.stats("plc")["paused"]), (False, True))
+        self.call("plc.resume")
+        while not select.select([server], [], [], 0)[0]:
+            query, peer = asked.pop() if asked else names.recvfrom(512)
+            names.sendto(self.answer(query), peer)
+            select.select([server, names], [], [], kit.hub.DEADLINE)
+        peer, _ = server.accept()
+        with peer:
+            peer.sendall(b"found\n")
+            self.assertEqual(self.values("plc.data", 1), ["found"])
+        self.assertEqual(self.first("plc.up", 1)[0]["peer"], f"127.0.0.1:{apart.PORT}")
+
+    def test_a_device_that_waits_for_a_name_server_stops_at_once(self):
+        names, _ = self.begin("plc: {kind: tcp-connect, host: plc.example, port: 1}")
+        names.recvfrom(512)
+        self.ok("stop", "plc")
+        ended = self.ok("events", "hub.worker.exited", "--from", "oldest", "-n", "1").json()["payload"]
+        self.assertEqual((ended["exit_code"], ended.get("signal")), (0, None), ended)   # it was not killed
 
 
 class Udp(kit.Case):
