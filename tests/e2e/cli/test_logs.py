@@ -213,7 +213,9 @@ class Logs(hub.Case):
                                  "PRONG_REPLICA": "0", "SYSLOG_PID": str(replica["pid"]),
                                  "PRONG_PID": str(replica["pid"]), "MESSAGE": "to the journal",
                                  "PRONG_INCARNATION": entry["PRONG_INCARNATION"]})
+        # One after the other: each is said by a process of its own.
         self.ok("send", "two", "<3>to stderr")
+        self.until(child, "to stderr")
         self.ok("send", "three", "nowhere")
         self.until(child, "nowhere")
         self.interrupt(child)
