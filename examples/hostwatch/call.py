@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-import os, socket, struct, sys, msgpack
+import os, socket, struct, msgpack
 s = socket.socket(socket.AF_UNIX)
 s.connect(os.environ["PRONG_URL"].removeprefix("ipc://"))
 s.sendall(b"\0SP\0\0\x30\0\0")                                  # Scalability Protocols, REQ

@@ -19,25 +19,28 @@ import datetime
 import json
 import statistics
 import sys
+from typing import Any, Iterable, Optional
 
 SETTLED = 20                # samples without an episode that make an end of --settle
-CALMER = 0.75  # of the disturbance's median: quiet seconds that reach it are none
+CALMER = 0.75               # of the disturbance's median: quiet seconds that reach it are none
 CONTRAST = 2                # so many times as much of a disturbance is unusual as of quiet seconds, at least
 SLOT_US = 100_000           # of watch.answers
 US = 1_000_000
 
+Event = dict[str, Any]      # as JSON has it, and its payload
 
-def is_judged(series):
+
+def is_judged(series: str) -> bool:
     """Hashing takes the cores, or where others had them all makes more processes wait, and reads the disk."""
     return series.startswith("cpu.") or series == "disk.read"
 
 
-def time_us(event):
+def time_us(event: Event) -> int:
     moment = datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
     return round(moment.timestamp() * US)
 
 
-def clock(us):
+def clock(us: int) -> str:
     return datetime.datetime.fromtimestamp(us / US, datetime.timezone.utc).strftime("%H:%M:%S.%f")[:-3]
 
 
@@ -52,13 +55,15 @@ class Busy(Problem):
 
 
 class Episode:
-    def __init__(self, told, payload):
-        self.told, self.end = told, None          # when we knew; that it is over
-        self.series, self.score, self.replica = payload["series"], payload["score"], payload["replica"]
-        self.is_up = payload["value"] > payload["expected"]
-        self.began = payload["began_us"]          # its first sample
+    def __init__(self, told: int, payload: Event) -> None:
+        self.told = told                          # when we knew
+        self.end: Optional[int] = None            # that it is over
+        self.series: str = payload["series"]
+        self.score: float = payload["score"]
+        self.replica: str = payload["replica"]
+        self.is_up: bool = payload["value"] > payload["expected"]
 
-    def share_of(self, begin, end):
+    def share_of(self, begin: int, end: int) -> float:
         """How much of this time it was known to go on."""
         last = end if self.end is None else min(end, self.end)
         return max(0, last - max(begin, self.told)) / (end - begin)
@@ -67,17 +72,21 @@ class Episode:
 class Run:
     """The events of a run, taken apart."""
 
-    def __init__(self, events):
-        self.phases, self.episodes, self.lives, self.answers = {}, [], [], []
-        self.samples = collections.defaultdict(list)
-        phase, last, going = None, None, {}
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.phases: dict[str, tuple[int, int]] = {}                 # begin and end
+        self.episodes: list[Episode] = []
+        self.lives: list[tuple[int, str, Event]] = []                # when what happened to which process
+        self.answers: list[Event] = []
+        self.samples: dict[str, list[tuple[int, float]]] = collections.defaultdict(list)
+        phase, last = "", 0
+        going: dict[str, Episode] = {}
         for event in events:
             last, topic, payload = time_us(event), event["topic"], event["payload"]
+            if phase:
+                self.phases[phase] = self.phases[phase][0], last
             if topic == "demo.phase":
-                if phase:
-                    self.phases[phase][1] = last
                 phase = payload["name"]
-                self.phases[phase] = [last, None]
+                self.phases[phase] = last, last
             elif topic.startswith("sensor."):
                 for key, value in payload.items():
                     self.samples[f"{topic[7:]}.{key}"].append((last, value))
@@ -87,13 +96,11 @@ class Run:
                 self.answers.append(payload)
             elif topic.startswith("hub.worker."):
                 self.lives.append((last, topic[11:], payload))
-        if phase:
-            self.phases[phase][1] = last
         for name in ("quiet", "disturbance"):
             if name not in self.phases or self.phases[name][0] >= self.phases[name][1]:
                 raise Problem(f"there is no {name} in these events")
 
-    def change(self, going, now, payload):
+    def change(self, going: dict[str, Episode], now: int, payload: Event) -> None:
         if payload["state"] == "begin":
             going[payload["series"]] = Episode(now, payload)
             self.episodes.append(going[payload["series"]])
@@ -101,33 +108,33 @@ class Run:
             episode = going.pop(payload["series"])
             episode.end = now
 
-    def seconds(self, phase):
+    def seconds(self, phase: str) -> float:
         begin, end = self.phases[phase]
         return (end - begin) / US
 
-    def begun(self, phase, series=None):
+    def begun(self, phase: str, series: Optional[str] = None) -> list[Episode]:
         begin, end = self.phases[phase]
         return [e for e in self.episodes if begin <= e.told < end and series in (None, e.series)]
 
-    def share(self, phase, series):
+    def share(self, phase: str, series: str) -> float:
         """How much of the phase this series was in an episode."""
         return sum(e.share_of(*self.phases[phase]) for e in self.episodes if e.series == series)
 
-    def quantile(self, phase, series, share):
+    def quantile(self, phase: str, series: str, share: float) -> float:
         begin, end = self.phases[phase]
         values = sorted(value for us, value in self.samples[series] if begin <= us < end)
         return values[int(len(values) * share)] if values else float("nan")
 
-    def rose(self, series):
+    def rose(self, series: str) -> bool:
         """Half of the samples in the disturbance are above nine tenths of those in the quiet seconds."""
         return self.quantile("disturbance", series, 0.5) > self.quantile("quiet", series, 0.9)
 
-    def detections(self, series):
+    def detections(self, series: str) -> list[Episode]:
         """Episodes that began in the disturbance and show it."""
         return [e for e in self.begun("disturbance", series) if e.is_up] if self.rose(series) else []
 
 
-def print_series(run):
+def print_series(run: Run) -> None:
     """A row for each series: what was usual, what was detected."""
     quiet, disturbed = run.seconds("quiet"), run.seconds("disturbance")
     print(f"{'':14} {f'quiet, {quiet:.1f} s':^37}   {f'disturbance, {disturbed:.1f} s':^28}")
@@ -145,7 +152,7 @@ def print_series(run):
     print("* not judged: the disturbance need not raise it\n")
 
 
-def judge_detection(run):
+def judge_detection(run: Run) -> Episode:
     """The first detection; Problem when there is none, or when the same series were no quieter before."""
     judged = [s for s in sorted(run.samples) if is_judged(s)]
     series = [s for s in judged if run.detections(s)]
@@ -174,7 +181,7 @@ def judge_detection(run):
     return min((run.detections(s)[0] for s in series), key=lambda e: e.told)
 
 
-def judge_replacement(run):
+def judge_replacement(run: Run) -> tuple[str, int, int]:
     """(pid before, pid after) of the replica that was killed in the disturbance; tells who answered."""
     begin, end = run.phases["disturbance"]
     died = next(((us, p) for us, what, p in run.lives if what == "exited" and begin <= us < end), None)
@@ -192,7 +199,7 @@ def judge_replacement(run):
           f"disturbance")
     print(f"{clock(ready)}  {name}, pid {after}: ready, {(ready - killed) / US:.2f} s later")
     print_answers(run, killed, ready)
-    by = collections.Counter()
+    by: collections.Counter[str] = collections.Counter()
     for slot in run.answers:
         if slot["from_us"] >= ready:
             by.update(slot["by"])
@@ -203,9 +210,11 @@ def judge_replacement(run):
     return name, before["pid"], after
 
 
-def print_answers(run, killed, ready):
+def print_answers(run: Run, killed: int, ready: int) -> None:
     """Who scored the samples: meanwhile, and second by second around the death."""
-    meanwhile, seconds, failed = collections.Counter(), collections.defaultdict(collections.Counter), 0
+    meanwhile: collections.Counter[str] = collections.Counter()
+    seconds: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    failed = 0
     for slot in run.answers:
         if killed <= slot["from_us"] and slot["from_us"] + SLOT_US <= ready:
             meanwhile.update(slot["by"])
@@ -221,7 +230,7 @@ def print_answers(run, killed, ready):
         print(f"  {replica:12}" + "".join(f"{by[replica]:5}" for _, by in sorted(seconds.items())))
 
 
-def report(events):
+def report(events: Iterable[Event]) -> None:
     """Prints it; the last line says what was shown. Raises Problem."""
     run = Run(events)
     print_series(run)
@@ -233,9 +242,10 @@ def report(events):
           f"{first.replica}; {name} was replaced, pid {before} by {after}")
 
 
-def settle(events, least, most):
+def settle(events: Iterable[Event], least: int, most: int) -> None:
     """Whether nothing judged is unusual any longer."""
-    going, samples, since = set(), 0, 0
+    going: set[str] = set()
+    samples = since = 0
     for event in events:
         payload = event["payload"]
         if event["topic"] == "watch.anomaly" and is_judged(payload["series"]):
@@ -243,12 +253,12 @@ def settle(events, least, most):
         elif event["topic"] == "sensor.cpu":
             samples += 1
             since = 0 if going else since + 1
-        if samples >= least and since >= SETTLED or samples >= most:
+        if (samples >= least and since >= SETTLED) or samples >= most:
             break
     print(f"{samples / 10:.0f} s" + (f"; still unusual: {', '.join(sorted(going))}" if going else ""))
 
 
-def main():
+def main() -> int:
     events = (json.loads(line) for line in sys.stdin)
     if len(sys.argv) == 4 and sys.argv[1] == "--settle":
         settle(events, int(sys.argv[2]), int(sys.argv[3]))
