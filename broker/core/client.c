@@ -72,10 +72,14 @@ make_room(struct hub *hub)
     return false;
 }
 
-/* The worker process that a local connection comes from, NULL for others. */
+/* The worker process that a local connection comes from, NULL for others. One that is quick speaks
+ * before the hub was told its pid: then its token says who it is. */
 static const struct replica *
-replica_of_pid(const struct hub *hub, const struct peer *peer)
+replica_of_peer(struct hub *hub, const struct peer *peer)
 {
+    if (peer->process != 0) {
+        return replica_of_process(hub, peer->process);
+    }
     for (const struct table_entry *e = hub->processes.head; e != NULL && peer->local;
          e = e->hh.next) {
         const struct replica *r = CONTAINER(e, struct replica, by_process);
@@ -125,7 +129,7 @@ client_new(struct hub *hub, const struct peer *peer, const uint8_t *key)
     } else {
         (void)snprintf(c->who, sizeof c->who, "%s%snetwork", peer->name, space);
     }
-    know(c, replica_of_pid(hub, peer));
+    know(c, replica_of_peer(hub, peer));
     list_init(&c->calls);
     list_init(&c->background);
     list_init(&c->released);

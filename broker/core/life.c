@@ -386,7 +386,7 @@ life_started(struct hub *hub, const struct hub_input *in)
         return;
     }
     r->pid = in->process.pid;
-    clients_know(hub, r); /* a quick one may have spoken already */
+    clients_know(hub, r); /* one that did not show its token may have spoken already */
     life_step(hub, r, LIFE_IN_STARTED);
     depend_changed(hub, r, r->life);
 }
@@ -480,6 +480,7 @@ life_alive(struct hub *hub, const struct hub_input *in)
     r->killed = r->overdue = r->hung = r->waits = false;
     r->attach = 0;
     r->pid = in->process.pid;
+    clients_know(hub, r);
     r->started_ns = hub->now_ns;
     r->life = LIFE_STARTING;
     /* It may be in the middle of a call, which ends within that time at the latest. */

@@ -171,6 +171,9 @@ peer_hello(struct hub *hub, struct slot *slot, const struct record *r)
         }
         not_untrusted(hub, p);
         p->trusted = p->admin = true;
+    } else if (p->local && record_key(about, WIRE_KEY_HELLO_token, &token)) {
+        const struct replica *of = replica_of_token(hub, token.item.bytes);
+        p->process = of != NULL ? of->process : 0;
     }
     if (record_key(about, WIRE_KEY_HELLO_name, &name)) {
         (void)snprintf(p->name, sizeof p->name, "%.*s", (int)name.item.bytes.len,

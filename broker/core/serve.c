@@ -24,29 +24,6 @@ of_session(struct hub *hub, struct slot *slot, const struct field *name, uint64_
 /* ---- ATTACH -----------------------------------------------------------------------------------
  */
 
-/* The token names its process: "<process>.<secret>". */
-static struct replica *
-of_token(struct hub *hub, struct span token)
-{
-    uint64_t process = 0;
-    size_t i = 0;
-    while (i < token.len && i < 19 && token.data[i] >= '0' && token.data[i] <= '9') {
-        process = process * 10 + (uint64_t)(token.data[i++] - '0');
-    }
-    if (i >= token.len || token.data[i] != '.') {
-        return NULL;
-    }
-    struct replica *r = replica_of_process(hub, process);
-    if (r == NULL || token.len - i - 1 != strlen(r->token)) {
-        return NULL;
-    }
-    uint8_t differs = 0;
-    for (size_t k = 0; r->token[k] != '\0'; k++) {
-        differs |= (uint8_t)((uint8_t)r->token[k] ^ token.data[i + 1 + k]);
-    }
-    return differs == 0 ? r : NULL;
-}
-
 /* The next method of those in ATTACH. false when its policy is none of the words. */
 static bool
 next_method(struct span *inside, struct mp_item *name, uint8_t *policy)
@@ -159,8 +136,9 @@ serve_attach(struct hub *hub, struct slot *slot, const struct record *rec)
 {
     const struct field *about = RECORD_FIELD(rec, ATTACH, ABOUT);
     struct field token, number = {0}, methods, capacity;
-    struct replica *r =
-        record_key(about, WIRE_KEY_ATTACH_token, &token) ? of_token(hub, token.item.bytes) : NULL;
+    struct replica *r = record_key(about, WIRE_KEY_ATTACH_token, &token)
+                            ? replica_of_token(hub, token.item.bytes)
+                            : NULL;
     if (r == NULL) {
         slot_fail(
             hub, slot, WIRE_ERR_PERMISSION_DENIED,

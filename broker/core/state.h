@@ -89,6 +89,7 @@ struct peer {
     bool spare; /* it came when there were PEERS_MAX: not for everything (ticket.c) */
     uint32_t uid;
     int32_t pid;
+    uint64_t process; /* whose PRONG_TOKEN its HELLO held; 0: of none */
     uint64_t start_ticks;
     char name[WIRE_NAME_BYTES_MAX + 1]; /* of the program, as HELLO said it, for people */
     struct deadline deadline;           /* by which it has to say who it is */
@@ -695,6 +696,8 @@ struct worker *worker_add(struct hub *hub, const struct worker_spec *spec);
 bool worker_resize(struct hub *hub, struct worker *worker, uint32_t replicas);
 struct replica *replica_find(struct hub *hub, const struct target *target);
 struct replica *replica_of_process(struct hub *hub, uint64_t process);
+/* That was given this PRONG_TOKEN; NULL. */
+struct replica *replica_of_token(struct hub *hub, struct span token);
 void worker_free(struct hub *hub, struct worker *worker);
 struct method *worker_method(const struct worker *worker, const char *name, size_t len);
 void replica_name(const struct replica *replica, char out[WIRE_NAME_BYTES_MAX + 16]);

@@ -87,6 +87,29 @@ hub_process_of_pid(const struct hub *hub, int32_t pid)
     return 0;
 }
 
+/* It names its process: "<process>.<secret>". */
+struct replica *
+replica_of_token(struct hub *hub, struct span token)
+{
+    uint64_t process = 0;
+    size_t i = 0;
+    while (i < token.len && i < 19 && token.data[i] >= '0' && token.data[i] <= '9') {
+        process = process * 10 + (uint64_t)(token.data[i++] - '0');
+    }
+    if (i >= token.len || token.data[i] != '.') {
+        return NULL;
+    }
+    struct replica *r = replica_of_process(hub, process);
+    if (r == NULL || token.len - i - 1 != strlen(r->token)) {
+        return NULL;
+    }
+    uint8_t differs = 0;
+    for (size_t k = 0; r->token[k] != '\0'; k++) {
+        differs |= (uint8_t)((uint8_t)r->token[k] ^ token.data[i + 1 + k]);
+    }
+    return differs == 0 ? r : NULL;
+}
+
 bool
 hub_running(struct hub *hub, uint64_t process, char out[HUB_CALL_BYTES])
 {

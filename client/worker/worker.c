@@ -295,7 +295,13 @@ prong_worker_client(prong_worker *w)
     char why[sizeof w->error] = "no hub: the worker does not run";
     (void)pthread_mutex_lock(&w->lock); /* as above; others wait until it is connected */
     if (w->client == NULL && w->url != NULL && w->pid == getpid()) {
-        const prong_options options = {.size_bytes = sizeof options, .name = w->name};
+        /* With the token the hub knows whose events these are, also when it was not told yet which
+         * pid its process has. */
+        const char *token = getenv("PRONG_TOKEN");
+        const prong_options options = {.size_bytes = sizeof options,
+                                       .name = w->name,
+                                       .token = token,
+                                       .token_len = token != NULL ? strlen(token) : 0};
         if (prong_connect(w->url, &options, &w->client, why, sizeof why) != PRONG_OK) {
             w->client = NULL;
         }

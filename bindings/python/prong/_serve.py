@@ -37,7 +37,8 @@ class Runner:
     def __init__(self, worker: Worker) -> None:
         self.worker, self.url = worker, os.environ["PRONG_URL"]
         self.methods: dict[str, Method] = table(worker)
-        about = {"token": os.environ["PRONG_TOKEN"].encode(), "worker": os.environ["PRONG_WORKER"],
+        self.token = os.environ["PRONG_TOKEN"]
+        about = {"token": self.token.encode(), "worker": os.environ["PRONG_WORKER"],
                  "methods": {name: m.about() for name, m in self.methods.items()}}
         self.is_async = any(m.is_async for m in self.methods.values()) or any(
             inspect.iscoroutinefunction(f) for f in [worker.setup, worker.teardown, *members(worker, "_prong_on"),
@@ -173,7 +174,7 @@ class Runner:
         """self.hub: on a connection of its own."""
         with self.lock:
             if "sync" not in self.clients:
-                found = self.clients["sync"] = _client.connect(self.url, name=self.pull.replica)
+                found = self.clients["sync"] = _client.connect(self.url, name=self.pull.replica, token=self.token)
                 found._parent = parent
         if self.worker.stopping:
             self.end_streams()

@@ -33,7 +33,7 @@ class AsyncRunner(Runner):
         """self.aio, a connection of its own, made with the first use in the event loop."""
         if "aio" not in self.clients:
             from . import aio
-            session = _client.new_session(self.url, self.pull.replica, None)
+            session = _client.new_session(self.url, self.pull.replica, self.token)
             found = self.clients["aio"] = aio.Client(aio.Link(self.url, session, (None, None)))
             found._parent = parent
         return self.clients["aio"]

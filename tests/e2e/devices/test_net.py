@@ -43,6 +43,9 @@ class TcpListen(kit.Case):
             self.assertLessEqual(p["mono_ns"], after[1])
             self.assertLessEqual(before[0], p["time_us"])
         self.assertEqual(self.first("trigger.up", 1)[0]["peer"], self.name(s))
+        # What it told before the hub knew its process is its own, too.
+        began = self.ok("events", "trigger.listening", "--from", "oldest", "-n", "1").json()
+        self.assertEqual(began["source"], "trigger/0")
         s.close()
         self.assertEqual(self.first("trigger.down", 1)[0]["why"], "the peer has closed the connection")
 

@@ -652,3 +652,45 @@ Test(clients, a_worker_that_speaks_before_its_start_was_told_is_named_all_the_sa
     cr_assert(!world_says(&w, r, "'echo/0', 'other'"), "%s", world_text(&w, r));
     world_deinit(&w);
 }
+
+Test(clients, a_worker_that_shows_its_token_is_the_source_of_its_first_event)
+{
+    struct world w;
+    begin(&w);
+    char wrong[64];
+    const char *token = world_process(&w, "echo/0")->token;
+    (void)snprintf(wrong, sizeof wrong, "%s", token);
+    wrong[strlen(wrong) - 1] ^= 1;
+    world_open(&w, 15);
+    world_open(&w, 16);
+    /* Nobody has told yet which pid the process has. A token that is wrong is no fault. */
+    uint64_t r = world_say(&w, 15, "[1,{'token':'%s'}] [5,b'" ID "',1,'a',null,'early']", token);
+    cr_assert(world_says(&w, r, "WELCOME"), "%s", world_text(&w, r));
+    r = world_say(&w, 16, "[1,{'token':'%s'}] [5,b'another identity',1,'a',null,'other']", wrong);
+    cr_assert(world_says(&w, r, "WELCOME"), "%s", world_text(&w, r));
+    r = world_say(&w, ONE, "[6,null,['a'],'oldest',10,10000,0]");
+    cr_assert(world_says(&w, r, "'a', 'echo/0', 'early'") && world_says(&w, r, "'a', '', 'other'"),
+              "%s", world_text(&w, r));
+    world_deinit(&w);
+}
+
+/* Its broker was started anew, and it spoke to the next one before that knew which processes run.
+ */
+Test(clients, a_worker_that_a_new_broker_finds_alive_is_named)
+{
+    struct world w;
+    world_init(&w);
+    world_worker(&w, "echo", NULL);
+    world_open(&w, 15);
+    (void)world_say(&w, 15, "[5,b'" ID "',1,'a',null,'early']");
+    struct hub_input in = {.kind = HUB_IN_ALIVE};
+    in.process.id = 77;
+    in.process.pid = 105; /* as peers ending in 5 have it */
+    in.process.name = "echo/0";
+    world_step(&w, &in);
+    (void)world_say(&w, 15, "[5,b'" ID "',2,'a',null,'late']");
+    world_open(&w, ONE);
+    const uint64_t r = world_say(&w, ONE, "[6,null,['a'],'oldest',10,10000,0]");
+    cr_assert(world_says(&w, r, "'a', 'echo/0', 'late'"), "%s", world_text(&w, r));
+    world_deinit(&w);
+}
