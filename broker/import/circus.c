@@ -87,22 +87,6 @@ take_retries(const struct import_at *at, const struct import_row *row, const cha
     }
 }
 
-static void
-take_true(const struct import_at *at, const struct import_row *row, const char *value)
-{
-    if (import_truth(value) != 1) {
-        import_lost(at, row->target, NULL);
-    }
-}
-
-static void
-take_false(const struct import_at *at, const struct import_row *row, const char *value)
-{
-    if (import_truth(value) != 0) {
-        import_lost(at, row->target, NULL);
-    }
-}
-
 /* rlimit_nofile and the like keep their names. */
 static void
 take_own_name(const struct import_at *at, const struct import_row *row, const char *value)
@@ -123,7 +107,7 @@ static const struct import_row watcher_rows[] = {
     {"working_dir", import_take_text, "working_dir", NULL, NULL},
     {"numprocesses", import_take_number, "replicas", NULL, NULL},
     {"singleton", NULL, NULL, "replicas: 1 says how many there are, not how many there may be", NULL},
-    {"copy_env", take_true, "a worker always has the hub's environment", NULL, NULL},
+    {"copy_env", import_take_true, "a worker always has the hub's environment", NULL, NULL},
     {"copy_path", NULL, NULL, "sys.path is Python's own", "set PYTHONPATH in environment"},
     {"autostart", import_take_bool, "autostart", NULL, NULL},
     {"respawn", take_respawn, "restart", NULL, NULL},
@@ -131,7 +115,7 @@ static const struct import_row watcher_rows[] = {
     {"max_age", import_take_seconds, "max_age", NULL, NULL},
     {"stop_signal", import_take_text, "stop_signal", NULL, NULL},
     {"graceful_timeout", import_take_seconds, "stop_timeout", NULL, NULL},
-    {"stop_children", take_false, "the stop signal goes to the process alone; what is left of its group is killed", NULL, NULL},
+    {"stop_children", import_take_false, "the stop signal goes to the process alone; what is left of its group is killed", NULL, NULL},
     {"warmup_delay", NULL, NULL, "replicas start together", NULL},
     {"uid", import_take_text, "user", NULL, NULL},
     {"gid", import_take_text, "group", NULL, NULL},

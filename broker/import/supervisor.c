@@ -161,23 +161,6 @@ take_start_number(const struct import_at *at, const struct import_row *row, cons
     }
 }
 
-/* What holds anyway when it is true (or false) needs no word. */
-static void
-take_true(const struct import_at *at, const struct import_row *row, const char *value)
-{
-    if (import_truth(value) != 1) {
-        import_lost(at, row->target, NULL);
-    }
-}
-
-static void
-take_false(const struct import_at *at, const struct import_row *row, const char *value)
-{
-    if (import_truth(value) != 0) {
-        import_lost(at, row->target, NULL);
-    }
-}
-
 #define LOG_WHY     "the hub writes the output of each replica into a log of its own"
 #define LOG_INSTEAD "hub.log_dir says where; prong logs shows it"
 
@@ -197,12 +180,12 @@ static const struct import_row program_rows[] = {
      "max_restarts and restart_window bound what dies soon"},
     {"stopsignal", import_take_text, "stop_signal", NULL, NULL},
     {"stopwaitsecs", import_take_seconds, "stop_timeout", NULL, NULL},
-    {"stopasgroup", take_false, "the stop signal goes to the process alone; what is left of its group is killed", NULL, NULL},
+    {"stopasgroup", import_take_false, "the stop signal goes to the process alone; what is left of its group is killed", NULL, NULL},
     {"killasgroup", NULL, NULL, NULL, NULL},
     {"user", import_take_text, "user", NULL, NULL},
     {"umask", import_take_text, "umask", NULL, NULL},
     {"priority", import_take_order, NULL, NULL, NULL},
-    {"redirect_stderr", take_true, "stdout and stderr go into one log", NULL, NULL},
+    {"redirect_stderr", import_take_true, "stdout and stderr go into one log", NULL, NULL},
     {"stdout_logfile_maxbytes", import_take_size, "log_max_bytes", NULL, NULL},
     {"stdout_logfile_backups", import_take_number, "log_backups", NULL, NULL},
     {"stdout_logfile", NULL, NULL, LOG_WHY, LOG_INSTEAD},

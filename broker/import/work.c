@@ -429,6 +429,22 @@ import_take_bool(const struct import_at *at, const struct import_row *row, const
 }
 
 void
+import_take_true(const struct import_at *at, const struct import_row *row, const char *value)
+{
+    if (import_truth(value) != 1) {
+        import_lost(at, row->target, NULL);
+    }
+}
+
+void
+import_take_false(const struct import_at *at, const struct import_row *row, const char *value)
+{
+    if (import_truth(value) != 0) {
+        import_lost(at, row->target, NULL);
+    }
+}
+
+void
 import_take_number(const struct import_at *at, const struct import_row *row, const char *value)
 {
     /* Digits need no quotes, and what is no number is told by the reader. */

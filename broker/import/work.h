@@ -116,6 +116,9 @@ void import_key(const struct import_at *at, const struct import_row *rows, const
 /* Functions for rows: the value becomes the option `target`. */
 void import_take_text(const struct import_at *at, const struct import_row *row, const char *value);
 void import_take_bool(const struct import_at *at, const struct import_row *row, const char *value);
+/* What holds anyway when it is true, or false, needs no word; otherwise it is lost. */
+void import_take_true(const struct import_at *at, const struct import_row *row, const char *value);
+void import_take_false(const struct import_at *at, const struct import_row *row, const char *value);
 void import_take_number(const struct import_at *at, const struct import_row *row,
                         const char *value);
 void import_take_seconds(const struct import_at *at, const struct import_row *row,

@@ -39,6 +39,8 @@ prong_err lend_connect(const char *url, int *fd, struct why why);
  * although a child has the descriptor, too. */
 void lend_leave(int fd, pid_t owner);
 bool stream_name_is_good(const char *name);
+/* Say what it has to be: PRONG_INVALID_ARGUMENT. */
+prong_err stream_bad_name(const char *name, struct why why);
 /* Send a request. Errors: PRONG_UNAVAILABLE. */
 prong_err lend_ask(int fd, struct lend_record *record, struct why why);
 /* Wait for the next record. A LEND_REFUSED is returned as its code. Errors: that,

@@ -52,6 +52,14 @@ stream_name_is_good(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }
 
+prong_err
+stream_bad_name(const char *name, struct why why)
+{
+    return fail(why, PRONG_INVALID_ARGUMENT,
+                "a stream is named with 1 to 64 of a-z 0-9 _ -, not '%.80s'",
+                name == NULL ? "" : name);
+}
+
 /* The folder of the socket in the URL, opened; so that the length of its path is no matter. */
 static prong_err
 open_folder(const char *url, int *folder, struct why why)

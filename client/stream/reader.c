@@ -97,9 +97,7 @@ prong_stream_open(const char *url, const char *name, const prong_reader_options 
 {
     const struct why why = {text, size};
     if (out == NULL || !stream_name_is_good(name)) {
-        return fail(why, PRONG_INVALID_ARGUMENT,
-                    "a stream is named with 1 to 64 of a-z 0-9 _ -, not '%.80s'",
-                    name == NULL ? "" : name);
+        return stream_bad_name(name, why);
     }
     prong_reader *r = calloc(1, sizeof *r);
     if (r == NULL || pthread_mutex_init(&r->lock, NULL) != 0) {

@@ -284,9 +284,7 @@ prong_stream_create(const char *url, const char *name, const prong_stream_option
 {
     const struct why why = {text, size};
     if (out == NULL || !stream_name_is_good(name)) {
-        return fail(why, PRONG_INVALID_ARGUMENT,
-                    "a stream is named with 1 to 64 of a-z 0-9 _ -, not '%.80s'",
-                    name == NULL ? "" : name);
+        return stream_bad_name(name, why);
     }
     prong_stream *s = calloc(1, sizeof *s);
     if (s == NULL) {
