@@ -3,7 +3,7 @@
 #ifndef PRONG_CORE_ADMIN_H
 #define PRONG_CORE_ADMIN_H
 
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 enum admin_method {
 #define METHOD(name, changes, help) METHOD_##name,

@@ -2,7 +2,7 @@
  *
  * A call that comes in is bounded by the limits of its client and of the hub; what does not fit is
  * refused at once, and has not begun. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <string.h>

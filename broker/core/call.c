@@ -1,5 +1,5 @@
 /* Calls: from admission to the one outcome, and how long that is kept. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 #include <stdio.h>

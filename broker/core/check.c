@@ -1,6 +1,6 @@
 /* The invariants of the core, asserted by tests after each step. Deliberately written from the
  * structures alone, without the functions that keep them. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 

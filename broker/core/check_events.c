@@ -1,5 +1,5 @@
 /* The invariants of events: see check.c. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * A client is 16 bytes that a program chose, bound to the uid that used them first, so that it can
  * come back on another connection. Whoever gives none is known by its process on the local socket,
  * and by its connection on a network. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Workers that stand on others: who starts only when others are so far, who starts again when
  * others do, and who ends before others when the hub does. Names are looked up each time, because
  * workers come and go; that there is no circle is the configuration's business. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Effects: the list that a step leaves, and the bytes that it points to. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

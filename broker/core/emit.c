@@ -1,5 +1,5 @@
 /* Events in: EMIT, stored once however often it is repeated, and the hub's own events. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* The end of a process: what its exit status means, whether it is started again and when, and what
  * becomes of the calls it had. The status is a contract that workers can rely on (exit.def, which
  * is printed into the documentation). */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <string.h>

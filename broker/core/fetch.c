@@ -2,7 +2,7 @@
  *
  * A reader keeps its position itself: the hub holds nothing of it but a FETCH that waits, which is
  * linked to its filters. When a turn ends those are woken whose topics have new events. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
  * The pairs are kept up to date when a topic or a filter comes or goes, and only then is a filter
  * compared with topics by its text; a plain topic as filter is looked up. Were there no bound on
  * the pairs, a few filters of many readers times a few thousand topics would be gigabytes. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

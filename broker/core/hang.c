@@ -5,7 +5,7 @@
  *
  * Who attaches is asked for a sign by an empty answer to its POLL, which every worker asks again at
  * once. One that has calls is not asked: it may rightly have no time. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 

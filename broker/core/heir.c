@@ -3,7 +3,7 @@
  * the calls that it has. So nothing has to wait while a process is renewed, and when the new one
  * does not get ready nothing has happened (the rolling restart of unicorn and systemd's
  * "start-first" of container schedulers are the models). */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The hub's step: one input, what follows from it, the effects. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * Items are numbered through the whole call and kept until a WAIT names them as received, so that a
  * lost answer loses nothing and a repeated one doubles nothing. What a caller has not fetched is
  * bounded: the REPORT that fills the room is answered when there is room again. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

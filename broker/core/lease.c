@@ -1,6 +1,6 @@
 /* Leases: a replica that serves one client only, until that gives it back, does not renew it in
  * time or leaves. Who asks for one waits until a replica is idle, as calls wait. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static void
 tell(struct hub *hub, const struct replica *r, const char *what)

@@ -1,5 +1,5 @@
 /* Streams and lent memory, as events: see lent.h. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
  *
  * A replica has a state and a wish (`wanted`): start and stop change the wish, the table says how
  * the state follows it. Nothing here waits: every state that can last too long has a deadline. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 #include <stdio.h>

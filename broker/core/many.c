@@ -3,7 +3,7 @@
  * The whole is the caller's call; its parts are calls of their own for the worker, made little by
  * little, so that a long list neither fills the queue nor the memory. Their outcomes become the
  * items of the whole. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

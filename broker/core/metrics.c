@@ -1,6 +1,6 @@
 /* The counters of the hub: see metrics.h. */
 #include "broker/core/metrics.h"
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

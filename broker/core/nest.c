@@ -1,6 +1,6 @@
 /* Calls that a worker makes while it runs a call: they end with it, and those that could never
  * begin because the chain of calls above them occupies their target are refused at once. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 const struct call *
 nest_above(const struct call *call)

@@ -1,5 +1,5 @@
 /* Connections: who is at the other end, and HELLO. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Two ways lead from a position to what is wanted behind it: look at every event of the ring, or
  * bring the numbers of the wanted topics into one order. The first is for those who want most of
  * what there is, the second costs nothing for the events of others. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  * keyed hash of worker, method and arguments, over all callers, unless an equal call succeeds; what
  * is refused for it stands in the list of dead letters, to be looked at, run again or dropped (the
  * bury and kick of beanstalkd). */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

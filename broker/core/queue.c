@@ -5,7 +5,7 @@
  * call costs the same). So who floods a worker waits behind itself only. A line that was served
  * goes to the end only when the next one is: who comes while its call runs stands before it, and
  * waits for that one call of it and no other. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

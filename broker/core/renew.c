@@ -1,7 +1,7 @@
 /* Processes that are replaced though they are well: because of what they have done (max_calls,
  * max_age, max_memory), or because their worker is to be another one (reload.c). The second goes
  * from replica to replica, and back when the first new process does not get ready. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 #include <stdio.h>

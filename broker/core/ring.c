@@ -3,7 +3,7 @@
  * An event is a header, its source and its payload in one piece; a piece never wraps, the rest of
  * the ring's end is left empty instead. offsets[number % cap] says where an event stands. The topic
  * is told by its entry (topic.c). */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

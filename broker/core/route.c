@@ -5,7 +5,7 @@
  * take microseconds, because handing over a message takes longer than they do; so what is given
  * beyond is only what may run again, was not lost with a replica before, and is known to be short:
  * together no longer than WIRE_BATCH_US. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 enum {
     BATCH_NS = WIRE_BATCH_US * 1000,

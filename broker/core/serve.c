@@ -5,7 +5,7 @@
  * under the next number and polls with the session it got; what the hub had given and the inventory
  * does not know has never arrived and may be given again. WORK is numbered, POLL says the last one
  * taken, and what was not taken is told again under the same number. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  *
  * A call made inside another one never follows: the one that it would follow may wait for it, in a
  * circle of any length. Others may follow it. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Topics on which nothing comes for too long: hub.silent, once, and hub.heard when something comes
  * again. See events.h. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

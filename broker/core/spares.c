@@ -1,5 +1,5 @@
-/* Free lists: see state.h. */
-#include "broker/core/state.h"
+/* Free lists: see parts.h. */
+#include "broker/core/parts.h"
 
 bool
 spares_put(struct spares *spares, struct node *n)

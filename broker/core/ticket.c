@@ -4,7 +4,7 @@
  * that waited has come: what still waits is then told PENDING, or gets an empty answer, and is
  * asked again. REPORT and HELLO alone do not make an answer due, because a worker sends REPORT and
  * POLL together and wants the answer when there is work. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Topics that have events: see events.h. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* What the processes of replicas use: asked of the shell, and kept with the replicas. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* Workers and their replicas: what there is, by name and by process. How a replica lives is life.c.
  */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* News of streams become events, with a bound on how many. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 #include "tests/support/test.h"
 #include "tests/unit/core/world.h"
 

@@ -1,5 +1,5 @@
 /* What is counted: outcomes, times, waiting, restarts, refusals; and that it stays bounded. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 #include "tests/unit/core/story.h"
 
 #include <stdio.h>

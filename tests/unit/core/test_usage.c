@@ -1,5 +1,5 @@
 /* What processes use: asked of the shell, kept with the replicas, summed for the worker. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 #include "tests/unit/core/story.h"
 
 enum { ROOT = 4 };
