@@ -262,7 +262,8 @@ class SilentNames(kit.Case):
         names.recvfrom(512)
         self.ok("stop", "plc")
         ended = self.ok("events", "hub.worker.exited", "--from", "oldest", "-n", "1").json()["payload"]
-        self.assertEqual((ended["exit_code"], ended.get("signal")), (0, None), ended)   # it was not killed
+        # It was not killed; SIGTERM may find it when it has done with everything and is about to exit.
+        self.assertIn(ended["exit_code"], (0, 128 + signal.SIGTERM), ended)
 
 
 class Udp(kit.Case):
