@@ -44,12 +44,13 @@ def run(events_path: str, stream_path: str) -> int:
         stream = json.load(file)
     frames = stream["frames"] if "frames" in stream else stream["newest"]["number"]
     print(f"frames of the camera      {frames}")
-    print(f"frames analysed           {len(found)}, each once: {len({f['frame'] for f in found}) == len(found)}")
+    twice = len(found) - len({f["frame"] for f in found})
+    print(f"frames analysed           {len(found)}, {twice or 'none'} of them twice")
     print(f"people found              {sum(len(f['boxes']) for f in found)}")
     for name in sorted({f["by"] for f in found}):
         own = [f for f in found if f["by"] == name]
-        print(f"  {name}              {len(own)} analysed, {sum(f['missed'] for f in own)} passed over to keep up, "
-              f"{delays(own)} after they were taken")
+        print(f"  {name:24}{len(own)} analysed, {sum(f['missed'] for f in own)} passed over to keep up with the camera; "
+              f"results {delays(own)} after a frame was taken")
     deaths = [e for e in events if e["topic"] == "hub.worker.exited" and e["payload"]["replica"] == "detector/0"]
     if not deaths:
         print("no detector died")
@@ -58,9 +59,9 @@ def run(events_path: str, stream_path: str) -> int:
     back = next(e for e in events if e["topic"] == "hub.worker.ready" and e["number"] > death)
     between = [e for e in events if e["topic"] == "people.found" and death < e["number"] < back["number"]]
     after = [e["payload"] for e in events if e["topic"] == "people.found" and e["number"] > back["number"]]
-    print(f"detector/0 was killed     {deaths[0]['payload']['reason']}; until it was back the other one analysed "
-          f"{len(between)} frames; afterwards {delays(after)}")
-    good = len(found) > 0 and len({f["frame"] for f in found}) == len(found) and \
+    print(f"detector/0 died           {deaths[0]['payload']['reason']}; until it was back the other one analysed "
+          f"{len(between)} frames; results afterwards {delays(after)}")
+    good = len(found) > 0 and twice == 0 and \
         {f["by"] for f in after} == {"detector/0", "detector/1"}
     return 0 if good else 1
 

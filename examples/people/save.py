@@ -16,8 +16,9 @@ def main() -> None:
             else:
                 path = f"{folder}/{event.payload['value']}.png"
                 cv2.imwrite(path, frame.array)
-                print(f"{path}: frame with {frame.meta['people']} people, taken {delay * 1000:+.0f} ms after the trigger",
-                      flush=True)
+                side = "after" if delay >= 0 else "before"
+                print(f"{path}: frame with {frame.meta['people']} people, "
+                      f"taken {abs(delay) * 1000:.0f} ms {side} the trigger", flush=True)
 
 
 if __name__ == "__main__":
