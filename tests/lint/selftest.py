@@ -152,8 +152,8 @@ CASES = {
                       "client/cli/c.c": "int x;\n" * 9000}, 0, ["4000 of 4000"]),
         ("thick", [], {"client/lib/a.c": "int x;\n" * 2000, "client/session/b.h": "int x;\n" * 2001}, 1,
          ["client/session/b.h:2001:", "4001 lines"]),
-        ("thick Python", [], {"bindings/python/prong/a.py": '"""Doc."""\n\n# why\n' + "x\n" * 3951}, 1,
-         ["3951 lines"]),
+        ("thick Python", [], {"bindings/python/prong/a.py": '"""Doc."""\n\n# why\n' + "x\n" * 9999}, 1,
+         ["9999 lines"]),
     ],
     "unpacker": [
         ("packing only", ["--program", "broker.o"], {
