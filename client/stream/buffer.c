@@ -26,7 +26,7 @@ struct buffer {
     uint8_t handle[LEND_HANDLE_BYTES];
     size_t size;     /* of the map, in whole pages: of these the buffer is the beginning */
     uint64_t number; /* of its memory; 0: it is not lent again */
-    uint64_t hub;    /* whose it is: what the count of connections was */
+    uint64_t hub;    /* whose it is: how many connections were lost before */
     uint64_t forks;  /* that there were when it was mapped */
     uint32_t taken;  /* times until then, by anybody */
     uint32_t written;

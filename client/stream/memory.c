@@ -20,13 +20,6 @@ memory_why(prong_memory *m)
     return (struct why){m->error, sizeof m->error};
 }
 
-static prong_err
-connect_memory(prong_memory *m, const char *url, struct why why)
-{
-    m->hubs++;
-    return lend_connect(url, &m->fd, why);
-}
-
 prong_err
 prong_memory_open(const char *url, uint32_t hold, prong_memory **out, char *text, size_t size)
 {
@@ -45,7 +38,7 @@ prong_memory_open(const char *url, uint32_t hold, prong_memory **out, char *text
     m->owner = getpid();
     m->hold = hold != 0 ? hold : 1;
     m->maps.bytes_max = MAPS_BYTES_MAX;
-    prong_err err = connect_memory(m, url, why);
+    prong_err err = lend_connect(url, &m->fd, why);
     if (err == PRONG_OK && (m->url = strdup(url)) == NULL) {
         err = fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
     }
@@ -123,7 +116,10 @@ lose_hub(prong_memory *m)
     if (m->fd >= 0) {
         lend_leave(m->fd, m->owner);
         m->fd = -1;
-        maps_drop(&m->maps, INT64_MAX); /* another hub has other numbers for its memory */
+        /* Another hub has other numbers for its memory. What is let go of from now on is of one
+         * that is gone, whether or not there is another one yet. */
+        m->hubs++;
+        maps_drop(&m->maps, INT64_MAX);
     }
 }
 
@@ -135,7 +131,7 @@ memory_borrow(prong_memory *m, struct lend_record *record, int *fd)
     prong_err err = PRONG_UNAVAILABLE;
     /* Twice: the connection may be that of a hub that is gone. */
     for (int tries = 0; tries < 2 && err == PRONG_UNAVAILABLE; tries++) {
-        err = m->fd >= 0 ? PRONG_OK : connect_memory(m, m->url, memory_why(m));
+        err = m->fd >= 0 ? PRONG_OK : lend_connect(m->url, &m->fd, memory_why(m));
         if (err == PRONG_OK) {
             *record = request;
             err = lend_ask(m->fd, record, memory_why(m));

@@ -22,7 +22,7 @@ struct prong_memory {
     pthread_mutex_t lock; /* guards all of it but what does not change */
     char *url;
     int fd;        /* -1: there was no hub when it was last needed */
-    uint64_t hubs; /* connections that there were: another one may be to another hub */
+    uint64_t hubs; /* connections that were lost: another one may be to another hub */
     pid_t owner;
     uint32_t hold, refs;
     uint64_t uses;

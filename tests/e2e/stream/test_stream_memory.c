@@ -170,6 +170,41 @@ Test(stream_memory, a_child_goes_on_seeing_what_it_saw, .init = hub_enter, .fini
     hub_down();
 }
 
+/* Another hub counts its memory from the beginning again: a number says nothing across the two. */
+Test(stream_memory, memory_of_the_hub_before_is_not_taken_for_that_of_the_next, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *m = memory_of(url);
+    prong_writer *w = prong_writer_new();
+    prong_value handle;
+    prong_buffer *b[2] = {make(m, BYTES), make(m, BYTES)};
+    const pid_t broker = hub_process("prong-broker", 0);
+    (void)kill(broker, SIGKILL);
+    (void)hub_process("prong-broker", broker);
+    prong_memory *there = memory_of(url);
+    for (int i = 0; i < 2; i++) {
+        prong_buffer_free(b[i]); /* the first one finds out that the hub is gone */
+    }
+    for (int i = 0; i < 2; i++) {
+        b[i] = make(m, BYTES);
+        memset(b[i]->data, 7 + i, BYTES);
+        prong_writer_reset(w);
+        prong_writer_buffer(w, b[i]);
+        cr_assert(prong_writer_finish(w, &handle) == PRONG_OK);
+        prong_buffer *taken = take(there, &handle);
+        cr_expect(is_all(taken->data, BYTES, 7 + i), "both see the same memory");
+        prong_buffer_free(taken);
+    }
+    for (int i = 0; i < 2; i++) {
+        prong_buffer_free(b[i]);
+    }
+    prong_writer_free(w);
+    prong_memory_free(there);
+    prong_memory_free(m);
+    hub_down();
+}
+
 /* ---- results ----------------------------------------------------------------------------------
  */
 
