@@ -123,12 +123,22 @@ lose_hub(prong_memory *m)
     }
 }
 
+static prong_err
+of_another(prong_memory *m)
+{
+    return fail(memory_why(m), PRONG_FAILED_PRECONDITION,
+                "this connection to the hub's memory belongs to the process that opened it");
+}
+
 prong_err
 memory_borrow(prong_memory *m, struct lend_record *record, int *fd)
 {
     int fds[LEND_FDS_MAX];
     const struct lend_record request = *record;
     prong_err err = PRONG_UNAVAILABLE;
+    if (m->owner != getpid()) {
+        return of_another(m);
+    }
     /* Twice: the connection may be that of a hub that is gone. */
     for (int tries = 0; tries < 2 && err == PRONG_UNAVAILABLE; tries++) {
         err = m->fd >= 0 ? PRONG_OK : lend_connect(m->url, &m->fd, memory_why(m));
@@ -267,9 +277,11 @@ prong_frame_take(prong_memory *m, const prong_value *handle, const prong_frame *
     const prong_frame *found = NULL;
     (void)pthread_mutex_lock(&m->lock);
     prong_err err = PRONG_OK;
-    if (!handle_read(handle, WIRE_EXT_FRAME, part) ||
-        !handle_text(&part[0], stream, sizeof stream) || !prong_value_uint(&part[1], &generation) ||
-        !prong_value_uint(&part[2], &number)) {
+    if (m->owner != getpid()) {
+        err = of_another(m);
+    } else if (!handle_read(handle, WIRE_EXT_FRAME, part) ||
+               !handle_text(&part[0], stream, sizeof stream) ||
+               !prong_value_uint(&part[1], &generation) || !prong_value_uint(&part[2], &number)) {
         err = fail(memory_why(m), PRONG_INVALID_ARGUMENT, "this is no handle of a frame");
     }
     if (err == PRONG_OK) {

@@ -235,6 +235,13 @@ is_full(const prong_reader *r)
     return r->held_count >= r->options.hold;
 }
 
+static prong_err
+of_another(prong_reader *r)
+{
+    return fail(reader_why(r), PRONG_FAILED_PRECONDITION,
+                "this reader belongs to the process that opened it");
+}
+
 /* With the lock. PRONG_DEADLINE_EXCEEDED: nothing is there. */
 static prong_err
 take_next(prong_reader *r, const prong_frame **frame)
@@ -286,21 +293,25 @@ take_next(prong_reader *r, const prong_frame **frame)
     }
 }
 
-/* Let the writer ring when a frame comes. Look again after that. */
-static void
-listen_for(prong_reader *r, bool listens)
+/* Whether it rang; no longer. */
+static bool
+hush(int bell)
 {
     uint64_t rung;
-    if (listens && read(r->seat->bell, &rung, sizeof rung) < 0) {
-        /* It did not ring. */
-    }
+    return read(bell, &rung, sizeof rung) == (ssize_t)sizeof rung;
+}
+
+/* Let the writer ring when a frame comes. Look again after that. Whether it had rung. */
+static bool
+listen_for(prong_reader *r, bool listens)
+{
+    bool rung = listens && hush(r->seat->bell);
     for (struct track *t = r->track; t != NULL; t = t->next) {
-        if (listens && t->seat != r->seat && read(t->seat->bell, &rung, sizeof rung) < 0) {
-            /* It did not ring. */
-        }
+        rung |= listens && t->seat != r->seat && hush(t->seat->bell);
         ring_reader_wait(&t->ring, listens);
     }
     r->listening = listens;
+    return rung;
 }
 
 /* Whether prong_reader_wake was called; takes note of it. */
@@ -337,13 +348,12 @@ take_or_wait(prong_reader *r, take_fn take, int32_t timeout_ms, const prong_fram
 {
     const int64_t until_ns = stream_until_ns(timeout_ms);
     if (r->owner != getpid()) {
-        return fail(reader_why(r), PRONG_FAILED_PRECONDITION,
-                    "this reader belongs to the process that opened it");
+        return of_another(r);
     }
     (void)pthread_mutex_lock(&r->lock);
     prong_err err = take(r, frame);
     while (err == PRONG_DEADLINE_EXCEEDED) {
-        listen_for(r, true);
+        (void)listen_for(r, true);
         err = take(r, frame);
         if (err != PRONG_DEADLINE_EXCEEDED) {
             break;
@@ -362,7 +372,7 @@ take_or_wait(prong_reader *r, take_fn take, int32_t timeout_ms, const prong_fram
         }
     }
     if (r->listening) {
-        listen_for(r, false);
+        (void)listen_for(r, false);
     }
     (void)pthread_mutex_unlock(&r->lock);
     return err;
@@ -404,6 +414,18 @@ newest_time(const struct track *t, int64_t *mono_ns)
     return true;
 }
 
+/* Somebody who waits for the descriptor goes on with that, and is told again what rang meanwhile:
+ * that may have been the next frame. */
+static void
+listen_on(prong_reader *r, bool rung)
+{
+    const uint64_t one = 1;
+    rung |= listen_for(r, true);
+    if (rung && write(r->seat->bell, &one, sizeof one) < 0) {
+        /* Full: then it rings already. */
+    }
+}
+
 prong_err
 prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const prong_frame **frame)
 {
@@ -412,10 +434,12 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
     int64_t newest_ns = 0;
     enum waited waited = WAITED_FOR_NEWS;
     if (r->owner != getpid()) {
-        return fail(reader_why(r), PRONG_FAILED_PRECONDITION,
-                    "this reader belongs to the process that opened it");
+        return of_another(r);
     }
     (void)pthread_mutex_lock(&r->lock);
+    const struct seat *seat = r->seat;
+    const bool listened = r->listening;
+    bool rung = false;
     for (;;) {
         reader_hear(r);
         while (r->track != NULL && r->track->next != NULL &&
@@ -426,7 +450,7 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
             (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns)) {
             break;
         }
-        listen_for(r, true);
+        rung |= listen_for(r, true);
         if (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns) {
             break;
         }
@@ -434,7 +458,11 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
         waited = wait_until(r, until_ns);
         (void)pthread_mutex_lock(&r->lock);
     }
-    listen_for(r, false);
+    if (listened) {
+        listen_on(r, rung || seat != r->seat);
+    } else {
+        (void)listen_for(r, false);
+    }
     prong_err err = waited == WAITED_AND_WOKEN ? fail(reader_why(r), PRONG_CANCELLED, "woken")
                     : r->track == NULL ? fail(reader_why(r), PRONG_NOT_FOUND, "there is no frame")
                                        : PRONG_OK;
@@ -451,6 +479,9 @@ prong_err
 prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
 {
     struct ring_taken taken;
+    if (r->owner != getpid()) {
+        return of_another(r);
+    }
     (void)pthread_mutex_lock(&r->lock);
     reader_hear(r);
     prong_err err = is_full(r) ? full(r) : PRONG_DATA_LOSS;
@@ -486,7 +517,9 @@ prong_frame_release(const prong_frame *frame)
         return;
     }
     struct track *t = h->track;
-    if (ring_reader_release(&t->ring, &h->taken) && write(t->seat->room, &one, sizeof one) < 0) {
+    /* In a forked child it stays what its parent holds. */
+    if (r->owner == getpid() && ring_reader_release(&t->ring, &h->taken) &&
+        write(t->seat->room, &one, sizeof one) < 0) {
         /* Full: then it is told already. */
     }
     if (--t->seat->frames == 0 && t->seat->is_lost) {

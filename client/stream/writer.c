@@ -435,9 +435,20 @@ find_slot(prong_stream *s)
     return slot;
 }
 
+/* Two writers would overwrite what readers hold. */
+static prong_err
+of_another(prong_stream *s)
+{
+    return fail(own(s), PRONG_FAILED_PRECONDITION,
+                "this stream belongs to the process that made it");
+}
+
 prong_err
 prong_stream_reserve(prong_stream *s, size_t bytes, void **data)
 {
+    if (s->owner != getpid()) {
+        return of_another(s);
+    }
     prong_stream_cancel(s);
     seek_hub(s);
     if (bytes > LEND_SLOT_BYTES_MAX) {
@@ -480,10 +491,10 @@ prong_stream_reserve(prong_stream *s, size_t bytes, void **data)
 void
 prong_stream_cancel(prong_stream *s)
 {
-    if (s->slot != RING_NO_SLOT) {
+    if (s->slot != RING_NO_SLOT && s->owner == getpid()) { /* a child's copy says nothing */
         ring_writer_cancel(&s->ring, s->slot);
-        s->slot = RING_NO_SLOT;
     }
+    s->slot = RING_NO_SLOT;
 }
 
 static prong_err
@@ -522,6 +533,9 @@ prong_err
 prong_stream_commit(prong_stream *s, const prong_frame_info *info, uint64_t *number)
 {
     static const prong_frame_info none = {0};
+    if (s->owner != getpid()) {
+        return of_another(s);
+    }
     if (s->slot == RING_NO_SLOT) {
         return fail(own(s), PRONG_FAILED_PRECONDITION, "no slot is reserved");
     }

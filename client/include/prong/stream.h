@@ -42,8 +42,9 @@
  * prong_client_url tells it of a client, or PRONG_URL a worker.
  *
  * Threads. A stream is used by one thread at a time, a reader too; prong_frame_release may be
- * called by any thread at any time. Fork: a child that uses what its parent opened may damage the
- * reader's own bookkeeping, nobody else's; it opens its own. Pointers are *borrowed* for the call
+ * called by any thread at any time. Fork: what a process opened is its own, and a child that asks for
+ * something of it gets PRONG_FAILED_PRECONDITION; it opens its own. Free and release end nothing of
+ * the parent's there. Pointers are *borrowed* for the call
  * unless it says otherwise. Times are nanoseconds of CLOCK_MONOTONIC (`mono_ns`) and microseconds
  * since the epoch (`time_us`). */
 #ifndef PRONG_STREAM_H

@@ -4,6 +4,7 @@
 
 #include "tests/e2e/worker/hub.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -354,6 +355,87 @@ Test(stream, lives_on_when_the_broker_is_killed, .init = hub_enter, .fini = hub_
     }
     cr_assert(strcmp(list[0].name, "cam") == 0 && list[0].pid == getpid() && list[1].is_reader);
     prong_free(list);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
+/* What a child does with what its parent opened; 0 when all is refused and nothing is harmed. */
+static int
+misuse(prong_stream *s, prong_reader *r, prong_memory *m, const prong_frame *held)
+{
+    const prong_frame *f;
+    prong_buffer *b;
+    void *at;
+    const bool is_refused = prong_stream_commit(s, NULL, NULL) == PRONG_FAILED_PRECONDITION &&
+                            prong_stream_reserve(s, BYTES, &at) == PRONG_FAILED_PRECONDITION &&
+                            prong_reader_next(r, 0, &f) == PRONG_FAILED_PRECONDITION &&
+                            prong_reader_number(r, 1, &f) == PRONG_FAILED_PRECONDITION &&
+                            prong_buffer_new(m, BYTES, NULL, &b) == PRONG_FAILED_PRECONDITION;
+    prong_frame_release(held);
+    prong_reader_free(r);
+    prong_memory_free(m);
+    prong_stream_free(s);
+    return is_refused ? 0 : 1;
+}
+
+Test(stream, a_child_can_do_nothing_with_what_its_parent_opened, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, 3);
+    prong_reader *r = reader_of(url, PRONG_LATEST, NULL, 1);
+    prong_memory *m = NULL;
+    void *at;
+    int status;
+    cr_assert(prong_memory_open(url, 1, &m, why, sizeof why) == PRONG_OK, "%s", why);
+    put(s, 1, BYTES);
+    const prong_frame *held = take(r, 1, BYTES);
+    cr_assert(prong_stream_reserve(s, BYTES, &at) == PRONG_OK);
+    memset(at, 2, BYTES);
+    const pid_t child = fork();
+    if (child == 0) {
+        _exit(misuse(s, r, m, held));
+    }
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+    cr_assert(prong_stream_commit(s, NULL, NULL) == PRONG_OK);
+    for (int n = 3; n < 20; n++) {
+        put(s, n, BYTES);
+        is_frame(held, 1, BYTES); /* the parent still holds it */
+    }
+    prong_frame_release(held);
+    takes(r, 19, BYTES);
+    prong_memory_free(m);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
+/* An event loop waits for the next frame, and looks for one of a certain time meanwhile. */
+Test(stream, looking_for_a_time_does_not_make_the_descriptor_silent, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, SLOTS);
+    prong_reader *r = reader_of(url, PRONG_LATEST, NULL, 2);
+    const prong_frame *f = NULL;
+    put(s, 1, BYTES);
+    takes(r, 1, BYTES);
+    for (int n = 2; n < 6; n++) {
+        struct pollfd wait = {.fd = prong_reader_fd(r), .events = POLLIN};
+        nothing(r);
+        if (n % 2 == 0) { /* the frame comes after the look, or before it */
+            cr_assert(prong_reader_at(r, (n - 1) * 1000, 0, &f) == PRONG_OK);
+            put(s, n, BYTES);
+        } else {
+            put(s, n, BYTES);
+            cr_assert(prong_reader_at(r, n * 1000 + 1, 0, &f) == PRONG_OK);
+        }
+        prong_frame_release(f);
+        cr_assert(poll(&wait, 1, HUB_MS) == 1, "frame %d is not told", n);
+        takes(r, n, BYTES);
+    }
     prong_reader_free(r);
     prong_stream_free(s);
     hub_down();
