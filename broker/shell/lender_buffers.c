@@ -194,6 +194,7 @@ again_or_new(const struct lend_peer *p, const struct lend_record *ask)
             .number = spare != NULL ? spare->number : ++p->lender->last_number,
             .bytes = ask->bytes,
             .maker = p,
+            .expected = 1,
         };
     }
     return buffer;
@@ -206,11 +207,8 @@ fill(struct lend_peer *p, struct lend_buffer *buffer, char why[LEND_WHY_BYTES])
     struct lender *l = p->lender;
     uint32_t refused = 0;
     if (buffer->memory.fd < 0) {
-        refused = lender_fits(p, "", buffer->bytes, 0, why);
-        if (refused == 0) {
-            refused = lend_memory_make(&l->budget, "prong-buffer", (size_t)buffer->bytes, false,
-                                       &buffer->memory, why);
-        }
+        refused = lend_memory_make(&l->budget, "prong-buffer", (size_t)buffer->bytes, false,
+                                   &buffer->memory, why);
     }
     if (refused == 0 && getrandom(buffer->handle, sizeof buffer->handle, 0) !=
                             (ssize_t)sizeof buffer->handle) { /* never, in a kernel that runs */
@@ -233,13 +231,18 @@ lender_buffer_new(struct lend_peer *p, const struct lend_record *ask)
     if (!make_room(p)) {
         return;
     }
+    uint32_t refused = lender_fits(p, "", ask->bytes, 0, why); /* what comes back, too */
+    if (refused != 0) {
+        lender_refuse(p, refused, "%s", why);
+        return;
+    }
     struct lend_buffer *buffer = l->buffer_count < LEND_BUFFERS_MAX ? again_or_new(p, ask) : NULL;
     if (buffer == NULL) {
         lender_refuse(p, WIRE_ERR_RESOURCE_EXHAUSTED, "the hub has no room for one of %d buffers",
                       LEND_BUFFERS_MAX);
         return;
     }
-    const uint32_t refused = fill(p, buffer, why);
+    refused = fill(p, buffer, why);
     if (refused != 0) {
         lend_memory_drop(&l->budget, &buffer->memory);
         free(buffer);
@@ -275,7 +278,8 @@ lender_buffer_give(struct lend_peer *p, const struct lend_record *ask)
         if (memcmp(buffer->handle, ask->handle, LEND_HANDLE_BYTES) == 0) {
             p->holds[i] = p->holds[--p->hold_count];
             buffer->is_exposed |= ask->index == 0;
-            buffer->expected = ask->hold > 1 ? ask->hold : 1;
+            /* Whoever lets go of it last may know less of who is still to take it. */
+            buffer->expected = ask->hold > buffer->expected ? ask->hold : buffer->expected;
             keep(p->lender, buffer, ask->patience_ms);
             let_go(p->lender, buffer);
             return;

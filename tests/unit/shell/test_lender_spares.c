@@ -182,6 +182,52 @@ TEST(what_waits_has_bounds_and_is_not_what_is_lent)
     lend_rig_close(&r);
 }
 
+/* A stream may have got meanwhile what was free. */
+TEST(what_comes_back_has_to_fit_as_anything_else)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, 40 * RING_PAGE);
+    const int fd = lend_rig_connect(&r);
+    const struct lend_record first = ask_new(&r, fd, 30 * RING_PAGE);
+    lend_rig_ask(&r, fd, given_for_good(&first));
+    const int writer = lend_rig_peer(&r, lend_writer("cam", 2, 10 * RING_PAGE));
+    (void)lend_read(writer, LEND_CREATED);
+    lend_rig_ask(&r, fd, new_buffer(30 * RING_PAGE));
+    lend_expect_refused(fd, WIRE_ERR_RESOURCE_EXHAUSTED, "(hub: memory_max)");
+    lend_hang_up(&r, writer);
+    (void)ask_new(&r, fd, 30 * RING_PAGE);
+    lend_hang_up(&r, fd);
+    lend_rig_close(&r);
+}
+
+/* Two let go of it: the one that says more of those who are still to come says it first. */
+TEST(a_buffer_that_was_passed_on_waits_for_all)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int one = lend_rig_peer(&r, new_buffer(SIZE)), two = lend_rig_connect(&r);
+    const struct lend_record buffer = lend_read(one, LEND_BUFFER);
+    lend_rig_ask(&r, two, with_handle(&buffer, LEND_TAKE));
+    cr_expect(lend_read(two, LEND_BUFFER).index == 1);
+    struct lend_record sent = with_handle(&buffer, LEND_GIVE);
+    sent.hold = 3;
+    sent.patience_ms = 60000;
+    lend_rig_ask(&r, two, sent);
+    sent.hold = 1;
+    sent.patience_ms = 0;
+    lend_rig_ask(&r, one, sent);
+    for (uint32_t n = 2; n <= 3; n++) {
+        lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE));
+        cr_expect(lend_read(one, LEND_BUFFER).index == n);
+        lend_rig_ask(&r, one, with_handle(&buffer, LEND_GIVE));
+    }
+    lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE));
+    lend_expect_refused(one, WIRE_ERR_NOT_FOUND, "no such buffer");
+    lend_hang_up(&r, one);
+    lend_hang_up(&r, two);
+    lend_rig_close(&r);
+}
+
 TEST(a_buffer_that_was_sent_twice_waits_for_both)
 {
     struct lend_rig r;
