@@ -79,6 +79,12 @@ class Shared:
             self.memory, self.pid = memory, os.getpid()
         return found
 
+    def __del__(self) -> None:
+        """The connection ends with the last of what came over it."""
+        with contextlib.suppress(AttributeError, TypeError):         # the interpreter ends
+            if self.pid == os.getpid():
+                lib.library().prong_memory_free(self.memory)
+
     def _failure(self, library: Any, code: int) -> _errors.ProngError:
         why = ctypes.create_string_buffer(lib.TEXT)
         library.prong_memory_error_text(self.memory, why, lib.TEXT)

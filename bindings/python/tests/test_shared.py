@@ -71,6 +71,22 @@ def test_a_result_outlives_the_call_and_is_gone_with_the_last_view(start_hub: Ca
         nothing_is_lent(hub)
 
 
+def test_a_client_that_ends_leaves_no_connection(start_hub: Callable[..., HubProcess]) -> None:
+    hub = start_hub(config())
+
+    def goes(n: int) -> int:
+        with prong.connect(hub.url) as client:
+            array = client.call("shared", "plus", [np.zeros(SHAPE), float(n)])
+        del client
+        gc.collect()
+        assert float(array.max()) == n, "what somebody has stays"
+        del array
+        return len(os.listdir("/proc/self/fd"))
+    counts = [goes(n) for n in range(4)]
+    assert counts[3] == counts[0], "not one of the memory, either"
+    nothing_is_lent(hub)
+
+
 def test_nothing_is_left_of_who_is_killed(start_hub: Callable[..., HubProcess]) -> None:
     hub = start_hub(config())
     with prong.connect(hub.url) as client:

@@ -238,7 +238,8 @@ typedef struct prong_memory prong_memory;
  */
 PRONG_API prong_err prong_memory_open(const char *url, uint32_t hold, prong_memory **out, char *why,
                                       size_t why_size);
-/* Accepts NULL. Frames that were taken stay until they are released; buffers are freed before. */
+/* Accepts NULL. Frames that were taken stay until they are released, and so do buffers, and the
+ * connection, until they are freed. */
 PRONG_API void prong_memory_free(prong_memory *m);
 /* How much memory of buffers that were let go of stays mapped, for the next ones: new memory costs
  * ten times what it takes to fill it. At first 256 MiB. It is kept for two seconds, at most 32
