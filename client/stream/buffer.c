@@ -84,7 +84,7 @@ let_go(struct buffer *b, int32_t linger_ms)
     }
     if (map.number != 0 && b->hub == m->hubs && map.size <= m->maps.bytes_max &&
         !maps_forked_since(b->forks)) {
-        record.index = maps_keep(&m->maps, &map);
+        record.index = maps_keep(&m->maps, &map) && !maps_forked_since(b->forks);
     } else {
         (void)munmap(map.at, map.size);
     }

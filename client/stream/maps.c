@@ -61,19 +61,35 @@ maps_keep(struct maps *m, const struct map *map)
 
 /* A fork is the process's, and nothing but a handler tells the parent of it. */
 static atomic_uint_fast64_t fork_count;
+static atomic_uint forking; /* the child may be there already */
 static atomic_bool is_blind;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void
-count_fork(void)
+begin_fork(void)
+{
+    atomic_fetch_add(&forking, 1);
+}
+
+static void
+end_fork(void)
 {
     atomic_fetch_add(&fork_count, 1);
+    atomic_fetch_sub(&forking, 1);
+}
+
+static void
+begin_child(void)
+{
+    atomic_fetch_add(&fork_count, 1);
+    atomic_store(&forking, 0); /* other threads that forked are not here */
 }
 
 static void
 watch_forks(void)
 {
-    atomic_store(&is_blind, pthread_atfork(NULL, count_fork, NULL) != 0); /* memory is out */
+    /* Fails when memory is out. */
+    atomic_store(&is_blind, pthread_atfork(begin_fork, end_fork, begin_child) != 0);
 }
 
 uint64_t
@@ -86,5 +102,6 @@ maps_forks(void)
 bool
 maps_forked_since(uint64_t forks)
 {
-    return atomic_load(&is_blind) || atomic_load(&fork_count) != forks;
+    return atomic_load(&is_blind) || atomic_load(&forking) != 0 ||
+           atomic_load(&fork_count) != forks;
 }

@@ -31,8 +31,9 @@ bool maps_keep(struct maps *m, const struct map *map);
 /* End those that are older than this, all of them with INT64_MAX, and what is beyond the bounds. */
 void maps_drop(struct maps *m, int64_t before_ns);
 
-/* How often this process has forked, and whether it has since: then a child has a map, too, of
- * what was mapped at that time. Any thread. */
+/* How often this process has forked, and whether it has since, or just does: then a child has a
+ * map, too, of what was mapped at that time. To be asked when there is no map any more that a child
+ * that comes after the answer could have. Any thread. */
 uint64_t maps_forks(void);
 bool maps_forked_since(uint64_t forks);
 

@@ -5,6 +5,8 @@
 #include "tests/e2e/worker/hub.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,6 +172,47 @@ Test(stream_memory, a_child_goes_on_seeing_what_it_saw, .init = hub_enter, .fini
     hub_down();
 }
 
+static prong_buffer *let_go_in_fork;
+
+static void
+let_it_go(void)
+{
+    prong_buffer_free(let_go_in_fork);
+    let_go_in_fork = NULL;
+}
+
+/* As another thread may let go of it, when the child is there and fork has not returned yet. */
+Test(stream_memory, so_does_a_child_that_was_just_made, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    int go[2];
+    char byte;
+    int status;
+    cr_assert(pthread_atfork(NULL, let_it_go, NULL) == 0); /* before any of the library's own */
+    prong_memory *m = memory_of(url);
+    prong_buffer *b = make(m, LARGE);
+    memset(b->data, 1, LARGE);
+    cr_assert(pipe(go) == 0);
+    let_go_in_fork = b;
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)close(go[1]);
+        const bool went = read(go[0], &byte, 1) == 0;
+        _exit(went && is_all(b->data, LARGE, 1) ? 0 : 1);
+    }
+    (void)close(go[0]);
+    cr_expect(let_go_in_fork == NULL);
+    b = make(m, LARGE);
+    cr_expect(is_all(b->data, LARGE, 0), "not that of the child");
+    memset(b->data, 2, LARGE);
+    (void)close(go[1]);
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    prong_buffer_free(b);
+    prong_memory_free(m);
+    hub_down();
+}
+
 /* Another hub counts its memory from the beginning again: a number says nothing across the two. */
 Test(stream_memory, memory_of_the_hub_before_is_not_taken_for_that_of_the_next, .init = hub_enter,
      .fini = hub_leave)
@@ -182,7 +225,10 @@ Test(stream_memory, memory_of_the_hub_before_is_not_taken_for_that_of_the_next, 
     const pid_t broker = hub_process("prong-broker", 0);
     (void)kill(broker, SIGKILL);
     (void)hub_process("prong-broker", broker);
-    prong_memory *there = memory_of(url);
+    prong_memory *there = NULL;
+    while (prong_memory_open(url, 1, &there, why, sizeof why) == PRONG_UNAVAILABLE) {
+        (void)sched_yield(); /* the time limit of the test is the deadline */
+    }
     for (int i = 0; i < 2; i++) {
         prong_buffer_free(b[i]); /* the first one finds out that the hub is gone */
     }
