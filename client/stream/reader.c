@@ -475,6 +475,16 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
     return err;
 }
 
+/* Of rings that went before, one is enough for numbers that are just on their way; a reader that
+ * only asks for numbers would otherwise keep all that there ever were. */
+static void
+leave_old(prong_reader *r)
+{
+    while (r->track != NULL && r->track->next != NULL && is_followed(r->track->next)) {
+        track_leave(r);
+    }
+}
+
 prong_err
 prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
 {
@@ -484,6 +494,7 @@ prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
     }
     (void)pthread_mutex_lock(&r->lock);
     reader_hear(r);
+    leave_old(r);
     prong_err err = is_full(r) ? full(r) : PRONG_DATA_LOSS;
     for (struct track *t = r->track; t != NULL && err == PRONG_DATA_LOSS; t = t->next) {
         const enum ring_result result = ring_reader_number(&t->ring, number, &taken);

@@ -360,6 +360,44 @@ Test(stream, lives_on_when_the_broker_is_killed, .init = hub_enter, .fini = hub_
     hub_down();
 }
 
+/* How many rings are mapped here. */
+static int
+rings_mapped(void)
+{
+    char line[500];
+    int count = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    cr_assert(maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        count += strstr(line, "/memfd:prong-cam") != NULL;
+    }
+    (void)fclose(maps);
+    return count;
+}
+
+/* So does prong_frame_take: it never asks for the next one. */
+Test(stream, who_asks_for_numbers_only_does_not_keep_all_rings, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, SLOTS);
+    prong_reader *r = reader_of(url, PRONG_LATEST, NULL, 2);
+    const prong_frame *f = NULL, *before = NULL;
+    put(s, 1, BYTES);
+    for (int n = 2; n < 9; n++) {
+        put(s, n, (size_t)n * 3 * BYTES); /* each needs a new ring */
+        cr_assert(prong_reader_number(r, (uint64_t)n, &f) == PRONG_OK);
+        cr_assert(prong_reader_number(r, (uint64_t)n - 1, &before) == PRONG_OK,
+                  "what is just on its way is not gone");
+        prong_frame_release(before);
+        prong_frame_release(f);
+        cr_expect(rings_mapped() <= 3, "%d: the writer's, and two", rings_mapped());
+    }
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
 /* What a child does with what its parent opened; 0 when all is refused and nothing is harmed. */
 static int
 misuse(prong_stream *s, prong_reader *r, prong_memory *m, const prong_frame *held)
