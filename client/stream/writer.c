@@ -46,6 +46,7 @@ struct prong_stream {
     int slot; /* reserved, or RING_NO_SLOT */
     size_t bytes;
     bool is_broken; /* a reader could not be taken on: nobody may write any more */
+    bool is_blind;  /* not all who read this ring are known: not before there is another */
     int64_t retry_ns;
     uint64_t frames, written_bytes, skipped, dropped; /* also of rings before */
     char error[STREAM_TEXT];
@@ -115,6 +116,10 @@ static void
 lose_hub(prong_stream *s)
 {
     if (s->fd >= 0) {
+        /* A hub that is still there may have told of a reader: what it said could not be taken,
+         * as without a descriptor for it, or came too late. */
+        struct pollfd look = {.fd = s->fd};
+        s->is_blind |= poll(&look, 1, 0) != 1 || (look.revents & POLLHUP) == 0;
         lend_leave(s->fd, s->owner);
         s->fd = -1;
         s->retry_ns = clock_mono_ns();
@@ -193,6 +198,7 @@ take_ring(prong_stream *s, const struct lend_record *record, int fds[LEND_FDS_MA
     s->map = head;
     s->map_bytes = bytes;
     s->slot_bytes = record->bytes;
+    s->is_blind = true; /* until the desks have come */
     ring_writer_init(&s->ring, head);
     return PRONG_OK;
 }
@@ -223,6 +229,7 @@ ask_for_ring(prong_stream *s, int fd, uint64_t bytes, struct why why)
             take_record(s, &record, fds);
         }
     }
+    s->is_blind = s->is_blind && err != PRONG_OK;
     return err;
 }
 
@@ -435,6 +442,20 @@ find_slot(prong_stream *s)
     return slot;
 }
 
+/* A slot that none of all who read needs. Where the connection is lost meanwhile, but not the hub,
+ * somebody may have come of whom it could not tell: it tells of all when it is asked again. */
+static void
+find_known_slot(prong_stream *s)
+{
+    const bool had_hub = s->fd >= 0;
+    s->slot = s->is_broken || s->is_blind ? RING_NO_SLOT : find_slot(s);
+    if (had_hub && s->fd < 0) {
+        prong_stream_cancel(s);
+        seek_hub(s);
+        s->slot = s->is_broken || s->is_blind ? RING_NO_SLOT : find_slot(s);
+    }
+}
+
 /* Two writers would overwrite what readers hold. */
 static prong_err
 of_another(prong_stream *s)
@@ -469,13 +490,15 @@ prong_stream_reserve(prong_stream *s, size_t bytes, void **data)
             return err;
         }
     }
-    s->slot = s->is_broken ? RING_NO_SLOT : find_slot(s);
-    if (s->is_broken) {
-        if (s->slot != RING_NO_SLOT) {
-            prong_stream_cancel(s);
-        }
-        return fail(own(s), PRONG_RESOURCE_EXHAUSTED,
-                    "no memory to take on a reader: nothing can be written any more");
+    find_known_slot(s);
+    if (s->is_broken || s->is_blind) {
+        prong_stream_cancel(s);
+        return s->is_broken
+                   ? fail(own(s), PRONG_RESOURCE_EXHAUSTED,
+                          "no memory to take on a reader: nothing can be written any more")
+                   : fail(own(s), PRONG_RESOURCE_EXHAUSTED,
+                          "not all readers are known: the hub, or this process, has no descriptors "
+                          "for them");
     }
     if (s->slot == RING_NO_SLOT) {
         s->skipped++;

@@ -5,10 +5,12 @@
 #include "tests/e2e/worker/hub.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -394,6 +396,71 @@ Test(stream, who_asks_for_numbers_only_does_not_keep_all_rings, .init = hub_ente
         cr_expect(rings_mapped() <= 3, "%d: the writer's, and two", rings_mapped());
     }
     prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
+/* A process that holds the first frame until it may end; 0 when that stayed as it was. */
+static int
+hold_first(const char *url, int ready, int go)
+{
+    const prong_frame *f = NULL;
+    char byte = 0;
+    prong_reader *r = reader_of(url, PRONG_LATEST, NULL, 1);
+    if (prong_reader_number(r, 1, &f) != PRONG_OK || write(ready, &byte, 1) != 1 ||
+        read(go, &byte, 1) != 0) {
+        return 2;
+    }
+    const uint8_t *data = f->data;
+    return data[0] == 1 && memcmp(data, data + 1, BYTES - 1) == 0 ? 0 : 1;
+}
+
+Test(stream, a_writer_without_descriptors_for_a_reader_does_not_write, .init = hub_enter,
+     .fini = hub_leave)
+{
+    enum { FEW = 40 };
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, 3);
+    int ready[2], go[2], taken[FEW], status;
+    uint32_t count = 0;
+    struct rlimit before;
+    uint8_t byte, bytes[BYTES] = {9};
+    cr_assert(pipe(ready) == 0 && pipe(go) == 0);
+    put(s, 1, BYTES);
+    put(s, 2, BYTES);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)close(go[1]);
+        _exit(hold_first(url, ready[1], go[0]));
+    }
+    (void)close(ready[1]);
+    (void)close(go[0]);
+    cr_assert(read(ready[0], &byte, 1) == 1);
+    cr_assert(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const struct rlimit few = {FEW, before.rlim_max};
+    cr_assert(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    while (count < FEW && (taken[count] = dup(go[1])) >= 0) {
+        count++;
+    }
+    for (int i = 0; i < 4; i++) {
+        cr_expect(prong_stream_write(s, bytes, BYTES, NULL) == PRONG_RESOURCE_EXHAUSTED);
+    }
+    cr_expect(strstr(prong_stream_error_text(s), "not all readers are known") != NULL);
+    cr_assert(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    while (count > 0) {
+        (void)close(taken[--count]);
+    }
+    while (prong_stream_write(s, bytes, BYTES, NULL) != PRONG_OK) {
+        (void)sched_yield(); /* it looks for the hub again only after a moment */
+    }
+    for (int n = 4; n < 10; n++) {
+        put(s, n, BYTES);
+    }
+    (void)close(go[1]);
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d: its frame was written over",
+              status);
+    (void)close(ready[0]);
     prong_stream_free(s);
     hub_down();
 }
