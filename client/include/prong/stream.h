@@ -42,11 +42,11 @@
  * prong_client_url tells it of a client, or PRONG_URL a worker.
  *
  * Threads. A stream is used by one thread at a time, a reader too; prong_frame_release may be
- * called by any thread at any time. Fork: what a process opened is its own, and a child that asks for
- * something of it gets PRONG_FAILED_PRECONDITION; it opens its own. Free and release end nothing of
- * the parent's there. Pointers are *borrowed* for the call
- * unless it says otherwise. Times are nanoseconds of CLOCK_MONOTONIC (`mono_ns`) and microseconds
- * since the epoch (`time_us`). */
+ * called by any thread at any time. Fork: what a process opened is its own, and a child that asks
+ * for something of it gets PRONG_FAILED_PRECONDITION; it opens its own. Free and release end
+ * nothing of the parent's there. Pointers are *borrowed* for the call unless it says otherwise.
+ * Times are nanoseconds of CLOCK_MONOTONIC (`mono_ns`) and microseconds since the epoch
+ * (`time_us`). */
 #ifndef PRONG_STREAM_H
 #define PRONG_STREAM_H
 
@@ -107,7 +107,8 @@ PRONG_API prong_err prong_stream_create(const char *url, const char *name,
  *   bytes  of the frame; more than a slot has makes a new ring with larger slots
  *
  * Errors: PRONG_RESOURCE_EXHAUSTED (all slots are held, or no memory for larger ones: the frame is
- * skipped, and counted), PRONG_INVALID_ARGUMENT (above 1 GiB), PRONG_UNAVAILABLE (larger slots are
+ * skipped, and counted; or there is no descriptor for a reader that came, whose frames could not be
+ * respected), PRONG_INVALID_ARGUMENT (above 1 GiB), PRONG_UNAVAILABLE (larger slots are
  * needed and the hub is gone). */
 PRONG_API prong_err prong_stream_reserve(prong_stream *s, size_t bytes, void **data);
 /* Show what was filled in; `number`, which may be NULL, is the frame's.
