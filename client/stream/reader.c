@@ -57,11 +57,10 @@ open_fds(prong_reader *r, struct why why)
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     r->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (r->epoll_fd < 0 || r->wake_fd < 0 || r->timer_fd < 0) {
+    if (r->epoll_fd < 0 || r->wake_fd < 0 || r->timer_fd < 0 || !reader_watch(r, r->wake_fd) ||
+        !reader_watch(r, r->timer_fd)) {
         return fail(why, PRONG_RESOURCE_EXHAUSTED, "no descriptors: %s", strerror(errno));
     }
-    reader_watch(r, r->wake_fd);
-    reader_watch(r, r->timer_fd);
     return PRONG_OK;
 }
 

@@ -66,8 +66,9 @@ struct prong_reader {
 
 /* Where a reader's failures are told. */
 struct why reader_why(prong_reader *r);
-/* Have the reader's waits end when this descriptor is readable. */
-void reader_watch(prong_reader *r, int fd);
+/* Have the reader's waits end when this descriptor is readable. false, with errno, when the kernel
+ * has no memory for that, or the user watches too many already. */
+bool reader_watch(prong_reader *r, int fd);
 /* Close it, unless it is -1, and make it that. */
 void reader_close(int *fd);
 /* Accepts NULL. */

@@ -68,13 +68,11 @@ track_unref(struct track *t)
     free(t);
 }
 
-void
+bool
 reader_watch(prong_reader *r, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (fd >= 0 && epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        /* Out of memory: waits are cut into slices, so it is only slower. */
-    }
+    return epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 static void
@@ -220,6 +218,12 @@ reader_take_seat(prong_reader *r, struct why why)
         reader_close(&fd);
         return err;
     }
+    if (!reader_watch(r, seat->fd) || !reader_watch(r, seat->bell)) {
+        err = fail(why, PRONG_RESOURCE_EXHAUSTED, "the hub cannot be waited for: %s",
+                   strerror(errno));
+        seat_unref(seat);
+        return err;
+    }
     if (r->seat != NULL && seat->group == NULL) {
         /* Frames that it has taken are not new again. */
         const uint64_t next = atomic_load(&r->seat->desk->next);
@@ -227,8 +231,6 @@ reader_take_seat(prong_reader *r, struct why why)
     }
     seat_unref(r->seat);
     r->seat = seat;
-    reader_watch(r, seat->fd);
-    reader_watch(r, seat->bell);
     return PRONG_OK;
 }
 

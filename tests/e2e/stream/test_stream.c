@@ -4,12 +4,14 @@
 
 #include "tests/e2e/worker/hub.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -357,6 +359,44 @@ Test(stream, lives_on_when_the_broker_is_killed, .init = hub_enter, .fini = hub_
     }
     cr_assert(strcmp(list[0].name, "cam") == 0 && list[0].pid == getpid() && list[1].is_reader);
     prong_free(list);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
+/* Of the calls of this thread from now on, the one that fails; 0: none does. */
+static _Thread_local int watch_that_fails;
+
+int __real_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event);
+
+int
+__wrap_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
+{
+    if (watch_that_fails > 0 && --watch_that_fails == 0) {
+        errno = ENOSPC; /* /proc/sys/fs/epoll/max_user_watches */
+        return -1;
+    }
+    return __real_epoll_ctl(epoll_fd, op, fd, event);
+}
+
+Test(stream, who_cannot_wait_for_frames_is_no_reader, .init = hub_enter, .fini = hub_leave)
+{
+    enum { WATCHES = 4 };
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, SLOTS);
+    prong_reader *r = NULL;
+    put(s, 1, BYTES);
+    for (int i = 1; i <= WATCHES; i++) {
+        watch_that_fails = i;
+        cr_expect(prong_stream_open(url, "cam", NULL, &r, why, sizeof why) ==
+                  PRONG_RESOURCE_EXHAUSTED);
+        cr_expect(strstr(why, "No space left") != NULL, "%s", why);
+    }
+    watch_that_fails = WATCHES + 1;
+    r = reader_of(url, PRONG_LATEST, NULL, 1);
+    watch_that_fails = 0;
+    takes(r, 1, BYTES);
     prong_reader_free(r);
     prong_stream_free(s);
     hub_down();
