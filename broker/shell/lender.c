@@ -38,8 +38,8 @@ lender_send(struct lend_peer *p, struct lend_record *record, const int *fds, uin
         return;
     }
     const enum pass_result sent = pass_send(p->fd, record, fds, count);
-    if (sent == PASS_EMPTY && p->role == LEND_ROLE_READER) {
-        lender_cut(p);
+    if (sent != PASS_OK && p->role == LEND_ROLE_READER) {
+        lender_cut(p); /* whatever the reason is: it may hold frames */
     } else if (sent != PASS_OK) {
         lender_fail(p);
     }

@@ -206,8 +206,8 @@ PRONG_API void prong_frame_release(const prong_frame *frame);
 /* A descriptor that is readable when prong_reader_next(r, 0) should be asked, for an event loop of
  * one's own; asking until PRONG_DEADLINE_EXCEEDED makes it wait for the next. Borrowed. */
 PRONG_API int prong_reader_fd(prong_reader *r);
-/* Make a prong_reader_next or _at that waits, or the next one, return PRONG_CANCELLED. Threads:
- * any, and signal handlers. */
+/* Make a prong_reader_next or _at that waits, or the next one that has to, return PRONG_CANCELLED.
+ * Threads: any, and signal handlers. */
 PRONG_API void prong_reader_wake(prong_reader *r);
 PRONG_API const char *prong_reader_error_text(const prong_reader *r);
 /* Stop reading. Frames that are held stay valid until they are released. Accepts NULL. */

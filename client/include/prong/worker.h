@@ -247,7 +247,8 @@ PRONG_API void prong_job_progress(prong_job *job, double fraction, const char *n
  * object). After an error the item is not given. */
 PRONG_API prong_err prong_job_yield(prong_job *job, const prong_value *value);
 /* Where an item is written for prong_job_yield(job, NULL); empty at first and after each yield.
- * Owned by the job. */
+ * Owned by the job. A frame whose handle is in an item is held until the outcome of the whole call
+ * was taken, so a method can give no more of them than the `hold` of the reader they come from. */
 PRONG_API prong_writer *prong_job_item(prong_job *job);
 /* Send the items that wait to leave together, before something that takes long. Never waits. */
 PRONG_API void prong_job_flush(prong_job *job);
