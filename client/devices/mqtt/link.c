@@ -307,12 +307,22 @@ goes_on(struct mqtt_link *link, int code)
     return false;
 }
 
+/* The library reads on while TLS has more of a record, unless errno happens to be EAGAIN after a
+ * message: its own wakeup, that nobody reads here, and what is sent to the hub leave that. */
+bool
+mqtt_link_has_rest(const struct mqtt_link *link)
+{
+    const SSL *ssl = mosquitto_ssl_get(link->m);
+    return ssl != NULL && SSL_pending(ssl) > 0;
+}
+
 enum mqtt_read
 mqtt_link_read(struct mqtt_link *link)
 {
     char byte;
     /* Looked at first: while TLS is set up, the library takes an end for nothing to read yet. */
-    const ssize_t n = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const ssize_t n =
+        mqtt_link_has_rest(link) ? 1 : recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return MQTT_NOTHING;
     }

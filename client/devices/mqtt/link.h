@@ -48,6 +48,8 @@ void mqtt_link_accepted(struct mqtt_link *link, const mosquitto_property *proper
 /* Take what has come, one packet as a rule. */
 enum mqtt_read { MQTT_NOTHING, MQTT_SOME, MQTT_ENDED };
 enum mqtt_read mqtt_link_read(struct mqtt_link *link);
+/* Whether TLS holds bytes that were not taken yet: the descriptor does not tell of them. */
+bool mqtt_link_has_rest(const struct mqtt_link *link);
 /* Write what is to be written as far as it goes; false when the connection has ended. */
 bool mqtt_link_write(struct mqtt_link *link);
 bool mqtt_link_wants_write(const struct mqtt_link *link);

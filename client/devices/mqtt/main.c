@@ -60,8 +60,14 @@ is_wanted(const struct options *options, const char *topic)
 static void
 malformed(struct device *d, const struct stamp *stamp, const char *topic, const char *why)
 {
+    enum { SHOWN_BYTES_MAX = 100 };
     char text[DEVICE_WHY_BYTES_MAX];
-    snprintf(text, sizeof text, "%s: %s", topic, why);
+    size_t len = strnlen(topic, SHOWN_BYTES_MAX);
+    while (len > 0 && ((unsigned char)topic[len] & 0xc0) == 0x80) {
+        len--; /* not within a character */
+    }
+    snprintf(text, sizeof text, "%.*s%s: %s", (int)len, topic, topic[len] != '\0' ? "..." : "",
+             why);
     device_malformed(d, stamp, text, NULL);
 }
 
@@ -75,6 +81,11 @@ tell(struct device *d, const struct mosquitto_message *m, const mosquitto_proper
     d->count.bytes += len;
     if (len > (size_t)options_number(&d->options, "max_bytes")) {
         malformed(d, &now, m->topic, "longer than max_bytes");
+        return;
+    }
+    if (mqtt_properties_are_many(properties)) {
+        snprintf(why, sizeof why, "more than %d user properties", MQTT_USER_MAX);
+        malformed(d, &now, m->topic, why);
         return;
     }
     prong_writer *out = device_data_begin(d, &now, m->payload, len,
@@ -278,7 +289,9 @@ pump(struct device *d)
         turn = turn == GOES_ON ? read_in(d) : turn;
     }
     if (turn != ENDED) {
-        const unsigned writes = mqtt_link_wants_write(s->link) ? DEVICE_WRITE : 0;
+        /* A rest is no reason to wait: there is room to write at once. */
+        const bool has_rest = device_is_open(d) && mqtt_link_has_rest(s->link);
+        const unsigned writes = has_rest || mqtt_link_wants_write(s->link) ? DEVICE_WRITE : 0;
         /* While it is held the hub's next answer goes on. */
         device_watch(d, s->link->fd, is_held ? 0 : DEVICE_READ | writes, ready, NULL);
     }

@@ -93,6 +93,18 @@ count_all(const mosquitto_property *properties)
 }
 
 bool
+mqtt_properties_are_many(const mosquitto_property *properties)
+{
+    uint32_t count = 0;
+    const mosquitto_property *p = find(properties, MQTT_PROP_USER_PROPERTY);
+    for (; p != NULL && count <= MQTT_USER_MAX;
+         p = find(mosquitto_property_next(p), MQTT_PROP_USER_PROPERTY)) {
+        count++;
+    }
+    return count > MQTT_USER_MAX;
+}
+
+bool
 mqtt_properties_any(const mosquitto_property *properties)
 {
     return count_all(properties) > 0;

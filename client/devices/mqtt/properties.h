@@ -5,6 +5,11 @@
 #include <mosquitto.h>
 #include <prong/value.h>
 
+enum { MQTT_USER_MAX = 100 };
+
+/* Whether a message has more user properties than MQTT_USER_MAX, with which nobody means well: each
+ * is compared with all before it. */
+bool mqtt_properties_are_many(const mosquitto_property *properties);
 /* Whether a message has any that mqtt_properties_write would write. */
 bool mqtt_properties_any(const mosquitto_property *properties);
 /* Write them as one map. Of user properties with one name the first is taken. */

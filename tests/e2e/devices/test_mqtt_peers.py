@@ -1,8 +1,11 @@
 """prong-mqtt and those that are no good broker: passwords, certificates, junk, refusals; and wrong options."""
 import os
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
+import threading
 import unittest
 
 import broker
@@ -99,6 +102,44 @@ class Tls(Case):
         self.call("m.resume")
         self.assertEqual(len(self.values("m.data", 2)[1]), 100000)
 
+    def test_messages_of_one_record_do_not_wait_for_the_next_one(self):
+        count = 240  # more bytes than fit on their way to the hub, though not more events
+        self.authority("ca")
+        self.certificate("server", "ca")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path("server.pem"), self.path("server.key"))
+        go, gone = threading.Event(), threading.Event()
+
+        def serve(connection, _number):
+            secret = context.wrap_socket(connection, server_side=True)
+            peer.open.append(secret)
+            broker.packet(secret)
+            secret.sendall(ACCEPTED)
+            mid = broker.packet(secret)[1][:2]
+            secret.sendall(b"\x90\x03" + mid + b"\x00")
+            go.wait(kit.hub.DEADLINE)
+            secret.sendall(b"".join(b"\x30\xeb\x07\x00\x01t%01000d" % n for n in range(count)))
+            gone.set()  # and says nothing more
+
+        def is_taken():
+            with open("/proc/net/tcp", encoding="ascii") as file:
+                rows = [line.split() for line in file]
+            queues = {row[4] for row in rows[1:] if row[3] == "01" and f"{peer.port:04X}" in (row[1][-4:], row[2][-4:])}
+            return queues == {"00000000:00000000"}
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "topics: [t], tls: true, tls_verify: false, keepalive: 10h"))
+        self.first("m.up", 1)
+        stopped = kit.Case.broker(self)
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            go.set()
+            self.assertTrue(gone.wait(kit.hub.DEADLINE))
+            self.until(is_taken, "the device has read what was sent")
+        finally:
+            go.set()
+            os.kill(stopped, signal.SIGCONT)
+        self.assertEqual([int(value) for value in self.values("m.data", count)], list(range(count)))
+
 
 @unittest.skipIf(MISSING, MISSING)
 class Junk(Case):
@@ -159,6 +200,27 @@ class Junk(Case):
         self.assertEqual(self.first("m.up", 1)[0]["session"], False)
         self.assertEqual(self.values("m.data", 1), ["n"])
         self.assertEqual(self.stats("m")["errors"], 1)
+
+    def test_a_message_with_more_user_properties_than_anybody_needs_is_malformed(self):
+        def message(count):
+            properties = b"".join(b"\x26\x00\x05%05d\x00\x00" % n for n in range(count))
+            return b"\x00\x01t" + length(len(properties)) + properties
+
+        def length(number):
+            return bytes([number & 127 | 128]) + length(number >> 7) if number > 127 else bytes([number])
+
+        def serve(connection, _number):
+            broker.packet(connection)
+            connection.sendall(b"\x20\x03\x00\x00\x00")
+            mid = broker.packet(connection)[1][:2]
+            connection.sendall(b"\x90\x04" + mid + b"\x00\x00")
+            for count in (100, 100000, 1):
+                connection.sendall(b"\x30" + length(len(message(count))) + message(count))
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "topics: [t], version: '5'"))
+        told = self.first("m.data", 2)
+        self.assertEqual([len(p["properties"]["user"]) for p in told], [100, 1])
+        self.assertEqual(self.first("m.malformed", 1)[0]["why"], "t: more than 100 user properties")
 
     def test_a_peer_that_does_not_even_say_no_holds_up_nothing(self):
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
