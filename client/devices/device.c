@@ -260,6 +260,29 @@ put_peer(prong_writer *out, const char *peer)
     }
 }
 
+/* A reason may have been cut, or name what came: what is no UTF-8 in it would be the end of the
+ * whole event. */
+static void
+copy_reason(char to[DEVICE_WHY_BYTES_MAX], const char *why)
+{
+    enum { HEAD_BYTES = 3, MSGPACK_STR16 = 0xda };
+    uint8_t object[HEAD_BYTES + DEVICE_WHY_BYTES_MAX] = {MSGPACK_STR16};
+    const char *text;
+    size_t len = strnlen(why, DEVICE_WHY_BYTES_MAX - 1);
+    while (len > 0 && ((unsigned char)why[len] & 0xc0) == 0x80) {
+        len--;
+    }
+    object[1] = (uint8_t)(len >> 8);
+    object[2] = (uint8_t)len;
+    memcpy(object + HEAD_BYTES, why, len);
+    const prong_value value = {object, HEAD_BYTES + len};
+    const bool is_text = prong_value_text(&value, &text, &len);
+    for (size_t i = 0; i < len; i++) {
+        to[i] = is_text || (unsigned char)why[i] < 0x80 ? why[i] : '?';
+    }
+    to[len] = '\0';
+}
+
 void
 device_malformed(struct device *d, const struct stamp *stamp, const char *why, const char *peer)
 {
@@ -267,12 +290,14 @@ device_malformed(struct device *d, const struct stamp *stamp, const char *why, c
     if (d->in_burst) {
         return;
     }
+    char text[DEVICE_WHY_BYTES_MAX];
+    copy_reason(text, why);
     d->in_burst = true;
     device_log(d, 4, "malformed%s%s: %s", peer != NULL ? " from " : "", peer != NULL ? peer : "",
-               why);
+               text);
     prong_writer *out = device_event(d, stamp, peer != NULL ? 3 : 2);
     prong_writer_key(out, "why");
-    prong_writer_string(out, why);
+    prong_writer_string(out, text);
     prong_writer_key(out, "count");
     prong_writer_uint(out, d->count.malformed);
     put_peer(out, peer);
@@ -348,18 +373,20 @@ void
 device_down(struct device *d, const char *why, const char *peer)
 {
     const struct stamp now = stamp_now();
+    char text[DEVICE_WHY_BYTES_MAX];
+    copy_reason(text, why);
     if (peer == NULL) {
         d->count.up_since_us = 0;
-        if (strcmp(d->why, why) == 0) {
+        if (strcmp(d->why, text) == 0) {
             return;
         }
-        (void)snprintf(d->why, sizeof d->why, "%s", why);
+        memcpy(d->why, text, strlen(text) + 1);
     }
     device_log(d, peer == NULL ? 4 : 6, "down%s%s: %s", peer != NULL ? " " : "",
-               peer != NULL ? peer : "", why);
+               peer != NULL ? peer : "", text);
     prong_writer *out = device_event(d, &now, peer != NULL ? 2 : 1);
     prong_writer_key(out, "why");
-    prong_writer_string(out, why);
+    prong_writer_string(out, text);
     put_peer(out, peer);
     device_emit(d, "down");
 }

@@ -145,20 +145,30 @@ device_write(prong_job *job, int fd, const struct device_bytes *bytes, int *erro
     return sent;
 }
 
+/* Who is meant; NULL: all. Owned, freed with prong_free. */
 static prong_err
-send_bytes(struct device *d, prong_job *job, const uint8_t *data, size_t len)
+read_to(prong_job *job, char **to)
 {
     prong_value value;
-    char to[DEVICE_PEER_BYTES_MAX] = "";
     const char *text = NULL;
-    size_t to_len = 0;
-    bool is_raw = !device_kind_has(d->options.kind, DEVICE_FRAMES);
-    if (device_argument(job, "to", 1, &value) && prong_value_kind(&value) != PRONG_KIND_NIL) {
-        if (!prong_value_text(&value, &text, &to_len) || to_len == 0 || to_len >= sizeof to) {
-            return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "'to' must be the name of a peer");
-        }
-        memcpy(to, text, to_len);
+    size_t len = 0;
+    *to = NULL;
+    if (!device_argument(job, "to", 1, &value) || prong_value_kind(&value) == PRONG_KIND_NIL) {
+        return PRONG_OK;
     }
+    if (!prong_value_text(&value, &text, &len) || len == 0 || memchr(text, '\0', len) != NULL) {
+        return prong_job_fail(job, PRONG_INVALID_ARGUMENT,
+                              "'to' must be the name of a peer, without a zero byte");
+    }
+    *to = prong_value_string(&value);
+    return *to != NULL ? PRONG_OK : prong_job_fail(job, PRONG_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static prong_err
+send_bytes(struct device *d, prong_job *job, const uint8_t *data, size_t len, const char *to)
+{
+    prong_value value;
+    bool is_raw = !device_kind_has(d->options.kind, DEVICE_FRAMES);
     if (device_argument(job, "raw", 2, &value) && !prong_value_bool(&value, &is_raw)) {
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "'raw' must be true or false");
     }
@@ -174,7 +184,7 @@ send_bytes(struct device *d, prong_job *job, const uint8_t *data, size_t len)
     }
     const struct device_bytes bytes = {
         .part = {{ends.head, ends.head_len}, {data, len}, {ends.tail, ends.tail_len}}};
-    const prong_err code = d->ops->send(d, job, &bytes, to[0] != '\0' ? to : NULL);
+    const prong_err code = d->ops->send(d, job, &bytes, to);
     d->count.sends += code == PRONG_OK;
     return code;
 }
@@ -195,7 +205,12 @@ call_send(prong_job *job, const prong_value *args, void *context)
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT,
                               "'data' must be a text, bytes, or what the device's decode says");
     }
-    const prong_err code = send_bytes(d, job, data, len);
+    char *to;
+    prong_err code = read_to(job, &to);
+    if (code == PRONG_OK) {
+        code = send_bytes(d, job, data, len, to);
+    }
+    prong_free(to);
     prong_free(data);
     return code;
 }

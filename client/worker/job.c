@@ -221,7 +221,11 @@ prong_job_fail(prong_job *job, prong_err code, const char *message)
     const char *text = message != NULL ? message : "";
     const size_t len = cut(text, WIRE_TEXT_BYTES_MAX);
     const bool is_text = mp_is_utf8((struct span){(const uint8_t *)text, len});
-    (void)snprintf(job->message, sizeof job->message, "%.*s", is_text ? (int)len : 0, text);
+    (void)snprintf(job->message, sizeof job->message, "%.*s", (int)len, text);
+    /* A name in it may have been cut within a character; the rest of the sentence is worth it. */
+    for (char *at = job->message; !is_text && *at != '\0'; at++) {
+        *at = (unsigned char)*at < 0x80 ? *at : '?';
+    }
     return code != PRONG_OK ? code : PRONG_UNKNOWN;
 }
 

@@ -271,6 +271,16 @@ fail_step(const struct modbus *m, prong_job *job, const struct task *task)
 /* ---- read -------------------------------------------------------------------------------------
  */
 
+static bool
+has_point(const struct task *task, size_t at)
+{
+    size_t i = 0;
+    while (i < task->count && task->points[i] != at) {
+        i++;
+    }
+    return i < task->count;
+}
+
 /* Which points: one name, an array of names, or nothing for all. */
 static prong_err
 choose_points(const struct modbus *m, prong_job *job, struct task *task)
@@ -302,13 +312,16 @@ choose_points(const struct modbus *m, prong_job *job, struct task *task)
         if (at == m->count) {
             return fail_name(m, job, &name);
         }
+        if (has_point(task, at)) {
+            continue; /* a map has it once */
+        }
         const struct modbus_point *point = &m->points[at];
-        task->points[i] = at;
-        task->request.steps[i] = (struct modbus_step){point->table, point->address, point->count,
-                                                      -1, task->words + words};
+        task->points[task->count] = at;
+        task->request.steps[task->count++] = (struct modbus_step){
+            point->table, point->address, point->count, -1, task->words + words};
         words += point->count;
     }
-    task->count = task->request.count = count;
+    task->request.count = task->count;
     return PRONG_OK;
 }
 

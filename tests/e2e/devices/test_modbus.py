@@ -277,11 +277,17 @@ class Writing(Modbus):
                 (["table=holding", "address:=0", "values:=[]"], "1 to 123 are written at a time"),
                 (["table=holding", "address:=65535", "values:=[1, 2]"], "within its addresses")]:
             self.assertIn(text, self.refused("plc.write", *args), args)
-        for args, text in [(["points=lvel"], "there is no point 'lvel'"), (["points:=[1]"], "must be a text"),
+        for args, text in [(["points=lvel"], "there is no point 'lvel'"),
+                           (["points=" + "x" + 40 * "\u00e4"], "; there are valve, level, target"), (["points:=[1]"], "must be a text"),
                            (["table=holding", "address:=0", "count:=126"], "1 to 125 are read at a time"),
                            (["table=coil", "address:=0", "count=x"], "'count' is a number")]:
             self.assertIn(text, self.refused("plc.read", *args), args)
         self.assertEqual(self.written(), [])
+
+    def test_a_point_that_is_asked_for_twice_is_read_once(self):
+        read = self.call("plc.read", 'points:=["speed", "level"]')
+        done = self.ok("call", "plc.read", 'points:=["speed", "level", "speed"]', "-o", "json")
+        self.assertEqual((done.out.count("speed"), json.loads(done.out)), (1, read))
 
     def test_a_unit_that_cannot_write_one_bit_gets_the_whole_register(self):
         self.server("set holding 30 0x00f0")

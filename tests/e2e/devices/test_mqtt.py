@@ -74,6 +74,16 @@ class Reading(Case):
         b.publish("t")
         self.until_stats("m", lambda s: s["malformed"] == 4, "an empty message that is no JSON")
 
+    def test_a_topic_that_is_too_long_for_a_reason_is_cut_between_characters(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], decode: json"))
+        self.first("m.up", 1)
+        b.publish("x" + 300 * "\u00e4", "{")
+        why = self.first("m.malformed", 1)[0]["why"]
+        self.assertTrue(why.startswith("x\u00e4\u00e4"), why)
+        self.assertIn("line 1", why)
+        self.assertEqual(self.stats("m")["dropped"], 0)
+
     def test_ten_thousand_messages_arrive_in_order_and_none_is_lost(self):
         b = self.broker()
         self.devices(self.entry(b, "topics: ['#'], decode: number"))
@@ -244,8 +254,8 @@ class Writing(Case):
             self.assertEqual(self.call("m.publish", "topic=a", "payload:=[1]", f"qos:={qos}"), {"bytes": 3, "qos": qos})
         self.assertEqual(self.call("m.publish", "topic=kept", "payload=x", "retain:=true"), {"bytes": 3, "qos": 2})
         self.assertEqual(self.call("m.send", "data:={\"n\": 1}"), {"bytes": 7, "qos": 2})
-        self.assertEqual(self.call("m.send", "data:=2", "to=else/where"), {"bytes": 1, "qos": 2})
-        self.assertEqual(sorted(b.heard(heard)), ["a 0 0 [1]", "a 1 0 [1]", "else/where 2 0 2", 'kept 2 0 "x"',
+        self.assertEqual(self.call("m.send", "data:=2", "to=else/" + 100 * "where"), {"bytes": 1, "qos": 2})
+        self.assertEqual(sorted(b.heard(heard)), ["a 0 0 [1]", "a 1 0 [1]", "else/" + 100 * "where" + " 2 0 2", 'kept 2 0 "x"',
                                                   'line/out 2 0 {"n":1}'])
         self.assertEqual(b.heard(b.listen("kept", 1)), ['kept 2 1 "x"'])
         self.call("m.publish", "topic=kept", "retain:=true")
@@ -272,6 +282,8 @@ class Writing(Case):
             self.assertIn(expected, self.call("m.publish", *words, code=1))
         self.assertIn("'to' must be a topic", self.call("m.send", "data:=1", code=1))
         self.assertIn("+ and # stand", self.call("m.send", "data:=1", "to=#", code=1))
+        self.assertIn("without a zero byte", self.call("m.send", "data:=1", "to:=\"a\\u0000b\"", code=1))
+        self.assertIn("at most 65535 bytes", self.call("m.send", "data:=1", "to=" + "x" * 65536, code=1))
         self.assertEqual(self.stats("m")["sends"], 0)
 
     def test_nobody_there_is_said_at_once_and_somebody_is_found_again(self):
