@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include "client/devices/net.h"
+#include "client/devices/resolve.h"
+
+enum { NAME_MS_MAX = 10000 };
 
 struct bus {
     modbus_t *modbus;
@@ -131,25 +134,55 @@ is_itself(int fd, const struct net_address *peer)
     return net_own(fd, &own) && own.len == peer->len && memcmp(&own.at, &peer->at, own.len) == 0;
 }
 
-/* Wait for a connection that is being made. 0, or an errno. */
+/* Wait for a descriptor. 0, or an errno: ECANCELED when nobody wants a connection any more. */
 static int
-await(const struct bus_options *options, int fd)
+await(const struct bus_options *options, int fd, short events, int timeout_ms)
 {
-    struct pollfd fds[] = {{.fd = fd, .events = POLLOUT},
+    struct pollfd fds[] = {{.fd = fd, .events = events},
                            {.fd = options->stop_fd, .events = POLLIN}};
-    int error = 0;
-    socklen_t len = sizeof error;
     int ready;
     do {
-        ready = poll(fds, 2, options->timeout_ms);
+        ready = poll(fds, 2, timeout_ms);
     } while (ready < 0 && errno == EINTR);
     if (ready <= 0) {
         return ready == 0 ? ETIMEDOUT : errno;
     }
-    if (fds[0].revents == 0) {
-        return ECANCELED;
+    return fds[0].revents == 0 ? ECANCELED : 0;
+}
+
+/* How a connection that was being made has come out. 0, or an errno. */
+static int
+await_connection(const struct bus_options *options, int fd)
+{
+    int outcome = 0;
+    socklen_t len = sizeof outcome;
+    const int error = await(options, fd, POLLOUT, options->timeout_ms);
+    if (error != 0) {
+        return error;
     }
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &outcome, &len) == 0 ? outcome : errno;
+}
+
+/* The addresses of the name, owned, freed with freeaddrinfo; NULL with `why`. A name server may be
+ * silent for minutes, and nothing could end a getaddrinfo in this thread. */
+static struct addrinfo *
+look_up(const struct bus_options *options, char *why, size_t why_bytes)
+{
+    struct addrinfo *found = NULL;
+    struct resolve *question = resolve_begin(options->host, (uint16_t)options->port, SOCK_STREAM);
+    if (question == NULL) {
+        snprintf(why, why_bytes, "%s", strerror(errno));
+        return NULL;
+    }
+    const int error = await(options, resolve_fd(question), POLLIN, NAME_MS_MAX);
+    const char *reason = error == 0           ? resolve_take(question, &found)
+                         : error == ETIMEDOUT ? "no answer of the name server"
+                                              : strerror(error);
+    if (reason != NULL) {
+        snprintf(why, why_bytes, "%s", reason);
+    }
+    resolve_end(&question);
+    return found;
 }
 
 /* One address. A descriptor, or -1 with `error`. */
@@ -166,7 +199,7 @@ connect_to(const struct bus_options *options, const struct addrinfo *at, struct 
     memcpy(&peer->at, at->ai_addr, at->ai_addrlen);
     *error = connect(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : errno;
     if (*error == EINPROGRESS) {
-        *error = await(options, fd);
+        *error = await_connection(options, fd);
     }
     if (*error == 0 && is_itself(fd, peer)) {
         *error = ECONNREFUSED;
@@ -184,14 +217,9 @@ static int
 connect_any(const struct bus_options *options, struct net_address *peer, char *why,
             size_t why_bytes)
 {
-    char port[8];
-    struct addrinfo *found = NULL;
-    const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     int fd = -1, error = EADDRNOTAVAIL;
-    (void)snprintf(port, sizeof port, "%d", options->port);
-    const int code = getaddrinfo(options->host, port, &wanted, &found);
-    if (code != 0) {
-        snprintf(why, why_bytes, "%s", code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+    struct addrinfo *found = look_up(options, why, why_bytes);
+    if (found == NULL) {
         return -1;
     }
     for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next) {
