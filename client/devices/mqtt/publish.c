@@ -11,7 +11,7 @@
 #include "client/devices/mqtt/properties.h"
 #include "proto/device/mqtt.h"
 
-enum { REFUSED = 128, WAIT_MS_MAX = 100 };
+enum { REFUSED = 128, WAIT_MS_MAX = 100, READS_MAX = 64 };
 
 struct order {
     char *topic; /* owned */
@@ -73,17 +73,20 @@ published(struct mosquitto *m, void *context, int mid, int reason,
     }
 }
 
-/* Write and read as far as it goes; false when the connection has ended. */
+/* Write and read as far as it goes, but not without end: whoever waits looks at the time in
+ * between. False when the connection has ended. */
 static bool
 serve(struct mqtt_link *link)
 {
     enum mqtt_read got;
+    int reads = 0;
     do {
         if (mqtt_link_wants_write(link) && !mqtt_link_write(link)) {
             return false;
         }
         got = mqtt_link_read(link);
-    } while (got == MQTT_SOME);
+        reads++;
+    } while (got == MQTT_SOME && (reads < READS_MAX || mqtt_link_has_rest(link)));
     return got != MQTT_ENDED;
 }
 

@@ -187,6 +187,19 @@ class Junk(Case):
         self.until(lambda: peer.count > 4, "attempts")
         self.assertIn("SSL", self.first("m.down", 1)[0]["why"])
 
+    def test_one_that_never_stops_talking_holds_up_a_call_no_longer_than_it_has_time(self):
+        def serve(connection, _number):
+            name = broker.client_of(broker.packet(connection)[1])
+            connection.sendall(ACCEPTED)
+            while name.endswith("-send"):
+                connection.sendall(b"\xd0\x00" * 10000)  # until the device closes it
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, ""))
+        self.first("m.up", 1)
+        result = self.prong("call", "--timeout", "1s", "m.publish", "topic=t", "payload=x")
+        self.assertNotEqual(result.code, 0, result)
+        self.assertEqual(self.stats("m")["sends"], 0)
+
     def test_a_subscription_that_is_refused_is_told_and_the_others_stand(self):
         def serve(connection, _number):
             broker.packet(connection)
