@@ -28,3 +28,11 @@ backoff_reset(struct backoff *b)
 {
     b->next_ms = 0;
 }
+
+void
+backoff_lasted(struct backoff *b, int64_t ms)
+{
+    if (ms >= b->next_ms) {
+        backoff_reset(b);
+    }
+}

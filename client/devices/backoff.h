@@ -15,5 +15,8 @@ struct backoff {
 int64_t backoff_next(struct backoff *backoff);
 /* It worked: the next wait is the first one again. */
 void backoff_reset(struct backoff *backoff);
+/* It has worked for so long and does not any more. Less than the next wait counts for nothing: a
+ * peer that takes each connection and ends it at once is tried later and later. */
+void backoff_lasted(struct backoff *backoff, int64_t ms);
 
 #endif

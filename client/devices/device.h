@@ -186,11 +186,14 @@ struct retry {
     struct backoff backoff;
     struct device_timer timer;
     void (*attempt)(struct device *d);
+    int64_t opened_ns; /* 0: not, or it was no matter */
 };
 bool retry_start(struct device *d, struct retry *retry, void (*attempt)(struct device *d));
 /* It failed, or is down again: tells `why` by device_down and tries again later. */
 void retry_later(struct device *d, struct retry *retry, const char *why);
 void retry_done(struct device *d, struct retry *retry);
+/* The same where that alone says little, such as a connection: it counts as far as it lasts. */
+void retry_opened(struct device *d, struct retry *retry);
 void retry_stop(struct device *d, struct retry *retry);
 
 /* ---- sending ----------------------------------------------------------------------------------

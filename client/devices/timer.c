@@ -80,7 +80,19 @@ void
 retry_later(struct device *d, struct retry *retry, const char *why)
 {
     device_down(d, why, NULL);
+    if (retry->opened_ns != 0) {
+        backoff_lasted(&retry->backoff, (stamp_now().mono_ns - retry->opened_ns) / 1000000);
+        retry->opened_ns = 0;
+    }
     device_timer_set(&retry->timer, backoff_next(&retry->backoff));
+}
+
+void
+retry_opened(struct device *d, struct retry *retry)
+{
+    (void)d;
+    retry->opened_ns = stamp_now().mono_ns;
+    device_timer_set(&retry->timer, 0);
 }
 
 void

@@ -26,7 +26,7 @@ channel_start(struct device *d, struct channel *c, const char *at_end,
 void
 channel_is_open(struct device *d, struct channel *c, unsigned flags)
 {
-    retry_done(d, &c->retry);
+    retry_opened(d, &c->retry);
     c->is_open = true;
     device_watch(d, c->stream.fd, flags, readable, c);
     device_up(d, c->stream.peer[0] != '\0' ? c->stream.peer : NULL);

@@ -82,6 +82,7 @@ struct modbus {
     struct backoff backoff;
     int64_t try_ns;                 /* not before this; 0: at once */
     char why[DEVICE_WHY_BYTES_MAX]; /* it is not connected */
+    int64_t opened_ns;              /* when it was connected */
     bool is_up;                     /* told so: somebody has answered */
     bool was_held;
     struct plan plan;

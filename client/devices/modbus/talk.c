@@ -65,7 +65,6 @@ come_up(struct modbus *m)
         struct modbus_note note = {.what = MODBUS_UP, .stamp = stamp_now()};
         (void)snprintf(note.why, sizeof note.why, "%s", bus_peer(m->bus));
         m->is_up = true;
-        backoff_reset(&m->backoff);
         modbus_tell(m, &note, NULL);
     }
 }
@@ -74,6 +73,7 @@ void
 modbus_answered(struct modbus *m)
 {
     modbus_count(m, &m->counts.requests, 1);
+    backoff_reset(&m->backoff);
     come_up(m);
 }
 
@@ -95,6 +95,9 @@ modbus_lose(struct modbus *m, const struct bus_error *error)
 {
     bus_close(m->bus);
     m->bus = NULL;
+    if (m->is_up) {
+        backoff_lasted(&m->backoff, (stamp_now().mono_ns - m->opened_ns) / NS_PER_MS);
+    }
     modbus_count(m, &m->counts.timeouts, error->fault == BUS_TIMEOUT);
     modbus_count(m, &m->counts.malformed, error->fault == BUS_JUNK);
     modbus_count(m, &m->counts.exceptions, error->fault == BUS_EXCEPTION);
@@ -111,6 +114,7 @@ attempt(struct modbus *m)
         stay_down(m, why);
         return;
     }
+    m->opened_ns = stamp_now().mono_ns;
     modbus_scan_begin(m);
     if (m->count == 0) { /* nobody is asked who could answer */
         come_up(m);

@@ -40,3 +40,15 @@ Test(backoff, is_never_nothing)
         cr_expect_eq(backoff_next(&b), 1);
     }
 }
+
+Test(backoff, what_did_not_last_is_no_success)
+{
+    struct backoff b = {.min_ms = 100, .max_ms = 30000, .seed = 1};
+    backoff_lasted(&b, 0); /* the first time there is nothing to begin anew */
+    for (int64_t base = 100; base < 3000; base *= 2) {
+        cr_expect_geq(backoff_next(&b), base - base / 5);
+        backoff_lasted(&b, 2 * base - 1);
+    }
+    backoff_lasted(&b, 30000);
+    cr_expect_leq(backoff_next(&b), 120);
+}
