@@ -211,12 +211,9 @@ reader_take_seat(prong_reader *r, struct why why)
         err = lend_answer(fd, &record, fds, why);
     }
     struct seat *seat = err == PRONG_OK ? seat_new(fd, &record, fds) : NULL;
-    if (err == PRONG_OK && seat == NULL) {
-        err = fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
-    }
-    if (err != PRONG_OK) {
+    if (seat == NULL) {
         reader_close(&fd);
-        return err;
+        return err != PRONG_OK ? err : fail(why, PRONG_RESOURCE_EXHAUSTED, "out of memory");
     }
     if (!reader_watch(r, seat->fd) || !reader_watch(r, seat->bell)) {
         err = fail(why, PRONG_RESOURCE_EXHAUSTED, "the hub cannot be waited for: %s",
