@@ -108,6 +108,7 @@ struct device {
     size_t waiting_count;
     uint64_t lost_before; /* prong_post_failures that were told */
     uint64_t lost_asked;  /* those that device_safety had told of */
+    bool has_refused;     /* an event was not even taken, which it has not told of */
     struct device_source sources[DEVICE_SOURCES_MAX];
 };
 

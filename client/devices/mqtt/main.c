@@ -61,7 +61,7 @@ static void
 malformed(struct device *d, const struct stamp *stamp, const char *topic, const char *why)
 {
     enum { SHOWN_BYTES_MAX = 100 };
-    char text[DEVICE_WHY_BYTES_MAX];
+    char text[SHOWN_BYTES_MAX + DEVICE_WHY_BYTES_MAX + 8];
     size_t len = strnlen(topic, SHOWN_BYTES_MAX);
     while (len > 0 && ((unsigned char)topic[len] & 0xc0) == 0x80) {
         len--; /* not within a character */
@@ -364,8 +364,10 @@ too_late(struct device *d, uint64_t times, void *context)
 {
     (void)times;
     (void)context;
-    const struct mqtt *s = d->state;
-    if (s->link->is_opening) {
+    struct mqtt *s = d->state;
+    if (!device_is_open(d)) {
+        device_timer_set(&s->patience, MQTT_CONNECT_MS_MAX); /* it may lie there, unread */
+    } else if (s->link->is_opening) {
         device_down(d, "no answer", NULL); /* the system goes on trying, and says when it is over */
     } else {
         lose(d, "no answer");
