@@ -201,17 +201,21 @@ gpio_arm(struct device *d)
     device_timer_set(&g->due, g->chip == NULL || next_ns == INT64_MAX ? 0 : left_ms);
 }
 
+/* A chip that takes no value any more is given up, so that its outputs are what they were at first.
+ */
 static void
 end_pulses(struct device *d, int64_t now_ns)
 {
     struct gpio *g = d->state;
-    for (uint32_t i = 0; i < g->count; i++) {
+    for (uint32_t i = 0; g->chip != NULL && i < g->count; i++) {
         struct line *line = &g->lines[i];
         if (line->pulse_ns != 0 && line->pulse_ns <= now_ns) {
             line->pulse_ns = 0;
             if (!gpio_chip_set(g->chip, i, line->pulse_back)) {
-                device_fault(d, "the pulse of line %s could not be ended: %s", line->name,
-                             strerror(errno));
+                char why[DEVICE_WHY_BYTES_MAX];
+                snprintf(why, sizeof why, "the pulse of line %s could not be ended: %s", line->name,
+                         strerror(errno));
+                gpio_lose(d, why);
             }
         }
     }
@@ -252,6 +256,9 @@ is_due(struct device *d, uint64_t times, void *context)
         return;
     }
     end_pulses(d, stamp_now().mono_ns);
+    if (g->chip == NULL) {
+        return;
+    }
     if (device_is_open(d)) {
         take_edges(d);
         settle_edges(d);
