@@ -75,7 +75,10 @@ give_png(prong_job *job, const prong_frame *frame)
     static const enum picture_format by_channels[] = {
         [1] = PICTURE_GRAY, [3] = PICTURE_RGB, [4] = PICTURE_RGBA};
     const struct pixels_format *format = format_of(frame);
-    if (format == NULL || frame->dims < 2) {
+    if (format == NULL || frame->dims < 2 || frame->shape[0] > INT32_MAX ||
+        frame->shape[1] > INT32_MAX ||
+        frame->bytes !=
+            pixels_bytes(format, (uint32_t)frame->shape[1], (uint32_t)frame->shape[0])) {
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION,
                               "the newest frame of the stream is another writer's");
     }
