@@ -167,7 +167,7 @@ class _Map:
             raise _errors.ResourceExhaustedError(f"no map of {size} bytes: {os.strerror(ctypes.get_errno())}", began="no")
 
     def __del__(self) -> None:
-        if self.begin not in (None, c_void_p(-1).value):
+        if getattr(self, "begin", None) not in (None, c_void_p(-1).value):
             self.libc.munmap(self.begin, self.size)
 
 class Memory:

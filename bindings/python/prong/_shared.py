@@ -129,7 +129,7 @@ class Shared:
 
     def frame(self, frame: Any) -> msgpack.ExtType:
         """The handle of a frame, which stays until it was taken."""
-        if not frame._is_held:
+        if not any(frame._slot):
             raise TypeError(f"{frame!r} was released; frame.array of a copy (keep()) can be sent")
         self.kept.append(Pin(frame))
         return self._handle(frame._lib, frame._lib.prong_writer_frame, frame._slot[0])

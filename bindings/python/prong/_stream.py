@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import os
 import select
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
@@ -64,6 +66,8 @@ class Frame:
     def __init__(self, stream: str, lib: Any, pid: int) -> None:
         self.stream, self._lib, self._pid, self._meta = stream, lib, pid, b""
         self._slot: Any = [c.FramePointer()]         # until it is released; of a copy, nothing
+        # What an interrupt keeps __del__ from; no instruction of the interpreter is in between here.
+        self._guard = weakref.ref(self, functools.partial(next, map(lib.prong_frame_release, iter(self._slot))))
 
     def _fill(self, known: Optional[c.Memory]) -> c.Memory:
         """From what the library has written to the pointer."""
@@ -112,10 +116,6 @@ class Frame:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)                    # main memory
-
-    @property
-    def _is_held(self) -> bool:
-        return any(self._slot)
 
     def release(self) -> None:
         """Let go of it: its place may be written to."""
@@ -296,7 +296,7 @@ class Reader(Open):
         """(code, frame) of a function that gives a frame."""
         with self._lock:
             self._check()
-            self._given = [frame for frame in self._given if frame._is_held]
+            self._given = [frame for frame in self._given if any(frame._slot)]
             while len(self._given) >= self._hold:
                 self._given.pop(0).release()
             frame = Frame(self.name, self._lib, self._pid)
