@@ -97,8 +97,9 @@ class Tls(kit.Case):
         for n in range(20):
             peer = kit.Peer(self.url.replace("tls+", ""), greet=False)
             self.addCleanup(peer.close)
-            # Random, but not what a record of TLS could begin with: that one is waited for.
-            peer.write((kit.GREETING, b"\xff" + os.urandom(499), b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01")[n % 4])
+            # What is random does not begin as a record of TLS does, which would be waited for.
+            peer.write((kit.GREETING, b"\xff" + os.urandom(499), b"GET / HTTP/1.0\r\n\r\n",
+                        b"\x16\x03\x01\x02\x00\x01")[n % 4])
             plain.append(peer)
         with kit.Client(self.url, context=self.context(), hello=self.token) as client:
             self.assertEqual(client.call("echo", "echo", n=1), {"n": 1})
