@@ -262,6 +262,20 @@ put_peer(prong_writer *out, const char *peer)
     }
 }
 
+void
+device_put_uint(prong_writer *w, const char *key, uint64_t value)
+{
+    prong_writer_key(w, key);
+    prong_writer_uint(w, value);
+}
+
+void
+device_put_text(prong_writer *w, const char *key, const char *text)
+{
+    prong_writer_key(w, key);
+    prong_writer_string(w, text);
+}
+
 /* A reason may have been cut, or name what came: what is no UTF-8 in it would be the end of the
  * whole event. */
 static void

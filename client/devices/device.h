@@ -15,6 +15,7 @@
 #include <prong/worker.h>
 
 #include "client/devices/backoff.h"
+#include "client/devices/bell.h"
 #include "client/devices/coding.h"
 #include "client/devices/options.h"
 
@@ -121,6 +122,9 @@ int device_main(const struct device_kind_ops *kinds, size_t count);
 /* Begin an event: a map with the stamp, to which exactly `more` pairs of key and value are added.
  * Borrowed until device_emit. */
 prong_writer *device_event(struct device *d, const struct stamp *stamp, uint32_t more);
+/* A pair of it, or of another map: the key and its value. */
+void device_put_uint(prong_writer *w, const char *key, uint64_t value);
+void device_put_text(prong_writer *w, const char *key, const char *text);
 /* Send it as NAME.what, or let it wait. */
 void device_emit(struct device *d, const char *what);
 /* A frame: NAME.data with {"value": ...} and `peer` unless that is NULL; or malformed. */
@@ -206,6 +210,9 @@ size_t device_bytes_len(const struct device_bytes *bytes);
 size_t device_write(prong_job *job, int fd, const struct device_bytes *bytes, int *error);
 /* The argument `name` of a job, or the one at `index` when they are positional. */
 bool device_argument(prong_job *job, const char *name, uint32_t index, prong_value *out);
+/* The first argument, `as`, of a method that gives a picture: "png", also when nothing is said, or
+ * "raw". False when it is neither of the two. */
+bool device_wants_png(prong_job *job, bool *png);
 
 /* One line of the log; level as sd-daemon(3) has it: 3 error, 4 warning, 6 info, 7 debug. */
 __attribute__((format(printf, 3, 4))) void device_log(const struct device *d, int level,

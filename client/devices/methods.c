@@ -145,6 +145,21 @@ device_write(prong_job *job, int fd, const struct device_bytes *bytes, int *erro
     return sent;
 }
 
+bool
+device_wants_png(prong_job *job, bool *png)
+{
+    prong_value as;
+    const char *text = NULL;
+    size_t len = 0;
+    *png = true;
+    if (!device_argument(job, "as", 0, &as)) {
+        return true;
+    }
+    const bool is_text = prong_value_text(&as, &text, &len);
+    *png = is_text && len == strlen("png") && memcmp(text, "png", len) == 0;
+    return *png || (is_text && len == strlen("raw") && memcmp(text, "raw", len) == 0);
+}
+
 /* Who is meant; NULL: all. Owned, freed with prong_free. */
 static prong_err
 read_to(prong_job *job, char **to)

@@ -1,6 +1,8 @@
 /* Names to addresses: see resolve.h. */
 #include "client/devices/resolve.h"
 
+#include "client/devices/bell.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -38,12 +40,11 @@ static void *
 look_up(void *context)
 {
     struct resolve *r = context;
-    const uint64_t one = 1;
     const struct addrinfo wanted = {.ai_socktype = r->type, .ai_flags = AI_NUMERICSERV};
     r->code = getaddrinfo(r->host, r->port, &wanted, &r->found);
     r->error = errno;
     r->found = r->code == 0 ? r->found : NULL;
-    (void)!write(r->fd, &one, sizeof one); /* there is always room for 1 */
+    bell_ring(r->fd);
     leave(r);
     return NULL;
 }

@@ -35,15 +35,6 @@ struct camera {
  */
 
 static void
-wake(struct camera *c)
-{
-    const uint64_t one = 1;
-    if (write(c->fd, &one, sizeof one) < 0) {
-        /* Full: then it is awake already. */
-    }
-}
-
-static void
 control_lost(ArvDevice *device, gpointer context)
 {
     struct camera *c = context;
@@ -51,7 +42,7 @@ control_lost(ArvDevice *device, gpointer context)
     pthread_mutex_lock(&c->lock);
     c->is_lost = true;
     pthread_mutex_unlock(&c->lock);
-    wake(c);
+    bell_ring(c->fd);
 }
 
 /* Called for buffers that were put into the stream's queue, in its order. */
@@ -63,7 +54,7 @@ stream_event(void *context, ArvStreamCallbackType type, ArvBuffer *buffer)
         pthread_mutex_lock(&c->lock);
         c->arrivals[c->arrived++ % CAMERA_BUFFERS_MAX] = (struct arrival){buffer, stamp_now()};
         pthread_mutex_unlock(&c->lock);
-        wake(c);
+        bell_ring(c->fd);
     }
 }
 

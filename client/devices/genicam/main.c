@@ -13,34 +13,20 @@
 /* ---- events -----------------------------------------------------------------------------------
  */
 
-static void
-put_uint(prong_writer *w, const char *key, uint64_t number)
-{
-    prong_writer_key(w, key);
-    prong_writer_uint(w, number);
-}
-
-static void
-put_text(prong_writer *w, const char *key, const char *text)
-{
-    prong_writer_key(w, key);
-    prong_writer_string(w, text);
-}
-
 enum { CAMERA_PAIRS = 8 };
 
 static void
 put_camera(const struct genicam *g, prong_writer *w)
 {
     const struct camera_about *about = &g->about;
-    put_text(w, "vendor", about->vendor);
-    put_text(w, "model", about->model);
-    put_text(w, "serial", about->serial);
-    put_text(w, "address", about->address);
-    put_text(w, "stream", g->stream_name);
-    put_text(w, "pixel_format", about->pixel_format);
-    put_uint(w, "width", about->width);
-    put_uint(w, "height", about->height);
+    device_put_text(w, "vendor", about->vendor);
+    device_put_text(w, "model", about->model);
+    device_put_text(w, "serial", about->serial);
+    device_put_text(w, "address", about->address);
+    device_put_text(w, "stream", g->stream_name);
+    device_put_text(w, "pixel_format", about->pixel_format);
+    device_put_uint(w, "width", about->width);
+    device_put_uint(w, "height", about->height);
 }
 
 static void
@@ -61,19 +47,10 @@ tell_malformed(struct device *d, const struct genicam *g, const struct genicam_n
     prong_writer *w = device_event(d, &note->stamp, 3);
     device_log(d, 4, "%" PRIu64 " frames are not whole; of the last one: %s", note->count,
                note->why);
-    put_text(w, "why", note->why);
-    put_uint(w, "count", note->count);
-    put_uint(w, "total", g->counts.malformed);
+    device_put_text(w, "why", note->why);
+    device_put_uint(w, "count", note->count);
+    device_put_uint(w, "total", g->counts.malformed);
     device_emit(d, "malformed");
-}
-
-static void
-wake(struct genicam *g)
-{
-    const uint64_t one = 1;
-    if (write(g->wake_fd, &one, sizeof one) < 0) {
-        /* Full: then it is awake already. */
-    }
 }
 
 /* Tell what the thread has noted, if anything. Called with the lock. */
@@ -97,19 +74,16 @@ take_note(struct device *d)
         tell_malformed(d, g, &note);
         break;
     }
-    wake(g);
+    bell_ring(g->wake_fd);
 }
 
 static void
 there_is_a_note(struct device *d, int fd, short revents, void *context)
 {
     struct genicam *g = d->state;
-    uint64_t rung;
     (void)revents;
     (void)context;
-    if (read(fd, &rung, sizeof rung) < 0) {
-        /* Taken already. */
-    }
+    bell_hear(fd);
     pthread_mutex_lock(&g->lock);
     take_note(d);
     pthread_mutex_unlock(&g->lock);
@@ -133,7 +107,7 @@ refresh(struct device *d)
     d->count.errors += g->counts.errors;
     g->counts.errors = 0;
     pthread_mutex_unlock(&g->lock);
-    wake(g);
+    bell_ring(g->wake_fd);
 }
 
 enum { STAT_PAIRS = CAMERA_PAIRS + 7 };
@@ -144,16 +118,16 @@ stats(struct device *d, prong_writer *w)
     struct genicam *g = d->state;
     pthread_mutex_lock(&g->lock);
     put_camera(g, w);
-    put_text(w, "state",
-             g->state != GENICAM_OPEN ? "opening"
-             : g->is_running          ? "running"
-                                      : "paused");
-    put_uint(w, "skipped", g->counts.skipped);
-    put_uint(w, "completed", g->counts.camera.completed);
-    put_uint(w, "failures", g->counts.camera.failures);
-    put_uint(w, "underruns", g->counts.camera.underruns);
-    put_uint(w, "resent", g->counts.camera.resent);
-    put_uint(w, "missing_packets", g->counts.camera.missing_packets);
+    device_put_text(w, "state",
+                    g->state != GENICAM_OPEN ? "opening"
+                    : g->is_running          ? "running"
+                                             : "paused");
+    device_put_uint(w, "skipped", g->counts.skipped);
+    device_put_uint(w, "completed", g->counts.camera.completed);
+    device_put_uint(w, "failures", g->counts.camera.failures);
+    device_put_uint(w, "underruns", g->counts.camera.underruns);
+    device_put_uint(w, "resent", g->counts.camera.resent);
+    device_put_uint(w, "missing_packets", g->counts.camera.missing_packets);
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -168,7 +142,7 @@ ask(struct device *d, prong_job *job, struct genicam_request *r)
     const bool is_open = g->state == GENICAM_OPEN;
     if (is_open) {
         g->request = r;
-        wake(g);
+        bell_ring(g->wake_fd);
     } else {
         (void)snprintf(r->why, sizeof r->why, "the camera is not there%s%s",
                        g->why[0] != '\0' ? ": " : "", g->why);

@@ -29,12 +29,11 @@ wait_until(struct genicam *g, int64_t due_ns)
     struct pollfd fds[] = {{.fd = prong_worker_stop_fd(g->worker), .events = POLLIN},
                            {.fd = g->wake_fd, .events = POLLIN},
                            {.fd = g->camera != NULL ? camera_fd(g->camera) : -1, .events = POLLIN}};
-    uint64_t wakes;
     /* What has come is looked for whatever this says. */
     (void)poll(fds, 3, left_ms > 1000 ? 1000 : (int)left_ms);
     for (size_t i = 1; i < 3; i++) {
-        if ((fds[i].revents & POLLIN) != 0 && read(fds[i].fd, &wakes, sizeof wakes) < 0) {
-            /* Read already: then it has been looked for since. */
+        if ((fds[i].revents & POLLIN) != 0) {
+            bell_hear(fds[i].fd);
         }
     }
 }
@@ -44,7 +43,6 @@ wait_until(struct genicam *g, int64_t due_ns)
 static void
 tell(struct genicam *g, struct genicam_note note)
 {
-    const uint64_t one = 1;
     note.stamp = stamp_now();
     pthread_mutex_lock(&g->lock);
     while (g->note.what != NOTE_NONE && !prong_worker_is_stopping(g->worker)) {
@@ -57,9 +55,7 @@ tell(struct genicam *g, struct genicam_note note)
         pthread_cond_broadcast(&g->changed);
     }
     pthread_mutex_unlock(&g->lock);
-    if (write(g->note_fd, &one, sizeof one) < 0) {
-        /* Full: then it is rung already. */
-    }
+    bell_ring(g->note_fd);
 }
 
 /* What was malformed since it was last told, once a second at most; `now`: however long that is

@@ -6,22 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "png" when nothing is said; false when it is neither of the two. */
-static bool
-wants_png(prong_job *job, bool *png)
-{
-    prong_value as;
-    const char *text = NULL;
-    size_t len = 0;
-    *png = true;
-    if (!device_argument(job, "as", 0, &as)) {
-        return true;
-    }
-    const bool is_text = prong_value_text(&as, &text, &len);
-    *png = is_text && len == strlen("png") && memcmp(text, "png", len) == 0;
-    return *png || (is_text && len == strlen("raw") && memcmp(text, "raw", len) == 0);
-}
-
 static prong_err
 give_raw(prong_job *job, const prong_frame *frame)
 {
@@ -119,7 +103,7 @@ genicam_snapshot(prong_job *job, const prong_value *args, void *context)
     char why[FEATURE_WHY_BYTES] = "";
     bool png;
     (void)args;
-    if (!wants_png(job, &png)) {
+    if (!device_wants_png(job, &png)) {
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "as is \"png\" or \"raw\"");
     }
     pthread_mutex_lock(&g->lock);

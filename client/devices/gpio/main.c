@@ -33,13 +33,6 @@ put_value(prong_writer *out, const char *key, bool value)
 }
 
 static void
-put_text(prong_writer *out, const char *key, const char *text)
-{
-    prong_writer_key(out, key);
-    prong_writer_string(out, text);
-}
-
-static void
 tell_edge(struct device *d, const struct gpio_edge *edge)
 {
     struct gpio *g = d->state;
@@ -49,8 +42,9 @@ tell_edge(struct device *d, const struct gpio_edge *edge)
     d->count.last_us = stamp.time_us;
     prong_writer *out = device_event(d, &stamp, EDGE_PAIRS);
     put_value(out, "value", edge->value);
-    put_text(out, "line", line->name);
-    put_text(out, "edge", gpio_edge_word(edge->value ? GPIO_EDGE_RISING : GPIO_EDGE_FALLING));
+    device_put_text(out, "line", line->name);
+    device_put_text(out, "edge",
+                    gpio_edge_word(edge->value ? GPIO_EDGE_RISING : GPIO_EDGE_FALLING));
     prong_writer_key(out, "sequence");
     prong_writer_uint(out, line->track.sequence);
     device_emit(d, "data");
@@ -70,7 +64,7 @@ tell_overflow(struct device *d, uint32_t index)
     device_log(d, 4, "the kernel's queue of line %s was full", g->lines[index].name);
     prong_writer *out = device_event(d, &now, 3);
     put_value(out, "value", level != 0);
-    put_text(out, "line", g->lines[index].name);
+    device_put_text(out, "line", g->lines[index].name);
     prong_writer_key(out, "count");
     prong_writer_uint(out, g->overflows);
     device_emit(d, "overflow");
@@ -92,8 +86,8 @@ tell_up(struct device *d)
     struct gpio *g = d->state;
     device_log(d, 6, "up: %s [%s]", gpio_chip_name(g->chip), gpio_chip_label(g->chip));
     prong_writer *out = device_up_begin(d, UP_PAIRS);
-    put_text(out, "chip", gpio_chip_name(g->chip));
-    put_text(out, "label", gpio_chip_label(g->chip));
+    device_put_text(out, "chip", gpio_chip_name(g->chip));
+    device_put_text(out, "label", gpio_chip_label(g->chip));
     put_values(out, g);
     device_emit(d, "up");
 }
@@ -413,8 +407,8 @@ static void
 stats(struct device *d, prong_writer *out)
 {
     struct gpio *g = d->state;
-    put_text(out, "chip", g->chip != NULL ? gpio_chip_name(g->chip) : "");
-    put_text(out, "label", g->chip != NULL ? gpio_chip_label(g->chip) : "");
+    device_put_text(out, "chip", g->chip != NULL ? gpio_chip_name(g->chip) : "");
+    device_put_text(out, "label", g->chip != NULL ? gpio_chip_label(g->chip) : "");
     prong_writer_key(out, "queue");
     prong_writer_uint(out, gpio_queue.max);
     prong_writer_key(out, "overflows");

@@ -11,15 +11,6 @@
 
 enum { NS_PER_MS = 1000 * 1000, BROADCAST = 0, UNIT_MAX = 247, UNIT_NONE = 255 };
 
-static void
-wake(const struct modbus *m)
-{
-    const uint64_t one = 1;
-    if (write(m->wake_fd, &one, sizeof one) < 0) {
-        /* Full: then it is awake already. */
-    }
-}
-
 /* ---- events -----------------------------------------------------------------------------------
  */
 
@@ -99,17 +90,16 @@ take_notes(struct device *d)
     m->untold -= told;
     m->is_held = !device_is_open(d);
     pthread_mutex_unlock(&m->lock);
-    wake(m);
+    bell_ring(m->wake_fd);
 }
 
 /* A note, or the gate has been opened (`revents` 0). */
 static void
 look_up(struct device *d, int fd, short revents, void *context)
 {
-    uint64_t rung;
     (void)context;
-    if (revents != 0 && read(fd, &rung, sizeof rung) < 0) {
-        /* Taken already. */
+    if (revents != 0) {
+        bell_hear(fd);
     }
     take_notes(d);
 }
@@ -132,7 +122,7 @@ refresh(struct device *d)
     m->counts.errors = 0;
     m->counts.dropped = 0;
     pthread_mutex_unlock(&m->lock);
-    wake(m);
+    bell_ring(m->wake_fd);
 }
 
 enum { STAT_PAIRS = 7 };

@@ -56,7 +56,6 @@ is_under_way(struct modbus *m)
 static bool
 submit(struct modbus *m, struct modbus_request *request)
 {
-    const uint64_t one = 1;
     pthread_mutex_lock(&m->lock);
     const bool can = m->stage != MODBUS_OVER;
     if (can) {
@@ -65,9 +64,7 @@ submit(struct modbus *m, struct modbus_request *request)
         m->is_unwanted = false;
     }
     pthread_mutex_unlock(&m->lock);
-    if (write(m->wake_fd, &one, sizeof one) < 0) {
-        /* Full: then it is awake already. */
-    }
+    bell_ring(m->wake_fd);
     return can;
 }
 
@@ -77,7 +74,6 @@ static void
 have_done(struct modbus *m, prong_job *job, struct modbus_request *request)
 {
     struct bus_error *error = &request->error;
-    uint64_t rung;
     if (!submit(m, request)) {
         error->code = PRONG_UNAVAILABLE;
         (void)snprintf(error->why, sizeof error->why, "the device ends");
@@ -85,8 +81,8 @@ have_done(struct modbus *m, prong_job *job, struct modbus_request *request)
     }
     while (is_under_way(m)) {
         struct pollfd p = {.fd = m->done_fd, .events = POLLIN};
-        if (poll(&p, 1, LOOK_MS) > 0 && read(m->done_fd, &rung, sizeof rung) < 0) {
-            /* Read already: the stage is what counts. */
+        if (poll(&p, 1, LOOK_MS) > 0) {
+            bell_hear(m->done_fd);
         }
         const bool is_late = prong_job_remaining_ms(job) <= 0;
         if ((is_late || prong_job_is_cancelled(job)) && withdraw(m)) {

@@ -19,15 +19,6 @@ modbus_count(struct modbus *m, uint64_t *counter, uint64_t more)
     pthread_mutex_unlock(&m->lock);
 }
 
-static void
-ring(int fd)
-{
-    const uint64_t one = 1;
-    if (write(fd, &one, sizeof one) < 0) {
-        /* Full: then it is rung already. */
-    }
-}
-
 /* ---- telling ----------------------------------------------------------------------------------
  */
 
@@ -55,7 +46,7 @@ modbus_tell(struct modbus *m, const struct modbus_note *note, const prong_value 
     m->last_note = kept;
     m->untold++;
     pthread_mutex_unlock(&m->lock);
-    ring(m->note_fd);
+    bell_ring(m->note_fd);
 }
 
 static void
@@ -206,7 +197,7 @@ end_request(struct modbus *m, enum modbus_stage stage)
     pthread_mutex_lock(&m->lock);
     m->stage = stage;
     pthread_mutex_unlock(&m->lock);
-    ring(m->done_fd);
+    bell_ring(m->done_fd);
 }
 
 /* ---- the thread -------------------------------------------------------------------------------
@@ -239,15 +230,14 @@ wait_until(struct modbus *m, int64_t due_ns)
     const int64_t left_ns = due_ns == INT64_MAX ? 0 : due_ns - stamp_now().mono_ns;
     const struct timespec left = {left_ns / NS_PER_SECOND, left_ns % NS_PER_SECOND};
     struct bus_error error;
-    uint64_t rung;
     struct pollfd fds[] = {{.fd = prong_worker_stop_fd(m->worker), .events = POLLIN},
                            {.fd = m->wake_fd, .events = POLLIN},
                            {.fd = m->bus != NULL ? bus_fd(m->bus) : -1, .events = POLLIN}};
     if (left_ns < 0 || ppoll(fds, 3, due_ns == INT64_MAX ? NULL : &left, NULL) <= 0) {
         return;
     }
-    if (fds[1].revents != 0 && read(m->wake_fd, &rung, sizeof rung) < 0) {
-        /* Read already: then everything has been looked at since. */
+    if (fds[1].revents != 0) {
+        bell_hear(m->wake_fd);
     }
     if (fds[2].revents != 0 && !bus_is_quiet(m->bus, &error)) {
         modbus_lose(m, &error);

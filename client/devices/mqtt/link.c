@@ -205,7 +205,6 @@ static void *
 connect_all(void *context)
 {
     struct mqtt_link *link = context;
-    const uint64_t one = 1;
     const struct options *o = link->options;
     const char *host = options_text(o, "host");
     int port = (int)options_number(o, "port");
@@ -218,9 +217,7 @@ connect_all(void *context)
     link->code =
         mosquitto_connect_bind_v5(link->m, host, port, keepalive_s, NULL, link->properties);
     link->error = errno;
-    if (write(link->done_fd, &one, sizeof one) < 0) {
-        /* It is at 0, so there is room. */
-    }
+    bell_ring(link->done_fd);
     return NULL;
 }
 
@@ -252,11 +249,9 @@ mqtt_link_open(struct mqtt_link *link)
 bool
 mqtt_link_opened(struct mqtt_link *link)
 {
-    uint64_t times;
-    if (read(link->done_fd, &times, sizeof times) < 0) {
-        /* The thread says so just before its end, which is waited for. */
-    }
-    (void)pthread_join(link->thread, NULL); /* ours, and joined once */
+    bell_hear(link->done_fd);
+    /* The thread rings just before its end. Ours, and joined once. */
+    (void)pthread_join(link->thread, NULL);
     link->is_opening = false;
     if (link->code != MOSQ_ERR_SUCCESS) {
         explain_code(link, link->code, link->error);

@@ -16,28 +16,14 @@
  */
 
 static void
-put_uint(prong_writer *w, const char *key, uint64_t number)
-{
-    prong_writer_key(w, key);
-    prong_writer_uint(w, number);
-}
-
-static void
-put_text(prong_writer *w, const char *key, const char *text)
-{
-    prong_writer_key(w, key);
-    prong_writer_string(w, text);
-}
-
-static void
 put_source(const struct video *v, prong_writer *w)
 {
-    put_text(w, "url", v->shown);
-    put_text(w, "stream", v->stream_name);
-    put_text(w, "codec", v->about.codec);
-    put_text(w, "container", v->about.container);
-    put_uint(w, "width", v->about.width);
-    put_uint(w, "height", v->about.height);
+    device_put_text(w, "url", v->shown);
+    device_put_text(w, "stream", v->stream_name);
+    device_put_text(w, "codec", v->about.codec);
+    device_put_text(w, "container", v->about.container);
+    device_put_uint(w, "width", v->about.width);
+    device_put_uint(w, "height", v->about.height);
     prong_writer_key(w, "rate");
     prong_writer_double(w, v->about.rate);
 }
@@ -51,7 +37,7 @@ tell_up(struct device *d, const struct video *v)
     device_log(d, 6, "%s: %s in %s, %ux%u, %g frames a second", v->shown, v->about.codec,
                v->about.container, v->about.width, v->about.height, v->about.rate);
     put_source(v, w);
-    put_uint(w, "frames", v->about.frames);
+    device_put_uint(w, "frames", v->about.frames);
     device_emit(d, "up");
 }
 
@@ -60,10 +46,10 @@ tell_ended(struct device *d, const struct video *v, const struct video_note *not
 {
     prong_writer *w = device_event(d, &note->stamp, 4);
     device_log(d, v->loops ? 7 : 6, "%s: ended after %" PRIu64 " frames", v->shown, note->frames);
-    put_text(w, "url", v->shown);
-    put_uint(w, "frames", note->frames);
-    put_uint(w, "expected", v->about.frames);
-    put_uint(w, "malformed", note->malformed);
+    device_put_text(w, "url", v->shown);
+    device_put_uint(w, "frames", note->frames);
+    device_put_uint(w, "expected", v->about.frames);
+    device_put_uint(w, "malformed", note->malformed);
     device_emit(d, "ended");
 }
 
@@ -72,9 +58,9 @@ tell_malformed(struct device *d, const struct video *v, const struct video_note 
 {
     prong_writer *w = device_event(d, &note->stamp, 3);
     device_log(d, 4, "%s: %" PRIu64 " pieces are broken or missing", v->shown, note->malformed);
-    put_text(w, "url", v->shown);
-    put_uint(w, "count", note->malformed);
-    put_uint(w, "total", v->counts.malformed);
+    device_put_text(w, "url", v->shown);
+    device_put_uint(w, "count", note->malformed);
+    device_put_uint(w, "total", v->counts.malformed);
     device_emit(d, "malformed");
 }
 
@@ -83,7 +69,6 @@ static void
 take_note(struct device *d)
 {
     struct video *v = d->state;
-    const uint64_t one = 1;
     pthread_mutex_lock(&v->lock);
     const struct video_note note = v->note;
     v->note.what = NOTE_NONE;
@@ -106,20 +91,15 @@ take_note(struct device *d)
         break;
     }
     pthread_mutex_unlock(&v->lock);
-    if (write(v->wake_fd, &one, sizeof one) < 0) {
-        /* Full: then it is awake already. */
-    }
+    bell_ring(v->wake_fd);
 }
 
 static void
 there_is_a_note(struct device *d, int fd, short revents, void *context)
 {
-    uint64_t rung;
     (void)revents;
     (void)context;
-    if (read(fd, &rung, sizeof rung) < 0) {
-        /* Taken already. */
-    }
+    bell_hear(fd);
     take_note(d);
 }
 
@@ -131,7 +111,6 @@ static void
 refresh(struct device *d)
 {
     struct video *v = d->state;
-    const uint64_t one = 1;
     pthread_mutex_lock(&v->lock);
     v->is_paused = d->is_paused;
     d->count.frames = v->counts.frames;
@@ -142,9 +121,7 @@ refresh(struct device *d)
     d->count.errors += v->counts.errors;
     v->counts.errors = 0;
     pthread_mutex_unlock(&v->lock);
-    if (write(v->wake_fd, &one, sizeof one) < 0) {
-        /* Full: then it is awake already. */
-    }
+    bell_ring(v->wake_fd);
 }
 
 enum { STAT_PAIRS = SOURCE_PAIRS + 4 };
@@ -157,10 +134,10 @@ stats(struct device *d, prong_writer *w)
     struct video *v = d->state;
     pthread_mutex_lock(&v->lock);
     put_source(v, w);
-    put_text(w, "state", states[v->state]);
-    put_uint(w, "left_out", v->counts.left_out);
-    put_uint(w, "skipped", v->counts.skipped);
-    put_uint(w, "passes", v->counts.passes);
+    device_put_text(w, "state", states[v->state]);
+    device_put_uint(w, "left_out", v->counts.left_out);
+    device_put_uint(w, "skipped", v->counts.skipped);
+    device_put_uint(w, "passes", v->counts.passes);
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -189,9 +166,9 @@ give_raw(prong_job *job, const AVFrame *picture, const struct video_geometry *ge
     if (err == PRONG_OK) {
         prong_writer *w = prong_job_result(job);
         prong_writer_map(w, 5);
-        put_uint(w, "number", number);
-        put_text(w, "format", video_format_name(geometry->format));
-        put_text(w, "dtype", "|u1");
+        device_put_uint(w, "number", number);
+        device_put_text(w, "format", video_format_name(geometry->format));
+        device_put_text(w, "dtype", "|u1");
         prong_writer_key(w, "shape");
         prong_writer_array(w, channels == 1 ? 2 : 3);
         prong_writer_uint(w, geometry->height);
@@ -207,29 +184,13 @@ give_raw(prong_job *job, const AVFrame *picture, const struct video_geometry *ge
     return err == PRONG_OK ? err : prong_job_fail(job, err, "the picture cannot be converted");
 }
 
-/* "png" when nothing is said; false when it is neither of the two. */
-static bool
-wants_png(prong_job *job, bool *png)
-{
-    prong_value as;
-    const char *text = NULL;
-    size_t len = 0;
-    *png = true;
-    if (!device_argument(job, "as", 0, &as)) {
-        return true;
-    }
-    const bool is_text = prong_value_text(&as, &text, &len);
-    *png = is_text && len == strlen("png") && memcmp(text, "png", len) == 0;
-    return *png || (is_text && len == strlen("raw") && memcmp(text, "raw", len) == 0);
-}
-
 static prong_err
 snapshot(prong_job *job, const prong_value *args, void *context)
 {
     struct video *v = ((struct device *)context)->state;
     bool png;
     (void)args;
-    if (!wants_png(job, &png)) {
+    if (!device_wants_png(job, &png)) {
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "as is \"png\" or \"raw\"");
     }
     pthread_mutex_lock(&v->lock);

@@ -40,10 +40,9 @@ wait_until(struct video *v, int64_t due_ns)
     const struct timespec left = {left_ns / NS_PER_SECOND, left_ns % NS_PER_SECOND};
     struct pollfd fds[] = {{.fd = prong_worker_stop_fd(v->worker), .events = POLLIN},
                            {.fd = v->wake_fd, .events = POLLIN}};
-    uint64_t wakes;
     if (left_ns >= 0 && ppoll(fds, 2, due_ns == INT64_MAX ? NULL : &left, NULL) > 0 &&
-        (fds[1].revents & POLLIN) != 0 && read(v->wake_fd, &wakes, sizeof wakes) < 0) {
-        /* Read already: then the flag has been looked at since. */
+        (fds[1].revents & POLLIN) != 0) {
+        bell_hear(v->wake_fd);
     }
     return prong_worker_is_stopping(v->worker);
 }
@@ -81,7 +80,6 @@ wait_for_turn(struct video *v, struct video_pace *pace, int64_t pts_us)
 static void
 tell(struct video *v, struct video_note note)
 {
-    const uint64_t one = 1;
     note.stamp = stamp_now();
     pthread_mutex_lock(&v->lock);
     while (v->note.what != NOTE_NONE) {
@@ -93,9 +91,7 @@ tell(struct video *v, struct video_note note)
     }
     v->note = note;
     pthread_mutex_unlock(&v->lock);
-    if (write(v->note_fd, &one, sizeof one) < 0) {
-        /* Full: then it is rung already. */
-    }
+    bell_ring(v->note_fd);
 }
 
 /* What broke since it was last told, once a second at most; `now`: however long that is ago. */
