@@ -162,7 +162,6 @@ post(struct device *d, const char *topic, const prong_value *payload)
     if (code != PRONG_OK) {
         prong_client_error_text(d->client, why, sizeof why);
         d->count.dropped++;
-        d->has_refused = true;
         device_fault(d, "an event %s was lost: %s", topic, why);
     }
     return true;
@@ -207,9 +206,8 @@ device_safety(struct device *d)
         return DEVICE_ON_THE_WAY;
     }
     note_lost(d);
-    const bool has_lost = d->has_refused || d->lost_before != d->lost_asked;
-    d->has_refused = false;
-    d->lost_asked = d->lost_before;
+    const bool has_lost = d->count.dropped != d->dropped_asked;
+    d->dropped_asked = d->count.dropped;
     return has_lost ? DEVICE_LOST : DEVICE_SAFE;
 }
 

@@ -107,9 +107,8 @@ struct device {
     char why[DEVICE_WHY_BYTES_MAX]; /* it is down; "" while it is up */
     struct device_waiting *first, *last;
     size_t waiting_count;
-    uint64_t lost_before; /* prong_post_failures that were told */
-    uint64_t lost_asked;  /* those that device_safety had told of */
-    bool has_refused;     /* an event was not even taken, which it has not told of */
+    uint64_t lost_before;   /* prong_post_failures that were told */
+    uint64_t dropped_asked; /* those of `count` that device_safety had told of */
     struct device_source sources[DEVICE_SOURCES_MAX];
 };
 
