@@ -91,12 +91,22 @@ let_go(struct buffer *b, int32_t linger_ms)
     memory_give(m, &record);
 }
 
-static void
-say_shape(struct buffer *b, const struct shape *shape)
+/* The end of making or taking one: it is the program's, or freed when that failed. Unlocks `m`. */
+static prong_err
+hand_out(prong_memory *m, struct buffer *b, prong_err err, const struct shape *shape,
+         prong_buffer **out)
 {
-    b->shown.dims = shape->dims;
-    memcpy(b->shown.dtype, shape->dtype, sizeof shape->dtype);
-    memcpy(b->shown.shape, shape->shape, sizeof shape->shape);
+    if (err == PRONG_OK) {
+        b->shown.dims = shape->dims;
+        memcpy(b->shown.dtype, shape->dtype, sizeof shape->dtype);
+        memcpy(b->shown.shape, shape->shape, sizeof shape->shape);
+        memory_ref(m);
+        *out = &b->shown;
+        b = NULL;
+    }
+    (void)pthread_mutex_unlock(&m->lock);
+    free(b);
+    return err;
 }
 
 prong_err
@@ -116,15 +126,7 @@ prong_buffer_new(prong_memory *m, size_t bytes, const prong_frame_info *info, pr
     if (err == PRONG_OK) {
         err = borrow(m, &record, b);
     }
-    if (err == PRONG_OK) {
-        say_shape(b, &shape);
-        memory_ref(m);
-        *out = &b->shown;
-        b = NULL;
-    }
-    (void)pthread_mutex_unlock(&m->lock);
-    free(b);
-    return err;
+    return hand_out(m, b, err, &shape, out);
 }
 
 void
@@ -218,13 +220,5 @@ prong_buffer_take(prong_memory *m, const prong_value *handle, prong_buffer **out
             let_go(b, 0);
         }
     }
-    if (err == PRONG_OK) {
-        say_shape(b, &shape);
-        memory_ref(m);
-        *out = &b->shown;
-        b = NULL;
-    }
-    (void)pthread_mutex_unlock(&m->lock);
-    free(b);
-    return err;
+    return hand_out(m, b, err, &shape, out);
 }
