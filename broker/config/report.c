@@ -112,6 +112,7 @@ config_fail(struct config_reader *reader, struct config_mark at, const char *for
     va_start(args, format);
     vsnprintf(reader->diag->text, sizeof reader->diag->text, format, args);
     va_end(args);
+    config_make_harmless(reader->diag->text); /* a check may quote words of the file as they are */
     reader->diag->line = at.line;
     reader->diag->column = at.column;
     reader->diag->error = 0;
@@ -130,6 +131,7 @@ config_fail_other(struct config_reader *reader, const char *path, uint32_t line,
     va_start(args, format);
     vsnprintf(reader->diag->text, sizeof reader->diag->text, format, args);
     va_end(args);
+    config_make_harmless(reader->diag->text); /* a check may quote words of the file as they are */
     reader->diag->line = line;
     reader->diag->column = 1;
     reader->diag->error = 0;

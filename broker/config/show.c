@@ -226,13 +226,14 @@ put_number(struct shower *s, const struct config_option *option, int64_t value)
     }
 }
 
-/* One without a default is left out when it is not set, which is 0. */
+/* One that may be missing is left out when it is, which is 0 inside; 0 of any other, such as the
+ * port of a device, is what the file says. */
 static void
 put_number_option(struct shower *s, const struct config_option *option, const void *object,
                   int depth)
 {
     const int64_t value = config_object_number(option, object);
-    if (option->fallback != NULL || value != 0) {
+    if (option->unset == NULL || value != 0) {
         put_value_key(s, depth, option->key);
         put_number(s, option, value);
     }

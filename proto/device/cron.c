@@ -97,15 +97,18 @@ parse_field(const struct field *field, const char *word, uint64_t *bits)
     return false;
 }
 
+/* The last one ends a block of YAML. */
+#define BLANKS " \t\n"
+
 bool
 cron_parse(const char *text, struct cron *cron, char *why, size_t why_bytes)
 {
     uint64_t bits[FIELD_COUNT];
     bool any[FIELD_COUNT];
-    const char *at = text + strspn(text, " \t");
+    const char *at = text + strspn(text, BLANKS);
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         char word[WORD_BYTES_MAX];
-        const size_t len = strcspn(at, " \t");
+        const size_t len = strcspn(at, BLANKS);
         if (len == 0) {
             snprintf(why, why_bytes, "the %s is missing: there are five fields", fields[i].name);
             return false;
@@ -117,7 +120,7 @@ cron_parse(const char *text, struct cron *cron, char *why, size_t why_bytes)
             return false;
         }
         any[i] = word[0] == '*';
-        at += len + strspn(at + len, " \t");
+        at += len + strspn(at + len, BLANKS);
     }
     if (*at != '\0') {
         snprintf(why, why_bytes, "there is something behind the five fields");

@@ -104,12 +104,15 @@ find_files(void *context, const char *pattern, struct config_list *found, struct
 }
 
 static void
-require(bool ok)
+require_at(bool ok, int line)
 {
     if (!ok) {
+        fprintf(stderr, "line %d: what has to hold does not\n", line);
         abort();
     }
 }
+
+#define require(ok) require_at((ok), __LINE__)
 
 /* What the rest of the hub relies on in every configuration that was accepted. */
 static void

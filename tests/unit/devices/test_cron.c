@@ -49,6 +49,7 @@ Test(cron, the_next_time_is_behind_the_given_one)
     expect_next("59 23 31 12 *", "2026-12-31 23:59", "2027-12-31 23:59");
     expect_next("30 4 1,15 * *", "2026-11-15 04:30", "2026-12-01 04:30");
     expect_next("0 12 29 2 *", "2026-11-30 07:00", "2028-02-29 12:00");
+    expect_next("0 12 * * *\n", "2026-11-30 07:00", "2026-11-30 12:00"); /* a block of YAML */
 }
 
 Test(cron, months_and_days_have_names_and_sunday_two_numbers)
