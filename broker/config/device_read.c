@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "broker/config/reader.h"
+#include "broker/config/value.h"
 #include "proto/closest.h"
+#include "proto/device/modbus_point.h"
 
 #define WORKER_INDEX(key) ((size_t)config_option_find(&config_worker_table, key))
 
@@ -268,6 +270,21 @@ check_waits(struct config_reader *reader, struct config_draft *draft)
     return 0;
 }
 
+/* Which addresses a unit can have depends on what it is reached by. */
+static int
+check_unit(struct config_reader *reader, struct config_draft *draft)
+{
+    char why[CONFIG_WHY_BYTES_MAX];
+    const int64_t unit = draft->worker.device->slots[CONFIG_DEVICE_MODBUS_unit].number;
+    const bool is_serial = draft->device_given[CONFIG_DEVICE_MODBUS_path].line > 0;
+    if (modbus_check_unit(unit, is_serial, why, sizeof why)) {
+        return 0;
+    }
+    return config_fail(reader, draft->device_given[CONFIG_DEVICE_MODBUS_unit],
+                       "'unit' of device '%s' cannot be %d: %s", draft->worker.name, (int)unit,
+                       why);
+}
+
 /* Options that only have a meaning together. */
 static int
 check_together(struct config_reader *reader, struct config_draft *draft)
@@ -285,6 +302,9 @@ check_together(struct config_reader *reader, struct config_draft *draft)
     }
     if (!is_delimited && delimiter.line > 0) {
         return config_fail(reader, delimiter, "'delimiter' belongs to framing: delimiter");
+    }
+    if (device->kind->id == DEVICE_MODBUS && check_unit(reader, draft) != 0) {
+        return -1;
     }
     return device_kind_has(device->kind, DEVICE_RECONNECTS) ? check_waits(reader, draft) : 0;
 }

@@ -165,6 +165,13 @@ read_offset(struct reading *r)
 }
 
 static bool
+read_deadband(struct reading *r)
+{
+    return (next(r) && take_decimal(r->word, &r->point->deadband) && r->point->deadband > 0) ||
+           fail(r, "behind 'deadband' stands a number above 0");
+}
+
+static bool
 read_every(struct reading *r)
 {
     static const struct {
@@ -195,11 +202,8 @@ read_more(struct reading *r)
     static const struct {
         const char *word;
         bool (*read)(struct reading *r);
-    } rows[] = {{"bit", read_bit},
-                {"words", read_words},
-                {"scale", read_scale},
-                {"offset", read_offset},
-                {"every", read_every}};
+    } rows[] = {{"bit", read_bit},       {"words", read_words},       {"scale", read_scale},
+                {"offset", read_offset}, {"deadband", read_deadband}, {"every", read_every}};
     enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
     bool given[ROW_COUNT] = {false};
     while (r->word[0] != '\0') {
@@ -210,7 +214,7 @@ read_more(struct reading *r)
         if (i == ROW_COUNT) {
             return fail(r,
                         "'%s' is no type and no word that may stand here: the types are " TYPE_WORDS
-                        ", the words bit, words, scale, offset and every",
+                        ", the words bit, words, scale, offset, deadband and every",
                         r->word);
         }
         if (given[i]) {
@@ -278,8 +282,10 @@ check(struct reading *r)
         return fail(r, "bool in table %s needs 'bit' and its number", tables[p->table]);
     }
     p->type = p->bit >= 0 ? MODBUS_BOOL : p->type;
-    if (p->is_scaled && (p->type == MODBUS_BOOL || p->type == MODBUS_TEXT)) {
-        return fail(r, "'scale' and 'offset' are for numbers, and not for %s", types[p->type].name);
+    const bool is_number = p->type != MODBUS_BOOL && p->type != MODBUS_TEXT;
+    if (!is_number && (p->is_scaled || p->deadband > 0)) {
+        return fail(r, "'scale', 'offset' and 'deadband' are for numbers, and not for %s",
+                    types[p->type].name);
     }
     if (p->address + p->count > MODBUS_ADDRESSES) {
         return fail(r, "it goes beyond the last address, %d", MODBUS_ADDRESSES - 1);
@@ -319,4 +325,16 @@ modbus_point_check_name(const char *text, char *why, size_t why_bytes)
         return false;
     }
     return true;
+}
+
+bool
+modbus_check_unit(int64_t unit, bool is_serial, char *why, size_t why_bytes)
+{
+    const bool is_own = unit > MODBUS_UNIT_BROADCAST && unit <= MODBUS_UNIT_MAX;
+    if (is_own || (!is_serial && (unit == MODBUS_UNIT_BROADCAST || unit == MODBUS_UNIT_NONE))) {
+        return true;
+    }
+    snprintf(why, why_bytes, "it is 1 to %d%s", MODBUS_UNIT_MAX,
+             is_serial ? " on a serial line" : ", or 0 or 255");
+    return false;
 }

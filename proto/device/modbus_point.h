@@ -1,8 +1,9 @@
 /* What a point of a Modbus unit is, as the option `points` of the kind modbus says it:
  *
- *     TABLE ADDRESS [TYPE] [bit N] [words ORDER] [scale X] [offset X] [every TIME]
+ *     TABLE ADDRESS [TYPE] [bit N] [words ORDER] [scale X] [offset X] [deadband X] [every TIME]
  *
- * "input 12 int16 scale 0.1", "holding 100 float32 words little", "coil 3". Pure. */
+ * "input 12 int16 scale 0.1", "holding 100 float32 words little", "coil 3"; and which units there
+ * are. Pure. */
 #ifndef PRONG_PROTO_DEVICE_MODBUS_POINT_H
 #define PRONG_PROTO_DEVICE_MODBUS_POINT_H
 
@@ -32,6 +33,9 @@ enum {
     MODBUS_REGISTERS_WRITE_MAX = 123,
     MODBUS_BITS_WRITE_MAX = 1968,
     MODBUS_ADDRESSES = 65536,
+    MODBUS_UNIT_BROADCAST = 0, /* by TCP, as the next: the one that is connected to */
+    MODBUS_UNIT_NONE = 255,
+    MODBUS_UNIT_MAX = 247,
     MODBUS_EVERY_MS_MAX = 24 * 3600 * 1000,
 };
 
@@ -44,6 +48,7 @@ struct modbus_point {
     bool is_little;   /* the least significant register first; of a text: the low byte */
     bool is_scaled;   /* the value is the number in the unit times `scale` plus `offset` */
     double scale, offset;
+    double deadband;  /* values that differ by less are the same; 0: none are */
     int32_t every_ms; /* how often it is read; 0: as the device says */
 };
 
@@ -59,5 +64,7 @@ bool modbus_table_find(const char *name, enum modbus_table *table);
 bool modbus_table_has_bits(enum modbus_table table);
 bool modbus_table_is_writable(enum modbus_table table);
 const char *modbus_type_name(enum modbus_type type);
+/* Whether a unit can have this address, on a serial line or by TCP; if not, `why` says which. */
+bool modbus_check_unit(int64_t unit, bool is_serial, char *why, size_t why_bytes);
 
 #endif

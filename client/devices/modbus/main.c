@@ -9,7 +9,7 @@
 
 #include "client/devices/modbus/kind.h"
 
-enum { NS_PER_MS = 1000 * 1000, BROADCAST = 0, UNIT_MAX = 247, UNIT_NONE = 255 };
+enum { NS_PER_MS = 1000 * 1000 };
 
 /* ---- events -----------------------------------------------------------------------------------
  */
@@ -158,17 +158,14 @@ stats(struct device *d, prong_writer *w)
 static bool
 check(const struct options *options, char *why, size_t why_bytes)
 {
+    char reason[DEVICE_WHY_BYTES_MAX / 2];
     const int64_t unit = options_number(options, "unit");
-    if (unit > UNIT_MAX && unit != UNIT_NONE) {
-        snprintf(why, why_bytes, "'unit' is 1 to 247; with 'host' also 0 and 255");
-        return false;
+    const bool is_serial = options_text(options, "path") != NULL;
+    if (modbus_check_unit(unit, is_serial, reason, sizeof reason)) {
+        return true;
     }
-    if (options_text(options, "path") != NULL && (unit == BROADCAST || unit == UNIT_NONE)) {
-        snprintf(why, why_bytes, "'unit' is 1 to 247 on a serial line, where nobody answers %d",
-                 (int)unit);
-        return false;
-    }
-    return true;
+    snprintf(why, why_bytes, "'unit' cannot be %d: %s", (int)unit, reason);
+    return false;
 }
 
 static size_t

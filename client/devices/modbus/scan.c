@@ -104,7 +104,9 @@ find_news(struct modbus *m, const struct answer *answer)
                         modbus_value_differs(point, words, m->last + cell->at);
         cell->is_known = true;
         cell->fault = 0;
-        memcpy(m->last + cell->at, words, point->count * sizeof *words);
+        if (cell->is_news) { /* many small changes are a large one */
+            memcpy(m->last + cell->at, words, point->count * sizeof *words);
+        }
         news += cell->is_news;
     }
     return news;

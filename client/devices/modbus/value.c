@@ -161,13 +161,34 @@ modbus_value_put(const struct modbus_point *point, const uint16_t *words, prong_
     return true;
 }
 
+/* How far two values of a number are apart, without the errors that the offset and a difference of
+ * fractions would bring in: 71.8 - 71.3 is less than 0.5 to a computer, and 5 / 10 is not. */
+static double
+distance(const struct modbus_point *p, uint64_t a, uint64_t b)
+{
+    const double divisor = divisor_of(p->scale);
+    double number;
+    if (is_float(p->type)) {
+        number = number_of(p, a) - number_of(p, b);
+    } else if (has_sign(p->type)) {
+        const int64_t low = signed_of(p, a), high = signed_of(p, b);
+        number =
+            (double)(low < high ? (uint64_t)high - (uint64_t)low : (uint64_t)low - (uint64_t)high);
+    } else {
+        number = (double)(a < b ? b - a : a - b);
+    }
+    return fabs(divisor != 0 ? number / divisor : number * p->scale);
+}
+
 bool
 modbus_value_differs(const struct modbus_point *point, const uint16_t *a, const uint16_t *b)
 {
     const uint16_t mask = point->bit >= 0 ? (uint16_t)(1U << point->bit) : UINT16_MAX;
     for (size_t i = 0; i < point->count; i++) {
         if (((a[i] ^ b[i]) & mask) != 0) {
-            return true;
+            /* What is not a number is at no distance from anything. */
+            return point->deadband == 0 ||
+                   !(distance(point, join(point, a), join(point, b)) < point->deadband);
         }
     }
     return false;

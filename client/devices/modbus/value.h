@@ -15,7 +15,7 @@ bool modbus_value_put(const struct modbus_point *point, const uint16_t *words, p
  * when the value is none of the point's; `why` then says what it takes. */
 bool modbus_value_take(const struct modbus_point *point, const prong_value *value, uint16_t *words,
                        char *why, size_t why_bytes);
-/* Whether what was read differs in what is the point's. */
+/* Whether what was read differs in what is the point's, and by its deadband where it has one. */
 bool modbus_value_differs(const struct modbus_point *point, const uint16_t *a, const uint16_t *b);
 
 #endif

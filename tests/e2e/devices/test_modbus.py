@@ -140,6 +140,15 @@ class Points(Modbus):
         times = [p["mono_ns"] for p in told]
         self.assertEqual(times, sorted(times))
 
+    def test_a_change_within_the_deadband_is_not_told_until_it_adds_up(self):
+        unit = self.unit()
+        self.devices(self.device({"a": "input 1 scale 0.1 deadband 0.5", "b": "input 2"}))
+        self.first("plc.data", 1)
+        for told, raw in enumerate((2, 4, 5), start=2):
+            unit(f"set input 1 {raw} {raw}")  # both are read with one request, so b tells that a was seen
+            self.first("plc.data", told)
+        self.assertEqual(self.values("plc.data", 4), [{"a": 0.0, "b": 0}, {"b": 2}, {"b": 4}, {"a": 0.5, "b": 5}])
+
     def test_each_reading_is_told_when_that_is_wanted(self):
         self.unit()
         self.devices(self.device({"a": "input 1"}, PATIENT + ", report: poll"))
@@ -576,6 +585,7 @@ class Options(Modbus):
                 ("host: a, parity: odd", "'parity' belongs to 'path', which device 'plc' does not have"),
                 ("path: /b, port: 502", "'port' belongs to 'host', which device 'plc' does not have"),
                 ("host: a, unit: 256", "'unit' must be a whole number from 0 to 255"),
+                ("host: a, unit: 250", "2:32: 'unit' of device 'plc' cannot be 250: it is 1 to 247, or 0 or 255"),
                 ("host: a, points: {t: input 12 int61}", "2:44: 't' in 'points' cannot be 'input 12 int61': 'int61' is no type"),
                 ("host: a, points: {t: coil 70000}", "behind the table stands an address from 0 to 65535")]:
             path = self.path("bad.yaml")
@@ -583,10 +593,10 @@ class Options(Modbus):
                 file.write(self.config_of(f"plc: {{kind: modbus, {options}}}"))
             self.assertIn(text, self.fails(6, "config", "check", "bad.yaml", where=False).err)
 
-    def test_what_only_the_device_sees_ends_it_with_78(self):
+    def test_the_device_itself_ends_with_78_for_wrong_ones(self):
         program = os.path.join(hub.BIN, "prong-modbus")
-        for options, text in [({"host": "a", "unit": 250}, "'unit' is 1 to 247; with 'host' also 0 and 255"),
-                              ({"path": "/b", "unit": 0}, "'unit' is 1 to 247 on a serial line, where nobody answers 0"),
+        for options, text in [({"host": "a", "unit": 250}, "'unit' cannot be 250: it is 1 to 247, or 0 or 255"),
+                              ({"path": "/b", "unit": 0}, "'unit' cannot be 0: it is 1 to 247 on a serial line"),
                               ({"host": "a", "path": "/b"}, "kind modbus needs either 'host' or 'path'"),
                               ({"host": "a", "points": {"t": "coil"}}, "'points' of kind modbus must be a map")]:
             setting = json.dumps({"kind": "modbus", **options})

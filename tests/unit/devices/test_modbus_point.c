@@ -50,6 +50,9 @@ Test(modbus_point, has_further_words_in_any_order)
     struct modbus_point p =
         parse("holding 12 float32 every 200ms words little offset -4e1 scale 0.1");
     cr_expect(p.is_little && p.is_scaled && p.scale == 0.1 && p.offset == -40 && p.every_ms == 200);
+    cr_expect_eq(p.deadband, 0);
+    p = parse("input 12 deadband 0.5 scale 0.1");
+    cr_expect(p.type == MODBUS_UINT16 && p.deadband == 0.5 && p.scale == 0.1);
     p = parse("holding 12 scale 2");
     cr_expect(p.type == MODBUS_UINT16 && p.scale == 2 && p.offset == 0 && p.is_scaled);
     p = parse("input 7 bit 0 every 24h");
@@ -92,6 +95,15 @@ Test(modbus_point, that_is_none_is_refused_with_the_reason)
         {"holding 1 text 2 scale 2", "not for text"},
         {"holding 1 bit 1 scale 2", "not for bool"},
         {"coil 1 offset 2", "not for bool"},
+        {"holding 1 deadband", "a number above 0"},
+        {"holding 1 deadband 0", "a number above 0"},
+        {"holding 1 deadband -1", "a number above 0"},
+        {"holding 1 deadband 1e999", "a number above 0"},
+        {"holding 1 deadband 5%", "a number above 0"},
+        {"holding 1 deadband 1 deadband 1", "'deadband' stands there twice"},
+        {"holding 1 text 2 deadband 2", "not for text"},
+        {"holding 1 bit 1 deadband 1", "not for bool"},
+        {"coil 1 deadband 1", "not for bool"},
         {"holding 1 every 0s", "from 1ms to 24h"},
         {"holding 1 every 25h", "from 1ms to 24h"},
         {"holding 1 every 5", "from 1ms to 24h"},
@@ -112,4 +124,21 @@ Test(modbus_point, has_a_name_of_one_to_64_bytes)
     cr_expect(modbus_point_check_name(name, why, sizeof why));
     name[64] = 'x';
     cr_expect_not(modbus_point_check_name(name, why, sizeof why));
+}
+
+Test(modbus_unit, has_an_address_that_its_way_to_it_allows)
+{
+    static const struct {
+        int64_t unit;
+        bool by_tcp, on_serial;
+    } rows[] = {{-1, false, false},  {0, true, false},    {1, true, true},    {247, true, true},
+                {248, false, false}, {254, false, false}, {255, true, false}, {256, false, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char why[100] = "";
+        cr_expect_eq(modbus_check_unit(rows[i].unit, false, why, sizeof why), rows[i].by_tcp);
+        cr_expect(rows[i].by_tcp || strcmp(why, "it is 1 to 247, or 0 or 255") == 0, "%s", why);
+        cr_expect_eq(modbus_check_unit(rows[i].unit, true, why, sizeof why), rows[i].on_serial);
+        cr_expect(rows[i].on_serial || strcmp(why, "it is 1 to 247 on a serial line") == 0, "%s",
+                  why);
+    }
 }

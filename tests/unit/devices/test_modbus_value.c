@@ -176,3 +176,48 @@ Test(modbus_value, has_changed_when_what_is_its_own_has)
     cr_expect(modbus_value_differs(&two, (const uint16_t[]){1, 2}, (const uint16_t[]){1, 3}));
     cr_expect_not(modbus_value_differs(&two, (const uint16_t[]){1, 2}, (const uint16_t[]){1, 2}));
 }
+
+Test(modbus_value, has_changed_when_it_is_as_far_away_as_its_deadband)
+{
+    static const struct {
+        const char *point;
+        uint16_t from[4], to[4];
+        bool differs;
+    } rows[] = {
+        {"input 0 deadband 5", {10}, {14}, false},
+        {"input 0 deadband 5", {10}, {15}, true},
+        {"input 0 deadband 5", {10}, {5}, true},
+        {"input 0 deadband 1e9", {0}, {0xffff}, false},
+        {"input 0 int16 deadband 2", {0xffff}, {0}, false},
+        {"input 0 int16 deadband 2", {0xffff}, {1}, true},
+        /* As decimal numbers have it: 71.8 - 71.3 is less than 0.5 in a computer. */
+        {"input 0 scale 0.1 deadband 0.5", {713}, {717}, false},
+        {"input 0 scale 0.1 deadband 0.5", {713}, {718}, true},
+        {"input 0 scale -0.1 offset 1e9 deadband 0.3", {7}, {4}, true},
+        {"input 0 scale 20 deadband 50", {7}, {9}, false},
+        {"input 0 scale 20 deadband 50", {7}, {10}, true},
+        {"input 0 uint64 deadband 2",
+         {0xffff, 0xffff, 0xffff, 0xffff},
+         {0xffff, 0xffff, 0xffff, 0xfffe},
+         false},
+        {"input 0 uint64 deadband 2",
+         {0xffff, 0xffff, 0xffff, 0xffff},
+         {0xffff, 0xffff, 0xffff, 0xfffd},
+         true},
+        {"input 0 int64 deadband 1e18", {0x8000, 0, 0, 0}, {0x7fff, 0xffff, 0xffff, 0xffff}, true},
+        {"input 0 uint32 words little deadband 9", {1, 0}, {9, 0}, false},
+        {"input 0 uint32 words little deadband 9", {1, 0}, {1, 1}, true},
+        {"input 0 float32 deadband 0.5", {0x4148, 0}, {0x4149, 0}, false}, /* 12.5, 12.5625 */
+        {"input 0 float32 deadband 0.5", {0x4148, 0}, {0x4150, 0}, true},  /* 12.5, 13 */
+        {"input 0 float32 deadband 0.5", {0x8000, 0}, {0, 0}, false},      /* -0, 0 */
+        {"input 0 float32 deadband 0.5", {0x4148, 0}, {0x7fc0, 0}, true},  /* not a number */
+        {"input 0 float32 deadband 0.5", {0x7fc0, 0}, {0x4148, 0}, true},
+        {"input 0 float32 deadband 0.5", {0x7fc0, 0}, {0x7fc0, 0}, false},
+        {"input 0 float32 deadband 0.5", {0x7f80, 0}, {0xff80, 0}, true}, /* infinite */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct modbus_point point = parse(rows[i].point);
+        cr_expect_eq(modbus_value_differs(&point, rows[i].to, rows[i].from), rows[i].differs,
+                     "%s, row %zu", rows[i].point, i);
+    }
+}
