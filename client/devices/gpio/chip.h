@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/devices/gpio/outputs.h"
 #include "client/devices/gpio/track.h"
 
 /* How many edges are read at a time. */
@@ -30,12 +31,14 @@ const char *gpio_chip_label(const struct gpio_chip *chip);
 /* Whether it is still the chip that was opened, which may have been pulled out. */
 bool gpio_chip_is_there(const struct gpio_chip *chip);
 
-/* Find a line, and look whether it is free, without touching it; false with a sentence. */
+/* Find a line, and look whether it is free, without touching it; false with a sentence. `line` is
+ * borrowed until the close. */
 bool gpio_chip_find(struct gpio_chip *chip, uint32_t index, const struct gpio_line *line, char *why,
                     size_t why_bytes);
-/* Take a line that was found: an output has its initial value from then on, an input with edges
- * reports them. False with a sentence. */
-bool gpio_chip_take(struct gpio_chip *chip, uint32_t index, const struct gpio_line *line, char *why,
+/* Take the `count` lines that were found: an output has its initial value from then on, an input
+ * with edges reports them. False with a sentence about the line `*index`. Outputs are taken
+ * together as far as the library can. */
+bool gpio_chip_take(struct gpio_chip *chip, uint32_t count, uint32_t *index, char *why,
                     size_t why_bytes);
 /* Where it is on the chip. */
 uint32_t gpio_chip_offset(const struct gpio_chip *chip, uint32_t index);
@@ -53,7 +56,8 @@ extern const struct gpio_queue {
 } gpio_queue;
 /* 0 or 1, as the line says it (active-low: the other way round); negative: errno says why. */
 int gpio_chip_get(struct gpio_chip *chip, uint32_t index);
-/* False: errno says why. */
-bool gpio_chip_set(struct gpio_chip *chip, uint32_t index, bool value);
+/* Set outputs; those that were taken together are set at once, all of them or none. What was set
+ * becomes GPIO_LEAVE in `wanted`. False: errno says why; `wanted` has what was not set. */
+bool gpio_chip_set(struct gpio_chip *chip, enum gpio_level wanted[GPIO_LINES_MAX]);
 
 #endif

@@ -14,12 +14,40 @@
 enum { NS_PER_S = 1000 * 1000 * 1000 };
 static_assert(GPIO_READ_MAX == 16, "what the kernel keeps is read at once");
 
+struct found {
+    struct gpiod_line *line;    /* the chip's */
+    const struct gpio_line *is; /* borrowed */
+    int level;                  /* of an output: what it was set to last */
+};
+
 struct gpio_chip {
     struct gpiod_chip *chip;
     const char *consumer; /* borrowed */
     struct gpio_file file;
-    struct gpiod_line *lines[GPIO_LINES_MAX]; /* the chip's; NULL: not found yet */
+    struct found lines[GPIO_LINES_MAX];
+    uint32_t requests[GPIO_LINES_MAX];  /* the one that a line was taken with */
+    uint32_t line_count, request_count; /* 0 until they are taken */
 };
+
+/* The lines of one request, in the order in which it has them. The library knows nothing of what
+ * was taken together, and the kernel takes and gives the values of a request as a whole. */
+struct together {
+    struct gpiod_line_bulk bulk;
+    uint32_t lines[GPIO_LINES_MAX], count;
+};
+
+static void
+gather(const struct gpio_chip *chip, uint32_t request, struct together *t)
+{
+    gpiod_line_bulk_init(&t->bulk);
+    t->count = 0;
+    for (uint32_t i = 0; i < chip->line_count; i++) {
+        if (chip->requests[i] == request) {
+            gpiod_line_bulk_add(&t->bulk, chip->lines[i].line);
+            t->lines[t->count++] = i;
+        }
+    }
+}
 
 struct gpio_chip *
 gpio_chip_open(const char *what, const char *consumer, char *why, size_t why_bytes)
@@ -119,7 +147,7 @@ gpio_chip_find(struct gpio_chip *chip, uint32_t index, const struct gpio_line *l
         return false;
     }
     for (uint32_t i = 0; i < index; i++) {
-        if (chip->lines[i] == found) {
+        if (chip->lines[i].line == found) {
             gpio_say_twice(gpio_chip_name(chip), gpiod_line_offset(found), why, why_bytes);
             return false;
         }
@@ -128,7 +156,7 @@ gpio_chip_find(struct gpio_chip *chip, uint32_t index, const struct gpio_line *l
         say_who_holds(chip, found, why, why_bytes);
         return false;
     }
-    chip->lines[index] = found;
+    chip->lines[index] = (struct found){.line = found, .is = line, .level = line->initial};
     return true;
 }
 
@@ -169,32 +197,58 @@ request_flags(const struct gpio_line *line)
            (line->active_low != 0 ? GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW : 0);
 }
 
-bool
-gpio_chip_take(struct gpio_chip *chip, uint32_t index, const struct gpio_line *line, char *why,
-               size_t why_bytes)
+/* The kernel does not say which line it was about, but who holds which. */
+static void
+say_not_taken(struct gpio_chip *chip, const struct together *t, uint32_t *index, char *why,
+              size_t why_bytes)
 {
-    struct gpiod_line *taken = chip->lines[index];
-    const struct gpiod_line_request_config config = {
-        .consumer = chip->consumer,
-        .request_type = request_type(line),
-        .flags = request_flags(line),
-    };
-    if (gpiod_line_request(taken, &config, line->initial) == 0) {
-        return true;
-    }
     const int error = errno;
-    if (error == EBUSY && gpiod_line_update(taken) == 0) {
-        say_who_holds(chip, taken, why, why_bytes);
-    } else {
-        gpio_say_not_taken(gpio_chip_name(chip), gpiod_line_offset(taken), error, why, why_bytes);
+    for (uint32_t i = 0; i < t->count && error == EBUSY; i++) {
+        struct gpiod_line *line = chip->lines[t->lines[i]].line;
+        if (gpiod_line_update(line) == 0 && gpiod_line_is_used(line)) {
+            *index = t->lines[i];
+            say_who_holds(chip, line, why, why_bytes);
+            return;
+        }
     }
-    return false;
+    *index = t->lines[0];
+    gpio_say_not_taken(gpio_chip_name(chip), gpio_chip_offset(chip, *index), error, why, why_bytes);
+}
+
+bool
+gpio_chip_take(struct gpio_chip *chip, uint32_t count, uint32_t *index, char *why, size_t why_bytes)
+{
+    const struct gpio_line *lines[GPIO_LINES_MAX] = {NULL};
+    for (uint32_t i = 0; i < count; i++) {
+        lines[i] = chip->lines[i].is;
+    }
+    chip->line_count = count;
+    /* A request has one set of flags. */
+    chip->request_count = gpio_requests_make(lines, count, 1, chip->requests);
+    for (uint32_t r = 0; r < chip->request_count; r++) {
+        struct together t;
+        int levels[GPIO_LINES_MAX];
+        gather(chip, r, &t);
+        for (uint32_t i = 0; i < t.count; i++) {
+            levels[i] = chip->lines[t.lines[i]].level;
+        }
+        const struct gpiod_line_request_config config = {
+            .consumer = chip->consumer,
+            .request_type = request_type(lines[t.lines[0]]),
+            .flags = request_flags(lines[t.lines[0]]),
+        };
+        if (gpiod_line_request_bulk(&t.bulk, &config, levels) != 0) {
+            say_not_taken(chip, &t, index, why, why_bytes);
+            return false;
+        }
+    }
+    return true;
 }
 
 uint32_t
 gpio_chip_offset(const struct gpio_chip *chip, uint32_t index)
 {
-    return gpiod_line_offset(chip->lines[index]);
+    return gpiod_line_offset(chip->lines[index].line);
 }
 
 /* ---- using ------------------------------------------------------------------------------------
@@ -203,7 +257,7 @@ gpio_chip_offset(const struct gpio_chip *chip, uint32_t index)
 int
 gpio_chip_fd(const struct gpio_chip *chip, uint32_t index)
 {
-    return gpiod_line_event_get_fd(chip->lines[index]);
+    return gpiod_line_event_get_fd(chip->lines[index].line);
 }
 
 const struct gpio_queue gpio_queue = {.max = GPIO_READ_MAX, .is_numbered = false};
@@ -213,7 +267,8 @@ gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GP
                bool *is_full)
 {
     struct gpiod_line_event events[GPIO_READ_MAX];
-    const int count = gpiod_line_event_read_multiple(chip->lines[index], events, GPIO_READ_MAX);
+    const int count =
+        gpiod_line_event_read_multiple(chip->lines[index].line, events, GPIO_READ_MAX);
     *is_full = count == GPIO_READ_MAX;
     for (int i = 0; i < count; i++) {
         edges[i] = (struct gpio_edge){
@@ -228,11 +283,50 @@ gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GP
 int
 gpio_chip_get(struct gpio_chip *chip, uint32_t index)
 {
-    return gpiod_line_get_value(chip->lines[index]);
+    struct together t;
+    int levels[GPIO_LINES_MAX];
+    uint32_t place = 0;
+    gather(chip, chip->requests[index], &t);
+    while (t.lines[place] != index) {
+        place++;
+    }
+    return gpiod_line_get_value_bulk(&t.bulk, levels) == 0 ? levels[place] : -1;
+}
+
+/* One request, if anything of it is wanted. */
+static bool
+set_together(struct gpio_chip *chip, const struct together *t,
+             enum gpio_level wanted[GPIO_LINES_MAX])
+{
+    struct gpiod_line_bulk bulk = t->bulk; /* the library asks for one that is not constant */
+    int levels[GPIO_LINES_MAX];
+    bool is_wanted = false;
+    for (uint32_t i = 0; i < t->count; i++) {
+        const enum gpio_level level = wanted[t->lines[i]];
+        levels[i] = level == GPIO_LEAVE ? chip->lines[t->lines[i]].level : level == GPIO_TO_1;
+        is_wanted = is_wanted || level != GPIO_LEAVE;
+    }
+    if (!is_wanted) {
+        return true;
+    }
+    if (gpiod_line_set_value_bulk(&bulk, levels) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->count; i++) {
+        chip->lines[t->lines[i]].level = levels[i];
+        wanted[t->lines[i]] = GPIO_LEAVE;
+    }
+    return true;
 }
 
 bool
-gpio_chip_set(struct gpio_chip *chip, uint32_t index, bool value)
+gpio_chip_set(struct gpio_chip *chip, enum gpio_level wanted[GPIO_LINES_MAX])
 {
-    return gpiod_line_set_value(chip->lines[index], value) == 0;
+    struct together t;
+    bool is_set = true;
+    for (uint32_t i = 0; i < chip->request_count && is_set; i++) {
+        gather(chip, i, &t);
+        is_set = set_together(chip, &t, wanted);
+    }
+    return is_set;
 }

@@ -1,5 +1,5 @@
 /* libgpiod 2, which speaks the second version of the kernel's interface: edges are numbered, and
- * room for more of them can be asked for; when it is full the oldest are lost. Each line is a
+ * room for more of them can be asked for; when it is full the oldest are lost. Each input is a
  * request of its own, so that one can be told from the other by its descriptor. */
 #include "client/devices/gpio/chip.h"
 
@@ -14,14 +14,16 @@
 
 enum {
     QUEUE_MAX = 1024, /* edges; the kernel gives no more */
+    KINDS_MAX = 8,    /* of outputs in a request, which has room for ten ways to differ */
     PATH_BYTES_MAX = 300,
 };
 
-struct taken {
+struct found {
+    const struct gpio_line *is; /* borrowed */
     unsigned offset;
     bool has_edges;
-    struct gpiod_line_request *request; /* NULL: only found yet */
-    unsigned long number;               /* of the edge that was read last */
+    uint32_t request;     /* the one that it was taken with */
+    unsigned long number; /* of the edge that was read last */
 };
 
 struct gpio_chip {
@@ -30,7 +32,9 @@ struct gpio_chip {
     struct gpiod_edge_event_buffer *events;
     const char *consumer; /* borrowed */
     struct gpio_file file;
-    struct taken lines[GPIO_LINES_MAX];
+    struct found lines[GPIO_LINES_MAX];
+    struct gpiod_line_request *requests[GPIO_LINES_MAX]; /* NULL: not taken yet */
+    uint32_t line_count, request_count;                  /* 0 until they are taken */
 };
 
 /* ---- opening ----------------------------------------------------------------------------------
@@ -104,8 +108,8 @@ gpio_chip_close(struct gpio_chip *chip)
         return;
     }
     for (uint32_t i = 0; i < GPIO_LINES_MAX; i++) {
-        if (chip->lines[i].request != NULL) {
-            gpiod_line_request_release(chip->lines[i].request);
+        if (chip->requests[i] != NULL) {
+            gpiod_line_request_release(chip->requests[i]);
         }
     }
     gpiod_edge_event_buffer_free(chip->events);
@@ -197,7 +201,8 @@ gpio_chip_find(struct gpio_chip *chip, uint32_t index, const struct gpio_line *l
             return false;
         }
     }
-    chip->lines[index] = (struct taken){
+    chip->lines[index] = (struct found){
+        .is = line,
         .offset = (unsigned)offset,
         .has_edges = line->direction == GPIO_IN && line->edge != GPIO_EDGE_NONE,
     };
@@ -253,29 +258,82 @@ set_up(struct gpiod_line_settings *settings, const struct gpio_line *line)
            (line->direction == GPIO_OUT ? set_output(settings, line) : set_input(settings, line));
 }
 
-bool
-gpio_chip_take(struct gpio_chip *chip, uint32_t index, const struct gpio_line *line, char *why,
-               size_t why_bytes)
+/* The lines of one request and what they are. False, and errno says why. */
+static bool
+add_lines(struct gpio_chip *chip, uint32_t request, struct gpiod_line_config *config)
 {
-    struct taken *taken = &chip->lines[index];
     struct gpiod_line_settings *settings = gpiod_line_settings_new();
-    struct gpiod_line_config *config = gpiod_line_config_new();
-    struct gpiod_request_config *request = gpiod_request_config_new();
-    if (settings != NULL && config != NULL && request != NULL && set_up(settings, line) &&
-        gpiod_line_config_add_line_settings(config, &taken->offset, 1, settings) == 0) {
-        gpiod_request_config_set_consumer(request, chip->consumer);
-        gpiod_request_config_set_event_buffer_size(request, taken->has_edges ? QUEUE_MAX : 0);
-        taken->request = gpiod_chip_request_lines(chip->chip, request, config);
+    bool is_added = settings != NULL;
+    for (uint32_t i = 0; i < chip->line_count && is_added; i++) {
+        const struct found *line = &chip->lines[i];
+        if (line->request == request) {
+            gpiod_line_settings_reset(settings);
+            is_added = set_up(settings, line->is) &&
+                       gpiod_line_config_add_line_settings(config, &line->offset, 1, settings) == 0;
+        }
     }
     const int error = errno;
-    if (taken->request == NULL &&
-        (error != EBUSY || !is_held(chip, taken->offset, why, why_bytes))) {
-        gpio_say_not_taken(gpio_chip_name(chip), taken->offset, error, why, why_bytes);
-    }
-    gpiod_request_config_free(request);
-    gpiod_line_config_free(config);
     gpiod_line_settings_free(settings);
-    return taken->request != NULL;
+    errno = error;
+    return is_added;
+}
+
+/* `first` is the first of its lines. False, and errno says why. */
+static bool
+take_together(struct gpio_chip *chip, uint32_t request, uint32_t first)
+{
+    struct gpiod_line_config *config = gpiod_line_config_new();
+    struct gpiod_request_config *more = gpiod_request_config_new();
+    if (config != NULL && more != NULL && add_lines(chip, request, config)) {
+        gpiod_request_config_set_consumer(more, chip->consumer);
+        gpiod_request_config_set_event_buffer_size(more,
+                                                   chip->lines[first].has_edges ? QUEUE_MAX : 0);
+        chip->requests[request] = gpiod_chip_request_lines(chip->chip, more, config);
+    }
+    const int error = errno;
+    gpiod_request_config_free(more);
+    gpiod_line_config_free(config);
+    errno = error;
+    return chip->requests[request] != NULL;
+}
+
+/* The kernel does not say which line it was about, but who holds which. */
+static void
+say_not_taken(struct gpio_chip *chip, uint32_t request, uint32_t *index, char *why,
+              size_t why_bytes)
+{
+    const int error = errno;
+    for (uint32_t i = *index; i < chip->line_count && error == EBUSY; i++) {
+        if (chip->lines[i].request == request &&
+            is_held(chip, chip->lines[i].offset, why, why_bytes)) {
+            *index = i;
+            return;
+        }
+    }
+    gpio_say_not_taken(gpio_chip_name(chip), chip->lines[*index].offset, error, why, why_bytes);
+}
+
+bool
+gpio_chip_take(struct gpio_chip *chip, uint32_t count, uint32_t *index, char *why, size_t why_bytes)
+{
+    const struct gpio_line *lines[GPIO_LINES_MAX] = {NULL};
+    uint32_t requests[GPIO_LINES_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        lines[i] = chip->lines[i].is;
+    }
+    chip->line_count = count;
+    chip->request_count = gpio_requests_make(lines, count, KINDS_MAX, requests);
+    for (uint32_t i = 0; i < count; i++) {
+        chip->lines[i].request = requests[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (chip->requests[requests[i]] == NULL && !take_together(chip, requests[i], i)) {
+            *index = i;
+            say_not_taken(chip, requests[i], index, why, why_bytes);
+            return false;
+        }
+    }
+    return true;
 }
 
 uint32_t
@@ -290,8 +348,8 @@ gpio_chip_offset(const struct gpio_chip *chip, uint32_t index)
 int
 gpio_chip_fd(const struct gpio_chip *chip, uint32_t index)
 {
-    const struct taken *taken = &chip->lines[index];
-    return taken->has_edges ? gpiod_line_request_get_fd(taken->request) : -1;
+    const struct found *line = &chip->lines[index];
+    return line->has_edges ? gpiod_line_request_get_fd(chip->requests[line->request]) : -1;
 }
 
 const struct gpio_queue gpio_queue = {.max = QUEUE_MAX, .is_numbered = true};
@@ -300,9 +358,9 @@ int
 gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GPIO_READ_MAX],
                bool *is_full)
 {
-    struct taken *taken = &chip->lines[index];
-    const int count =
-        gpiod_line_request_read_edge_events(taken->request, chip->events, GPIO_READ_MAX);
+    struct found *line = &chip->lines[index];
+    const int count = gpiod_line_request_read_edge_events(chip->requests[line->request],
+                                                          chip->events, GPIO_READ_MAX);
     *is_full = false;
     for (int i = 0; i < count; i++) {
         struct gpiod_edge_event *event =
@@ -312,10 +370,10 @@ gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GP
             .mono_ns = (int64_t)gpiod_edge_event_get_timestamp_ns(event),
             .line = index,
             .value = gpiod_edge_event_get_event_type(event) == GPIOD_EDGE_EVENT_RISING_EDGE,
-            .lost = (uint32_t)(number - taken->number - 1),
+            .lost = (uint32_t)(number - line->number - 1),
         };
         *is_full = *is_full || edges[i].lost > 0;
-        taken->number = number;
+        line->number = number;
     }
     return count;
 }
@@ -323,15 +381,41 @@ gpio_chip_read(struct gpio_chip *chip, uint32_t index, struct gpio_edge edges[GP
 int
 gpio_chip_get(struct gpio_chip *chip, uint32_t index)
 {
-    const struct taken *taken = &chip->lines[index];
-    return gpiod_line_request_get_value(taken->request, taken->offset);
+    const struct found *line = &chip->lines[index];
+    return gpiod_line_request_get_value(chip->requests[line->request], line->offset);
+}
+
+/* Those of one request that are wanted. */
+static bool
+set_together(struct gpio_chip *chip, uint32_t request, enum gpio_level wanted[GPIO_LINES_MAX])
+{
+    unsigned offsets[GPIO_LINES_MAX];
+    enum gpiod_line_value values[GPIO_LINES_MAX];
+    uint32_t lines[GPIO_LINES_MAX], count = 0;
+    for (uint32_t i = 0; i < chip->line_count; i++) {
+        if (chip->lines[i].request == request && wanted[i] != GPIO_LEAVE) {
+            offsets[count] = chip->lines[i].offset;
+            values[count] =
+                wanted[i] == GPIO_TO_1 ? GPIOD_LINE_VALUE_ACTIVE : GPIOD_LINE_VALUE_INACTIVE;
+            lines[count++] = i;
+        }
+    }
+    if (count > 0 && gpiod_line_request_set_values_subset(chip->requests[request], count, offsets,
+                                                          values) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        wanted[lines[i]] = GPIO_LEAVE;
+    }
+    return true;
 }
 
 bool
-gpio_chip_set(struct gpio_chip *chip, uint32_t index, bool value)
+gpio_chip_set(struct gpio_chip *chip, enum gpio_level wanted[GPIO_LINES_MAX])
 {
-    const struct taken *taken = &chip->lines[index];
-    return gpiod_line_request_set_value(taken->request, taken->offset,
-                                        value ? GPIOD_LINE_VALUE_ACTIVE
-                                              : GPIOD_LINE_VALUE_INACTIVE) == 0;
+    bool is_set = true;
+    for (uint32_t i = 0; i < chip->request_count && is_set; i++) {
+        is_set = set_together(chip, i, wanted);
+    }
+    return is_set;
 }

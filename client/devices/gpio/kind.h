@@ -31,6 +31,8 @@ extern const size_t gpio_method_count;
 
 /* The chip or one of its lines does not work any more: give it up and try again later. */
 void gpio_lose(struct device *d, const char *why);
+/* Set one output. False: errno says why. */
+bool gpio_set_one(struct gpio *g, uint32_t index, bool value);
 /* Wait for what is due next. */
 void gpio_arm(struct device *d);
 

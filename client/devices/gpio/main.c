@@ -195,6 +195,14 @@ gpio_arm(struct device *d)
     device_timer_set(&g->due, g->chip == NULL || next_ns == INT64_MAX ? 0 : left_ms);
 }
 
+bool
+gpio_set_one(struct gpio *g, uint32_t index, bool value)
+{
+    enum gpio_level wanted[GPIO_LINES_MAX] = {GPIO_LEAVE};
+    wanted[index] = value ? GPIO_TO_1 : GPIO_TO_0;
+    return gpio_chip_set(g->chip, wanted);
+}
+
 /* A chip that takes no value any more is given up, so that its outputs are what they were at first.
  */
 static void
@@ -205,7 +213,7 @@ end_pulses(struct device *d, int64_t now_ns)
         struct line *line = &g->lines[i];
         if (line->pulse_ns != 0 && line->pulse_ns <= now_ns) {
             line->pulse_ns = 0;
-            if (!gpio_chip_set(g->chip, i, line->pulse_back)) {
+            if (!gpio_set_one(g, i, line->pulse_back)) {
                 char why[DEVICE_WHY_BYTES_MAX];
                 snprintf(why, sizeof why, "the pulse of line %s could not be ended: %s", line->name,
                          strerror(errno));
@@ -313,18 +321,15 @@ static bool
 take_lines(struct gpio *g, char *why, size_t why_bytes)
 {
     char text[DEVICE_WHY_BYTES_MAX];
-    for (uint32_t step = 0; step < 2; step++) {
-        for (uint32_t i = 0; i < g->count; i++) {
-            const bool is_done =
-                step == 0 ? gpio_chip_find(g->chip, i, &g->lines[i].is, text, sizeof text)
-                          : gpio_chip_take(g->chip, i, &g->lines[i].is, text, sizeof text);
-            if (!is_done) {
-                snprintf(why, why_bytes, "%s: %.150s", g->lines[i].name, text);
-                return false;
-            }
-        }
+    uint32_t i = 0;
+    while (i < g->count && gpio_chip_find(g->chip, i, &g->lines[i].is, text, sizeof text)) {
+        i++;
     }
-    return true;
+    if (i == g->count && gpio_chip_take(g->chip, g->count, &i, text, sizeof text)) {
+        return true;
+    }
+    snprintf(why, why_bytes, "%s: %.150s", g->lines[i].name, text);
+    return false;
 }
 
 static void

@@ -122,11 +122,9 @@ fail_lost(prong_job *job, struct device *d, uint32_t index, const char *what)
 /* ---- set --------------------------------------------------------------------------------------
  */
 
-enum level { LEAVE, TO_0, TO_1 };
-
 static prong_err
 want_level(prong_job *job, const struct gpio *g, const prong_value *name, const prong_value *value,
-           enum level wanted[GPIO_LINES_MAX])
+           enum gpio_level wanted[GPIO_LINES_MAX])
 {
     bool level;
     const int index = find_line(g, name, true);
@@ -136,13 +134,13 @@ want_level(prong_job *job, const struct gpio *g, const prong_value *name, const 
     if (!read_level(value, &level)) {
         return prong_job_fail(job, PRONG_INVALID_ARGUMENT, "a line is set to 0 or 1");
     }
-    wanted[index] = level ? TO_1 : TO_0;
+    wanted[index] = level ? GPIO_TO_1 : GPIO_TO_0;
     return PRONG_OK;
 }
 
 /* {line: value, ...}, or one line and its value. */
 static prong_err
-read_wanted(prong_job *job, const struct gpio *g, enum level wanted[GPIO_LINES_MAX])
+read_wanted(prong_job *job, const struct gpio *g, enum gpio_level wanted[GPIO_LINES_MAX])
 {
     const prong_value *args = prong_job_args(job);
     const bool is_pair = prong_value_kind(args) == PRONG_KIND_ARRAY;
@@ -165,15 +163,42 @@ read_wanted(prong_job *job, const struct gpio *g, enum level wanted[GPIO_LINES_M
     return code;
 }
 
+/* A map of those lines that were set, and their values now. */
+static void
+put_set(const struct gpio_set *set, prong_writer *out)
+{
+    prong_writer_map(out, gpio_set_done(set));
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->wanted[i] != GPIO_LEAVE && set->left[i] == GPIO_LEAVE) {
+            prong_writer_key(out, set->names[i]);
+            prong_writer_int(out, set->wanted[i] == GPIO_TO_1);
+        }
+    }
+}
+
+/* Some of it was done, or nothing. */
+static prong_err
+fail_set(prong_job *job, struct device *d, const struct gpio_set *set)
+{
+    char text[TEXT_BYTES_MAX];
+    gpio_say_left(set, errno, text, sizeof text);
+    prong_writer *details = prong_job_details(job);
+    prong_writer_map(details, 1);
+    prong_writer_key(details, "set");
+    put_set(set, details);
+    const prong_err code = prong_job_fail(job, PRONG_UNAVAILABLE, text);
+    gpio_lose(d, text);
+    return code;
+}
+
 static prong_err
 call_set(prong_job *job, const prong_value *args, void *context)
 {
     (void)args;
     struct device *d = context;
     struct gpio *g = d->state;
-    enum level wanted[GPIO_LINES_MAX] = {LEAVE};
-    uint32_t count = 0;
-    const prong_err code = read_wanted(job, g, wanted);
+    struct gpio_set set = {.count = g->count};
+    const prong_err code = read_wanted(job, g, set.wanted);
     if (code != PRONG_OK) {
         return code;
     }
@@ -181,20 +206,16 @@ call_set(prong_job *job, const prong_value *args, void *context)
         return PRONG_FAILED_PRECONDITION;
     }
     for (uint32_t i = 0; i < g->count; i++) {
-        count += wanted[i] != LEAVE;
-        if (wanted[i] != LEAVE && !gpio_chip_set(g->chip, i, wanted[i] == TO_1)) {
-            return fail_lost(job, d, i, "set");
-        }
-        g->lines[i].pulse_ns = wanted[i] != LEAVE ? 0 : g->lines[i].pulse_ns;
+        set.names[i] = g->lines[i].name;
+        set.left[i] = set.wanted[i];
     }
-    prong_writer *out = prong_job_result(job);
-    prong_writer_map(out, count);
+    if (!gpio_chip_set(g->chip, set.left)) {
+        return fail_set(job, d, &set);
+    }
     for (uint32_t i = 0; i < g->count; i++) {
-        if (wanted[i] != LEAVE) {
-            prong_writer_key(out, g->lines[i].name);
-            prong_writer_int(out, wanted[i] == TO_1);
-        }
+        g->lines[i].pulse_ns = set.wanted[i] != GPIO_LEAVE ? 0 : g->lines[i].pulse_ns;
     }
+    put_set(&set, prong_job_result(job));
     d->count.sends++;
     return PRONG_OK;
 }
@@ -292,7 +313,7 @@ call_pulse(prong_job *job, const prong_value *args, void *context)
     if (!is_up(job, d)) {
         return PRONG_FAILED_PRECONDITION;
     }
-    if (!gpio_chip_set(g->chip, (uint32_t)index, level)) {
+    if (!gpio_set_one(g, (uint32_t)index, level)) {
         return fail_lost(job, d, (uint32_t)index, "set");
     }
     struct line *line = &g->lines[index];

@@ -1,4 +1,5 @@
 """prong-gpio: against the kernel's simulated chips where there are any."""
+import json
 import os
 import subprocess
 import time
@@ -122,6 +123,41 @@ class Simulated(Gpio):
         self.assertIn("there is no output 'x'", self.call("io.set", "lamp=1", "x=1", code=1))
         self.assertEqual(chip.value(0), 0)
         self.assertEqual(self.stats("io")["sends"], 1)
+
+    def test_outputs_are_set_together_whatever_kinds_they_are_of(self):
+        chip = self.chip(count=16)
+        words = ["", "active-low", "bias=pull-up", "bias=pull-down", "bias=off", "active-low bias=pull-up",
+                 "active-low bias=pull-down", "active-low bias=off", "initial=1", "active-low initial=1", "bias=off"]
+        self.devices(self.gpio(self.label, i="15", **{f"l{n}": f"{n} out {word}" for n, word in enumerate(words)}))
+        levels = {f"l{n}": int("initial=1" in word) for n, word in enumerate(words)}
+        self.assertEqual(self.first("io.up", 1)[0]["lines"], {"i": 0, **levels})
+        for names in (list(levels)[::2], list(levels)[1:2], list(levels)):
+            wanted = {name: 1 - levels[name] for name in names}
+            levels.update(wanted)
+            self.assertEqual(self.call("io.set", *[f"{name}={level}" for name, level in wanted.items()]), wanted)
+            self.assertEqual(self.call("io.get"), {"i": 0, **levels})
+            self.assertEqual([chip.value(n) for n in range(len(words))],
+                             [levels[f"l{n}"] ^ ("active-low" in word) for n, word in enumerate(words)])
+
+    def test_a_set_that_fails_says_what_was_set(self):
+        chip = self.chip()
+        self.devices(self.gpio(self.label, a="0 out", b="1 out active-low", c="2 out"))
+        calls = self.start("call", "io.set", "--map", "-", stdin=subprocess.PIPE)
+        tries, error = 0, {"name": "FAILED_PRECONDITION"}
+        # The device may have seen that the chip is gone, for which it looks once a second, before the call came.
+        while error["name"] == "FAILED_PRECONDITION":
+            tries += 1
+            self.first("io.up", tries)
+            chip.unplug()
+            calls.stdin.write('{"a": 1, "b": 1}\n')
+            calls.stdin.flush()
+            error = json.loads(calls.stdout.readline())["error"]
+            chip.plug()
+        self.assertEqual((error["name"], error["message"], error["details"]),
+                         ("UNAVAILABLE", "nothing was set: No such device", {"set": {}}))
+        self.assertEqual(self.first("io.down", tries)[-1]["why"], error["message"])
+        self.first("io.up", tries + 1)
+        self.assertEqual([chip.value(n) for n in range(3)], [0, 1, 0], "as they were in the beginning")
 
     def test_a_pulse_ends_by_itself_or_with_a_set_or_with_the_device(self):
         chip = self.chip()
