@@ -264,13 +264,16 @@ close_collection(struct config_reader *reader, const yaml_event_t *event)
 {
     const struct config_level level = *top(reader);
     reader->depth--;
-    if (level.kind == CONFIG_LEVEL_LIST && level.object != NULL) {
-        const struct config_list *list = config_object_list(level.option, level.object);
-        if ((int64_t)list->count < level.option->min) {
-            return config_fail(reader, config_mark_of(reader, event),
-                               "'%s' must have at least %d item%s", level.option->key,
-                               (int)level.option->min, level.option->min == 1 ? "" : "s");
-        }
+    const bool is_list = level.kind == CONFIG_LEVEL_LIST;
+    if (level.object == NULL || (!is_list && level.kind != CONFIG_LEVEL_MAP)) {
+        return 0;
+    }
+    const size_t count = is_list ? config_object_list(level.option, level.object)->count
+                                 : config_object_map(level.option, level.object)->count;
+    if ((int64_t)count < level.option->min) {
+        return config_fail(reader, config_mark_of(reader, event),
+                           "'%s' must have at least %d item%s", level.option->key,
+                           (int)level.option->min, level.option->min == 1 ? "" : "s");
     }
     return 0;
 }

@@ -109,7 +109,7 @@ is_possible(const struct device_option *option, const json_t *value)
         return json_is_array(value) && is_in_range(option, (int64_t)json_array_size(value)) &&
                are_items(option, value);
     case DEVICE_TYPE_MAP:
-        return json_is_object(value) && (int64_t)json_object_size(value) <= option->max &&
+        return json_is_object(value) && is_in_range(option, (int64_t)json_object_size(value)) &&
                are_texts(value) && are_possible(option, value);
     }
     return false;

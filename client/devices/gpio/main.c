@@ -361,18 +361,6 @@ attempt(struct device *d)
 /* ---- the kind ---------------------------------------------------------------------------------
  */
 
-static bool
-check(const struct options *options, char *why, size_t why_bytes)
-{
-    void *at = NULL;
-    const char *name, *value;
-    if (!options_pair(options, "lines", &at, &name, &value)) {
-        snprintf(why, why_bytes, "'lines' has no line");
-        return false;
-    }
-    return true;
-}
-
 static prong_err
 start(struct device *d)
 {
@@ -440,7 +428,6 @@ main(void)
     const struct device_kind_ops kinds[] = {{
         .kind = "gpio",
         .state_size = sizeof(struct gpio),
-        .check = check,
         .start = start,
         .stop = stop,
         .stats = stats,

@@ -66,6 +66,7 @@ Test(options, that_are_wrong_are_refused_with_the_reason)
     expect_refused("{\"kind\": \"watch\", \"paths\": [1]}", "'paths'");
     expect_refused("{\"kind\": \"fifo\", \"path\": \"/f\", \"create\": 1}", "'create'");
     expect_refused("{\"kind\": \"cron\", \"schedule\": \"* * * * 9\"}", "'schedule'");
+    expect_refused("{\"kind\": \"gpio\", \"chip\": \"0\", \"lines\": {}}", "'lines'");
     expect_refused("{\"kind\": \"modbus\"}", "needs either 'host' or 'path'");
     expect_refused("{\"kind\": \"modbus\", \"host\": \"a\", \"path\": \"/b\"}", "needs either");
     expect_refused("{\"kind\": \"modbus\", \"host\": \"a\", \"points\": {\"p\": \"in 1\"}}",
