@@ -277,6 +277,20 @@ put_options(struct shower *s, const struct config_table *table, void *object, in
     }
 }
 
+/* Whether an option belongs to a text that the device does not have: with it the file would be
+ * refused. */
+static bool
+is_idle(struct config_device *device, const struct config_option *option)
+{
+    if (option->with == NULL) {
+        return false;
+    }
+    const struct config_option *other =
+        &config_device_table.options[device_option_find(device->kind, option->with)];
+    return (other->kind == CONFIG_KIND_STRING || other->kind == CONFIG_KIND_PATH) &&
+           *config_object_text(other, device->slots) == NULL;
+}
+
 /* The kind and its options, then those of workers but for what was made of the kind. */
 static void
 put_device(struct shower *s, struct config_worker *worker, int depth)
@@ -284,8 +298,9 @@ put_device(struct shower *s, struct config_worker *worker, int depth)
     struct config_device *device = worker->device;
     put_option(s, &config_device_table.options[CONFIG_DEVICE_KIND], device->slots, depth);
     for (size_t i = 0; i < CONFIG_DEVICE_OPTION_COUNT; i++) {
-        if (device_kind_has(device->kind, device_options[i].set)) {
-            put_option(s, &config_device_table.options[i], device->slots, depth);
+        const struct config_option *option = &config_device_table.options[i];
+        if (device_kind_has(device->kind, device_options[i].set) && !is_idle(device, option)) {
+            put_option(s, option, device->slots, depth);
         }
     }
     struct config_worker rest = *worker;

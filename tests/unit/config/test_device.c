@@ -113,6 +113,50 @@ Test(config_device, is_shown_as_one_and_reads_back_as_the_same)
     config_free(config);
 }
 
+/* The least that a kind needs; of two options that stand for each other the first or the second. */
+static char *
+least_of(const struct device_kind *kind, bool is_second)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    cr_assert_not_null(out);
+    fprintf(out, "devices:\n  it:\n    kind: %s\n", kind->name);
+    for (size_t i = 0; i < device_option_count; i++) {
+        const struct device_option *option = &device_options[i];
+        if (!device_kind_has(kind, option->set)) {
+            continue;
+        }
+        if (option->either != NULL && is_second) {
+            option = &device_options[device_option_find(kind, option->either)];
+        }
+        if (option->either != NULL || option != &device_options[i] ||
+            (option->fallback == NULL && option->unset == NULL)) {
+            fprintf(out, "    %s: %s\n", option->key, option->example);
+        }
+    }
+    cr_assert_eq(fclose(out), 0);
+    return text;
+}
+
+Test(config_device, of_every_kind_is_shown_so_that_it_reads_back_with_the_least_that_it_needs)
+{
+    for (size_t i = 0; i < 2 * device_kind_count; i++) {
+        char *least = least_of(&device_kinds[i / 2], i % 2 == 1);
+        struct config *config = helper_load(least), *again = NULL;
+        struct config_diag diag;
+        char *text = show(config, true);
+        const struct config_source source = {"x.yaml", "/etc/prong", text, strlen(text), true};
+        cr_assert_eq(config_load_text(&source, NULL, &again, &diag), 0, "%u: %s in\n%s", diag.line,
+                     diag.text, text);
+        cr_expect_str_eq(setting(&again->workers[0]), setting(&config->workers[0]));
+        config_free(again);
+        config_free(config);
+        free(text);
+        free(least);
+    }
+}
+
 Test(config_device, every_option_has_a_help_and_a_default_that_is_possible_or_an_example)
 {
     for (size_t i = 0; i < CONFIG_DEVICE_OPTION_COUNT; i++) {
