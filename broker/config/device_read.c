@@ -216,30 +216,56 @@ fill(struct config_reader *reader, struct config_draft *draft)
     return 0;
 }
 
-/* Options of the table that are given instead of another one, or only with it. */
+/* An option that is given beside another one that it cannot stand with, or without one that it
+ * cannot do without. */
+static int
+check_company(struct config_reader *reader, const struct config_draft *draft,
+              const struct device_option *option, struct config_mark own)
+{
+    const struct device_kind *kind = draft->worker.device->kind;
+    const struct {
+        const char *other, *what, *how;
+        bool is_wrong_when_given;
+    } rules[] = {
+        {option->with, "belongs to", "does not have", false},
+        {option->needs, "needs", "does not have", false},
+        {option->without, "cannot stand beside", "has, too", true},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        const char *other = rules[i].other;
+        if (other != NULL && (draft->device_given[device_option_find(kind, other)].line > 0) ==
+                                 rules[i].is_wrong_when_given) {
+            return config_fail(reader, own, "'%s' %s '%s', which device '%s' %s", option->key,
+                               rules[i].what, other, draft->worker.name, rules[i].how);
+        }
+    }
+    return 0;
+}
+
+/* Options of the table that have to do with another one. */
 static int
 check_pairs(struct config_reader *reader, struct config_draft *draft)
 {
     const struct device_kind *kind = draft->worker.device->kind;
     for (size_t i = 0; i < CONFIG_DEVICE_OPTION_COUNT; i++) {
         const struct device_option *option = &device_options[i];
-        const char *other = option->either != NULL ? option->either : option->with;
-        if (other == NULL || !device_kind_has(kind, option->set)) {
+        if (!device_kind_has(kind, option->set)) {
             continue;
         }
+        const char *other = option->either;
         const struct config_mark own = draft->device_given[i];
-        const bool has_other = draft->device_given[device_option_find(kind, other)].line > 0;
-        if (option->either != NULL && own.line == 0 && !has_other) {
+        const bool has_other =
+            other != NULL && draft->device_given[device_option_find(kind, other)].line > 0;
+        if (other != NULL && own.line == 0 && !has_other) {
             return config_fail(reader, draft->at, "device '%s' of kind %s needs '%s' or '%s'",
                                draft->worker.name, kind->name, option->key, other);
         }
-        if (option->either != NULL && own.line > 0 && has_other) {
+        if (other != NULL && own.line > 0 && has_other) {
             return config_fail(reader, own, "device '%s' has '%s' or '%s', not both",
                                draft->worker.name, option->key, other);
         }
-        if (option->with != NULL && own.line > 0 && !has_other) {
-            return config_fail(reader, own, "'%s' belongs to '%s', which device '%s' does not have",
-                               option->key, other, draft->worker.name);
+        if (own.line > 0 && check_company(reader, draft, option, own) != 0) {
+            return -1;
         }
     }
     return 0;

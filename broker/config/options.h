@@ -36,7 +36,7 @@ struct config_option {
     bool is_optional_path; /* with has_paths: a - in front says that the file may be missing */
     const struct config_option *each; /* MAP: what its values are; NULL: texts */
     config_check *check_each;         /* MAP of texts: each value; `check` is for its names */
-    const char *either, *with;        /* of devices: see proto/device/device.h */
+    const char *either, *with, *needs, *without; /* of devices: see proto/device/device.h */
 };
 
 struct config_table {

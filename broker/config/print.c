@@ -257,7 +257,7 @@ is_instead(const struct config_table *table, const struct config_option *option)
             return true;
         }
     }
-    return false;
+    return option->without != NULL;
 }
 
 /* Every option as "  #key: value", so that taking away the # turns it on; one that stands there

@@ -193,17 +193,32 @@ complete(struct options *options, json_t *json, char *why, size_t why_bytes)
     return true;
 }
 
-/* Of options that stand for each other one is given. */
 static bool
-has_either(const struct options *options, json_t *json, char *why, size_t why_bytes)
+has(json_t *json, const char *key)
+{
+    return key != NULL && json_object_get(json, key) != NULL;
+}
+
+/* Of options that stand for each other one is given, and none without what it needs. `with` is the
+ * hub's to see to: what belongs to nothing has no effect. */
+static bool
+fits_together(const struct options *options, json_t *json, char *why, size_t why_bytes)
 {
     for (size_t i = 0; i < device_option_count; i++) {
-        const struct device_option *option = &device_options[i];
-        if (option->either != NULL && device_kind_has(options->kind, option->set) &&
-            (json_object_get(json, option->key) != NULL) ==
-                (json_object_get(json, option->either) != NULL)) {
+        const struct device_option *o = &device_options[i];
+        const bool is_given = has(json, o->key);
+        if (!device_kind_has(options->kind, o->set)) {
+            continue;
+        }
+        if (o->either != NULL && is_given == has(json, o->either)) {
             snprintf(why, why_bytes, "kind %s needs either '%s' or '%s'", options->kind->name,
-                     option->key, option->either);
+                     o->key, o->either);
+            return false;
+        }
+        if (is_given && (has(json, o->without) || (o->needs != NULL && !has(json, o->needs)))) {
+            snprintf(why, why_bytes, "'%s' %s '%s'", o->key,
+                     has(json, o->without) ? "cannot stand beside" : "needs",
+                     has(json, o->without) ? o->without : o->needs);
             return false;
         }
     }
@@ -244,8 +259,8 @@ options_load(struct options *options, const char *text, char *why, size_t why_by
         options_deinit(options);
         return false;
     }
-    if (!knows_all(options, json, why, why_bytes) || !has_either(options, json, why, why_bytes) ||
-        !complete(options, json, why, why_bytes)) {
+    if (!knows_all(options, json, why, why_bytes) ||
+        !fits_together(options, json, why, why_bytes) || !complete(options, json, why, why_bytes)) {
         options_deinit(options);
         return false;
     }

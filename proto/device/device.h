@@ -53,8 +53,10 @@ struct device_option {
     bool has_paths; /* LIST: its items are paths */
     /* MAP: the same of each value, as `check` is of each name. */
     bool (*check_each)(const char *text, char *why, size_t why_bytes);
-    const char *either; /* an option of the kind: exactly one of the two is given */
-    const char *with;   /* an option of the kind: this one belongs to it */
+    const char *either;  /* an option of the kind: exactly one of the two is given */
+    const char *with;    /* an option of the kind: this one belongs to it */
+    const char *needs;   /* an option of the kind: this one is nothing without it */
+    const char *without; /* an option of the kind: at most one of the two is given */
 };
 
 extern const struct device_kind device_kinds[];

@@ -464,21 +464,6 @@ stop(struct device *d)
     }
 }
 
-static bool
-check(const struct options *options, char *why, size_t why_bytes)
-{
-    if (options_text(options, "password") != NULL &&
-        options_text(options, "password_file") != NULL) {
-        snprintf(why, why_bytes, "'password' and 'password_file' stand for each other");
-        return false;
-    }
-    if (options_text(options, "tls_cert") != NULL && options_text(options, "tls_key") == NULL) {
-        snprintf(why, why_bytes, "'tls_cert' needs 'tls_key'");
-        return false;
-    }
-    return true;
-}
-
 enum { STAT_PAIRS = 3 };
 
 static void
@@ -499,7 +484,6 @@ main(void)
     const struct device_kind_ops kinds[] = {{
         .kind = "mqtt",
         .state_size = sizeof(struct mqtt),
-        .check = check,
         .start = start,
         .stop = stop,
         .answered = hub_answered,

@@ -69,6 +69,11 @@ Test(options, that_are_wrong_are_refused_with_the_reason)
     expect_refused("{\"kind\": \"gpio\", \"chip\": \"0\", \"lines\": {}}", "'lines'");
     expect_refused("{\"kind\": \"modbus\"}", "needs either 'host' or 'path'");
     expect_refused("{\"kind\": \"modbus\", \"host\": \"a\", \"path\": \"/b\"}", "needs either");
+    expect_refused("{\"kind\": \"mqtt\", \"host\": \"a\", \"password\": \"p\", "
+                   "\"password_file\": \"/f\"}",
+                   "'password_file' cannot stand beside 'password'");
+    expect_refused("{\"kind\": \"mqtt\", \"host\": \"a\", \"tls_cert\": \"/c\"}",
+                   "'tls_cert' needs 'tls_key'");
     expect_refused("{\"kind\": \"modbus\", \"host\": \"a\", \"points\": {\"p\": \"in 1\"}}",
                    "'points'");
     expect_refused("{\"kind\": \"modbus\", \"host\": \"a\", \"points\": {\"\": \"coil 1\"}}",
