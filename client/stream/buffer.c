@@ -16,6 +16,7 @@
 enum {
     LINGER_MS_MAX = 600000,
     RESULT_LINGER_MS = 60000, /* of what was written to a result, for its caller */
+    LINGER_BY_RESULTS = -1,   /* so long if there is such a result, else not at all */
     KEEP_MS = 2000,           /* of a map; the hub lends memory again no later than that */
     NS_PER_MS = 1000000,
 };
@@ -29,8 +30,10 @@ struct buffer {
     uint64_t hub;    /* whose it is: how many connections were lost before */
     uint64_t forks;  /* that there were when it was mapped */
     uint32_t taken;  /* times until then, by anybody */
-    uint32_t written;
-    bool is_result; /* one of these times */
+    uint32_t written, results; /* handles of it that somebody may take; those of them in results */
+    uint32_t refs;             /* the program's, and one for each result that is not sent yet */
+    bool is_unsent;            /* some results never got to anybody */
+    int32_t linger_ms;         /* what the program said when it let go of it */
 };
 
 /* ---- having one ------------------------------------------------------------------------------
@@ -52,6 +55,7 @@ borrow(prong_memory *m, struct lend_record *record, struct buffer *b)
         .hub = m->hubs,
         .forks = maps_forks(),
         .taken = record->index,
+        .refs = 1,
         .shown.bytes = (size_t)record->bytes,
     };
     memcpy(b->handle, record->handle, sizeof b->handle);
@@ -68,7 +72,7 @@ borrow(prong_memory *m, struct lend_record *record, struct buffer *b)
     return fail(memory_why(m), PRONG_RESOURCE_EXHAUSTED, "no memory for %zu bytes", b->shown.bytes);
 }
 
-/* Let go of it. With the lock. */
+/* Have the hub let go of it. With the lock. */
 static void
 let_go(struct buffer *b, int32_t linger_ms)
 {
@@ -129,26 +133,64 @@ prong_buffer_new(prong_memory *m, size_t bytes, const prong_frame_info *info, pr
     return hand_out(m, b, err, &shape, out);
 }
 
+/* One less of those that use it. With the lock, which it lets go of. */
+static void
+unref(struct buffer *b)
+{
+    prong_memory *m = b->memory;
+    if (--b->refs > 0) {
+        (void)pthread_mutex_unlock(&m->lock);
+        return;
+    }
+    const bool is_result_only = b->linger_ms == LINGER_BY_RESULTS;
+    const int32_t linger_ms = is_result_only ? RESULT_LINGER_MS : b->linger_ms;
+    const bool has_taker = is_result_only ? b->results > 0 : b->written > 0 || !b->is_unsent;
+    let_go(b, has_taker ? linger_ms : 0);
+    free(b);
+    memory_unref(m);
+}
+
+static void
+program_lets_go(prong_buffer *shown, int32_t linger_ms)
+{
+    if (shown != NULL) {
+        struct buffer *b = (struct buffer *)shown;
+        (void)pthread_mutex_lock(&b->memory->lock);
+        b->linger_ms = linger_ms;
+        unref(b);
+    }
+}
+
 void
 prong_buffer_send(prong_buffer *shown, int32_t linger_ms)
 {
-    if (shown == NULL) {
-        return;
-    }
-    struct buffer *b = (struct buffer *)shown;
-    prong_memory *m = b->memory;
-    (void)pthread_mutex_lock(&m->lock);
-    let_go(b, linger_ms < 0 ? 0 : linger_ms > LINGER_MS_MAX ? LINGER_MS_MAX : linger_ms);
-    free(b);
-    memory_unref(m);
+    program_lets_go(shown, linger_ms < 0               ? 0
+                           : linger_ms > LINGER_MS_MAX ? LINGER_MS_MAX
+                                                       : linger_ms);
 }
 
 void
 prong_buffer_free(prong_buffer *shown)
 {
-    const bool is_result = shown != NULL && ((struct buffer *)shown)->is_result;
-    prong_buffer_send(shown, is_result ? RESULT_LINGER_MS : 0);
+    program_lets_go(shown, LINGER_BY_RESULTS);
 }
+
+/* A result with a handle of it was sent, or never will be. */
+static void
+end_result(void *thing, bool is_sent)
+{
+    struct buffer *b = thing;
+    (void)pthread_mutex_lock(&b->memory->lock);
+    if (!is_sent) { /* nobody takes it by that handle */
+        b->written--;
+        b->results--;
+        b->is_unsent = true;
+    }
+    unref(b);
+}
+
+/* Whoever has it is given no pointer into the map, so nothing has to wait: the hub keeps it. */
+static const struct writer_kind held_buffer = {.let_go = end_result, .waits = false};
 
 /* ---- handles ---------------------------------------------------------------------------------
  */
@@ -168,8 +210,15 @@ prong_writer_buffer(prong_writer *w, const prong_buffer *shown)
         }
     }
     handle_write(w, inside, WIRE_EXT_BUFFER);
+    const bool is_result = writer_has_holder(w);
+    (void)pthread_mutex_lock(&b->memory->lock);
     b->written++;
-    b->is_result |= writer_has_holder(w);
+    b->results += is_result;
+    b->refs += is_result;
+    (void)pthread_mutex_unlock(&b->memory->lock);
+    if (is_result) {
+        writer_hold(w, &held_buffer, b);
+    }
 }
 
 static bool

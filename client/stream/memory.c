@@ -188,10 +188,13 @@ handle_write(prong_writer *w, prong_writer *inside, int type)
 }
 
 static void
-release(void *frame)
+release(void *frame, bool is_sent)
 {
+    (void)is_sent;
     prong_frame_release(frame);
 }
+
+static const struct writer_kind held_frame = {.let_go = release, .waits = true};
 
 void
 prong_writer_frame(prong_writer *w, const prong_frame *frame)
@@ -206,7 +209,7 @@ prong_writer_frame(prong_writer *w, const prong_frame *frame)
     handle_write(w, inside, WIRE_EXT_FRAME);
     if (writer_has_holder(w)) {
         frame_ref(frame);
-        writer_hold(w, (void *)(uintptr_t)frame, release);
+        writer_hold(w, &held_frame, (void *)(uintptr_t)frame);
     }
 }
 

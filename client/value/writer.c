@@ -17,9 +17,8 @@ struct level {
 
 struct prong_writer {
     struct buf out;
-    const char *problem; /* NULL while all is well */
-    writer_hold_fn hold;
-    void *hold_context;
+    const char *problem;          /* NULL while all is well */
+    struct writer_holder *holder; /* NULL: there is none */
     uint32_t depth;
     struct level level[PRONG_DEPTH_MAX + 1]; /* level[0] is the one object itself */
 };
@@ -34,10 +33,19 @@ prong_writer_new(void)
     return w;
 }
 
+static void
+forget(const prong_writer *w)
+{
+    if (w->holder != NULL) {
+        w->holder->forget(w->holder);
+    }
+}
+
 void
 prong_writer_free(prong_writer *w)
 {
     if (w != NULL) {
+        forget(w);
         buf_deinit(&w->out);
         free(w);
     }
@@ -46,6 +54,7 @@ prong_writer_free(prong_writer *w)
 void
 prong_writer_reset(prong_writer *w)
 {
+    forget(w);
     buf_reset(&w->out, WIRE_MESSAGE_BYTES);
     w->problem = NULL;
     w->depth = 0;
@@ -59,23 +68,22 @@ writer_bytes(prong_writer *w)
 }
 
 void
-writer_set_holder(prong_writer *w, writer_hold_fn hold, void *context)
+writer_set_holder(prong_writer *w, struct writer_holder *holder)
 {
-    w->hold = hold;
-    w->hold_context = context;
+    w->holder = holder;
 }
 
 bool
 writer_has_holder(const prong_writer *w)
 {
-    return w->hold != NULL;
+    return w->holder != NULL;
 }
 
 void
-writer_hold(prong_writer *w, void *thing, void (*let_go)(void *thing))
+writer_hold(prong_writer *w, const struct writer_kind *kind, void *thing)
 {
-    if (!w->hold(w->hold_context, thing, let_go)) {
-        let_go(thing);
+    if (!w->holder->hold(w->holder, kind, thing)) {
+        kind->let_go(thing, false);
         w->out.failed = true; /* memory is out: its finish says so */
     }
 }

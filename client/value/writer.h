@@ -10,12 +10,22 @@
  * that prong_writer_reset can use. Borrowed, valid until the writer is freed. */
 struct buf *writer_bytes(prong_writer *w);
 
-/* Have whoever sends what is written hold the things that handles in it stand for: `hold` gets each
- * of them, moved, with what lets go of it; false: memory is out. */
-typedef bool (*writer_hold_fn)(void *context, void *thing, void (*let_go)(void *thing));
-void writer_set_holder(prong_writer *w, writer_hold_fn hold, void *context);
+/* What a handle stands for, to whoever sends what is written. */
+struct writer_kind {
+    void (*let_go)(void *thing, bool is_sent);
+    bool waits; /* what was sent is held on, until its receiver has it */
+};
+
+/* Whoever sends it: `hold` gets each such thing, moved; false: memory is out. `forget`: what was
+ * written since the last time will not be sent; the writer is reset or freed. */
+struct writer_holder {
+    bool (*hold)(struct writer_holder *holder, const struct writer_kind *kind, void *thing);
+    void (*forget)(struct writer_holder *holder);
+};
+/* Borrowed, until the writer is freed. */
+void writer_set_holder(prong_writer *w, struct writer_holder *holder);
 bool writer_has_holder(const prong_writer *w);
 /* Hold this one, moved. Only when there is a holder. */
-void writer_hold(prong_writer *w, void *thing, void (*let_go)(void *thing));
+void writer_hold(prong_writer *w, const struct writer_kind *kind, void *thing);
 
 #endif

@@ -14,34 +14,19 @@
 
 enum { KEEP_BYTES = 65536, TEST_MS = 30000, LOOK_MS = 1 };
 
-/* A frame that somebody is given. */
-struct job_hold {
-    struct job_hold *next;
-    void *thing;
-    void (*let_go)(void *thing);
-};
-
-static bool
-hold(void *context, void *thing, void (*let_go)(void *thing))
-{
-    prong_job *job = context;
-    struct job_hold *h = malloc(sizeof *h);
-    if (h != NULL) {
-        *h = (struct job_hold){job->holds, thing, let_go};
-        job->holds = h;
-    }
-    return h != NULL;
-}
-
 void
 job_let_go(void *holds)
 {
-    for (struct job_hold *h = holds; h != NULL;) {
-        struct job_hold *next = h->next;
-        h->let_go(h->thing);
-        free(h);
-        h = next;
-    }
+    holds_let_go(holds);
+}
+
+/* Nothing is in them, and what they had is sent or never will be. */
+static void
+reset_writers(prong_job *job)
+{
+    prong_writer_reset(job->result);
+    prong_writer_reset(job->details);
+    prong_writer_reset(job->item);
 }
 
 bool
@@ -55,17 +40,17 @@ job_init(prong_job *job, prong_worker *w)
         job_deinit(job);
         return false;
     }
-    writer_set_holder(job->result, hold, job);
-    writer_set_holder(job->details, hold, job);
-    writer_set_holder(job->item, hold, job);
+    holds_init(&job->result_holds, job->result);
+    holds_init(&job->details_holds, job->details);
+    holds_init(&job->item_holds, job->item);
     return true;
 }
 
 void
 job_deinit(prong_job *job)
 {
-    job_let_go(job->holds);
-    job->holds = NULL;
+    job_let_go(job->sent);
+    job->sent = NULL;
     prong_writer_free(job->result);
     prong_writer_free(job->details);
     prong_writer_free(job->item);
@@ -77,8 +62,8 @@ job_deinit(prong_job *job)
 bool
 job_begin(prong_job *job, const struct method *method, const struct pull_job *call, int64_t now_ns)
 {
-    job_let_go(job->holds); /* of a test; pull has those of others */
-    job->holds = NULL;
+    job_let_go(job->sent); /* of a test; pull has those of others */
+    job->sent = NULL;
     job->method = method;
     buf_reset(&job->texts, KEEP_BYTES);
     buf_put(&job->texts, call->caller.data, call->caller.len);
@@ -92,9 +77,7 @@ job_begin(prong_job *job, const struct method *method, const struct pull_job *ca
     job->has_details = false;
     job->began = method != NULL ? PRONG_BEGAN_YES : PRONG_BEGAN_NO;
     job->message[0] = '\0';
-    prong_writer_reset(job->result);
-    prong_writer_reset(job->details);
-    prong_writer_reset(job->item);
+    reset_writers(job);
     buf_reset(&job->yielded, KEEP_BYTES);
     job->open = !job->texts.failed;
     return job->open;
@@ -133,6 +116,7 @@ write_failure(prong_job *job, prong_err code)
     const char *problem;
     if (job->has_details && written(job->details, &details, &problem) != PRONG_OK) {
         details = (prong_value){0}; /* they are an extra: the error itself matters more */
+        job->has_details = false;
     }
     const bool is_code = (unsigned)code < WIRE_ERR_COUNT;
     if (job->message[0] == '\0') {
@@ -146,6 +130,17 @@ write_failure(prong_job *job, prong_err code)
     write_uint(b, job->began);
     write_text(b, job->message);
     write_raw(b, (struct span){details.data, details.len});
+}
+
+/* Whether the hub has said that nobody waits for the outcome. Who is to be given memory is worth a
+ * look at the connection. */
+static bool
+is_unwanted(prong_job *job)
+{
+    if (job->result_holds.list != NULL) {
+        job_look(job);
+    }
+    return pull_is_cancelled(job->worker->pull);
 }
 
 /* The outcome: a value where the method wrote it, an error in job->scratch. Whether it is one. */
@@ -168,6 +163,15 @@ write_outcome(prong_job *job, prong_err code, struct buf **outcome)
     return false;
 }
 
+/* Somebody gets the outcome, and with it what its handles stand for. */
+static void
+give_away(prong_job *job, bool is_error)
+{
+    if (!is_error || job->has_details) {
+        holds_sent(is_error ? &job->details_holds : &job->result_holds, &job->sent);
+    }
+}
+
 void
 prong_job_end(prong_job *job, prong_err code)
 {
@@ -180,13 +184,18 @@ prong_job_end(prong_job *job, prong_err code)
         code = client_now() >= job->deadline_ns ? PRONG_DEADLINE_EXCEEDED : PRONG_CANCELLED;
         (void)prong_job_fail(job, code, "nobody took the last items");
     }
+    const bool has_caller = !is_unwanted(job);
     const bool is_error = write_outcome(job, code, &outcome);
-    pull_hold(job->worker->pull, job->holds);
-    job->holds = NULL;
+    if (has_caller) {
+        give_away(job, is_error);
+    }
+    pull_hold(job->worker->pull, job->sent);
+    job->sent = NULL;
     if (!pull_end(job->worker->pull, is_error, outcome)) {
         worker_say(job->worker, true, "out of memory for the outcome of a call");
         run_abandon(job->worker, 71);
     }
+    reset_writers(job); /* what was written and not sent is let go of now */
 }
 
 /* ---- what a method asks ---------------------------------------------------------------------- */
@@ -343,6 +352,10 @@ prong_worker_test_call(prong_worker *w, const char *method, const prong_value *a
     struct buf *written_to;
     const bool is_error = write_outcome(job, code, &written_to);
     const struct span outcome = buf_span(written_to);
+    give_away(job, is_error);
+    if (is_error) {
+        prong_writer_reset(job->result);
+    }
     if (out != NULL) {
         prong_writer_reset(out);
     }

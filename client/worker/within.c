@@ -69,6 +69,9 @@ prong_job_yield(prong_job *job, const prong_value *value)
         err = PRONG_INVALID_ARGUMENT;
     }
     err = err == PRONG_OK ? give(job, value) : err;
+    if (err == PRONG_OK) {
+        holds_sent(&job->item_holds, &job->sent);
+    }
     prong_writer_reset(job->item);
     return err;
 }

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "client/lib/client.h"
+#include "client/worker/holds.h"
 #include "client/worker/pull.h"
 #include "proto/link/link.h"
 #include "proto/wire.h"
@@ -58,8 +59,9 @@ struct prong_job {
     uint64_t number; /* 0 without a hub */
     int64_t deadline_ns, looked_ns;
     prong_writer *result, *details, *item;
-    struct job_hold *holds; /* what was written to them, until the caller has it */
-    struct buf yielded;     /* without a hub: what the method yielded */
+    struct holds result_holds, details_holds, item_holds;
+    struct hold *sent;  /* what was written to them and sent, until the caller has it */
+    struct buf yielded; /* without a hub: what the method yielded */
     bool has_details, open;
     prong_began began;
     char message[WIRE_TEXT_BYTES_MAX + 1];

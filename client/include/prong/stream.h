@@ -272,7 +272,9 @@ typedef struct prong_buffer {
 PRONG_API prong_err prong_buffer_new(prong_memory *m, size_t bytes, const prong_frame_info *info,
                                      prong_buffer **out);
 /* Write a handle of it. In a result of a worker (prong_job_result, prong_job_item,
- * prong_job_details), what is let go of by prong_buffer_free waits for the caller for a minute. */
+ * prong_job_details), what is let go of by prong_buffer_free waits for the caller for a minute. It
+ * is given back at once when the result never gets to him: the method failed, or wrote something
+ * else after prong_writer_reset, or the caller had cancelled the call. */
 PRONG_API void prong_writer_buffer(prong_writer *w, const prong_buffer *b);
 /* Take the buffer whose handle a value is. `out`: owned, as from prong_buffer_new. Errors:
  * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (nobody holds it any more),

@@ -338,3 +338,75 @@ Test(stream_memory, a_buffer_that_is_a_result_waits_for_the_caller, .init = hub_
     prong_memory_free(m);
     hub_down();
 }
+
+/* Buffers that the hub has lent. */
+static uint64_t
+lent(const struct hub *hub)
+{
+    prong_reply *reply = NULL;
+    prong_value about, memory, buffers;
+    uint64_t count = 0;
+    cr_assert(prong_call(hub->client, "hub", "metrics", NULL, HUB_MS, &reply) == PRONG_OK);
+    cr_assert(prong_value_find(prong_reply_value(reply), "hub", &about) &&
+              prong_value_find(&about, "memory", &memory) &&
+              prong_value_find(&memory, "buffers", &buffers) && prong_value_uint(&buffers, &count));
+    prong_reply_free(reply);
+    return count;
+}
+
+/* The worker's last word may come to the hub after that of the call. */
+static void
+is_given_back(const struct hub *hub)
+{
+    while (lent(hub) > 0) { /* the time limit of the test, half of how long a result is kept */
+        (void)sched_yield();
+    }
+}
+
+Test(stream_memory, a_buffer_whose_result_nobody_gets_is_given_back_at_once, .init = hub_enter,
+     .fini = hub_leave)
+{
+    static const struct {
+        const char *args;
+        prong_err code;
+    } ends[] = {{"{\"how\": \"fails\"}", PRONG_INTERNAL},
+                {"{\"how\": \"fails_after_send\"}", PRONG_INTERNAL},
+                {"{\"how\": \"does_not_yield\"}", PRONG_OK},
+                {"{\"how\": \"changes_its_mind\"}", PRONG_OK},
+                {"{\"how\": \"returns_half\"}", PRONG_INTERNAL}};
+    const struct hub *hub = hub_up("plain");
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        prong_reply_free(hub_call("buffer", ends[i].args, ends[i].code));
+        is_given_back(hub);
+    }
+    prong_reply *reply = hub_begin("buffer", "{\"how\": \"returns_too_late\"}");
+    while (lent(hub) == 0) {
+        (void)sched_yield();
+    }
+    prong_reply_cancel(reply);
+    hub_end(reply, PRONG_CANCELLED);
+    is_given_back(hub);
+    hub_down();
+}
+
+Test(stream_memory, a_buffer_that_the_caller_of_a_failed_method_gets_waits_for_him,
+     .init = hub_enter, .fini = hub_leave)
+{
+    const struct hub *hub = hub_up("plain");
+    prong_memory *m = memory_of(hub->url);
+    prong_value item;
+    prong_reply *reply = hub_begin("buffer", "{\"how\": \"yields_and_fails\"}");
+    cr_assert(prong_reply_next(reply, HUB_MS, &item) == PRONG_OK);
+    cr_assert(prong_reply_wait(reply, HUB_MS) == PRONG_OK);
+    cr_expect(lent(hub) == 1);
+    prong_buffer_free(take(m, &item));
+    hub_end(reply, PRONG_INTERNAL);
+    is_given_back(hub);
+    reply = hub_call("buffer", "{\"how\": \"fails_with_details\"}", PRONG_INTERNAL);
+    cr_expect(lent(hub) == 1);
+    prong_buffer_free(take(m, prong_reply_details(reply)));
+    prong_reply_free(reply);
+    is_given_back(hub);
+    prong_memory_free(m);
+    hub_down();
+}

@@ -15,7 +15,8 @@ struct probe_memory {
 prong_err probe_frame(prong_job *job, const prong_value *args, void *context);
 /* The same as an item, and then its number. */
 prong_err probe_frame_item(prong_job *job, const prong_value *args, void *context);
-/* A buffer of 10000 bytes that are 7. */
+/* A buffer of 10000 bytes that are 7. `how` in the arguments: what becomes of it, as in
+ * probe_memory.c. */
 prong_err probe_buffer(prong_job *job, const prong_value *args, void *context);
 void probe_memory_free(struct probe_memory *m);
 
