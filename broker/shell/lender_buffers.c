@@ -114,10 +114,22 @@ drop(struct lender *l, struct lend_buffer *buffer)
     free(buffer);
 }
 
+/* Whether somebody is still to take it. Only to be asked when nobody holds it: then all have said
+ * how many handles they wrote, and each is for one who takes it. Where one handle is taken several
+ * times, as by all replicas that one call went to, that number is too small; what each of them says
+ * of himself and those before him may be larger. */
+static bool
+is_awaited(const struct lend_buffer *buffer)
+{
+    const uint64_t expected =
+        buffer->written > buffer->expected ? buffer->written : buffer->expected;
+    return buffer->keep_until_ns != 0 && buffer->arrivals < expected;
+}
+
 static void
 let_go(struct lender *l, struct lend_buffer *buffer)
 {
-    if (--buffer->holds == 0 && buffer->keep_until_ns == 0) {
+    if (--buffer->holds == 0 && !is_awaited(buffer)) {
         drop(l, buffer);
     }
 }
@@ -154,15 +166,15 @@ timer_ready(struct source *source, uint32_t events)
     }
 }
 
-/* Keep it for a while although nobody may hold it, unless all have taken it already whom it was
- * sent to: that may be seen before the sender lets go. Without a timer, which needs a descriptor,
- * it is as if the time was over at once. */
+/* Keep it for a while although nobody may hold it, and no shorter than another one said. Without a
+ * timer, which needs a descriptor, it is as if the time was over at once. */
 static void
 keep(struct lender *l, struct lend_buffer *buffer, uint32_t ms)
 {
-    if (ms > 0 && buffer->arrivals < buffer->expected && has_timer(l)) {
-        buffer->keep_until_ns =
-            clock_mono_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
+    const int64_t until_ns =
+        clock_mono_ns() + (int64_t)(ms < KEEP_MS_MAX ? ms : KEEP_MS_MAX) * NS_PER_MS;
+    if (ms > 0 && until_ns > buffer->keep_until_ns && has_timer(l)) {
+        buffer->keep_until_ns = until_ns;
         set_timer(l, buffer->keep_until_ns);
     }
 }
@@ -263,7 +275,6 @@ lender_buffer_take(struct lend_peer *p, const struct lend_record *ask)
         lender_refuse(p, WIRE_ERR_NOT_FOUND, "there is no such buffer: nobody holds it any more");
     } else if (make_room(p)) {
         buffer->arrivals++;
-        buffer->keep_until_ns = buffer->arrivals < buffer->expected ? buffer->keep_until_ns : 0;
         /* What another user had is not used again. */
         buffer->is_exposed |= buffer->maker != NULL && buffer->maker->uid != p->uid;
         hold(p, buffer);
@@ -280,6 +291,7 @@ lender_buffer_give(struct lend_peer *p, const struct lend_record *ask)
             buffer->is_exposed |= ask->index == 0;
             /* Whoever lets go of it last may know less of who is still to take it. */
             buffer->expected = ask->hold > buffer->expected ? ask->hold : buffer->expected;
+            buffer->written += ask->numbers[0] < UINT32_MAX ? ask->numbers[0] : UINT32_MAX;
             keep(p->lender, buffer, ask->patience_ms);
             let_go(p->lender, buffer);
             return;

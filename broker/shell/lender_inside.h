@@ -27,7 +27,8 @@ struct lend_buffer {
     uint64_t number;               /* of its memory: the same again are the same pages */
     const struct lend_peer *maker; /* whom it was made for; NULL: that one has left */
     uint32_t holds;                /* of all connections */
-    uint32_t arrivals, expected;   /* how often it was taken, and will have been when it was sent */
+    uint32_t arrivals, expected;   /* how often it was taken, and will have been by what one says */
+    uint64_t written;              /* handles of it, by all who have let go of it */
     bool is_exposed;               /* one who let go of it may still reach it */
     int64_t keep_until_ns;         /* without any hold, for whoever has the handle; 0: not */
 };

@@ -79,7 +79,8 @@ let_go(struct buffer *b, int32_t linger_ms)
     prong_memory *m = b->memory;
     const int64_t now_ns = clock_mono_ns();
     const struct map map = {b->number, b->shown.data, b->size, now_ns};
-    struct lend_record record = {.hold = b->taken + b->written, .patience_ms = (uint32_t)linger_ms};
+    struct lend_record record = {
+        .hold = b->taken + b->written, .numbers = {b->written}, .patience_ms = (uint32_t)linger_ms};
     memcpy(record.handle, b->handle, sizeof b->handle);
     maps_drop(&m->maps, now_ns - (int64_t)KEEP_MS * NS_PER_MS);
     if (m->owner != getpid()) {

@@ -43,8 +43,9 @@ enum lend_op {
     LEND_NEW,  /* bytes */
     LEND_TAKE, /* handle: hold it, too */
     LEND_GIVE, /* handle, patience_ms, hold: no longer hold it; keep it so long for others, until it
-                  was taken so often in all; index: 1 when nothing here reaches the memory any
-                  more, so that it may be lent again */
+                  was taken so often in all; numbers[0]: how many handles of it were written here,
+                  each of them for one more who takes it; index: 1 when nothing here reaches the
+                  memory any more, so that it may be lent again */
     /* from the hub */
     LEND_REFUSED = 65, /* code (errors.def), text */
     LEND_CREATED,      /* generation, slots, bytes: may be the ring of a writer before; index: how

@@ -250,3 +250,93 @@ TEST(a_buffer_that_was_sent_twice_waits_for_both)
     lend_hang_up(&r, two);
     lend_rig_close(&r);
 }
+
+/* Who lets go says how many handles he wrote, and of how many takers he knows. */
+static void
+give(struct lend_rig *r, int fd, const struct lend_record *buffer, uint32_t taken, uint32_t written,
+     uint32_t ms)
+{
+    struct lend_record ask = with_handle(buffer, LEND_GIVE);
+    ask.hold = taken + written;
+    ask.numbers[0] = written;
+    ask.patience_ms = ms;
+    lend_rig_ask(r, fd, ask);
+}
+
+/* The caller of two sends the same to both, and each of them returns it. */
+TEST(a_buffer_that_two_pass_on_waits_for_both_results)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int one = lend_rig_peer(&r, new_buffer(SIZE));
+    const struct lend_record buffer = lend_read(one, LEND_BUFFER);
+    const int two = lend_rig_peer(&r, with_handle(&buffer, LEND_TAKE));
+    const int three = lend_rig_peer(&r, with_handle(&buffer, LEND_TAKE));
+    cr_expect(lend_read(two, LEND_BUFFER).index == 1 && lend_read(three, LEND_BUFFER).index == 2);
+    give(&r, two, &buffer, 1, 1, 60000);
+    give(&r, three, &buffer, 2, 1, 60000);
+    for (uint32_t n = 3; n <= 4; n++) {
+        lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE));
+        const struct lend_record taken = lend_read(one, LEND_BUFFER);
+        cr_expect(taken.index == n);
+        give(&r, one, &taken, n, 0, 0);
+        if (n == 3) {
+            give(&r, one, &buffer, 0, 2, 0); /* what it held from the beginning */
+        }
+    }
+    lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE));
+    lend_expect_refused(one, WIRE_ERR_NOT_FOUND, "no such buffer");
+    lend_hang_up(&r, one);
+    lend_hang_up(&r, two);
+    lend_hang_up(&r, three);
+    lend_rig_close(&r);
+}
+
+/* One passes it on while another one has yet to take what the maker sent. */
+TEST(who_takes_what_another_one_sent_takes_nothing_from_a_result)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int one = lend_rig_peer(&r, new_buffer(SIZE));
+    const struct lend_record buffer = lend_read(one, LEND_BUFFER);
+    const int two = lend_rig_peer(&r, with_handle(&buffer, LEND_TAKE));
+    cr_expect(lend_read(two, LEND_BUFFER).index == 1);
+    give(&r, two, &buffer, 1, 1, 60000);
+    const int three = lend_rig_peer(&r, with_handle(&buffer, LEND_TAKE)); /* of the maker's */
+    cr_expect(lend_read(three, LEND_BUFFER).index == 2);
+    give(&r, one, &buffer, 0, 2, 0);
+    give(&r, three, &buffer, 2, 0, 0);
+    lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE)); /* the result of the other one */
+    cr_expect(lend_read(one, LEND_BUFFER).index == 3);
+    give(&r, one, &buffer, 3, 0, 0);
+    lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE));
+    lend_expect_refused(one, WIRE_ERR_NOT_FOUND, "no such buffer");
+    lend_hang_up(&r, one);
+    lend_hang_up(&r, two);
+    lend_hang_up(&r, three);
+    lend_rig_close(&r);
+}
+
+TEST(the_time_that_one_promised_is_not_cut_by_another)
+{
+    struct lend_rig r;
+    lend_rig_open(&r, MUCH);
+    const int one = lend_rig_peer(&r, new_buffer(SIZE));
+    const struct lend_record buffer = lend_read(one, LEND_BUFFER);
+    const int two = lend_rig_peer(&r, with_handle(&buffer, LEND_TAKE));
+    cr_expect(lend_read(two, LEND_BUFFER).index == 1);
+    const struct lend_record other = ask_new(&r, one, SIZE);
+    give(&r, two, &buffer, 1, 1, 60000);
+    give(&r, one, &buffer, 0, 1, 1);
+    const uint32_t before = lend_open_fds();
+    give(&r, one, &other, 0, 1, 2);
+    while (lend_open_fds() == before) { /* until the other one's time is over */
+        (void)sched_yield();
+        lend_rig_turn(&r);
+    }
+    lend_rig_ask(&r, one, with_handle(&buffer, LEND_TAKE));
+    cr_expect(lend_read(one, LEND_BUFFER).index == 2);
+    lend_hang_up(&r, one);
+    lend_hang_up(&r, two);
+    lend_rig_close(&r);
+}
