@@ -93,6 +93,23 @@ send_list(struct lend_peer *p)
 /* ---- the end of a connection -----------------------------------------------------------------
  */
 
+/* What a writer said last may not have been read: an answer that it did not wait for comes back as
+ * an error before that, and its end may be found by somebody who wants its place. */
+static void
+hear_last_words(struct lend_peer *p)
+{
+    struct lend_record record;
+    int fds[LEND_FDS_MAX];
+    for (int errors = 0, i = 0; errors < 2 && i < RECORDS_PER_TURN; i++) {
+        const enum pass_result got = pass_receive(p->fd, &record, fds);
+        if (got == PASS_OK) {
+            pass_close(fds, record.fds);
+            p->is_leaving |= record.op == LEND_LEAVE;
+        }
+        errors += got == PASS_EMPTY ? 2 : got == PASS_GONE;
+    }
+}
+
 static void
 end(struct lend_peer *p)
 {
@@ -100,6 +117,7 @@ end(struct lend_peer *p)
     struct pollfd look = {.fd = p->fd};
     p->has_left = poll(&look, 1, 0) == 1 && (look.revents & POLLHUP) != 0;
     if (p->role == LEND_ROLE_WRITER) {
+        hear_last_words(p);
         lender_tell_stopped(p);
     }
     (void)close(p->fd);
@@ -165,6 +183,7 @@ static const struct request {
     [LEND_NEW] = {lender_buffer_new, LEND_ROLE_NONE | LEND_ROLE_HOLDER},
     [LEND_TAKE] = {lender_buffer_take, LEND_ROLE_NONE | LEND_ROLE_HOLDER},
     [LEND_GIVE] = {lender_buffer_give, LEND_ROLE_NONE | LEND_ROLE_HOLDER},
+    [LEND_LEAVE] = {lender_leave, LEND_ROLE_WRITER},
 };
 
 static void

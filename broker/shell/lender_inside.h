@@ -76,6 +76,7 @@ struct lend_peer {
     bool failed;                /* it ends before anything else happens */
     bool is_orphan;             /* its process has ended: it ends when what was sent is read */
     bool is_cut;                /* it is told nothing more, and ends when it has seen that */
+    bool is_leaving;            /* it has said that it ends the connection */
     bool has_left;              /* its end is one by itself, so that it uses nothing any more */
     struct lend_stream *stream; /* of a writer or reader */
     uint32_t seat;              /* of a reader */
@@ -149,6 +150,7 @@ void lender_note_drops(struct lender *l, struct lend_stream *s);
 
 /* Requests. Each answers or fails the peer. */
 void lender_create(struct lend_peer *p, const struct lend_record *ask);
+void lender_leave(struct lend_peer *p, const struct lend_record *ask);
 void lender_open(struct lend_peer *p, const struct lend_record *ask);
 void lender_list(struct lend_peer *p, const struct lend_record *ask);
 /* The next record of the list; LEND_END is the last one. */

@@ -284,6 +284,13 @@ lender_create(struct lend_peer *p, const struct lend_record *ask)
 }
 
 void
+lender_leave(struct lend_peer *p, const struct lend_record *ask)
+{
+    (void)ask;
+    p->is_leaving = true;
+}
+
+void
 lender_writer_left(struct lend_peer *p)
 {
     struct lend_stream *s = p->stream;

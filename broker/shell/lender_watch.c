@@ -67,9 +67,10 @@ lender_tell_stopped(const struct lend_peer *writer)
 {
     if (writer->lender->options.tell != NULL) { /* to know why costs a look at the process */
         tell_writer(writer, HUB_STREAM_STOPPED,
-                    lender_has_died(writer) ? "ended"
-                    : writer->has_left      ? "closed"
-                                            : "disconnected");
+                    writer->is_leaving        ? "closed"
+                    : lender_has_died(writer) ? "ended"
+                    : writer->has_left        ? "closed"
+                                              : "disconnected");
     }
 }
 

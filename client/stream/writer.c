@@ -329,6 +329,10 @@ prong_stream_free(prong_stream *s)
         return;
     }
     prong_stream_cancel(s);
+    if (s->fd >= 0 && s->owner == getpid()) {
+        /* A hub that is gone need not hear it, and one that does not read guesses. */
+        (void)lend_ask(s->fd, &(struct lend_record){.op = LEND_LEAVE}, (struct why){NULL, 0});
+    }
     lose_hub(s);
     forget_desks(s);
     if (s->map != NULL) {

@@ -12,6 +12,7 @@
  *   LEND_NEW       -> LEND_BUFFER [memory]
  *   LEND_TAKE      -> LEND_BUFFER [memory]
  *   LEND_GIVE      (no answer)
+ *   LEND_LEAVE     (no answer)
  *
  * or, to each of them, LEND_REFUSED. A writer whose frames change says LEND_CREATE again. */
 #ifndef PRONG_RING_LEND_H
@@ -46,6 +47,8 @@ enum lend_op {
                   was taken so often in all; numbers[0]: how many handles of it were written here,
                   each of them for one more who takes it; index: 1 when nothing here reaches the
                   memory any more, so that it may be lent again */
+    LEND_LEAVE, /* by a writer: the end of the connection, which comes next, is meant; without it
+                   that of a program that ends at once looks like the end of its process */
     /* from the hub */
     LEND_REFUSED = 65, /* code (errors.def), text */
     LEND_CREATED,      /* generation, slots, bytes: may be the ring of a writer before; index: how

@@ -44,6 +44,8 @@ class Told(Case):
         self.assertEqual((told["reason"], told["number"], told["pid"]), ("ended", 3, pid))
         Writer(self, "cam2").tell("close")
         self.assertEqual(self.event("hub.stream.stopped", stream="cam2")["reason"], "closed")
+        Writer(self, "cam3").end()                       # closes it, and the process is over at once
+        self.assertEqual(self.event("hub.stream.stopped", stream="cam3")["reason"], "closed")
 
     def test_silence_is_told_and_its_end(self):
         self.assertEqual(self.event("hub.stream.silent")["number"], 0)    # nobody writes it

@@ -65,7 +65,8 @@ TEST(junk_closes_the_connection_that_it_came_on)
         {LEND_VERSION + 1, LEND_LIST, sizeof(struct lend_record)},
         {0, LEND_LIST, sizeof(struct lend_record)},
         {LEND_VERSION, 0, sizeof(struct lend_record)},
-        {LEND_VERSION, LEND_GIVE + 1, sizeof(struct lend_record)},
+        {LEND_VERSION, LEND_LEAVE + 1, sizeof(struct lend_record)},
+        {LEND_VERSION, LEND_LEAVE, sizeof(struct lend_record)}, /* of nothing */
         {LEND_VERSION, LEND_REFUSED, sizeof(struct lend_record)},
         {LEND_VERSION, LEND_LOOK, sizeof(struct lend_record)},
         {LEND_VERSION, UINT16_MAX, sizeof(struct lend_record)},

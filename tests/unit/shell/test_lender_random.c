@@ -68,7 +68,7 @@ ask_something(const struct peer *p, uint64_t *seed)
     static const char *const names[] = {"a", "b", "c", "", "No"};
     struct lend_record ask = {
         .version = (uint16_t)(number(seed, 200) == 0 ? 9 : LEND_VERSION),
-        .op = (uint16_t)(number(seed, 100) == 0 ? number(seed, 100) : 1 + number(seed, LEND_GIVE)),
+        .op = (uint16_t)(number(seed, 100) == 0 ? number(seed, 100) : 1 + number(seed, LEND_LEAVE)),
         .slots = number(seed, 20),
         .hold = number(seed, 5),
         .policy = number(seed, 20) == 0 ? number(seed, 9) : number(seed, 2),

@@ -338,6 +338,57 @@ end_owner(pid_t pid)
     cr_assert(WIFSIGNALED(status), "its end");
 }
 
+/* A process that says `ask`, then that it leaves, and ends at once. It says the latter when
+ * something can be read, or the pipe has ended. */
+static pid_t
+begin_leaver(struct lend_rig *r, struct lend_record ask, const int go[2])
+{
+    struct lend_record leave = {.version = LEND_VERSION, .op = LEND_LEAVE};
+    char byte;
+    ask.version = LEND_VERSION;
+    const pid_t pid = fork();
+    cr_assert(pid >= 0, "fork");
+    if (pid == 0) {
+        close_all_but(go[0], -1);
+        const int fd = lend_rig_connect(r);
+        const bool ok = pass_send(fd, &ask, NULL, 0) == PASS_OK && read(go[0], &byte, 1) == 0 &&
+                        pass_send(fd, &leave, NULL, 0) == PASS_OK;
+        _exit(ok ? 0 : 1);
+    }
+    return pid;
+}
+
+static void
+expect_end(pid_t pid)
+{
+    int status;
+    cr_assert(waitpid(pid, &status, 0) == pid && status == 0, "its end: %d", status);
+}
+
+TEST(who_closes_and_ends_at_once_has_closed)
+{
+    struct lend_rig r;
+    int go[2];
+    cr_assert(pipe(go) == 0);
+    lend_rig_open(&r, MUCH);
+    /* The hub comes to all of it when the process is over, so its answer finds nobody. */
+    (void)close(go[1]);
+    expect_end(begin_leaver(&r, lend_writer("cam", 4, 1000), go));
+    lend_rig_turn(&r);
+    expect_news(&r, "started 'cam' opened generation 1 number 0 slots 4 of 4096 group ''\n"
+                    "stopped 'cam' closed generation 1 number 0 slots 4 of 4096 group ''\n");
+    (void)close(go[0]);
+    /* Or it has answered, which the process did not read. */
+    cr_assert(pipe(go) == 0);
+    const pid_t writer = begin_leaver(&r, lend_writer("cam2", 4, 1000), go);
+    lend_rig_wait(&r, "started 'cam2'");
+    (void)close(go[1]);
+    expect_end(writer);
+    lend_rig_wait(&r, "stopped 'cam2' closed generation 1 ");
+    (void)close(go[0]);
+    lend_rig_close(&r);
+}
+
 TEST(a_process_that_dies_leaves_its_places_though_a_child_has_its_connections)
 {
     struct lend_rig r;
