@@ -1,6 +1,7 @@
 /* The hub under arbitrary input: bytes become connections, messages (raw or well formed), processes
- * that start, attach, poll, report and die, and time that passes. After each step every invariant
- * must hold, and every reply must be to a request that is open and be well formed itself. */
+ * that start, attach, poll, report and die, news of streams, and time that passes. After each step
+ * every invariant must hold, and every reply must be to a request that is open and be well formed
+ * itself. */
 #include "broker/core/hub.h"
 #include "proto/record.h"
 #include "proto/write.h"
@@ -143,9 +144,18 @@ forget_peer(struct run *r, uint64_t peer)
 static void
 learn_usage(const struct hub_effect *e, struct hub_input *answer, struct hub_usage usage[PROCESSES])
 {
+    static const uint8_t streams[] = {0xa3, 'c', 'a', 'm', 0x81, 0xa2, 'u', 'p', 0xc3};
+    static const struct hub_lent lent = {.bytes = 4096,
+                                         .bytes_max = 1 << 30,
+                                         .buffers = 1,
+                                         .connections = 2,
+                                         .silent = 1,
+                                         .stream_count = 1,
+                                         .streams = {streams, sizeof streams}};
     *answer = (struct hub_input){.kind = HUB_IN_USAGE};
     answer->usage.call = e->call;
     answer->usage.list = usage;
+    answer->usage.lent = e->lent && e->usage_count % 2 == 0 ? &lent : NULL;
     for (size_t i = 0; i < e->usage_count && i < PROCESSES; i++) {
         usage[i] = e->usage[i];
         usage[i].known = usage[i].pid % 3 != 0;
@@ -257,7 +267,8 @@ write_hub_call(struct run *r, struct buf *b)
     } rows[] = {{"lease", "w"},       {"lease", "w/0"},   {"renew", "w/0"},   {"renew", "w/1"},
                 {"release", "w/0"},   {"release", "w/1"}, {"dlq_show", NULL}, {"dlq_retry", NULL},
                 {"dlq_drop", NULL},   {"restart", "w"},   {"stop", "w/0"},    {"start", "w"},
-                {"dlq_list", "none"}, {"status", "none"}, {"remove", "w"},    {"scale", "w"}};
+                {"dlq_list", "none"}, {"status", "none"}, {"remove", "w"},    {"scale", "w"},
+                {"metrics", "none"}};
     static const uint16_t numbers[] = {1, 2, 100, 2000};
     const size_t row = take(r) % (sizeof rows / sizeof rows[0]);
     const bool none = rows[row].text != NULL && strcmp(rows[row].text, "none") == 0;
@@ -508,6 +519,30 @@ act_process(struct run *r, uint8_t what)
     step(r, &in);
 }
 
+/* News of streams: what the shell's bounds let through, of anybody. */
+static void
+act_lent(struct run *r, uint8_t what)
+{
+    static const char *const streams[] = {
+        "cam", "0123456789abcdef_0123456789abcdef-0123456789abcdef_0123456789abc", "w", ""};
+    static const char *const reasons[] = {"opened", "ended", "closed", "disconnected"};
+    static const int32_t pids[] = {0, 100, 7, INT32_MAX};
+    const uint8_t n = take(r);
+    struct hub_input in = {.kind = HUB_IN_LENT};
+    in.lent = (struct hub_lent_news){.kind = (enum hub_lent_kind)(what % (HUB_MEMORY_REFUSED + 1)),
+                                     .pid = pids[n % 4],
+                                     .uid = n / 4 % 2 * UINT32_MAX,
+                                     .stream = streams[n / 8 % 4],
+                                     .group = streams[n / 32 % 4],
+                                     .reason = reasons[n % 4],
+                                     .generation = (uint64_t)take(r) << 40,
+                                     .number = (uint64_t)take(r) << 39,
+                                     .slots = take(r),
+                                     .slot_bytes = (uint64_t)take(r) << 22,
+                                     .silent_ms = (uint64_t)take(r) << 32};
+    step(r, &in);
+}
+
 static void
 act(struct run *r)
 {
@@ -522,6 +557,10 @@ act(struct run *r)
         act_process(r, what);
         break;
     case 2:
+        if (what >= RICH) {
+            act_lent(r, what);
+            break;
+        }
         r->now_ns += (int64_t)take(r) * take(r) * 1000000;
         step(r, &(struct hub_input){.kind = HUB_IN_TIME});
         break;
