@@ -33,14 +33,18 @@ enum {
 
 /* The one worker of this process that ends at SIGTERM: a handler can know nothing else. */
 static _Atomic(prong_worker *) terminated;
+/* The process whose worker was told to end, by SIGTERM or by the hub. The next SIGTERM may come
+ * when there is no worker any more, and would turn an end in order into a death. */
+static _Atomic pid_t told;
 
 static void
 on_sigterm(int signal_number)
 {
     prong_worker *w = terminated;
     if (w != NULL && w->pid == getpid()) {
+        told = w->pid;
         prong_worker_stop(w, 0);
-    } else {
+    } else if (told != getpid()) {
         /* A child that a method forked: SIGTERM means what it always meant. */
         (void)signal(signal_number, SIG_DFL);
         (void)raise(signal_number);
@@ -52,8 +56,10 @@ sigterm_take(prong_worker *w)
 {
     struct sigaction old, now = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
     prong_worker *none = NULL;
-    if (sigaction(SIGTERM, NULL, &old) == 0 && old.sa_handler == SIG_DFL &&
+    if (sigaction(SIGTERM, NULL, &old) == 0 &&
+        (old.sa_handler == SIG_DFL || old.sa_handler == on_sigterm) &&
         atomic_compare_exchange_strong(&terminated, &none, w)) {
+        told = 0;
         w->handles_sigterm = sigaction(SIGTERM, &now, NULL) == 0;
     }
 }
@@ -62,7 +68,9 @@ void
 run_leave_sigterm(prong_worker *w)
 {
     if (w->handles_sigterm) {
-        (void)signal(SIGTERM, SIG_DFL);
+        if (told != w->pid) {
+            (void)signal(SIGTERM, SIG_DFL);
+        }
         atomic_store(&terminated, NULL);
         w->handles_sigterm = false;
     }
@@ -182,6 +190,7 @@ judge(prong_worker *w)
         w->lost_ns = 0;
     }
     if (pull_is_asked_to_stop(w->pull)) {
+        told = w->handles_sigterm ? w->pid : told;
         prong_worker_stop(w, 0);
     }
 }

@@ -119,7 +119,7 @@ void run_look(prong_worker *w);
 void run_send(prong_worker *w, int64_t now_ns);
 /* In a job that cannot go on: wait for what comes on the connection, or that there is one again. */
 void run_wait(prong_worker *w, int64_t until_ns);
-/* SIGTERM means to this process what it did before. */
+/* SIGTERM means to this process what it did before; nothing, when its worker was told to end. */
 void run_leave_sigterm(prong_worker *w);
 /* abort.c: SIGABRT tells the stack from now on, unless the program has a handler of its own. */
 void abort_take(void);

@@ -44,8 +44,10 @@
  * End. SIGTERM, prong_worker_stop or the hub's wish to stop: the running method ends and its
  * outcome is told, loop functions return, teardown runs, and prong_worker_run returns 0. SIGTERM is
  * handled only if the program left it as it was (SIG_DFL); a program with a handler of its own
- * calls prong_worker_stop in it. It is as it was again after prong_worker_free. A child that a
- * method forks uses nothing of the worker; SIGTERM ends it as usual.
+ * calls prong_worker_stop in it. After prong_worker_free it is as it was again, unless the worker
+ * was told to end by SIGTERM or by the hub: from then on it does nothing to this process, so that
+ * a second one does not cut the end short. A child that a method forks uses nothing of the worker;
+ * SIGTERM ends it as usual.
  *
  * Setting up (everything named prong_worker_new, _method, _on, _setup... up to prong_worker_run) is
  * done before prong_worker_run, by one thread. What is wrong there is returned, and kept as well:

@@ -78,6 +78,45 @@ usual(void)
     return run(new_worker());
 }
 
+static void
+torn_down(prong_worker *worker, void *context)
+{
+    (void)worker;
+    (void)context;
+    (void)raise(SIGTERM);
+}
+
+/* Told once more on every stretch of its end. */
+static int
+told_again(void)
+{
+    prong_worker *worker = new_worker();
+    (void)prong_worker_setup(worker, NULL, torn_down, NULL);
+    const int code = run(worker);
+    (void)raise(SIGTERM);
+    return code;
+}
+
+static prong_err
+ends(prong_job *job, const prong_value *args, void *context)
+{
+    (void)args;
+    (void)context;
+    prong_worker_stop(prong_job_worker(job), 3);
+    return PRONG_OK;
+}
+
+/* It ends by itself, and what comes then is a program like any other. */
+static int
+told_afterwards(void)
+{
+    prong_worker *worker = new_worker();
+    (void)prong_worker_method(worker, "ends", ends, PRONG_ONCE, NULL, NULL);
+    const int code = run(worker);
+    (void)raise(SIGTERM);
+    return code;
+}
+
 static int
 impatient(void)
 {
@@ -348,6 +387,27 @@ Test(run, ends_although_the_hub_is_silent, .init = stage_enter, .fini = stage_le
     expect_poll(0, true);
     kill(worker, SIGTERM);
     cr_expect(stage_exit() == 0);
+}
+
+Test(run, ends_in_order_however_often_it_is_told_to, .init = stage_enter, .fini = stage_leave)
+{
+    const pid_t worker = stage_start(told_again);
+    stage_attach(5);
+    expect_poll(0, true);
+    end_idle(0, worker);
+}
+
+Test(run, leaves_sigterm_as_it_was_when_nobody_told_it_to_end, .init = stage_enter,
+     .fini = stage_leave)
+{
+    bool is_error = true;
+    (void)stage_start(told_afterwards);
+    stage_attach(5);
+    stage_give(expect_poll(0, true), 1, 9, "ends", 1000);
+    struct request *r = stage_expect(WIRE_REC_REPORT);
+    cr_expect(stage_reported(r, &is_error) == 9 && !is_error);
+    acknowledge(r);
+    cr_expect(stage_exit() == 1000 + SIGTERM);
 }
 
 Test(run, gives_jobs_to_a_binding, .init = stage_enter, .fini = stage_leave)
