@@ -457,6 +457,11 @@ def serve(cls: type[Worker], arguments: dict[str, Any]) -> int:
     handles = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
     if handles:
         signal.signal(signal.SIGTERM, lambda *_: runner.stop(0))
+        # A child that a method forks ends as any other, also when it is told before it knows that it is one.
+        mask, term = signal.pthread_sigmask, {signal.SIGTERM}
+        os.register_at_fork(
+            before=lambda: mask(signal.SIG_BLOCK, term), after_in_parent=lambda: mask(signal.SIG_UNBLOCK, term),
+            after_in_child=lambda: (signal.signal(signal.SIGTERM, signal.SIG_DFL), mask(signal.SIG_UNBLOCK, term)))
     try:
         return runner.main()
     except Exception:

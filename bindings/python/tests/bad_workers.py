@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -137,10 +139,10 @@ class Bad(prong.Worker):
         while True:
             ctypes.PyDLL(None).pause()
 
-    def count_and_die(self, n: int, signal: int) -> Iterator[int]:
+    def count_and_die(self, n: int, number: int) -> Iterator[int]:
         yield from range(n)
         self.pause(0.1)
-        os.kill(os.getpid(), signal)
+        os.kill(os.getpid(), number)
         yield n
 
     def crash(self) -> None:
@@ -187,6 +189,15 @@ class Bad(prong.Worker):
         self.hub.emit("some.event")
         return found
 
+    def fork_and_end(self) -> int:
+        """The signal of which the child dies that is told to end, at once."""
+        pid = os.fork()
+        if pid == 0:
+            threading.Event().wait(20)
+            os._exit(0)
+        os.kill(pid, signal.SIGTERM)
+        return os.waitpid(pid, 0)[1]
+
     def threads(self, n: int) -> List[int]:
         """Each of them calls through self.hub."""
         self.emit("begun")
@@ -201,6 +212,24 @@ class Bad(prong.Worker):
         for thread in threads:
             thread.join()
         return sorted(found)
+
+
+class ToldAgain(prong.Worker):
+    """Told to end once more on every stretch of its end."""
+
+    def setup(self) -> None:
+        atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+
+    def teardown(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class ToldAgainAsync(ToldAgain):
+    async def echo(self, x: Any = None) -> Any:
+        return x
 
 
 class Helper(prong.Worker):

@@ -270,6 +270,7 @@ def test_a_method_that_forks(hub: prong.Client) -> None:
     assert bad.pid() == pid
     assert "FAILED_PRECONDITION" in bad.fork_and_call()
     assert bad.fork("exit") == "child"
+    assert bad.fork_and_end() == signal.SIGTERM
 
 
 def test_threads_of_a_method_call_through_its_hub(hub: prong.Client) -> None:
@@ -297,6 +298,15 @@ def test_sigterm_ends_it_after_the_running_call(hub: prong.Client) -> None:
         assert running.result(20) == list(range(5))
         exited = exits.next(20)
         assert exited is not None and exited.payload["exit_code"] == 0
+
+
+@pytest.mark.parametrize("cls", ["ToldAgain", "ToldAgainAsync"])
+def test_further_sigterms_do_not_cut_its_end_short(start_hub: Start, cls: str) -> None:
+    process = start_hub("workers:\n" + worker("told", cls))
+    with prong.connect(process.url) as hub, hub.subscribe("hub.worker.exited") as exits:
+        os.kill(hub.call("told", "pid"), signal.SIGTERM)
+        exited = exits.next(20)
+        assert exited is not None and exited.payload["exit_code"] == 0, exited
 
 
 def test_without_a_hub_it_says_what_it_is(tmp_path: Path) -> None:
