@@ -1,7 +1,7 @@
 """Prong: call the methods of worker processes, in any language, through a hub that owns them."""
 from typing import TYPE_CHECKING, Any
 
-from ._client import Background, Client, Event, Lease, Method, Options, Proxy, Results, Subscription, connect
+from ._client import Background, Client, Lease, Method, Options, Proxy, Results, Subscription, connect
 from ._constants import VERSION as __version__
 from ._errors import (
     AbortedError,
@@ -22,6 +22,7 @@ from ._errors import (
     UnimplementedError,
     UnknownError,
 )
+from ._session import Event
 from ._worker import Worker, frontend, idempotent, loop, on, once, shared
 
 if TYPE_CHECKING:

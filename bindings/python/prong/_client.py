@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import time
 import types
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, TypeVar, 
 
 from . import _constants as c
 from . import _errors
-from ._link import FOREVER, Link, candidates, is_held, split
-from ._session import GRACE, Request, Session
+from ._link import FOREVER, Link, find, is_held, new_session
+from ._session import GRACE, Closing, Event, From, Position, Request
 
 if TYPE_CHECKING:                        # what few programs need is imported when they do
     import inspect
@@ -27,18 +26,6 @@ Steps = Generator[tuple[Request, float], bool, T]       # what waits: yields (re
 TIMEOUT = c.TTL_MS_DEFAULT / 1000
 LONGEST = c.TTL_MS_MAX / 1000
 Progress = Callable[[Optional[float], Optional[str]], None]
-From = Union[str, int]
-
-class Event(NamedTuple):
-    """What was published. `time`: seconds since the epoch, when the hub took it; `lost`: events of any topic that the hub
-    no longer had before this one; `reset`: the hub was started anew, and its numbers begin anew with this event."""
-    topic: str
-    payload: Any
-    number: int
-    time: float
-    source: str
-    lost: int = 0
-    reset: bool = False
 
 class Options(NamedTuple):
     """How to call: `timeout` in seconds (at most an hour; default 30 s, an hour for what yields, is mapped or runs in the
@@ -113,48 +100,9 @@ def signature(about: dict[str, Any]) -> Optional[inspect.Signature]:
         [inspect.Parameter(a.arg, kind, annotation=text(a.annotation)) for a, kind in rest if a is not None],
         return_annotation=text(found.returns))
 
-class Position:
-    """Where a subscription is; its events in order."""
-
-    def __init__(self, filters: Union[str, Sequence[str]], from_: From) -> None:
-        self.filters = [filters] if isinstance(filters, str) else list(filters)
-        self.next: From = from_
-        self.history = self.lost = self.pending = 0
-        self.reset = False
-        self.ready: deque[Event] = deque()
-
-    def take(self, r: Request) -> None:
-        """What a FETCH gave."""
-        history, after, lost, items = r.outcome()
-        if self.history not in (0, history):
-            self.next, self.reset, self.history = "oldest", True, history
-            return
-        pending, reset, ready = self.pending + lost, self.reset, self.ready.copy()
-        for number, time_us, topic, source, payload in items:
-            ready.append(Event(topic, payload, number, time_us / 1e6, source, pending, reset))
-            pending, reset = 0, False
-        lost += self.lost
-        # All at once: KeyboardInterrupt comes before, and they are fetched again, or after it.
-        (self.history, self.next, self.lost, self.pending, self.reset,
-         self.ready) = history, after, lost, pending, reset, ready
-
-def new_session(url: str, name: Optional[str], token: Union[bytes, str, None]) -> Session:
-    """With what HELLO says."""
-    hello = {"proto": c.PROTO, "role": "client", "name": name, "token": token.encode() if isinstance(token, str) else token}
-    return Session(split(url)[0], {key: value for key, value in hello.items() if value is not None}, url)
-
-def find(url: Optional[str]) -> str:
-    """The URL of the hub that is there; UnavailableError tells where it was looked for."""
-    urls = candidates() if url is None else [url]
-    for found in urls:
-        scheme, rest = split(found)
-        if len(urls) == 1 or scheme != "ipc" or os.path.exists(rest) or is_held(found):
-            return found
-    raise _errors.UnavailableError(f"no hub runs here: nothing at {', '.join(urls)} (prong up starts one)", began="no")
-
 # ---- the client
 
-class Client:
+class Client(Closing):
     """A connection to a hub, made by prong.connect(). Any thread may use it; a forked child may not, and gets a
     FailedPreconditionError. A lost connection is made again, and what was asked is asked again: nothing runs twice."""
 
@@ -213,9 +161,6 @@ class Client:
 
     def __enter__(self) -> Any:
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __reduce__(self) -> Any:
         raise TypeError("a connection cannot be sent to another process: call prong.connect() there")
@@ -403,7 +348,7 @@ class Client:
         from ._stream import correlate
         return correlate(self, filters, stream, tolerance, timeout, wait)
 
-class Subscription:
+class Subscription(Closing):
     """Events, one by one; made by Client.subscribe(). One thread at a time."""
 
     def __init__(self, client: Client, position: Position, timeout: float) -> None:
@@ -484,12 +429,6 @@ class Subscription:
         self._position.ready.clear()
         if r is not None:
             self._client._link.cancel(r)
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 class Results:
     """What a method yields, one by one as it comes. `value`: what it returned, after the last one. A loop that is left

@@ -13,8 +13,9 @@ import struct
 import threading
 import time
 import weakref
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
+from . import _constants as c
 from . import _errors
 from ._session import HEAD, Request, Session
 
@@ -51,6 +52,20 @@ def is_held(url: str) -> bool:
             return scheme == "ipc" and os.path.exists(f"/proc/{int(lock.read(16))}")
     except (OSError, ValueError):
         return False
+
+def find(url: Optional[str]) -> str:
+    """The URL of the hub that is there; UnavailableError tells where it was looked for."""
+    urls = candidates() if url is None else [url]
+    for found in urls:
+        scheme, rest = split(found)
+        if len(urls) == 1 or scheme != "ipc" or os.path.exists(rest) or is_held(found):
+            return found
+    raise _errors.UnavailableError(f"no hub runs here: nothing at {', '.join(urls)} (prong up starts one)", began="no")
+
+def new_session(url: str, name: Optional[str], token: Union[bytes, str, None]) -> Session:
+    """With what HELLO says."""
+    hello = {"proto": c.PROTO, "role": "client", "name": name, "token": token.encode() if isinstance(token, str) else token}
+    return Session(split(url)[0], {key: value for key, value in hello.items() if value is not None}, url)
 
 def open_socket(url: str, timeout: float, tls_ca_file: Optional[str], tls_name: Optional[str]) -> socket.socket:
     """Connected, greeted from our side. Raises OSError."""

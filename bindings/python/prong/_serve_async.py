@@ -5,8 +5,8 @@ import asyncio
 import inspect
 from typing import Any, Callable, Optional
 
-from . import _client
 from ._constants import KIND_ERROR, KIND_RESULT
+from ._link import new_session
 from ._pull import ITEMS_BYTES, Job
 from ._serve import Runner, parent
 from ._worker import Worker, current
@@ -33,7 +33,7 @@ class AsyncRunner(Runner):
         """self.aio, a connection of its own, made with the first use in the event loop."""
         if "aio" not in self.clients:
             from . import aio
-            session = _client.new_session(self.url, self.pull.replica, self.token)
+            session = new_session(self.url, self.pull.replica, self.token)
             found = self.clients["aio"] = aio.Client(aio.Link(self.url, session, (None, None)))
             found._parent = parent
         return self.clients["aio"]

@@ -9,7 +9,7 @@ import collections
 import functools
 import os
 import struct
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union
 
 from . import _constants as c
 from . import _errors, _values
@@ -21,6 +21,29 @@ IN_FLIGHT = 200      # requests at a time; the hub lets 256 of a connection wait
 COLLECTED = c.MESSAGE_BYTES     # of items that nobody takes one by one
 HEAD = struct.Struct(">QI")      # of a message: how many bytes follow the first number, id of the request
 LEAD = {"ipc": b"\1", "tcp": b""}         # what stands before it
+
+From = Union[str, int]
+T = TypeVar("T")
+
+class Closing:
+    """The end of a `with` closes it."""
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()  # type: ignore[attr-defined]
+
+class Event(NamedTuple):
+    """What was published. `time`: seconds since the epoch, when the hub took it; `lost`: events of any topic that the hub
+    no longer had before this one; `reset`: the hub was started anew, and its numbers begin anew with this event."""
+    topic: str
+    payload: Any
+    number: int
+    time: float
+    source: str
+    lost: int = 0
+    reset: bool = False
 
 class Request:
     """One thing asked. `ready` tells that there is something to take: items, or with `ended` the outcome."""
@@ -334,3 +357,28 @@ class Session(Requester):
             self._tell(r)
         else:
             self._send(r)
+
+class Position:
+    """Where a subscription is; its events in order."""
+
+    def __init__(self, filters: tuple[str, ...], from_: From) -> None:
+        self.filters = list(filters)
+        self.next: From = from_
+        self.history = self.lost = self.pending = 0
+        self.reset = False
+        self.ready: collections.deque[Event] = collections.deque()
+
+    def take(self, r: Request) -> None:
+        """What a FETCH gave."""
+        history, after, lost, items = r.outcome()
+        if self.history not in (0, history):
+            self.next, self.reset, self.history = "oldest", True, history
+            return
+        pending, reset, ready = self.pending + lost, self.reset, self.ready.copy()
+        for number, time_us, topic, source, payload in items:
+            ready.append(Event(topic, payload, number, time_us / 1e6, source, pending, reset))
+            pending, reset = 0, False
+        lost += self.lost
+        # All at once: KeyboardInterrupt comes before, and they are fetched again, or after it.
+        (self.history, self.next, self.lost, self.pending, self.reset,
+         self.ready) = history, after, lost, pending, reset, ready

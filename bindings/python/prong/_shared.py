@@ -174,7 +174,7 @@ def array(shape: Any, dtype: Any = float, hub: Any = None) -> Any:
     A reshaped one or one of another dtype is still the same memory; a part of it is passed as other arrays are. The hub has
     the memory back when nobody has an array of it any more. Raises InvalidArgumentError, ResourceExhaustedError,
     UnavailableError, NotFoundError (no libprong here), and UnimplementedError when the hub is on another machine."""
-    from ._client import find
+    from ._link import find
     from ._stream import layout
     url = getattr(hub, "url", None) or find(hub)
     return _of(url).buffer(*layout(shape, dtype), url).array()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 from . import _errors, _values
 from . import _lib as c
 from ._link import FOREVER
+from ._session import Closing, Event
 
 if TYPE_CHECKING:
-    from ._client import Client, Event
+    from ._client import Client
 
 POLICIES = {"latest": 0, "lossless": 1}
 OK, CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND = 0, 1, 4, 5
@@ -166,7 +167,7 @@ class Opening:
         if any(self.own):                # the last that the library does is to write it there
             let_go(self.lib.prong_reader_free, self.own)
 
-class Open:
+class Open(Closing):
     """What readers and writers have in common: a thing of the library's, in the process that opened it."""
     _kind: str
     _counts: Any
@@ -212,12 +213,6 @@ class Open:
             with self._lock:
                 self._handle, self._memory = ctypes.c_void_p(), None
                 let_go(getattr(self._lib, f"prong_{self._kind}_free"), self._own)
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, TypeError):         # not whole, or the interpreter ends

@@ -18,10 +18,10 @@ from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Seque
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _client, _errors, _stream
-from ._client import Event, From, Position, Steps
-from ._link import FOREVER, GREETING, TICK, BaseLink, split, tls_context
+from ._client import Steps
+from ._link import FOREVER, GREETING, TICK, BaseLink, find, new_session, split, tls_context
 from ._link import Reader as MessageReader
-from ._session import Request, Session
+from ._session import Event, From, Position, Request, Session
 from ._stream import SLICE, Frame, StreamWriter, end_of
 
 __all__ = ["Client", "Lease", "Method", "Proxy", "Reader", "Results", "Subscription", "connect"]
@@ -381,8 +381,8 @@ class connect:
 
     async def __aenter__(self) -> Client:
         url, name, token, timeout, tls = self._about
-        found = _client.find(url)
-        self._client = Client(Link(found, _client.new_session(found, name, token), tls))
+        found = find(url)
+        self._client = Client(Link(found, new_session(found, name, token), tls))
         try:
             await self._client._run(_client.greeted(self._client._link, timeout))
         except BaseException:

@@ -11,8 +11,8 @@ import pytest
 import wire
 from wire import FakeHub, golden, pack
 
-from prong import _client, _errors, _session
 from prong import _constants as c
+from prong import _errors, _session
 from prong._session import Request, Session
 
 pytestmark = pytest.mark.compat
@@ -147,7 +147,7 @@ def test_replies_are_understood_as_in_the_vectors(name: str, data: bytes, record
         assert r.outcome() == record[1]
     else:
         assert r.outcome() == tuple(record[1:])
-        position = _client.Position(">", "new")
+        position = _session.Position((">",), "new")
         position.take(r)
         assert [[e.number, round(e.time * 1e6), e.topic, e.source, e.payload] for e in position.ready] == [
             [n, round(t / 1e6 * 1e6), topic, source, payload] for n, t, topic, source, payload in record[4]
@@ -520,7 +520,7 @@ def test_a_subscription_learns_that_the_numbers_begin_anew() -> None:
     hub = FakeHub()
     session = connected(hub)
     hub.stored += [("a.b", n) for n in range(3)]
-    position = _client.Position("a.>", "oldest")
+    position = _session.Position(("a.>",), "oldest")
 
     def fetch() -> Request:
         r = Request(c.FETCH, FOREVER)
