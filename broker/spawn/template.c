@@ -517,8 +517,10 @@ confine(struct spawner *spawner, const struct unborn *u, pid_t pid, bool *has_cg
     if (procs_fd >= 0) {
         char text[16];
         const int bytes = snprintf(text, sizeof text, "%d", (int)pid);
-        if (write(procs_fd, text, (size_t)bytes) != bytes) {
-            *fault = (struct child_fault){.step = SPAWN_STEP_CGROUP, .error = errno};
+        const ssize_t written = write(procs_fd, text, (size_t)bytes);
+        if (written != bytes) { /* half of a pid is another one */
+            *fault =
+                (struct child_fault){.step = SPAWN_STEP_CGROUP, .error = written < 0 ? errno : EIO};
         }
         close(procs_fd);
     } else if (template && template->has_cgroup) {

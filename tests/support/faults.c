@@ -208,8 +208,27 @@ WRAP(int, stat, (const char *path, struct stat *status), (path, status), -1)
 WRAP(int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags), -1)
 WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options), -1)
 WRAP(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options), -1)
-WRAP_BYTES(write, (int fd, const void *buffer, size_t size), size, (fd, buffer, size))
 /* clang-format on */
+
+/* Half of a pid is that of another process, which is none of a test's business: nothing of a number
+ * is written then. */
+EXPORT ssize_t
+write(int fd, const void *buffer, size_t size)
+{
+    REAL(write);
+    if (!fails(F_write, &mode)) {
+        return real(fd, buffer, size);
+    }
+    if (mode != MODE_SHORT) {
+        return mode == MODE_EMPTY ? 0 : -1;
+    }
+    const char *at = buffer;
+    bool is_number = true;
+    for (size_t i = 0; i < size; i++) {
+        is_number &= at[i] >= '0' && at[i] <= '9';
+    }
+    return is_number ? (ssize_t)size / 2 : real(fd, buffer, size / 2);
+}
 
 EXPORT pid_t
 fork(void)
