@@ -309,6 +309,7 @@ broker_open(struct broker *b, const char *runtime_dir, struct config *config,
                          .config_path = config_path,
                          .stop_by_ns = HUB_NEVER};
     b->spawner.fd = -1;
+    b->log.lost = &b->log_lost;
     b->log.level = is_quiet ? LOG_WARN : (enum log_level)config->hub.log_level;
     choose_log_dir(b, runtime_dir);
     b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -25,6 +25,7 @@ struct follow {
 struct broker {
     int epoll_fd;
     struct log log;
+    uint64_t log_lost;
     struct config *config;
     struct hub *hub;
     struct link_server *links[BROKER_LINKS_MAX];

@@ -16,7 +16,7 @@
 struct log
 log_start(void)
 {
-    return (struct log){LOG_INFO, getenv("JOURNAL_STREAM") != NULL};
+    return (struct log){.level = LOG_INFO, .journal = getenv("JOURNAL_STREAM") != NULL};
 }
 
 void
@@ -62,8 +62,20 @@ log_time_read(struct span text, uint64_t *wall_us)
     return seconds >= 0;
 }
 
-void
-log_write(const struct log *log, enum log_level level, const char *format, ...)
+/* stderr is shared with whoever started the hub, so it cannot be made non-blocking. A pipe or a
+ * socket that says that it can be written to has room for PIPE_BUF bytes, and for no more. */
+static bool
+has_room(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+}
+
+enum { TEXT_BYTES = 1024, LINE_BYTES = TEXT_BYTES + 128 };
+_Static_assert(2 * (int)LINE_BYTES <= PIPE_BUF, "two lines are written at once");
+
+static size_t
+put_line(char line[LINE_BYTES], const struct log *log, enum log_level level, const char *text)
 {
     static const struct {
         const char *name;
@@ -72,29 +84,48 @@ log_write(const struct log *log, enum log_level level, const char *format, ...)
                   [LOG_WARN] = {"WARN", 4},
                   [LOG_INFO] = {"INFO", 6},
                   [LOG_DEBUG] = {"DEBUG", 7}};
-    char text[1024], when[LOG_TIME_BYTES], priority[8] = "";
-    va_list args;
-    if (level > log->level) {
-        return;
-    }
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
+    char when[LOG_TIME_BYTES], priority[8] = "";
     log_time((uint64_t)clock_wall_us(), when);
     if (log->journal) {
         (void)snprintf(priority, sizeof priority, "<%d>", levels[level].priority);
     }
-    /* A log that cannot be written has nowhere to say so. */
-    (void)dprintf(STDERR_FILENO, "%s%s %s broker[%d] %s\n", priority, when, levels[level].name,
-                  (int)getpid(), text);
+    return (size_t)snprintf(line, LINE_BYTES, "%s%s %s broker[%d] %s\n", priority, when,
+                            levels[level].name, (int)getpid(), text);
+}
+
+void
+log_write(const struct log *log, enum log_level level, const char *format, ...)
+{
+    char text[TEXT_BYTES], line[2 * LINE_BYTES];
+    uint64_t none = 0;
+    uint64_t *lost = log->lost != NULL ? log->lost : &none;
+    size_t n = 0;
+    va_list args;
+    if (level > log->level) {
+        return;
+    }
+    if (!has_room()) {
+        ++*lost;
+        return;
+    }
+    if (*lost > 0) {
+        (void)snprintf(text, sizeof text, "%llu lines of this log were lost: nobody took them",
+                       (unsigned long long)*lost);
+        n = put_line(line, log, LOG_WARN, text);
+        *lost = 0;
+    }
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    n += put_line(line + n, log, level, text);
+    const ssize_t written = write(STDERR_FILENO, line, n);
+    (void)written; /* a log that cannot be written has nowhere to say so */
 }
 
 bool
 log_line(const struct log *log, unsigned priority, struct span heading, struct span text)
 {
-    /* A pipe that says that it can be written to has room for so much, and for no more. */
     char line[PIPE_BUF];
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
     size_t n = 0;
     if (log->journal) {
         n = (size_t)snprintf(line, sizeof line, "<%u>", priority);
@@ -105,10 +136,7 @@ log_line(const struct log *log, unsigned priority, struct span heading, struct s
     memcpy(line + n, text.data, len);
     n += len;
     line[n++] = '\n';
-    if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) {
-        return false;
-    }
-    return write(STDERR_FILENO, line, n) == (ssize_t)n;
+    return has_room() && write(STDERR_FILENO, line, n) == (ssize_t)n;
 }
 
 static int

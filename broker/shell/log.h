@@ -2,7 +2,9 @@
  *
  *   2026-01-31T12:00:00.123456Z INFO broker[12] text
  *
- * With a <N> priority in front when the journal reads it (JOURNAL_STREAM is set). */
+ * With a <N> priority in front when the journal reads it (JOURNAL_STREAM is set). Writing never
+ * waits: when nobody takes what is on stderr, lines are lost, and the next one that has room is
+ * preceded by how many. */
 #ifndef PRONG_SHELL_LOG_H
 #define PRONG_SHELL_LOG_H
 
@@ -13,6 +15,8 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 struct log {
     enum log_level level; /* the least important that is written */
     bool journal;
+    uint64_t
+        *lost; /* lines that had no room since the last one that had; NULL: they are not told */
 };
 
 struct log log_start(void);

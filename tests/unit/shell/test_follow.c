@@ -11,7 +11,7 @@
 
 enum { MS = 1000000 };
 
-static const struct log quiet = {LOG_ERROR, false};
+static const struct log quiet = {.level = LOG_ERROR};
 
 struct rig {
     struct streams streams;

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const struct log loud = {LOG_INFO, false};
+static const struct log loud = {.level = LOG_INFO};
 static char text[CAPTURE_TEXT];
 
 /* A journal that only listens, at "socket" of the test's directory, which the tests stand in. */

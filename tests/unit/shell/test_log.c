@@ -6,6 +6,7 @@
 
 #include "proto/write.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ Test(log, times_are_utc_with_microseconds)
 
 Test(log, a_line_has_time_level_process_and_text, .init = dir_enter, .fini = dir_leave)
 {
-    const struct log log = {LOG_DEBUG, false};
+    const struct log log = {.level = LOG_DEBUG};
     const int saved = capture_begin();
     log_write(&log, LOG_INFO, "listening on %s", "ipc:///x");
     capture_end(saved);
@@ -40,7 +41,7 @@ Test(log, less_important_lines_than_the_level_are_not_written, .init = dir_enter
 {
     static const char *const names[] = {" ERROR ", " WARN ", " INFO ", " DEBUG "};
     for (int level = LOG_ERROR; level <= LOG_DEBUG; level++) {
-        const struct log log = {(enum log_level)level, false};
+        const struct log log = {.level = (enum log_level)level};
         const int saved = capture_begin();
         for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
             log_write(&log, (enum log_level)i, "text");
@@ -54,10 +55,36 @@ Test(log, less_important_lines_than_the_level_are_not_written, .init = dir_enter
     }
 }
 
+/* Whoever started the hub may read it now and then, or never. */
+Test(log, a_pipe_that_nobody_empties_is_not_waited_for)
+{
+    static char longest[1000];
+    uint64_t lost = 0;
+    const struct log log = {.level = LOG_INFO, .lost = &lost};
+    int ends[2];
+    const int saved = dup(STDERR_FILENO);
+    memset(longest, 'x', sizeof longest - 1);
+    cr_assert(pipe2(ends, O_CLOEXEC) == 0 && dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+    while (lost < 3) {
+        log_write(&log, LOG_INFO, "%s", longest);
+    }
+    ssize_t n = read(ends[0], text, sizeof text); /* all that fits into a pipe */
+    log_write(&log, LOG_INFO, "the next line");
+    const ssize_t more = read(ends[0], text, sizeof text - 1);
+    text[more > 0 ? more : 0] = '\0';
+    cr_assert(dup2(saved, STDERR_FILENO) == STDERR_FILENO);
+    cr_expect(n > 4096 && lost == 0, "%zd bytes, %llu lost", n, (unsigned long long)lost);
+    const char *told = strstr(text, "] 3 lines of this log were lost: nobody took them\n");
+    cr_expect(told != NULL && strstr(told, "] the next line\n") != NULL, "%s", text);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    (void)close(saved);
+}
+
 Test(log, for_the_journal_a_priority_stands_in_front, .init = dir_enter, .fini = dir_leave)
 {
     static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
-    const struct log log = {LOG_DEBUG, true};
+    const struct log log = {.level = LOG_DEBUG, .journal = true};
     for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
         const int saved = capture_begin();
         log_write(&log, (enum log_level)i, "text");
@@ -107,7 +134,7 @@ Test(log, a_time_is_read_as_it_was_written)
 
 Test(log, a_line_that_is_too_long_is_cut, .init = dir_enter, .fini = dir_leave)
 {
-    const struct log log = {LOG_INFO, false};
+    const struct log log = {.level = LOG_INFO};
     static char longest[5000];
     memset(longest, 'x', sizeof longest - 1);
     const int saved = capture_begin();
@@ -122,7 +149,7 @@ Test(log, a_line_that_is_too_long_is_cut, .init = dir_enter, .fini = dir_leave)
 static const char *
 event(const struct buf *map)
 {
-    const struct log log = {LOG_INFO, false};
+    const struct log log = {.level = LOG_INFO};
     const int saved = capture_begin();
     log_event(&log, (struct span){(const uint8_t *)"hub.worker.exited", 17}, buf_span(map));
     capture_end(saved);

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct log loud = {LOG_WARN, false};
+static const struct log loud = {.level = LOG_WARN};
 static char text[CAPTURE_TEXT];
 static struct logfile_batch batch;
 

@@ -16,7 +16,7 @@
 
 enum { PLENTY = 1 << 20 };
 
-static const struct log quiet = {LOG_ERROR, false}, loud = {LOG_WARN, false};
+static const struct log quiet = {.level = LOG_ERROR}, loud = {.level = LOG_WARN};
 static char *const text = rig_text;
 
 /* ---- lines
