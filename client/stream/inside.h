@@ -41,7 +41,7 @@ void lend_leave(int fd, pid_t owner);
 bool stream_name_is_good(const char *name);
 /* Say what it has to be: PRONG_INVALID_ARGUMENT. */
 prong_err stream_bad_name(const char *name, struct why why);
-/* Send a request. Errors: PRONG_UNAVAILABLE. */
+/* Send a request. Errors: PRONG_UNAVAILABLE, PRONG_DEADLINE_EXCEEDED. */
 prong_err lend_ask(int fd, struct lend_record *record, struct why why);
 /* Wait for the next record. A LEND_REFUSED is returned as its code. Errors: that,
  * PRONG_UNAVAILABLE, PRONG_DEADLINE_EXCEEDED. */

@@ -118,22 +118,14 @@ lend_leave(int fd, pid_t owner)
     (void)close(fd);
 }
 
-prong_err
-lend_ask(int fd, struct lend_record *record, struct why why)
-{
-    record->version = LEND_VERSION;
-    return pass_send(fd, record, NULL, 0) == PASS_OK
-               ? PRONG_OK
-               : fail(why, PRONG_UNAVAILABLE, "the hub is gone");
-}
-
-/* Wait a moment, or until something comes; how long that was. A process that is stopped, or a
- * machine that stands still, does not wait: the clock runs on, but the hub could not answer, or its
- * answer is only now to be seen. So a slice is never longer than it was meant to be. */
+/* Wait a moment, or until the socket is ready for this; how long that was. A process that is
+ * stopped, or a machine that stands still, does not wait: the clock runs on, but the hub could not
+ * answer, or its answer is only now to be seen. So a slice is never longer than it was meant to be.
+ */
 static int64_t
-wait_slice(int fd)
+wait_slice(int fd, short events)
 {
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    struct pollfd wait = {.fd = fd, .events = events};
     const int64_t since_ns = clock_mono_ns();
     (void)poll(&wait, 1, SLICE_MS); /* what came is seen by the caller */
     const int64_t slept_ns = clock_mono_ns() - since_ns;
@@ -141,10 +133,45 @@ wait_slice(int fd)
     return slept_ns < most_ns ? slept_ns : most_ns;
 }
 
+/* One more slice, when there was not enough waiting yet. */
+static prong_err
+wait_for_hub(int fd, short events, int64_t *waited_ns, struct why why)
+{
+    if (*waited_ns >= (int64_t)ANSWER_MS * NS_PER_MS) {
+        return fail(why, PRONG_DEADLINE_EXCEEDED, "the hub did not answer in %d s",
+                    ANSWER_MS / 1000);
+    }
+    *waited_ns += wait_slice(fd, events);
+    return PRONG_OK;
+}
+
+prong_err
+lend_ask(int fd, struct lend_record *record, struct why why)
+{
+    int64_t waited_ns = 0;
+    prong_err err = PRONG_OK;
+    record->version = LEND_VERSION;
+    while (err == PRONG_OK) {
+        const enum pass_result sent = pass_send(fd, record, NULL, 0);
+        if (sent == PASS_OK) {
+            return PRONG_OK;
+        }
+        if (sent == PASS_GONE) {
+            return fail(why, PRONG_UNAVAILABLE, "the hub is gone");
+        }
+        /* What needs no answer has filled the socket, and a connection is not given up for that:
+         * what was lent over it would go. */
+        err = wait_for_hub(fd, POLLOUT, &waited_ns, why);
+    }
+    return err;
+}
+
 prong_err
 lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX], struct why why)
 {
-    for (int64_t waited_ns = 0;;) {
+    int64_t waited_ns = 0;
+    prong_err err = PRONG_OK;
+    while (err == PRONG_OK) {
         const enum pass_result got = pass_receive(fd, record, fds);
         if (got == PASS_OK && record->op == LEND_REFUSED) {
             pass_close(fds, record->fds);
@@ -157,12 +184,9 @@ lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX], struct wh
         if (got == PASS_GONE) {
             return fail(why, PRONG_UNAVAILABLE, "the hub is gone");
         }
-        if (waited_ns >= (int64_t)ANSWER_MS * NS_PER_MS) {
-            return fail(why, PRONG_DEADLINE_EXCEEDED, "the hub did not answer in %d s",
-                        ANSWER_MS / 1000);
-        }
-        waited_ns += wait_slice(fd);
+        err = wait_for_hub(fd, POLLIN, &waited_ns, why);
     }
+    return err;
 }
 
 void *

@@ -14,8 +14,10 @@ enum { STANDS_STILL_S = 60, NS_PER_MS = 1000000 };
 static struct {
     bool is_on;
     int64_t now_ns;
-    int hub;            /* its end of the connection */
-    int stops, answers; /* the how manieth wait takes a minute, or ends with an answer; 0: none */
+    int hub; /* its end of the connection */
+    /* The how manieth wait takes a minute, ends with an answer, or with all read that was said; 0:
+     * none */
+    int stops, answers, reads;
     int waits;
 } play;
 
@@ -44,6 +46,13 @@ __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
     if (play.waits == play.answers) {
         const struct lend_record answer = {.version = LEND_VERSION, .op = LEND_END};
         cr_assert(pass_send(play.hub, &answer, NULL, 0) == PASS_OK);
+        return 1;
+    }
+    if (play.waits == play.reads) {
+        struct lend_record said;
+        int none[LEND_FDS_MAX];
+        while (pass_receive(play.hub, &said, none) == PASS_OK) {
+        }
         return 1;
     }
     play.now_ns += play.waits == play.stops ? INT64_C(1000000000) * STANDS_STILL_S
@@ -88,4 +97,32 @@ Test(lend, time_in_which_this_process_did_not_run_is_no_waiting)
     cr_expect(wait_for_answer(1, 2) == PRONG_OK);
     cr_expect(wait_for_answer(20, 45) == PRONG_OK);
     cr_expect(wait_for_answer(20, 0) == PRONG_DEADLINE_EXCEEDED, "but not for ever");
+}
+
+/* A burst of what needs no answer, to a hub that is slow. */
+Test(lend, a_hub_that_takes_nothing_is_waited_for_as_well)
+{
+    struct lend_record record = {.op = LEND_GIVE};
+    int ends[2];
+    char why[100] = "";
+    const struct why told = {why, sizeof why};
+    cr_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    play.hub = ends[1];
+    play.stops = play.answers = play.waits = 0;
+    play.reads = 3;
+    play.is_on = true;
+    prong_err err = PRONG_OK;
+    while (err == PRONG_OK && play.waits < 3) {
+        err = lend_ask(ends[0], &record, told);
+    }
+    cr_expect(err == PRONG_OK, "it took them in time");
+    while (err == PRONG_OK) {
+        err = lend_ask(ends[0], &record, told);
+    }
+    play.is_on = false;
+    cr_expect(err == PRONG_DEADLINE_EXCEEDED && strstr(why, "did not answer in 5 s") != NULL, "%s",
+              why);
+    (void)close(ends[1]);
+    cr_expect(lend_ask(ends[0], &record, told) == PRONG_UNAVAILABLE, "it is gone");
+    (void)close(ends[0]);
 }
