@@ -2,6 +2,7 @@
 at what is left afterwards. Nothing sleeps: descriptors, pidfds and lines of the log are waited for, and
 what cannot be waited for is looked at again and again until a deadline (`until`)."""
 import contextlib
+import fcntl
 import functools
 import itertools
 import json
@@ -426,6 +427,8 @@ class Hub:
             [*wrap, os.path.join(BIN, "prongd"), "--config", self.config, "--runtime-dir", self.run_dir, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=case.dir,
             env={**case.env, "NOTIFY_SOCKET": notify, **(env or {})}, **more)
+        # The hub does not wait for us: what has no room in the pipe is lost.
+        fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         self.code = None
