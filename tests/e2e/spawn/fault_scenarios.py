@@ -63,6 +63,7 @@ def live(case):
     case.serve()
     case.check_descriptors()
     case.phase("stop")
+    case.forget_news()
     case.process.terminate()
     case.wait_news(b"STOPPING=1")
     return case.wait_end()

@@ -31,7 +31,7 @@ from fault_scenarios import SCENARIOS
 
 ERROR, SHORT, EMPTY = 0, 1, 2    # enum mode of the library
 BUSY = 3                         # cases at a time for each processor in a full run: they wait more than they compute
-PATIENT = 2                      # for each of these so many more in which a call fails for ever, which wait in vain
+PATIENT = 2                      # so many more for each of these: cases in which a call fails for ever, and that wait in vain
 EVERY = 12                       # so many first calls of a function fail one by one, then each 1.6 times later
 
 # The errors of each function; "short" moves half of the bytes, "empty" none. "E+" fails from the n-th call on
