@@ -276,17 +276,6 @@ class Options(Case):
             self.assertIn(expected, error)
 
     @unittest.skipIf(MISSING, MISSING)
-    def test_what_only_the_device_can_see_ends_it_for_good(self):
-        for options, expected in [
-                ("username: u, password: x, password_file: f", "'password' and 'password_file' stand for each other"),
-                ("tls: true, tls_cert: c.pem", "'tls_cert' needs 'tls_key'")]:
-            with open(self.path("prong.yaml"), "w", encoding="utf-8") as file:
-                file.write(f"devices:\n  m: {{kind: mqtt, host: h, {options}}}\n")
-            self.fails(150, "up")
-            self.until(lambda: self.replicas("m")[0]["exit_code"] == 78, "its end")
-            self.assertIn(expected, self.log())
-            self.ok("down")
-
     def test_a_build_without_libmosquitto_says_which_package_has_it(self):
         absent = os.path.join(os.environ.get("PRONG_TEST_BIN_DIR", ""), "prong-mqtt-absent")
         done = subprocess.run([absent], env=self.env, stderr=subprocess.PIPE, text=True, timeout=kit.hub.DEADLINE,
