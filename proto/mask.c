@@ -143,13 +143,16 @@ take_word(const char *text, size_t len, size_t *at, char word[WORD_BYTES_MAX])
     return used > 0;
 }
 
+/* Where a name stands. In a URL `key` is no word of a map, and `pwd` no folder. */
+enum place { IN_SETTINGS, IN_URL };
+
 static bool
-is_secret(const char *name, size_t len, bool is_careful)
+is_secret(const char *name, size_t len, bool is_careful, enum place place)
 {
     char word[WORD_BYTES_MAX], last[WORD_BYTES_MAX] = "";
     size_t at = 0;
     bool found = is_careful && has_word(name, len);
-    for (size_t i = 0; i < COUNT_OF(other); i++) {
+    for (size_t i = 0; i < COUNT_OF(other) && place != IN_URL; i++) {
         if (len == strlen(other[i]) && memcmp(name, other[i], len) == 0) {
             return false;
         }
@@ -164,13 +167,19 @@ is_secret(const char *name, size_t len, bool is_careful)
 bool
 mask_is_secret(const char *name)
 {
-    return is_secret(name, strlen(name), false);
+    return is_secret(name, strlen(name), false, IN_SETTINGS);
 }
 
 bool
 mask_may_be_secret(const char *name, size_t len)
 {
-    return is_secret(name, len, true);
+    return is_secret(name, len, true, IN_SETTINGS);
+}
+
+bool
+mask_may_be_secret_in_url(const char *name, size_t len)
+{
+    return is_secret(name, len, true, IN_URL);
 }
 
 bool
@@ -198,11 +207,12 @@ put(struct output *o, const char *text, size_t len)
     }
 }
 
-size_t
-mask_url_login(const char *text, size_t len, size_t *user)
+/* The bytes of user:password, which is over at any of `stops`. */
+static size_t
+login_length(const char *text, size_t len, const char *stops, size_t *user)
 {
     size_t all = 0;
-    while (all < len && (text[all] == '\0' || strchr("/?# \t\n\"'", text[all]) == NULL)) {
+    while (all < len && (text[all] == '\0' || strchr(stops, text[all]) == NULL)) {
         all++;
     }
     const char *const host = memrchr(text, '@', all);
@@ -212,18 +222,23 @@ mask_url_login(const char *text, size_t len, size_t *user)
     return login;
 }
 
-/* The length of "://user:" at `at` when a password and its @ follow it, else 0. */
+size_t
+mask_url_login(const char *text, size_t len, size_t *user)
+{
+    return login_length(text, len, "/?# \t\n\"'", user);
+}
+
+/* The length of "user:" at `at`, behind "://", when a password and its @ follow it, else 0. */
 static size_t
-url_prefix(const char *at, size_t *password)
+login_prefix(const char *at, const char *stops, size_t *password)
 {
     size_t user = 0;
-    const size_t login =
-        strncmp(at, "://", 3) == 0 ? mask_url_login(at + 3, strlen(at + 3), &user) : 0;
+    const size_t login = login_length(at, strlen(at), stops, &user);
     if (user == login) {
         return 0;
     }
     *password = login - user - 1;
-    return 3 + user + 1;
+    return user + 1;
 }
 
 bool
@@ -250,32 +265,75 @@ before_value(const char *name, const char *at, const char **end)
     return at[0] == ':' && at[1] == '-' ? 2 : 0;
 }
 
-size_t
-mask_text(const char *text, char *out, size_t size_bytes)
+/* A text that is being masked. */
+struct reader {
+    const char *at;
+    const char *name; /* where the name that may end here began */
+    bool is_url;      /* all of it is one, so that blanks do not end it */
+    enum place place;
+};
+
+static void
+mask_value(struct reader *r, struct output *o, size_t before, size_t secret, bool is_shown)
+{
+    put(o, r->at, before);
+    put(o, MASK_SHOWN, is_shown ? strlen(MASK_SHOWN) : 0);
+    r->at += before + secret;
+    r->name = r->at;
+}
+
+/* At "://". */
+static void
+enter_url(struct reader *r, struct output *o)
+{
+    size_t password = 0;
+    put(o, r->at, 3);
+    r->at += 3;
+    r->name = r->at;
+    r->place = IN_URL;
+    const size_t prefix = login_prefix(r->at, r->is_url ? "/?#" : "/?# \t\n", &password);
+    if (prefix > 0) {
+        mask_value(r, o, prefix, password, true);
+    }
+}
+
+static size_t
+mask_all(struct reader *r, char *out, size_t size_bytes)
 {
     struct output o = {out, size_bytes, 0};
-    const char *name = text; /* where the name that may end here began */
-    for (const char *at = text; *at != '\0';) {
+    while (*r->at != '\0') {
         const char *end;
-        size_t secret = 0;
-        const size_t prefix = url_prefix(at, &secret), before = before_value(name, at, &end);
-        if (prefix > 0) {
-            put(&o, at, prefix);
-            put(&o, MASK_SHOWN, strlen(MASK_SHOWN));
-            at += prefix + secret;
-            name = at;
-        } else if (before > 0 && is_secret(name, (size_t)(at - name), false)) {
-            put(&o, at, before);
-            secret = strcspn(at + before, end);
-            put(&o, MASK_SHOWN, secret > 0 ? strlen(MASK_SHOWN) : 0);
-            at += before + secret;
-            name = at;
+        const size_t before = before_value(r->name, r->at, &end);
+        const size_t len = (size_t)(r->at - r->name);
+        if (strncmp(r->at, "://", 3) == 0) {
+            enter_url(r, &o);
+        } else if (r->place == IN_URL && *r->at == '=' && is_secret(r->name, len, false, IN_URL)) {
+            const size_t secret = strcspn(r->at + 1, r->is_url ? "&" : "& \t\n");
+            mask_value(r, &o, 1, secret, secret > 0);
+        } else if (before > 0 && is_secret(r->name, len, false, IN_SETTINGS)) {
+            const size_t secret = strcspn(r->at + before, end);
+            mask_value(r, &o, before, secret, secret > 0);
         } else {
-            put(&o, at, 1);
-            at++;
-            name = mask_is_name_byte(at[-1]) ? name : at;
+            const char c = *r->at++;
+            put(&o, &c, 1);
+            r->name = mask_is_name_byte(c) ? r->name : r->at;
+            r->place = strchr(" \t\n", c) != NULL && !r->is_url ? IN_SETTINGS : r->place;
         }
     }
     out[o.len < size_bytes ? o.len : size_bytes - 1] = '\0';
     return o.len;
+}
+
+size_t
+mask_text(const char *text, char *out, size_t size_bytes)
+{
+    struct reader r = {.at = text, .name = text};
+    return mask_all(&r, out, size_bytes);
+}
+
+size_t
+mask_url(const char *url, char *out, size_t size_bytes)
+{
+    struct reader r = {.at = url, .name = url, .is_url = true};
+    return mask_all(&r, out, size_bytes);
 }

@@ -22,6 +22,8 @@ bool mask_is_secret(const char *name);
 /* The same, for what goes to strangers, where rather too much is masked than too little: such a
  * word may stand anywhere in the name. */
 bool mask_may_be_secret(const char *name, size_t len);
+/* The same for a name in the path or the query of a URL, where `key` and `pwd` are secrets, too. */
+bool mask_may_be_secret_in_url(const char *name, size_t len);
 /* Whether a name of a variable, a key or an option may have this byte in it. */
 bool mask_is_name_byte(char c);
 
@@ -30,12 +32,16 @@ bool mask_is_name_byte(char c);
 size_t mask_url_login(const char *text, size_t len, size_t *user);
 
 /* The text with these replaced by MASK_SHOWN: the password of user:password@ in a URL; what follows
- * NAME=, --NAME= or --NAME and a blank, up to the next blank, and ${NAME:- up to its }, when NAME
- * is likely to be a secret. Written to `out` with a NUL behind it and cut to `size_bytes`, which is
- * at least 1.
+ * NAME= in the rest of a URL, up to the next & or blank; what follows NAME=, --NAME= or --NAME and
+ * a blank anywhere else, up to the next blank, and ${NAME:- up to its }; all that when NAME is
+ * likely to be a secret. A path that goes on behind such a value with something else than & is
+ * masked with it: nobody knows where the value ends. Written to `out` with a NUL behind it and cut
+ * to `size_bytes`, which is at least 1.
  *
  * Returns the length that it would have without the cut. */
 size_t mask_text(const char *text, char *out, size_t size_bytes);
+/* The same of a text that is one URL, or a path: blanks and quotes do not end a password in it. */
+size_t mask_url(const char *url, char *out, size_t size_bytes);
 
 /* Whether the text is an option without its value, as "--password" in front of the password. */
 bool mask_is_option(const char *text);

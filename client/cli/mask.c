@@ -23,6 +23,7 @@ struct line {
     const char *text;
     size_t len, at;
     bool has_brace; /* a '{' was passed: commas end values */
+    bool is_in_url; /* behind "://", up to a blank or a quote */
 };
 
 /* ---- what is known -------------------------------------------------------------------------- */
@@ -96,6 +97,12 @@ put_masked(struct copy *c)
     put(c, MASK_SHOWN, sizeof MASK_SHOWN - 1);
 }
 
+static bool
+is_in(char ch, const char *set)
+{
+    return ch != '\0' && strchr(set, ch) != NULL;
+}
+
 /* Copy the next `count` bytes of the line, in which known secrets are masked. */
 static void
 pass(struct copy *c, const struct mask *mask, struct line *l, size_t count)
@@ -107,18 +114,13 @@ pass(struct copy *c, const struct mask *mask, struct line *l, size_t count)
             l->at += n;
         } else {
             l->has_brace |= l->text[l->at] == '{';
+            l->is_in_url = l->is_in_url && !is_in(l->text[l->at], " \t\"'");
             put(c, l->text + l->at++, 1);
         }
     }
 }
 
 /* ---- values --------------------------------------------------------------------------------- */
-
-static bool
-is_in(char ch, const char *set)
-{
-    return ch != '\0' && strchr(set, ch) != NULL;
-}
 
 /* The length of a value that begins in quotes, with them; to the end of the line without a second
  * one. */
@@ -146,8 +148,15 @@ value_length(const struct line *l, bool to_end)
     if (len > 0 && (text[0] == '"' || text[0] == '\'')) {
         return quoted(text, len);
     }
-    while (n < len && !is_in(text[n], to_end ? (l->has_brace ? ",}" : "") : " \t,;&'\"}])>")) {
+    const char *ends = to_end ? (l->has_brace ? ",}" : "") : " \t,;&'\"}])>";
+    if (l->is_in_url) {
+        ends = " \t&'\"}]>";
+    }
+    while (n < len && !is_in(text[n], ends)) {
         n++;
+    }
+    while (l->is_in_url && n > 0 && is_in(text[n - 1], ",;)")) {
+        n--; /* of the text around it */
     }
     return n;
 }
@@ -256,7 +265,10 @@ take_name(struct copy *c, const struct mask *mask, struct line *l, size_t len)
 {
     const char *name = l->text + l->at;
     const bool is_option = len > 2 && name[0] == '-' && name[1] == '-';
-    const bool is_secret = len <= NAME_BYTES_MAX && mask_may_be_secret(name, len);
+    const bool is_of_url = l->is_in_url && len < l->len - l->at && name[len] == '=';
+    const bool is_secret =
+        len <= NAME_BYTES_MAX &&
+        (is_of_url ? mask_may_be_secret_in_url(name, len) : mask_may_be_secret(name, len));
     pass(c, mask, l, len);
     if (is_secret) {
         (void)take_value(c, mask, l, is_option);
@@ -283,6 +295,7 @@ copy_line(struct copy *c, const struct mask *mask, const char *text, size_t len)
             take_name(c, mask, &l, n);
         } else if (len - l.at > 3 && memcmp(text + l.at, "://", 3) == 0) {
             pass(c, mask, &l, 3);
+            l.is_in_url = true;
             take_url(c, mask, &l);
         } else {
             pass(c, mask, &l, 1);

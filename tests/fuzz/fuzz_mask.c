@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/mask.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
@@ -27,6 +29,26 @@ count_lines(const char *text, size_t len)
     return count;
 }
 
+/* The same of proto/mask.h: a named secret in a URL is masked whatever stands before it. */
+static void
+mask_before_url(const char *data, size_t size, const char *secret)
+{
+    static const char url[] = " x://h/user=a_password=s3cr3t";
+    char *text = malloc(size + sizeof url);
+    require(text != NULL);
+    memcpy(text, data, size);
+    memcpy(text + size, url, sizeof url);
+    const size_t len = mask_text(text, (char[1]){0}, 1);
+    char *out = malloc(len + 1);
+    require(out != NULL && mask_text(text, out, len + 1) == len && strlen(out) == len);
+    require(strlen(text) < size || strstr(text, secret) < text + size ||
+            strstr(out, secret) == NULL);
+    const size_t url_len = mask_url(text, out, len + 1); /* what does not fit is cut */
+    require(strlen(out) == (url_len < len ? url_len : len));
+    free(out);
+    free(text);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -34,6 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *text = (const char *)data;
     struct mask mask = {.count = 0};
     size_t len = 0;
+    mask_before_url(text, size, secret);
     require(mask_learn(&mask, secret, sizeof secret - 1));
     require(mask_learn_from(&mask, text, size));
     char *got = mask_copy(&mask, text, size, &len);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "proto/clock/clock.h"
+#include "proto/mask.h"
 
 enum {
     NS_PER_MS = 1000 * 1000,
@@ -38,22 +39,8 @@ video_copy_text(char *to, size_t size, const char *from)
 void
 video_shown_url(const char *url, char *shown, size_t size)
 {
-    const char *colon = NULL;
-    const char *authority = strstr(url, "://");
-    const char *at = NULL;
-    if (authority != NULL) {
-        authority += strlen("://");
-        const size_t len = strcspn(authority, "/?#");
-        /* The last one: a password may have an @ in it that nobody wrote as %40. */
-        at = memrchr(authority, '@', len);
-        colon = at != NULL ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-    }
     char text[2 * VIDEO_WHY_BYTES];
-    if (colon == NULL) {
-        snprintf(text, sizeof text, "%s", url);
-    } else {
-        snprintf(text, sizeof text, "%.*s:***%s", (int)(colon - url), url, at);
-    }
+    mask_url(url, text, sizeof text);
     video_copy_text(shown, size, text);
 }
 
@@ -89,13 +76,15 @@ hear(void *about, int level, const char *format, va_list arguments)
     if (s == NULL) {
         return;
     }
-    vsnprintf(s->said, sizeof s->said, format, arguments);
+    char said[VIDEO_WHY_BYTES];
+    vsnprintf(said, sizeof said, format, arguments);
+    mask_text(said, s->said, sizeof s->said); /* a part of the address is enough for a password */
     s->said[strcspn(s->said, "\r\n")] = '\0';
     for (char *at = s->said; *at != '\0'; at++) {
         *at = *at < ' ' || *at > '~' ? '?' : *at; /* it may be out of the file */
     }
     if (strstr(s->said, "://") != NULL) {
-        s->said[0] = '\0'; /* it may have a password in it, and says nothing that we do not know */
+        s->said[0] = '\0'; /* the address says nothing new, and cut it hides where a login ends */
     }
 }
 

@@ -202,10 +202,12 @@ class Faults(Video):
         self.assertEqual(self.stats("cam")["state"], "opening")
 
     def test_a_password_in_the_url_is_never_shown(self):
-        self.device(f"url: 'rtsp://eve:hidden@127.0.0.1:1/one', {SOON}")
+        self.device(f"url: 'rtsp://eve:hidden@127.0.0.1:1/one?n=1&pwd=hidden&token=hidden', {SOON}")
         self.ok("start", "cam")
-        self.assertIn("cannot open rtsp://eve:***@127.0.0.1:1/one: Connection refused", self.event("cam.down")["why"])
+        self.assertIn("cannot open rtsp://eve:***@127.0.0.1:1/one?n=1&pwd=***&token=***: Connection refused",
+                      self.event("cam.down")["why"])
         shown = [self.ok("logs").out, self.ok("call", "cam.stats").out, self.ok("status", "-j").out,
+                 self.ok("config", "show").out, self.ok("describe", "cam").out,
                  self.ok("events", "--from", "oldest", "--until", "100ms").out]
         self.assertNotIn("hidden", "".join(shown))
 

@@ -307,6 +307,17 @@ Test(video_source, a_silent_peer_is_given_up_and_its_password_not_shown)
     cr_expect(strstr(why, "refused") != NULL && strstr(why, "hidden") == NULL, "%s", why);
 }
 
+Test(video_source, a_password_in_what_ffmpeg_complains_of_is_not_shown, .init = dir_enter,
+     .fini = dir_leave)
+{
+    char why[VIDEO_WHY_BYTES];
+    /* A pattern for many pictures, and none of them is there. */
+    dir_write("token=hidden%d.png", "", 0600);
+    cr_expect(refused_file("token=hidden%d.png", why) != PRONG_OK, "%s", why);
+    cr_expect(strstr(why, "no file with path 'token=***") != NULL, "%s", why);
+    cr_expect(strstr(why, "hidden") == NULL, "%s", why);
+}
+
 static bool
 stops(void *context)
 {
@@ -338,6 +349,8 @@ Test(video_source, passwords_are_not_shown)
         {"rtsp://h:554/u:p@x", "rtsp://h:554/u:p@x"},
         {"rtsp://:p@h", "rtsp://:***@h"},
         {"rtsp://", "rtsp://"},
+        {"rtsp://u:p q@h/x?token=t&a=b", "rtsp://u:***@h/x?token=***&a=b"},
+        {"rtsp://h/user=a_password=b_c=1", "rtsp://h/user=a_password=***"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char shown[64];

@@ -103,10 +103,36 @@ Test(mask, secrets_in_a_text_are_replaced_and_the_rest_stays)
         {"${API_KEY:-a b} ${MODEL:-x}", "${API_KEY:-***} ${MODEL:-x}"},
         {"://", "://"},
         {"=x", "=x"},
+        {"rtsp://h/s?password=x&channel=1 b", "rtsp://h/s?password=***&channel=1 b"},
+        {"rtsp://h/user=admin_password=x_y_channel=1?z", "rtsp://h/user=admin_password=***"},
+        {"rtsp://h/user=admin&password=x/y&channel=1",
+         "rtsp://h/user=admin&password=***&channel=1"},
+        {"http://u:p@h/?usr=a&pwd=b&key=c#token=d", "http://u:***@h/?usr=a&pwd=***&key=***"},
+        {"http://h/?apiKey=it's&token=&a=b", "http://h/?apiKey=***&token=&a=b"},
+        {"http://u:it's@h/", "http://u:***@h/"},
+        {"http://pwd:80/key/x?token_id=3&monkey=4", "http://pwd:80/key/x?token_id=3&monkey=4"},
+        {"http://h/x pwd=/home key=a token=b&c", "http://h/x pwd=/home key=a token=***"},
+        {"TOKEN=http://h/?a=b&c=d x", "TOKEN=*** x"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char out[200];
         cr_expect_eq(mask_text(rows[i][0], out, sizeof out), strlen(rows[i][1]), "%s", rows[i][0]);
+        cr_expect_str_eq(out, rows[i][1]);
+    }
+}
+
+Test(mask, blanks_do_not_end_a_password_where_all_of_it_is_one_url)
+{
+    static const char *const rows[][2] = {
+        {"rtsp://u:a b@h/1?pwd=c d&x=e f", "rtsp://u:***@h/1?pwd=***&x=e f"},
+        {"rtsp://h:554/a@b:c", "rtsp://h:554/a@b:c"},
+        {"/videos/key=1 b.avi", "/videos/key=1 b.avi"},
+        {"/videos/token=1 b.avi", "/videos/token=*** b.avi"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[200];
+        cr_expect_eq(mask_url(rows[i][0], out, sizeof out), strlen(rows[i][1]), "%s", rows[i][0]);
         cr_expect_str_eq(out, rows[i][1]);
     }
 }

@@ -79,6 +79,11 @@ Test(mask, passwords_in_urls)
         {"redis://:p@h", "redis://:***@h"},
         {"amqp://u:p,{q@h", "amqp://u:***@h"},
         {"x://@h", "x://@h"},
+        {"rtsp://h/s?password=a,b;c)d&x=1, y", "rtsp://h/s?password=***&x=1, y"},
+        {"(http://h/?pwd=a&key=b), key=c", "(http://h/?pwd=***&key=***), key=c"},
+        {"{\"url\":\"http://h/user=a_password=b_x=1\",\"n\":1}",
+         "{\"url\":\"http://h/user=a_password=***\",\"n\":1}"},
+        {"http://key:80/ http://pwd/", "http://key:80/ http://pwd/"},
     };
     const struct mask mask = {.count = 0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
