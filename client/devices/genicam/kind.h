@@ -37,15 +37,17 @@ struct genicam_note {
 
 struct genicam;
 
-/* What a method wants of the camera: done by the thread, while the method waits. */
+/* What a method wants of the camera: done by the thread, while the method waits. Until it has begun
+ * the method may take it back, when nobody waits for it any longer. */
 struct genicam_request {
     prong_err (*run)(struct genicam *g, struct genicam_request *r);
     const char *name;  /* of a feature; NULL: none */
     char value[512];   /* for `set` */
     prong_writer *out; /* the job's result */
     char why[FEATURE_WHY_BYTES];
+    int64_t until_ns; /* the caller's deadline: it does not begin after that */
     prong_err code;
-    bool is_done;
+    bool has_begun, is_done;
 };
 
 struct genicam {

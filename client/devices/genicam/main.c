@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { NS_PER_SECOND = 1000000000, NS_PER_MS = 1000000, LOOK_NS = 20 * NS_PER_MS };
 
 /* ---- events -----------------------------------------------------------------------------------
  */
@@ -131,6 +134,35 @@ stats(struct device *d, prong_writer *w)
     pthread_mutex_unlock(&g->lock);
 }
 
+/* Until the thread has changed something, a moment at most: then it is seen whether somebody still
+ * waits for the call. Called with the lock. */
+static void
+wait_a_moment(struct genicam *g)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* it cannot fail */
+    until.tv_nsec += LOOK_NS;
+    until.tv_sec += until.tv_nsec / NS_PER_SECOND;
+    until.tv_nsec %= NS_PER_SECOND;
+    (void)pthread_cond_timedwait(&g->changed, &g->lock,
+                                 &until); /* the caller looks in either case */
+}
+
+/* Take back what has not begun. What has is waited for: it cannot be undone, and its outcome says
+ * what has become of it. Called with the lock. */
+static void
+take_back(struct genicam *g, struct genicam_request *r)
+{
+    if (r->is_done || r->has_begun) {
+        return;
+    }
+    g->request = NULL;
+    r->code = PRONG_CANCELLED;
+    r->is_done = true;
+    feature_copy_text(r->why, sizeof r->why,
+                      "it has not begun, and nobody waits for it any longer");
+}
+
 /* Have the thread do it, and wait: the camera answers, or Aravis gives it up after a few seconds.
  * Notes are taken meanwhile, because the thread may be waiting for that. */
 static prong_err
@@ -138,6 +170,7 @@ ask(struct device *d, prong_job *job, struct genicam_request *r)
 {
     struct genicam *g = d->state;
     r->out = prong_job_result(job);
+    r->until_ns = stamp_now().mono_ns + (int64_t)prong_job_remaining_ms(job) * NS_PER_MS;
     pthread_mutex_lock(&g->lock);
     const bool is_open = g->state == GENICAM_OPEN;
     if (is_open) {
@@ -151,7 +184,13 @@ ask(struct device *d, prong_job *job, struct genicam_request *r)
     }
     while (!r->is_done) {
         take_note(d);
-        pthread_cond_wait(&g->changed, &g->lock);
+        wait_a_moment(g);
+        pthread_mutex_unlock(&g->lock); /* the look may wait for a hub that was started anew */
+        const bool is_over = prong_job_is_cancelled(job);
+        pthread_mutex_lock(&g->lock);
+        if (is_over) {
+            take_back(g, r);
+        }
     }
     pthread_mutex_unlock(&g->lock);
     return r->code == PRONG_OK ? PRONG_OK : prong_job_fail(job, r->code, r->why);
@@ -285,6 +324,20 @@ configure(struct genicam *g, const struct options *options)
                                   .seed = (uint64_t)stamp_now().mono_ns};
 }
 
+/* On the clock of wait_a_moment. */
+static bool
+start_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) {
+        return false;
+    }
+    const bool is_good = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                         pthread_cond_init(condition, &attributes) == 0;
+    (void)pthread_condattr_destroy(&attributes); /* the condition has a copy */
+    return is_good;
+}
+
 static prong_err
 start(struct device *d)
 {
@@ -297,7 +350,7 @@ start(struct device *d)
     g->note_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     g->meta = prong_writer_new();
     if (g->wake_fd < 0 || g->note_fd < 0 || g->meta == NULL ||
-        pthread_mutex_init(&g->lock, NULL) != 0 || pthread_cond_init(&g->changed, NULL) != 0 ||
+        pthread_mutex_init(&g->lock, NULL) != 0 || !start_condition(&g->changed) ||
         !device_watch(d, g->note_fd, DEVICE_ALWAYS, there_is_a_note, NULL)) {
         device_log(d, 3, "no memory or descriptors");
         return PRONG_RESOURCE_EXHAUSTED;

@@ -265,6 +265,16 @@ open_stream(struct genicam *g, char *why)
     return false;
 }
 
+/* What became of a request. Called with the lock. */
+static void
+end_request(struct genicam *g, struct genicam_request *request, prong_err code)
+{
+    request->code = code;
+    request->is_done = true;
+    g->request = NULL;
+    pthread_cond_broadcast(&g->changed);
+}
+
 /* What methods wait for is answered when the camera is not open any more. */
 static void
 set_state(struct genicam *g, enum genicam_state state)
@@ -272,31 +282,41 @@ set_state(struct genicam *g, enum genicam_state state)
     pthread_mutex_lock(&g->lock);
     g->state = state;
     if (state != GENICAM_OPEN && g->request != NULL) {
-        g->request->code = PRONG_UNAVAILABLE;
         feature_copy_text(g->request->why, sizeof g->request->why, "the camera is gone");
-        g->request->is_done = true;
-        g->request = NULL;
-        pthread_cond_broadcast(&g->changed);
+        end_request(g, g->request, PRONG_UNAVAILABLE);
     }
     pthread_mutex_unlock(&g->lock);
+}
+
+/* A request whose time is over is not begun, also when its method has not seen that yet. */
+static struct genicam_request *
+begin_request(struct genicam *g)
+{
+    pthread_mutex_lock(&g->lock);
+    struct genicam_request *request = g->request;
+    if (request != NULL && stamp_now().mono_ns >= request->until_ns) {
+        feature_copy_text(request->why, sizeof request->why,
+                          "it has not begun: the camera was busy until the deadline");
+        end_request(g, request, PRONG_DEADLINE_EXCEEDED);
+        request = NULL;
+    }
+    if (request != NULL) {
+        request->has_begun = true;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return request;
 }
 
 static void
 serve(struct genicam *g)
 {
-    pthread_mutex_lock(&g->lock);
-    struct genicam_request *request = g->request;
-    pthread_mutex_unlock(&g->lock);
-    if (request == NULL) {
-        return;
+    struct genicam_request *request = begin_request(g);
+    if (request != NULL) {
+        const prong_err code = request->run(g, request);
+        pthread_mutex_lock(&g->lock);
+        end_request(g, request, code);
+        pthread_mutex_unlock(&g->lock);
     }
-    const prong_err code = request->run(g, request);
-    pthread_mutex_lock(&g->lock);
-    request->code = code;
-    request->is_done = true;
-    g->request = NULL;
-    pthread_cond_broadcast(&g->changed);
-    pthread_mutex_unlock(&g->lock);
 }
 
 static bool

@@ -318,6 +318,25 @@ class Within(Genicam):
             number += 1
             self.assertEqual(self.line(reader)["number"], number)
 
+    def test_what_nobody_waits_for_any_longer_does_not_begin(self):
+        self.device(f"{self.options}, slots: 4, patience: 60s, timeout: 60s")
+        reader = self.read("cam", FOR_EVER)
+        os.kill(reader.pid, signal.SIGSTOP)  # it takes no frame, so the camera's thread waits for it
+        self.ok("start", "cam")
+        self.until_stats("cam", lambda s: s["frames"] == 4, "as many frames as there are slots")
+        late = self.prong("call", "cam.set", "name=Width", "value:=128", "--timeout", "300ms")
+        self.assertEqual(late.code, 124, late)
+        self.until(lambda: self.replicas("cam")[0]["state"] == "ready", "the end of it")
+        left = self.start("call", "cam.set", "name=Height", "value:=96")
+        self.until(lambda: self.replicas("cam")[0]["state"] == "busy", "the call at work")
+        left.send_signal(signal.SIGINT)
+        self.assertEqual(self.end(left).code, 130)
+        self.until(lambda: self.replicas("cam")[0]["state"] == "ready", "the end of that one")
+        self.assertEqual(self.stats("cam")["frames"], 4)
+        os.kill(reader.pid, signal.SIGCONT)
+        self.assertEqual([self.call("cam.get", "name=" + name) for name in ("Width", "Height")], [64, 48])
+        self.assertEqual(self.line(reader)["shape"], [48, 64])
+
     def test_a_killed_device_is_started_again_and_the_numbers_go_on(self):
         self.device(f"{self.options}, restart_delay: 10ms, {CALM}")
         reader = self.read("cam", FOR_EVER, "latest")
