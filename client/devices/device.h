@@ -139,6 +139,9 @@ prong_writer *device_data_begin(struct device *d, const struct stamp *stamp, con
  * or nobody knows. */
 enum device_safety { DEVICE_ON_THE_WAY, DEVICE_SAFE, DEVICE_LOST };
 enum device_safety device_safety(struct device *d);
+/* Take what the hub has answered, and send what waits, for a method that waits itself: otherwise it
+ * is done between the calls. `answered` is not called. */
+void device_hear_hub(struct device *d);
 /* A frame that is none: counted, and NAME.malformed once for those in a row. */
 void device_malformed(struct device *d, const struct stamp *stamp, const char *why,
                       const char *peer);

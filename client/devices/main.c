@@ -7,15 +7,21 @@
 
 #include "client/devices/inside.h"
 
+void
+device_hear_hub(struct device *d)
+{
+    /* What fails here is told by the posts that it takes with it. */
+    (void)prong_dispatch(d->client, 0);
+    device_drain(d);
+}
+
 static void
 hub_is_there(struct device *d, int fd, short revents, void *context)
 {
     (void)fd;
     (void)revents;
     (void)context;
-    /* What fails here is told by the posts that it takes with it. */
-    (void)prong_dispatch(d->client, 0);
-    device_drain(d);
+    device_hear_hub(d);
     if (d->ops->answered != NULL) {
         d->ops->answered(d);
     }

@@ -1,8 +1,10 @@
-/* prong-mqtt: messages of a broker as events. This file reads; publish.c writes.
+/* prong-mqtt: messages of a broker as events. This file reads; subscribe.c says what comes, and
+ * publish.c writes.
  *
  * A message of qos 1 is acknowledged when the hub has its event, and not before: the library's
  * packets are held back until then (see write_out), and nothing more is read meanwhile. So the
  * broker sends a message again when the device, or the hub, died with it. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +12,10 @@
 
 #include "client/devices/mqtt/kind.h"
 #include "client/devices/mqtt/properties.h"
-#include "proto/device/mqtt.h"
 
 enum {
     READS_MAX = 64, /* packets until what they brought is acknowledged */
     TURNS_MAX = 16, /* until others have their turn */
-    FILTERS_MAX = 64,
-    REFUSED = 128, /* an answer to a subscription from here on */
     GOODBYE_NS = 1000000000,
 };
 
@@ -43,19 +42,6 @@ lose(struct device *d, const char *why)
 
 /* ---- messages ---------------------------------------------------------------------------------
  */
-
-static bool
-is_wanted(const struct options *options, const char *topic)
-{
-    bool is_match = false;
-    for (size_t i = 0; i < options_count(options, "topics") && !is_match; i++) {
-        const char *filter = mqtt_unshared(options_item(options, "topics", i));
-        if (mosquitto_topic_matches_sub(filter, topic, &is_match) != MOSQ_ERR_SUCCESS) {
-            is_match = false;
-        }
-    }
-    return is_match;
-}
 
 static void
 malformed(struct device *d, const struct stamp *stamp, const char *topic, const char *why)
@@ -117,12 +103,13 @@ came(struct mosquitto *m, void *context, const struct mosquitto_message *message
     struct device *d = device_of(context);
     struct mqtt *s = d->state;
     s->has_taken = s->has_taken || message->qos > 0;
-    if (is_wanted(&d->options, message->topic)) {
+    if (mqtt_filters_want(&s->filters, message->topic)) {
         tell(d, message, properties);
     } else if (s->unwanted++ == 0) {
         device_log(d, 4,
                    "the broker sends %s, which no filter stands for: its session is older than "
-                   "these topics; another client_id has none",
+                   "these topics, or this was on its way; unsubscribe ends it, and another "
+                   "client_id has none of them",
                    message->topic);
     }
 }
@@ -151,59 +138,24 @@ come_up(struct device *d)
 }
 
 static void
-tell_refused(struct device *d, const char *filter, int code)
-{
-    const struct stamp now = stamp_now();
-    const char *why =
-        code == REFUSED ? "the broker does not say why" : mosquitto_reason_string(code);
-    device_fault(d, "the broker refuses the subscription to %s: %s", filter, why);
-    prong_writer *out = device_event(d, &now, 2);
-    prong_writer_key(out, "topic");
-    prong_writer_string(out, filter);
-    prong_writer_key(out, "why");
-    prong_writer_string(out, why);
-    device_emit(d, "refused");
-}
-
-static void
 subscribed(struct mosquitto *m, void *context, int mid, int count, const int *granted,
            const mosquitto_property *properties)
 {
     (void)m;
-    (void)mid;
     (void)properties;
     struct device *d = device_of(context);
-    struct mqtt *s = d->state;
-    for (int i = 0; i < count; i++) {
-        const char *filter = options_item(&d->options, "topics", (size_t)i);
-        if (granted[i] >= REFUSED && filter != NULL) {
-            tell_refused(d, filter, granted[i]);
-        }
+    const struct mqtt *s = d->state;
+    if (mqtt_subscribed(d, mid, count, granted) && !s->is_up && !mqtt_filters_wait(&s->filters)) {
+        come_up(d);
     }
-    s->has_subscribed = true;
-    come_up(d);
 }
 
 static void
-subscribe(struct device *d)
+unsubscribed(struct mosquitto *m, void *context, int mid, const mosquitto_property *properties)
 {
-    struct mqtt *s = d->state;
-    char *filters[FILTERS_MAX];
-    const size_t count = options_count(&d->options, "topics");
-    /* A session that still stands has the subscriptions; to say them again would bring all retained
-     * messages again. Those of an earlier process may have been other ones. */
-    if (count == 0 || (s->has_session && s->has_subscribed)) {
-        come_up(d);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) { /* the table says how many there may be */
-        filters[i] = (char *)(uintptr_t)options_item(&d->options, "topics", i);
-    }
-    const int code = mosquitto_subscribe_multiple(s->link->m, NULL, (int)count, filters,
-                                                  (int)options_number(&d->options, "qos"), 0, NULL);
-    if (code != MOSQ_ERR_SUCCESS) { /* patience ends it */
-        device_fault(d, "the subscriptions cannot be made: %s", mosquitto_strerror(code));
-    }
+    (void)m;
+    (void)properties;
+    mqtt_unsubscribed(device_of(context), mid);
 }
 
 static void
@@ -220,7 +172,12 @@ answered_connect(struct mosquitto *m, void *context, int code, int flags,
     }
     mqtt_link_accepted(link, properties);
     s->has_session = (flags & 1) != 0;
-    subscribe(d);
+    const int asked = mqtt_filters_ask(&s->filters, s->link->m, s->has_session);
+    if (asked != MOSQ_ERR_SUCCESS) { /* patience ends it */
+        device_fault(d, "the subscriptions cannot be made: %s", mosquitto_strerror(asked));
+    } else if (!mqtt_filters_wait(&s->filters)) {
+        come_up(d);
+    }
 }
 
 /* ---- reading and writing ----------------------------------------------------------------------
@@ -277,8 +234,8 @@ read_in(struct device *d)
     return device_is_open(d) ? GOES_ON : HOLDS;
 }
 
-static void
-pump(struct device *d)
+short
+mqtt_pump(struct device *d)
 {
     struct mqtt *s = d->state;
     enum turn turn = GOES_ON;
@@ -288,13 +245,17 @@ pump(struct device *d)
         is_held = turn == HOLDS;
         turn = turn == GOES_ON ? read_in(d) : turn;
     }
-    if (turn != ENDED) {
-        /* A rest is no reason to wait: there is room to write at once. */
-        const bool has_rest = device_is_open(d) && mqtt_link_has_rest(s->link);
-        const unsigned writes = has_rest || mqtt_link_wants_write(s->link) ? DEVICE_WRITE : 0;
-        /* While it is held the hub's next answer goes on. */
-        device_watch(d, s->link->fd, is_held ? 0 : DEVICE_READ | writes, ready, NULL);
+    if (turn == ENDED) {
+        return 0;
     }
+    /* A rest is no reason to wait: there is room to write at once. */
+    const bool has_rest = device_is_open(d) && mqtt_link_has_rest(s->link);
+    const bool writes = has_rest || mqtt_link_wants_write(s->link);
+    /* While it is held the hub's next answer goes on. */
+    const unsigned flags = is_held ? 0 : DEVICE_READ | (writes ? DEVICE_WRITE : 0U);
+    device_watch(d, s->link->fd, flags, ready, NULL);
+    const int reads = device_is_open(d) ? POLLIN : 0;
+    return (short)(is_held ? 0 : reads | (writes ? POLLOUT : 0));
 }
 
 static void
@@ -303,7 +264,7 @@ ready(struct device *d, int fd, short revents, void *context)
     (void)fd;
     (void)revents;
     (void)context;
-    pump(d);
+    (void)mqtt_pump(d);
 }
 
 static void
@@ -311,7 +272,7 @@ hub_answered(struct device *d)
 {
     const struct mqtt *s = d->state;
     if (s->link->fd >= 0) {
-        pump(d);
+        (void)mqtt_pump(d);
     }
 }
 
@@ -330,11 +291,11 @@ tend(struct device *d, uint64_t times, void *context)
     if (s->link->fd >= 0 && !device_is_open(d)) {
         mqtt_link_ping(s->link);
     } else if (s->link->fd >= 0) {
-        pump(d); /* first, so that an answer that is there is seen */
+        (void)mqtt_pump(d); /* first, so that an answer that is there is seen */
     }
     if (s->link->fd >= 0 && device_is_open(d)) {
         if (mqtt_link_tend(s->link)) {
-            pump(d);
+            (void)mqtt_pump(d);
         } else {
             lose(d, s->link->why);
         }
@@ -353,7 +314,7 @@ opened(struct device *d, int fd, short revents, void *context)
     device_watch(d, fd, 0, NULL, NULL);
     if (mqtt_link_opened(s->link)) {
         device_timer_set(&s->patience, MQTT_CONNECT_MS_MAX);
-        pump(d);
+        (void)mqtt_pump(d);
     } else {
         lose(d, s->link->why);
     }
@@ -410,12 +371,14 @@ start(struct device *d)
         return PRONG_RESOURCE_EXHAUSTED;
     }
     s->link = mqtt_link_new(&d->options, s->id, options_number(&d->options, "clean") != 0, d);
-    if (s->link == NULL || !set_will(s->link, &d->options)) {
+    if (s->link == NULL || !set_will(s->link, &d->options) ||
+        !mqtt_filters_load(&s->filters, &d->options)) {
         device_log(d, 3, "no memory, or the will is none");
         return PRONG_RESOURCE_EXHAUSTED;
     }
     mosquitto_connect_v5_callback_set(s->link->m, answered_connect);
     mosquitto_subscribe_v5_callback_set(s->link->m, subscribed);
+    mosquitto_unsubscribe_v5_callback_set(s->link->m, unsubscribed);
     mosquitto_message_v5_callback_set(s->link->m, came);
     if (!device_timer_start(d, &s->patience, too_late, NULL) ||
         !device_timer_start(d, &s->pulse, tend, NULL) || !retry_start(d, &s->retry, attempt)) {
@@ -459,12 +422,13 @@ stop(struct device *d)
     retry_stop(d, &s->retry);
     mqtt_link_free(s->link);
     s->link = NULL;
+    mqtt_filters_deinit(&s->filters);
     if (mqtt_sender_stop(d) && !is_opening) {
         (void)mosquitto_lib_cleanup(); /* nobody uses it any more */
     }
 }
 
-enum { STAT_PAIRS = 3 };
+enum { STAT_PAIRS = 4 };
 
 static void
 stats(struct device *d, prong_writer *out)
@@ -476,11 +440,21 @@ stats(struct device *d, prong_writer *out)
     prong_writer_bool(out, s->has_session);
     prong_writer_key(out, "unwanted");
     prong_writer_uint(out, s->unwanted);
+    prong_writer_key(out, "topics");
+    mqtt_filters_write(&s->filters, out);
 }
 
 int
 main(void)
 {
+    static const prong_method methods[] = {
+        {"publish", mqtt_publish, PRONG_ONCE,
+         "publish payload at topic, with qos, retain and properties", NULL},
+        {"subscribe", mqtt_subscribe, PRONG_IDEMPOTENT,
+         "take messages of topic, a filter, with qos, while the device lives", NULL},
+        {"unsubscribe", mqtt_unsubscribe, PRONG_IDEMPOTENT,
+         "take no more of them: topic, as it was subscribed to", NULL},
+    };
     const struct device_kind_ops kinds[] = {{
         .kind = "mqtt",
         .state_size = sizeof(struct mqtt),
@@ -490,8 +464,8 @@ main(void)
         .send = mqtt_send,
         .stats = stats,
         .stat_count = STAT_PAIRS,
-        .methods = mqtt_methods,
-        .method_count = mqtt_method_count,
+        .methods = methods,
+        .method_count = sizeof methods / sizeof methods[0],
     }};
     return device_main(kinds, sizeof kinds / sizeof kinds[0]);
 }

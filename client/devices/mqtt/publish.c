@@ -11,7 +11,7 @@
 #include "client/devices/mqtt/properties.h"
 #include "proto/device/mqtt.h"
 
-enum { REFUSED = 128, WAIT_MS_MAX = 100, READS_MAX = 64 };
+enum { WAIT_MS_MAX = 100, READS_MAX = 64 };
 
 struct order {
     char *topic; /* owned */
@@ -233,7 +233,7 @@ tell_done(struct device *d, prong_job *job, const struct order *o)
 {
     const struct mqtt_sender *s = sender_of(d);
     char why[DEVICE_WHY_BYTES_MAX];
-    if (s->reason >= REFUSED) {
+    if (s->reason >= MQTT_REFUSED) {
         snprintf(why, sizeof why, "the broker refuses it: %s", mosquitto_reason_string(s->reason));
         return prong_job_fail(job, PRONG_FAILED_PRECONDITION, why);
     }
@@ -343,8 +343,8 @@ read_payload(struct device *d, prong_job *job, size_t *len)
     return coding_encode((enum coding)options_number(&d->options, "decode"), &value, len);
 }
 
-static prong_err
-call_publish(prong_job *job, const prong_value *args, void *context)
+prong_err
+mqtt_publish(prong_job *job, const prong_value *args, void *context)
 {
     (void)args;
     struct device *d = context;
@@ -388,9 +388,3 @@ mqtt_send(struct device *d, prong_job *job, const struct device_bytes *bytes, co
     }
     return publish(d, job, &o);
 }
-
-const prong_method mqtt_methods[] = {
-    {"publish", call_publish, PRONG_ONCE,
-     "publish payload at topic, with qos, retain and properties", NULL},
-};
-const size_t mqtt_method_count = sizeof mqtt_methods / sizeof mqtt_methods[0];

@@ -1,4 +1,5 @@
 """prong-mqtt with a real broker: messages in and out, at each qos, held up, killed and back."""
+import glob
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import kit
 
 MANY = 10000
 SOON = "reconnect_min: 20ms, reconnect_max: 100ms"
-UNAVAILABLE = 151
+UNAVAILABLE = EXHAUSTED = 151
 MISSING = broker.missing()
 
 
@@ -242,6 +243,119 @@ class Reading(Case):
         self.call("m.publish", "topic=t", "payload=by itself")
         self.assertEqual(self.values("m.data", 1), ["by itself"])
         self.assertIsNone(b.child.poll())
+
+
+@unittest.skipIf(MISSING, MISSING)
+class Subscribing(Case):
+    def topics(self):
+        return self.stats("m")["topics"]
+
+    def test_at_run_time_and_over_broken_connections_until_the_device_is_started_anew(self):
+        b = self.broker()
+        b.publish("later/kept", "on", more=["-r"])
+        self.devices(self.entry(b, "topics: [first]"))
+        self.first("m.up", 1)
+        self.assertEqual(self.call("m.subscribe", "topic=later/+", "qos:=2"), {"topic": "later/+", "qos": 2})
+        self.assertEqual(self.first("m.data", 1)[0]["retain"], True)
+        self.assertEqual(self.topics(), {"first": 1, "later/+": 2})
+        b.publish("later/x", "at two", qos=2)
+        self.assertEqual(self.first("m.data", 2)[1]["qos"], 2)
+        b.kill()  # and it forgets everything
+        self.first("m.down", 1)
+        self.assertIn("not connected: ", self.call("m.subscribe", "topic=never", code=1))
+        b.start()
+        self.assertFalse(self.first("m.up", 2)[1]["session"])
+        b.publish("later/x", "again")
+        b.publish("first", "as before")
+        self.assertEqual(self.values("m.data", 4), ["on", "at two", "again", "as before"])
+        b.listen("none", 1, more=["-c"], name=self.stats("m")["client_id"]).kill()  # the session stays
+        self.assertTrue(self.first("m.up", 3)[2]["session"])
+        b.publish("later/x", "with the session")
+        self.assertEqual(self.values("m.data", 5)[4], "with the session")
+        self.ok("restart", "m")
+        self.first("m.up", 4)
+        self.assertEqual(self.topics(), {"first": 1})
+        b.publish("later/x", "of an older session")
+        b.publish("first", "of this one")
+        self.assertEqual(self.values("m.data", 6)[5], "of this one")
+        self.assertEqual(self.stats("m")["unwanted"], 1)
+        self.assertEqual(self.call("m.unsubscribe", "topic=later/+"), {"topic": "later/+"})
+        b.publish("later/x", "not sent")
+        b.publish("first", "sent")
+        self.assertEqual(self.values("m.data", 7)[6], "sent")
+        self.assertEqual(self.stats("m")["unwanted"], 1)
+
+    def test_what_is_unsubscribed_from_comes_no_more_also_of_the_configuration(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: [a, b], qos: 0"))
+        self.first("m.up", 1)
+        self.assertEqual(self.call("m.unsubscribe", "topic=a"), {"topic": "a"})
+        self.assertEqual(self.call("m.subscribe", "topic=b", "qos:=1"), {"topic": "b", "qos": 1})
+        self.assertEqual(self.topics(), {"b": 1})
+        b.kill()
+        self.first("m.down", 1)
+        b.start()
+        self.first("m.up", 2)
+        b.publish("a", "no")
+        b.publish("b", "yes")
+        payload = self.first("m.data", 1)[0]
+        self.assertEqual((payload["value"], payload["qos"], self.stats("m")["unwanted"]), ("yes", 1, 0))
+
+    def test_the_broker_may_grant_less_or_nothing(self):
+        plugins = glob.glob("/usr/lib/*/mosquitto_dynamic_security.so")
+        if not plugins:
+            self.skipTest("SKIP: the broker has no plugin for access")
+        with open(self.path("access.json"), "w", encoding="utf-8") as file:
+            json.dump({"defaultACLAccess": {"publishClientSend": True, "publishClientReceive": True,
+                                            "subscribe": False, "unsubscribe": True},
+                       "roles": [{"rolename": "r", "acls": [{"acltype": "subscribePattern", "topic": "open/#",
+                                                             "priority": 0, "allow": True}]}],
+                       "groups": [{"groupname": "g", "clients": [], "roles": [{"rolename": "r"}]}],
+                       "anonymousGroup": "g"}, file)
+        b = self.broker("plugin " + plugins[0], "plugin_opt_config_file {folder}/access.json", "max_qos 1")
+        self.devices(self.entry(b, "topics: [open/1], version: '5'"))
+        self.first("m.up", 1)
+        self.assertEqual(self.call("m.subscribe", "topic=open/#", "qos:=2"), {"topic": "open/#", "qos": 1})
+        self.assertIn("the broker refuses it: Not authorized", self.call("m.subscribe", "topic=secret", code=1))
+        self.assertEqual(self.topics(), {"open/1": 1, "open/#": 1})
+        b.publish("open/2", "x")
+        self.assertEqual(self.values("m.data", 1), ["x"])
+
+    def test_messages_that_come_before_the_answer_are_no_obstacle(self):
+        b = self.broker()
+        with open(self.path("kept"), "w", encoding="utf-8") as file:
+            file.write("".join(json.dumps({"topic": f"kept/{n}", "payload": str(n), "retain": True}) + "\n"
+                               for n in range(500)))
+        self.devices(self.entry(b, "topics: []"), self.entry(b, "topics: []", "writer"))
+        self.first("m.up", 1)
+        self.ok("call", "writer.publish", "--map", self.path("kept"))
+        self.assertEqual(self.call("m.subscribe", "topic=#"), {"topic": "#", "qos": 1})
+        self.assertEqual(set(self.values("m.data", 500)), {str(n) for n in range(500)})
+        self.assertEqual(self.stats("m")["dropped"], 0)
+
+    def test_what_cannot_be_subscribed_to_is_said(self):
+        b = self.broker()
+        self.devices(self.entry(b))
+        self.first("m.up", 1)
+        for words, expected in [
+                (("subscribe",), "'topic' must be a filter"),
+                (("subscribe", "topic="), "at least one character"),
+                (("subscribe", "topic=a/#/b"), "# the whole last one"),
+                (("subscribe", "topic=$share/g"), "$share/GROUP/FILTER"),
+                (("subscribe", "topic:=\"a\\u0000b\""), "no NUL"),
+                (("subscribe", "topic=" + "x" * 1025), "at most 1024 bytes"),
+                (("subscribe", "topic=a", "qos:=3"), "'qos' is 0, 1 or 2"),
+                (("unsubscribe", "topic=a+"), "+ is a whole level")]:
+            self.assertIn(expected, self.call("m." + words[0], *words[1:], code=1))
+        self.call("m.pause")
+        self.assertIn("the device is paused", self.call("m.subscribe", "topic=a", code=1))
+        self.call("m.resume")
+        with open(self.path("many"), "w", encoding="utf-8") as file:
+            file.write("".join(json.dumps({"topic": f"t/{n}"}) + "\n" for n in range(127)))
+        self.ok("call", "m.subscribe", "--map", self.path("many"))
+        self.assertEqual(len(self.topics()), 128)
+        self.assertIn("at most 128 filters", self.call("m.subscribe", "topic=one/more", code=EXHAUSTED))
+        self.assertEqual(self.call("m.subscribe", "topic=t/0", "qos:=0"), {"topic": "t/0", "qos": 0})
 
 
 @unittest.skipIf(MISSING, MISSING)

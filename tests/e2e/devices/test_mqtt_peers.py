@@ -10,7 +10,7 @@ import unittest
 
 import broker
 import kit
-from test_mqtt import MISSING, SOON, Case
+from test_mqtt import MISSING, SOON, UNAVAILABLE, Case
 
 ACCEPTED = b"\x20\x02\x00\x00"
 OPENSSL = shutil.which("openssl")
@@ -150,6 +150,8 @@ class Junk(Case):
             b"\x20\xff\xff\xff\xff\xff",
             b"\x20\x02\x00\x05",
             b"\x90\x03\x00\x01\x01",
+            ACCEPTED + b"\x90\x03\x00\x77\x01",
+            ACCEPTED + b"\xb0\x02\x00\x01",
             ACCEPTED + b"\x30\xff\xff\xff\x7f" + b"x" * 1000,
             ACCEPTED + b"\x30\x02\x00\x00",
             ACCEPTED + b"\x32\x05\x00\x03t/#",
@@ -213,6 +215,35 @@ class Junk(Case):
         self.assertEqual(self.first("m.up", 1)[0]["session"], False)
         self.assertEqual(self.values("m.data", 1), ["n"])
         self.assertEqual(self.stats("m")["errors"], 1)
+
+    def test_what_was_not_answered_is_asked_for_again_and_nothing_else_with_a_session(self):
+        asked = []
+
+        def answer(connection, with_what):
+            first, body = broker.packet(connection)
+            asked.append((first, body[4:]))
+            connection.sendall(with_what(body[:2]) if with_what else b"")
+
+        def serve(connection, number):
+            broker.packet(connection)
+            connection.sendall(b"\x20\x02" + (b"\x00" if number == 1 else b"\x01") + b"\x00")
+            if number < 3:
+                answer(connection, lambda mid: b"\x90\x03" + mid + b"\x01")
+                answer(connection, None)
+                connection.close()
+            else:
+                answer(connection, lambda mid: b"\xb0\x02" + mid)
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "topics: [a]"))
+        self.first("m.up", 1)
+        expected = "the broker has not answered: the broker has closed the connection"
+        self.assertIn(expected, self.call("m.subscribe", "topic=late", "qos:=2", code=UNAVAILABLE))
+        self.first("m.up", 2)
+        self.assertEqual(self.stats("m")["topics"], {"a": 1, "late": 1})
+        self.assertIn(expected, self.call("m.unsubscribe", "topic=late", code=UNAVAILABLE))
+        self.until(lambda: len(asked) == 5, "the last question")
+        self.assertEqual(asked, [(0x82, b"a\1"), (0x82, b"late\2"), (0x82, b"late\2"), (0xa2, b"late"), (0xa2, b"late")])
+        self.assertEqual(self.stats("m")["topics"], {"a": 1})
 
     def test_a_message_with_more_user_properties_than_anybody_needs_is_malformed(self):
         def message(count):
