@@ -81,8 +81,9 @@ wait_for_stream(prong_reader *r, struct why why)
                                                  : r->options.timeout_ms);
     for (;;) {
         reader_hear(r);
-        if (r->track != NULL) {
-            return PRONG_OK;
+        const prong_err err = reader_refusal(r, why);
+        if (r->track != NULL || err != PRONG_OK) {
+            return err;
         }
         if (wait_until(r, until_ns) == WAITED_TOO_LONG) {
             return fail(why, PRONG_NOT_FOUND, "there is no stream '%s'", r->name);
@@ -105,7 +106,7 @@ prong_stream_open(const char *url, const char *name, const prong_reader_options 
     }
     r->refs = 1;
     r->owner = getpid();
-    r->epoll_fd = r->wake_fd = r->timer_fd = -1;
+    r->epoll_fd = r->wake_fd = r->timer_fd = r->ring_fd = -1;
     (void)snprintf(r->name, sizeof r->name, "%s", name);
     prong_err err = check_options(r, options, why);
     if (err == PRONG_OK) {
@@ -146,6 +147,7 @@ unref(prong_reader *r)
     reader_close(&r->epoll_fd);
     reader_close(&r->wake_fd);
     reader_close(&r->timer_fd);
+    reader_close(&r->ring_fd);
     (void)pthread_mutex_destroy(&r->lock);
     free(r->url);
     free(r);
@@ -241,6 +243,14 @@ of_another(prong_reader *r)
                 "this reader belongs to the process that opened it");
 }
 
+/* PRONG_DEADLINE_EXCEEDED, unless there may be something that cannot be seen. */
+static prong_err
+nothing_there(prong_reader *r)
+{
+    const prong_err err = reader_refusal(r, reader_why(r));
+    return err != PRONG_OK ? err : PRONG_DEADLINE_EXCEEDED;
+}
+
 /* With the lock. PRONG_DEADLINE_EXCEEDED: nothing is there. */
 static prong_err
 take_next(prong_reader *r, const prong_frame **frame)
@@ -258,7 +268,7 @@ take_next(prong_reader *r, const prong_frame **frame)
         }
         struct track *t = r->track;
         if (t == NULL) {
-            return PRONG_DEADLINE_EXCEEDED;
+            return nothing_there(r);
         }
         switch (ring_reader_next(&t->ring, &taken)) {
         case RING_TAKEN:
@@ -283,7 +293,7 @@ take_next(prong_reader *r, const prong_frame **frame)
         }
         reader_hear(r);
         if (t->next == NULL) {
-            return PRONG_DEADLINE_EXCEEDED;
+            return nothing_there(r);
         }
         if (t->ring.policy == RING_LATEST && atomic_load(&t->next->ring.head->newest) == 0) {
             return PRONG_DEADLINE_EXCEEDED; /* nothing is in it yet */
@@ -446,7 +456,8 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
             track_leave(r);
         }
         if (waited != WAITED_FOR_NEWS ||
-            (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns)) {
+            (r->track != NULL && newest_time(r->track, &newest_ns) && newest_ns >= mono_ns) ||
+            r->refusal != PRONG_OK) {
             break;
         }
         rung |= listen_for(r, true);
@@ -463,6 +474,8 @@ prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms, const pron
         (void)listen_for(r, false);
     }
     prong_err err = waited == WAITED_AND_WOKEN ? fail(reader_why(r), PRONG_CANCELLED, "woken")
+                    : r->refusal != PRONG_OK && newest_ns < mono_ns
+                        ? reader_refusal(r, reader_why(r))
                     : r->track == NULL ? fail(reader_why(r), PRONG_NOT_FOUND, "there is no frame")
                                        : PRONG_OK;
     if (err == PRONG_OK) {
@@ -504,7 +517,9 @@ prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
             err = full(r);
         }
     }
-    if (err == PRONG_DATA_LOSS) {
+    if (err == PRONG_DATA_LOSS && r->refusal != PRONG_OK) {
+        err = reader_refusal(r, reader_why(r));
+    } else if (err == PRONG_DATA_LOSS) {
         err = fail(reader_why(r), PRONG_DATA_LOSS, "frame %llu of '%s' is gone",
                    (unsigned long long)number, r->name);
     }

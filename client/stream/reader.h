@@ -56,6 +56,9 @@ struct prong_reader {
     struct track *track;  /* where it reads, then what follows; NULL while there is nothing */
     struct track *newest; /* the last of them */
     int epoll_fd, wake_fd, timer_fd;
+    struct lend_record ring; /* that the hub told of last */
+    int ring_fd;             /* its memory; -1 when it is followed */
+    prong_err refusal;       /* why it is not */
     uint64_t taken, missed, dropped;
     uint64_t lost; /* frames, to be told with the next one, too */
     struct held held[RING_HOLD_MAX];
@@ -83,5 +86,7 @@ void track_leave(prong_reader *r);
 prong_err reader_take_seat(prong_reader *r, struct why why);
 /* Take what the hub says, and look for another hub when it is gone. */
 void reader_hear(prong_reader *r);
+/* PRONG_OK, or why the reader has not gone on with the ring that the hub told of last. */
+prong_err reader_refusal(const prong_reader *r, struct why why);
 
 #endif

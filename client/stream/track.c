@@ -129,24 +129,25 @@ count_again(struct seat *s, const struct ring_head *head)
     }
 }
 
-/* LEND_RING: follow it when what is before it has been read. */
-static bool
-add_track(prong_reader *r, const struct lend_record *record, int fds[LEND_FDS_MAX])
+/* LEND_RING: read it when what is before it has been read. */
+static prong_err
+add_track(prong_reader *r, const struct lend_record *record, int fd)
 {
-    const bool is_good = record->fds == 1 && record->slots >= RING_SLOTS_MIN &&
-                         record->slots <= RING_SLOTS_MAX && record->bytes % RING_PAGE == 0 &&
-                         record->bytes <= LEND_SLOT_BYTES_MAX;
+    const bool is_good = record->slots >= RING_SLOTS_MIN && record->slots <= RING_SLOTS_MAX &&
+                         record->bytes % RING_PAGE == 0 && record->bytes <= LEND_SLOT_BYTES_MAX;
     const size_t bytes = is_good ? ring_size(record->slots, record->bytes) : 0;
-    struct track *t = is_good ? calloc(1, sizeof *t) : NULL;
-    void *map = t != NULL ? lend_map(fds[0], bytes, false) : NULL;
+    if (!is_good) {
+        return PRONG_INTERNAL;
+    }
+    struct track *t = calloc(1, sizeof *t);
+    void *map = t != NULL ? lend_map(fd, bytes, false) : NULL;
     const struct ring_head *head = map;
-    pass_close(fds, record->fds);
     if (map == NULL || head->magic != RING_MAGIC || head->version != RING_VERSION) {
         if (map != NULL) {
             (void)munmap(map, bytes);
         }
         free(t);
-        return false;
+        return map == NULL ? PRONG_RESOURCE_EXHAUSTED : PRONG_INTERNAL;
     }
     *t = (struct track){.refs = 1,
                         .seat = r->seat,
@@ -169,7 +170,32 @@ add_track(prong_reader *r, const struct lend_record *record, int fds[LEND_FDS_MA
         r->track = t;
     }
     r->newest = t;
-    return true;
+    return PRONG_OK;
+}
+
+/* Go on with the ring that the hub has told of, unless that was done. One that there is no memory
+ * for is tried again whenever somebody looks, until there is some, or another ring. */
+static void
+follow_ring(prong_reader *r)
+{
+    if (r->ring_fd >= 0) {
+        r->refusal = add_track(r, &r->ring, r->ring_fd);
+    }
+    if (r->refusal == PRONG_OK) {
+        reader_close(&r->ring_fd);
+    }
+}
+
+prong_err
+reader_refusal(const prong_reader *r, struct why why)
+{
+    if (r->refusal == PRONG_RESOURCE_EXHAUSTED) {
+        return fail(why, r->refusal, "no memory for the %u slots of %llu bytes of '%s'",
+                    r->ring.slots, (unsigned long long)r->ring.bytes, r->name);
+    }
+    return r->refusal == PRONG_OK
+               ? PRONG_OK
+               : fail(why, r->refusal, "the memory of '%s' is laid out in another way", r->name);
 }
 
 /* ---- the hub ---------------------------------------------------------------------------------
@@ -239,9 +265,13 @@ reader_hear(prong_reader *r)
     int fds[LEND_FDS_MAX];
     enum pass_result got = PASS_EMPTY;
     uint64_t ticks;
+    follow_ring(r);
     while (!r->seat->is_lost && (got = pass_receive(r->seat->fd, &record, fds)) == PASS_OK) {
-        if (record.op == LEND_RING) {
-            (void)add_track(r, &record, fds); /* without memory: the next ring may be smaller */
+        if (record.op == LEND_RING && record.fds == 1) {
+            reader_close(&r->ring_fd);
+            r->ring = record;
+            r->ring_fd = fds[0];
+            follow_ring(r);
         } else {
             pass_close(fds, record.fds);
         }

@@ -186,7 +186,8 @@ PRONG_API prong_err prong_stream_open(const char *url, const char *name,
  *   frame       released with prong_frame_release
  *
  * Errors: PRONG_DEADLINE_EXCEEDED (none came), PRONG_RESOURCE_EXHAUSTED (it holds as many as it
- * may), PRONG_DATA_LOSS (lossless, and it was too slow: told once, then it goes on with the oldest
+ * may; or here is no memory to map the stream's larger ring, which is tried again with each call),
+ * PRONG_DATA_LOSS (lossless, and it was too slow: told once, then it goes on with the oldest
  * frame that is there), PRONG_CANCELLED (prong_reader_wake). */
 PRONG_API prong_err prong_reader_next(prong_reader *r, int32_t timeout_ms,
                                       const prong_frame **frame);
@@ -198,7 +199,7 @@ PRONG_API prong_err prong_reader_next(prong_reader *r, int32_t timeout_ms,
 PRONG_API prong_err prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms,
                                     const prong_frame **frame);
 /* The frame with this number, if it is still there; never waits. Errors: PRONG_DATA_LOSS (it is
- * gone, or never was), PRONG_RESOURCE_EXHAUSTED. */
+ * gone, or never was), PRONG_RESOURCE_EXHAUSTED (as prong_reader_next). */
 PRONG_API prong_err prong_reader_number(prong_reader *r, uint64_t number,
                                         const prong_frame **frame);
 /* Let go of a frame. Accepts NULL. Threads: any; also after prong_reader_free. */

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/ring/layout.h"
 #include "tests/support/procs.h"
 #include "tests/support/test.h"
 
@@ -396,6 +398,95 @@ Test(stream, who_cannot_wait_for_frames_is_no_reader, .init = hub_enter, .fini =
     watch_that_fails = WATCHES + 1;
     r = reader_of(url, PRONG_LATEST, NULL, 1);
     watch_that_fails = 0;
+    takes(r, 1, BYTES);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
+/* Whether there is no memory for the frames that others write. */
+static bool maps_fail;
+
+void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+
+void *
+__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+    if (maps_fail && prot == PROT_READ && flags == MAP_SHARED && bytes > RING_PAGE) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return __real_mmap(at, bytes, prot, flags, fd, offset);
+}
+
+Test(stream, a_reader_without_memory_for_the_frames_is_told_and_goes_on_when_there_is_some,
+     .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, SLOTS);
+    prong_reader *r = NULL;
+    const prong_frame *f = NULL;
+    const prong_reader_options for_ever = {.size_bytes = sizeof for_ever,
+                                           .timeout_ms = PRONG_FOREVER};
+    put(s, 1, BYTES);
+    maps_fail = true;
+    cr_expect(prong_stream_open(url, "cam", &for_ever, &r, why, sizeof why) ==
+              PRONG_RESOURCE_EXHAUSTED);
+    cr_expect(strcmp(why, "no memory for the 8 slots of 4096 bytes of 'cam'") == 0, "%s", why);
+    maps_fail = false;
+    r = reader_of(url, PRONG_LOSSLESS, NULL, 1);
+    put(s, 2, BYTES);
+    maps_fail = true;
+    put(s, 3, 3 * BYTES);
+    takes(r, 2, BYTES); /* what is before it is there */
+    for (int i = 0; i < 2; i++) {
+        cr_expect(prong_reader_next(r, PRONG_FOREVER, &f) == PRONG_RESOURCE_EXHAUSTED);
+        cr_expect(strstr(prong_reader_error_text(r), "no memory for the 8 slots") != NULL);
+    }
+    cr_expect(prong_reader_at(r, 3000, PRONG_FOREVER, &f) == PRONG_RESOURCE_EXHAUSTED);
+    cr_expect(prong_reader_number(r, 3, &f) == PRONG_RESOURCE_EXHAUSTED);
+    cr_assert(prong_reader_at(r, 2000, PRONG_FOREVER, &f) == PRONG_OK);
+    is_frame(f, 2, BYTES);
+    prong_frame_release(f);
+    maps_fail = false;
+    takes(r, 3, 3 * BYTES);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
+/* Where the ring that this process writes to begins. */
+static struct ring_head *
+own_ring(void)
+{
+    char line[500];
+    unsigned long at = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    cr_assert(maps != NULL);
+    while (at == 0 && fgets(line, sizeof line, maps) != NULL) {
+        if (strstr(line, " rw-s ") != NULL && strstr(line, "/memfd:prong-cam") != NULL) {
+            at = strtoul(line, NULL, 16);
+        }
+    }
+    (void)fclose(maps);
+    cr_assert(at != 0);
+    return (struct ring_head *)at;
+}
+
+Test(stream, a_ring_of_another_version_is_not_read, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url, SLOTS);
+    prong_reader *r = NULL;
+    const prong_reader_options for_ever = {.size_bytes = sizeof for_ever,
+                                           .timeout_ms = PRONG_FOREVER};
+    put(s, 1, BYTES);
+    own_ring()->version++;
+    cr_expect(prong_stream_open(url, "cam", &for_ever, &r, why, sizeof why) == PRONG_INTERNAL);
+    cr_expect(strcmp(why, "the memory of 'cam' is laid out in another way") == 0, "%s", why);
+    own_ring()->version--;
+    r = reader_of(url, PRONG_LATEST, NULL, 1);
     takes(r, 1, BYTES);
     prong_reader_free(r);
     prong_stream_free(s);
