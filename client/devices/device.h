@@ -24,6 +24,7 @@ enum {
     DEVICE_PEER_BYTES_MAX = 80, /* "[2001:db8::1]:65535", and its NUL */
     DEVICE_TOPIC_BYTES_MAX = 129,
     DEVICE_WHY_BYTES_MAX = 200,
+    DEVICE_METHODS_MAX = 16,
     DEVICE_SEND_MS_MAX = 5000, /* how long `send` waits for a peer that takes nothing */
 };
 
@@ -44,6 +45,15 @@ struct device_bytes {
 
 struct device;
 struct device_waiting;
+
+/* A method. Its context is the device. */
+struct device_method {
+    const char *name;
+    prong_method_fn function;
+    prong_policy policy;
+    const char *help;
+    const char *arguments; /* see arguments_check: others are refused before it begins */
+};
 
 /* A kind. Functions that are NULL are left out. */
 struct device_kind_ops {
@@ -72,8 +82,7 @@ struct device_kind_ops {
     /* Further pairs of `stats`, exactly `stat_count`. */
     void (*stats)(struct device *d, prong_writer *out);
     uint32_t stat_count;
-    /* Methods of its own, with the device as context whatever the row says. */
-    const prong_method *methods;
+    const struct device_method *methods; /* of its own */
     size_t method_count;
 };
 
@@ -89,6 +98,12 @@ struct device_counters {
     uint64_t frames, bytes, malformed, reconnects, errors, dropped, sends, sent_bytes;
     int64_t up_since_us; /* 0: not up */
     int64_t last_us;     /* of the last frame; 0: none yet */
+};
+
+/* A method that was told to the worker. */
+struct device_call {
+    struct device *device;
+    struct device_method method;
 };
 
 struct device {
@@ -110,6 +125,8 @@ struct device {
     uint64_t lost_before;   /* prong_post_failures that were told */
     uint64_t dropped_asked; /* those of `count` that device_safety had told of */
     struct device_source sources[DEVICE_SOURCES_MAX];
+    struct device_call calls[DEVICE_METHODS_MAX];
+    size_t call_count;
 };
 
 /* Run a program of devices: reads PRONG_DEVICE, makes the worker, and returns its exit code. */

@@ -5,9 +5,12 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "client/devices/arguments.h"
 #include "client/devices/framing.h"
 #include "client/devices/inside.h"
 #include "client/devices/stream.h"
+
+enum { WHY_BYTES = 300 };
 
 bool
 device_argument(prong_job *job, const char *name, uint32_t index, prong_value *out)
@@ -230,29 +233,47 @@ call_send(prong_job *job, const prong_value *args, void *context)
     return code;
 }
 
+static prong_err
+check_and_call(prong_job *job, const prong_value *args, void *context)
+{
+    const struct device_call *call = context;
+    char why[WHY_BYTES];
+    return arguments_check(call->method.name, call->method.arguments, args, why, sizeof why)
+               ? call->method.function(job, args, call->device)
+               : prong_job_fail(job, PRONG_INVALID_ARGUMENT, why);
+}
+
+static prong_err
+add(struct device *d, const struct device_method *m)
+{
+    if (d->call_count == DEVICE_METHODS_MAX) {
+        return PRONG_RESOURCE_EXHAUSTED;
+    }
+    struct device_call *call = &d->calls[d->call_count++];
+    *call = (struct device_call){d, *m};
+    return prong_worker_method(d->worker, m->name, check_and_call, m->policy, m->help, call);
+}
+
 prong_err
 device_methods(struct device *d)
 {
-    const struct {
-        prong_method row;
-        bool is_there;
-    } rows[] = {
-        {{"pause", call_pause, PRONG_IDEMPOTENT, "read nothing until resume", d}, true},
-        {{"resume", call_resume, PRONG_IDEMPOTENT, "go on after pause", d}, true},
-        {{"stats", call_stats, PRONG_IDEMPOTENT, "what came and went so far", d}, true},
-        {{"send", call_send, PRONG_ONCE, "write data: one frame, to all peers or to one", d},
-         d->ops->send != NULL},
+    static const struct device_method shared[] = {
+        {"pause", call_pause, PRONG_IDEMPOTENT, "read nothing until resume", ""},
+        {"resume", call_resume, PRONG_IDEMPOTENT, "go on after pause", ""},
+        {"stats", call_stats, PRONG_IDEMPOTENT, "what came and went so far", ""},
     };
+    static const struct device_method sending = {"send", call_send, PRONG_ONCE,
+                                                 "write data: one frame, to all peers or to one",
+                                                 "data to raw"};
     prong_err code = PRONG_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && code == PRONG_OK; i++) {
-        const prong_method *m = &rows[i].row;
-        code = rows[i].is_there
-                   ? prong_worker_method(d->worker, m->name, m->function, m->policy, m->help, d)
-                   : PRONG_OK;
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0] && code == PRONG_OK; i++) {
+        code = add(d, &shared[i]);
+    }
+    if (code == PRONG_OK && d->ops->send != NULL) {
+        code = add(d, &sending);
     }
     for (size_t i = 0; i < d->ops->method_count && code == PRONG_OK; i++) {
-        const prong_method *m = &d->ops->methods[i];
-        code = prong_worker_method(d->worker, m->name, m->function, m->policy, m->help, d);
+        code = add(d, &d->ops->methods[i]);
     }
     return code;
 }

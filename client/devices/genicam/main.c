@@ -379,17 +379,17 @@ stop(struct device *d)
 int
 main(void)
 {
-    static const prong_method methods[] = {
-        {"get", call_get, PRONG_IDEMPOTENT, "the value of a feature: name", NULL},
+    static const struct device_method methods[] = {
+        {"get", call_get, PRONG_IDEMPOTENT, "the value of a feature: name", "name"},
         {"set", call_set, PRONG_ONCE, "change a feature: name and value; gives what it is then",
-         NULL},
+         "name value"},
         {"features", call_features, PRONG_IDEMPOTENT,
-         "all features: name, type, access, value, range, unit", NULL},
-        {"execute", call_execute, PRONG_ONCE, "have the camera do a command: name", NULL},
+         "all features: name, type, access, value, range, unit", ""},
+        {"execute", call_execute, PRONG_ONCE, "have the camera do a command: name", "name"},
         {"trigger", call_trigger, PRONG_ONCE,
-         "take a frame, with 'trigger: software'; gives the time of the trigger", NULL},
+         "take a frame, with 'trigger: software'; gives the time of the trigger", ""},
         {"snapshot", genicam_snapshot, PRONG_IDEMPOTENT,
-         "the newest frame: as=\"png\" (bytes, the default) or as=\"raw\"", NULL},
+         "the newest frame: as=\"png\" (bytes, the default) or as=\"raw\"", "as"},
     };
     static const struct device_kind_ops kinds[] = {{
         .kind = "genicam",

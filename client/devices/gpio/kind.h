@@ -26,7 +26,7 @@ struct gpio {
     struct gpio_edge edges[GPIO_LINES_MAX * GPIO_READ_MAX]; /* of one look at all lines */
 };
 
-extern const prong_method gpio_methods[];
+extern const struct device_method gpio_methods[];
 extern const size_t gpio_method_count;
 
 /* The chip or one of its lines does not work any more: give it up and try again later. */

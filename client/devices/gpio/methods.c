@@ -332,10 +332,10 @@ call_pulse(prong_job *job, const prong_value *args, void *context)
     return PRONG_OK;
 }
 
-const prong_method gpio_methods[] = {
+const struct device_method gpio_methods[] = {
     {"set", call_set, PRONG_ONCE, "set outputs: LINE=VALUE, one or several", NULL},
     {"get", call_get, PRONG_IDEMPOTENT, "the levels of all lines, or of those in 'lines'", NULL},
     {"pulse", call_pulse, PRONG_ONCE,
-     "set 'line' to 'value' (1) for 'ms' and then back; returns at once", NULL},
+     "set 'line' to 'value' (1) for 'ms' and then back; returns at once", "line ms value"},
 };
 const size_t gpio_method_count = sizeof gpio_methods / sizeof gpio_methods[0];

@@ -275,12 +275,12 @@ stop(struct device *d)
 int
 main(void)
 {
-    static const prong_method methods[] = {
+    static const struct device_method methods[] = {
         {"read", modbus_call_read, PRONG_IDEMPOTENT,
-         "read now: points=[names], or table=, address= and count=", NULL},
+         "read now: points=[names], or table=, address= and count=", "points table address count"},
         {"write", modbus_call_write, PRONG_ONCE,
          "write: point= and value=, points={name: value}, or table=, address= and values=[...]",
-         NULL},
+         "point value points table address values"},
     };
     static const struct device_kind_ops kinds[] = {{
         .kind = "modbus",

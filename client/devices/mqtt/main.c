@@ -447,13 +447,14 @@ stats(struct device *d, prong_writer *out)
 int
 main(void)
 {
-    static const prong_method methods[] = {
+    static const struct device_method methods[] = {
         {"publish", mqtt_publish, PRONG_ONCE,
-         "publish payload at topic, with qos, retain and properties", NULL},
+         "publish payload at topic, with qos, retain and properties",
+         "topic payload qos retain properties"},
         {"subscribe", mqtt_subscribe, PRONG_IDEMPOTENT,
-         "take messages of topic, a filter, with qos, while the device lives", NULL},
+         "take messages of topic, a filter, with qos, while the device lives", "topic qos"},
         {"unsubscribe", mqtt_unsubscribe, PRONG_IDEMPOTENT,
-         "take no more of them: topic, as it was subscribed to", NULL},
+         "take no more of them: topic, as it was subscribed to", "topic"},
     };
     const struct device_kind_ops kinds[] = {{
         .kind = "mqtt",

@@ -291,9 +291,9 @@ stop(struct device *d)
 int
 main(void)
 {
-    static const prong_method methods[] = {
+    static const struct device_method methods[] = {
         {"snapshot", snapshot, PRONG_IDEMPOTENT,
-         "the newest frame: as=\"png\" (bytes, the default) or as=\"raw\"", NULL},
+         "the newest frame: as=\"png\" (bytes, the default) or as=\"raw\"", "as"},
     };
     static const struct device_kind_ops kinds[] = {{
         .kind = "video",

@@ -289,7 +289,8 @@ class Writing(Modbus):
         for args, text in [(["points=lvel"], "there is no point 'lvel'"),
                            (["points=" + "x" + 40 * "\u00e4"], "; there are valve, level, target"), (["points:=[1]"], "must be a text"),
                            (["table=holding", "address:=0", "count:=126"], "1 to 125 are read at a time"),
-                           (["table=coil", "address:=0", "count=x"], "'count' is a number")]:
+                           (["table=coil", "address:=0", "count=x"], "'count' is a number"),
+                           (["point=level"], "read has no argument 'point'; it has points, table")]:
             self.assertIn(text, self.refused("plc.read", *args), args)
         self.assertEqual(self.written(), [])
 

@@ -392,6 +392,7 @@ class Writing(Case):
                 (("topic=a", "payload:=[1]"), "'payload' must be"),
                 (("topic=a", "payload:=1", "qos:=3"), "'qos' is 0, 1 or 2"),
                 (("topic=a", "payload:=1", "retain=yes"), "'retain' is true or false"),
+                (("topic=a", "payload:=1", "retian:=true"), "no argument 'retian'; it has topic, payload"),
                 (("topic=a", "payload:=1", "properties:={}"), "need version: 5")]:
             self.assertIn(expected, self.call("m.publish", *words, code=1))
         self.assertIn("'to' must be a topic", self.call("m.send", "data:=1", code=1))

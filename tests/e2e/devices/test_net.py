@@ -146,6 +146,10 @@ class TcpListen(kit.Case):
         self.assertIn("no such peer", self.call("line.send", "data=x", "to=1.2.3.4:5", code=1))
         self.assertIn("end of a frame within", self.call("line.send", "data=a\nb", code=1))
         self.assertIn("send needs 'data'", self.call("line.send", code=1))
+        self.assertIn("send has no argument 'too'; it has data, to, raw",
+                      self.call("line.send", "data=x", "too=" + self.name(b), code=1))
+        self.assertIn("pause has no argument 'for'", self.call("line.pause", "for=1s", code=1))
+        self.assertFalse(self.stats("line")["paused"])
         self.assertEqual(self.stats("line")["sent_bytes"], 13)
 
     def test_who_comes_when_all_places_are_taken_waits(self):
