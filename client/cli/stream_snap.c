@@ -106,8 +106,10 @@ save(const struct cli *cli, const struct target *t, const prong_frame *frame)
     if (!(t->is_stdout ? picture_write(&picture, t->file, stdout, why)
                        : write_file(t, &picture, why))) {
         output_say(cli, "%s: %s", t->path, why);
+        picture_deinit(&picture);
         return CLI_FAILED;
     }
+    picture_deinit(&picture);
     return tell(cli, t, frame);
 }
 

@@ -450,8 +450,9 @@ static const struct verb verbs[] = {
     {.name = "stream snap", .run = verb_stream_snap, .argc_min = 1, .argc_max = 1,
      .options = snap_options, .timeout_ms = SECONDS(5), .arguments = "STREAM [-o FILE]",
      .summary = "save the newest frame as a picture",
-     .help = "Of frames of dtype |u1 and shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4). With -j the "
-     "file and what is known of the frame."},
+     .help = "Of frames of dtype |u1 and shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), and of dtype <u2 "
+     "and shape (h, w) or (h, w, 1), of which the upper eight bits are shown: of 12 bits when the frame's "
+     "format is Mono12, and so on, else of 16. With -j the file and what is known of the frame."},
     {.name = "stream record", .run = verb_stream_record, .argc_min = 1, .argc_max = 1,
      .options = record_options,
      .arguments = "FILE|FOLDER [--stream STREAM]... [--events FILTER]... [--for TIME | -n N]",

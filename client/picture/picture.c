@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -39,7 +40,8 @@ refuse(const prong_frame *frame, char why[PICTURE_WHY_BYTES])
     shape_text(frame, shape, sizeof shape);
     (void)snprintf(why, PICTURE_WHY_BYTES,
                    "frames of dtype %s and shape %s are no pictures: dtype |u1 and shape (h, w), "
-                   "(h, w, 1), (h, w, 3) or (h, w, 4) are",
+                   "(h, w, 1), (h, w, 3) or (h, w, 4) are, and dtype <u2 and shape (h, w) or "
+                   "(h, w, 1)",
                    frame->dtype, shape);
     return false;
 }
@@ -57,19 +59,78 @@ said_format(const prong_frame *frame, char *out, size_t size)
     (void)snprintf(out, size, "%.*s", (int)len, text);
 }
 
+/* Whether the frame is as many pixels as it says. */
+static bool
+is_picture(const prong_frame *frame, uint64_t channels, uint64_t item_bytes)
+{
+    return frame->dims >= 2 && frame->dims <= 3 && channels >= 1 && channels != 2 &&
+           channels <= (item_bytes == 1 ? 4 : 1) && frame->shape[0] >= 1 && frame->shape[1] >= 1 &&
+           frame->shape[0] <= INT32_MAX && frame->shape[1] <= INT32_MAX / (channels * item_bytes) &&
+           frame->shape[0] * frame->shape[1] * channels * item_bytes == frame->bytes;
+}
+
+/* How many bits the numbers of "Mono12" and its like have. */
+static unsigned
+bits_of(const char *format)
+{
+    size_t at = strlen(format);
+    while (at > 0 && format[at - 1] >= '0' && format[at - 1] <= '9') {
+        at--;
+    }
+    const unsigned long bits = strtoul(format + at, NULL, 10);
+    return bits > 8 && bits < 16 ? (unsigned)bits : 16;
+}
+
+/* Numbers of two bytes, little end first: the upper eight of their bits. */
+static bool
+of_words(const prong_frame *frame, const char *format, struct picture *picture,
+         char why[PICTURE_WHY_BYTES])
+{
+    const unsigned shift = bits_of(format) - 8;
+    const uint8_t *from = frame->data;
+    const size_t count = frame->bytes / 2;
+    uint8_t *own = malloc(count);
+    if (own == NULL) {
+        (void)snprintf(why, PICTURE_WHY_BYTES, "out of memory");
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const unsigned value = (from[2 * i] | (unsigned)from[2 * i + 1] << 8) >> shift;
+        own[i] = (uint8_t)(value < 255 ? value : 255);
+    }
+    *picture = (struct picture){.format = PICTURE_GRAY,
+                                .width = (uint32_t)frame->shape[1],
+                                .height = (uint32_t)frame->shape[0],
+                                .pixels = own,
+                                .own = own};
+    return true;
+}
+
+void
+picture_deinit(struct picture *picture)
+{
+    free(picture->own);
+    *picture = (struct picture){0};
+}
+
 bool
 picture_of(const prong_frame *frame, const char *format, struct picture *picture,
            char why[PICTURE_WHY_BYTES])
 {
     const uint64_t channels = frame->dims == 3 ? frame->shape[2] : 1;
     char said[16];
-    if (strcmp(frame->dtype, "|u1") != 0 || frame->dims < 2 || frame->dims > 3 || channels < 1 ||
-        channels == 2 || channels > 4 || frame->shape[0] < 1 || frame->shape[1] < 1 ||
-        frame->shape[0] > INT32_MAX || frame->shape[1] > INT32_MAX / channels ||
-        frame->shape[0] * frame->shape[1] * channels != frame->bytes) {
+    said_format(frame, said, sizeof said);
+    if (strcmp(frame->dtype, "<u2") == 0 && is_picture(frame, channels, 2)) {
+        if (format != NULL && strcmp(format, formats[PICTURE_GRAY].name) != 0) {
+            (void)snprintf(why, PICTURE_WHY_BYTES, "frames of dtype <u2 are gray, and not %s",
+                           format);
+            return false;
+        }
+        return of_words(frame, said, picture, why);
+    }
+    if (strcmp(frame->dtype, "|u1") != 0 || !is_picture(frame, channels, 1)) {
         return refuse(frame, why);
     }
-    said_format(frame, said, sizeof said);
     format = format != NULL ? format : said;
     *picture = (struct picture){.format = channels == 1   ? PICTURE_GRAY
                                           : channels == 3 ? PICTURE_RGB

@@ -15,6 +15,7 @@ struct picture {
     enum picture_format format;
     uint32_t width, height;
     const uint8_t *pixels; /* rows from the top, without gaps; borrowed */
+    uint8_t *own;          /* where they had to be made; NULL, or see picture_deinit */
 };
 
 enum picture_file { PICTURE_PNG, PICTURE_PPM, PICTURE_PGM };
@@ -22,9 +23,12 @@ enum picture_file { PICTURE_PNG, PICTURE_PPM, PICTURE_PGM };
 enum { PICTURE_WHY_BYTES = 300 };
 
 /* What a frame of bytes shows: (h, w) and (h, w, 1) gray, (h, w, 3) and (h, w, 4) coloured, in the
- * order that `format` says, else the text "format" of its map, else rgb. False with the reason. */
+ * order that `format` says, else the text "format" of its map, else rgb. Of numbers of two bytes,
+ * which are gray, the upper eight bits: how many they have "format" says with its end, as Mono12,
+ * else 16. False with the reason; else the caller ends it with picture_deinit. */
 bool picture_of(const prong_frame *frame, const char *format, struct picture *picture,
                 char why[PICTURE_WHY_BYTES]);
+void picture_deinit(struct picture *picture);
 /* The kind of file that a name means by its end; false when it is none of them. */
 bool picture_file_of(const char *name, enum picture_file *file);
 /* Write it. A file of netpbm knows no transparency, and a PGM no colour. False with the reason. */

@@ -67,7 +67,7 @@ give_png(prong_job *job, const prong_frame *frame)
                               "the newest frame of the stream is another writer's");
     }
     struct picture picture = {by_channels[format->channels], (uint32_t)frame->shape[1],
-                              (uint32_t)frame->shape[0], NULL};
+                              (uint32_t)frame->shape[0], NULL, NULL};
     const size_t count = (size_t)picture.width * picture.height * format->channels;
     char why[PICTURE_WHY_BYTES] = "out of memory";
     char *png = NULL;

@@ -256,6 +256,16 @@ class Snap(Case):
                 self.assertEqual(found[3], swapped(wanted, channels) if pixels[0] == "b" else wanted)
                 writer.end()
 
+    def test_deeper_frames_are_shown_by_their_upper_bits(self):
+        writer = Writer(self, pixels="Mono12")
+        writer.tell("shape 5,7")
+        writer.tell("dtype <u2")
+        writer.tell(3)
+        self.ok("stream", "snap", "cam1", "-o", "a.pgm")
+        words = struct.unpack("<35H", content(3, 70))
+        with open(self.path("a.pgm"), "rb") as file:
+            self.assertEqual(file.read(), b"P5\n7 5\n255\n" + bytes(min(word >> 4, 255) for word in words))
+
     def test_files(self):
         writer = Writer(self, pixels="bgr24")
         writer.tell(2)

@@ -48,6 +48,36 @@ Test(cli_picture, shapes_and_what_frames_say_decide)
     cr_assert_eq(format_of(&three, "rgb24"), PICTURE_RGB);
 }
 
+Test(cli_picture, of_two_bytes_the_upper_eight_bits_are_shown)
+{
+    static const uint8_t words[] = {0x34, 0x02, 0xff, 0x0f, 0x00, 0x00,
+                                    0x0f, 0x00, 0x10, 0x00, 0x00, 0x80};
+    static const uint8_t mono12[] = {0x81, 0xa6, 'f', 'o', 'r', 'm', 'a', 't',
+                                     0xa6, 'M',  'o', 'n', 'o', '1', '2'};
+    static const uint8_t upper[] = {0x02, 0x0f, 0, 0, 0, 0x80},
+                         upper12[] = {0x23, 0xff, 0, 0, 1, 0xff};
+    prong_frame f = frame_of(2, 0);
+    struct picture p = {0};
+    char why[PICTURE_WHY_BYTES] = "";
+    memcpy(f.dtype, "<u2", 4);
+    f.data = words;
+    f.bytes = sizeof words;
+    cr_assert(picture_of(&f, NULL, &p, why), "%s", why);
+    cr_expect(p.format == PICTURE_GRAY && p.width == 3 && p.height == 2);
+    cr_expect(memcmp(p.pixels, upper, sizeof upper) == 0, "without a word of it: of 16");
+    picture_deinit(&p);
+    f.meta = (prong_value){mono12, sizeof mono12};
+    cr_assert(picture_of(&f, "gray8", &p, why), "%s", why);
+    cr_expect(memcmp(p.pixels, upper12, sizeof upper12) == 0, "what does not fit is white");
+    picture_deinit(&p);
+    cr_expect_not(picture_of(&f, "rgb24", &p, why));
+    cr_expect_not_null(strstr(why, "are gray, and not rgb24"), "%s", why);
+    f.dims = 3;
+    f.shape[2] = 3;
+    f.bytes *= 3;
+    cr_expect_not(picture_of(&f, NULL, &p, why), "coloured");
+}
+
 static void
 refused(prong_frame frame, const char *format, const char *with)
 {
@@ -81,7 +111,7 @@ Test(cli_picture, what_is_no_picture_is_refused_with_what_is_allowed)
 static size_t
 file_of(enum picture_format format, enum picture_file file, char out[256], bool *good)
 {
-    const struct picture p = {format, 3, 2, pixels};
+    const struct picture p = {format, 3, 2, pixels, NULL};
     char why[PICTURE_WHY_BYTES] = "", *text = NULL;
     size_t len = 0;
     FILE *to = open_memstream(&text, &len);
@@ -119,7 +149,7 @@ Test(cli_picture, netpbm_has_red_green_and_blue_in_this_order)
 
 Test(cli_picture, a_png_is_one_or_says_what_is_missing)
 {
-    const struct picture p = {PICTURE_BGR, 3, 2, pixels};
+    const struct picture p = {PICTURE_BGR, 3, 2, pixels, NULL};
     char why[PICTURE_WHY_BYTES] = "", *text = NULL;
     size_t len = 0;
     FILE *to = open_memstream(&text, &len);
