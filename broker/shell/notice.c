@@ -60,9 +60,9 @@ read_word(struct notice_words *words, const char *line, size_t len)
     } else if (len >= sizeof status - 1 && memcmp(line, status, sizeof status - 1) == 0) {
         const size_t bytes = len - (sizeof status - 1);
         const struct span said = {(const uint8_t *)line + sizeof status - 1, bytes};
+        words->has_status = mp_is_utf8(said) && bytes < sizeof words->status;
         (void)snprintf(words->status, sizeof words->status, "%.*s",
-                       mp_is_utf8(said) && bytes < sizeof words->status ? (int)bytes : 0,
-                       (const char *)said.data);
+                       words->has_status ? (int)bytes : 0, (const char *)said.data);
     } else if (len > sizeof extend - 1 && memcmp(line, extend, sizeof extend - 1) == 0) {
         char digits[24];
         (void)snprintf(digits, sizeof digits, "%.*s", (int)(len - (sizeof extend - 1)),
@@ -139,7 +139,7 @@ take_datagram(struct notice *n)
                                       .ready = words.ready,
                                       .sign = words.sign,
                                       .extend_ms = words.extend_ms,
-                                      .status = words.status[0] != '\0' ? words.status : NULL}};
+                                      .status = words.has_status ? words.status : NULL}};
     if (process != 0) {
         n->options.tell(n->options.context, &in);
     }

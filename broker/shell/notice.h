@@ -47,7 +47,8 @@ void notice_turn(struct notice *n, int64_t now_ns);
 struct notice_words {
     bool ready, sign;
     int64_t extend_ms;
-    char status[96];
+    bool has_status;
+    char status[96]; /* "" forgets what was said before */
 };
 struct notice_words notice_read(const char *text, size_t len);
 /* "8080", "127.0.0.1:8080", "[::1]:80%i" of replica 2 to host and port. false when it does not fit.

@@ -33,6 +33,7 @@ read_replica(const prong_value *map, struct status_replica *r)
     field_text(map, "replica", r->name, sizeof r->name);
     field_text(map, "state", r->state, sizeof r->state);
     field_text(map, "reason", r->reason, sizeof r->reason);
+    field_text(map, "status", r->said, sizeof r->said);
     field_text(map, "last_error", r->last_error, sizeof r->last_error);
     slash = strchr(r->name, '/');
     r->index = slash != NULL ? strtoull(slash + 1, NULL, 10) : 0;
@@ -244,7 +245,10 @@ add_row(struct table *t, const char *name, const struct status_worker *w,
     } else {
         table_add(t, TABLE_PLAIN, "%s", "");
     }
-    table_add(t, TABLE_PLAIN, "%s", r->reason[0] != '\0' ? r->reason : r->last_error);
+    table_add(t, TABLE_PLAIN, "%s",
+              r->reason[0] != '\0' ? r->reason
+              : r->said[0] != '\0' ? r->said
+                                   : r->last_error);
 }
 
 static int

@@ -10,7 +10,7 @@
 
 struct status_replica {
     char name[PRONG_NAME_BYTES_MAX + 16]; /* "detector/0" */
-    char state[16], reason[128], last_error[128];
+    char state[16], reason[128], said[128], last_error[128];
     uint64_t index;
     uint64_t pid, uptime_ms, incarnation, restarts, calls, running, cpu_ms, rss_bytes;
     bool is_completed;  /* it did its work and ended with 0 */

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "client/devices/inside.h"
 #include "proto/clock/clock.h"
@@ -352,6 +355,32 @@ device_frame(struct device *d, const struct stamp *stamp, const uint8_t *data, s
     device_emit(d, "data");
 }
 
+/* What `prong status` shows beside it, in the way of sd_notify(3). The hub may be away just now,
+ * and the next reason will do as well. */
+static void
+say_status(const char *text)
+{
+    enum { STATUS_BYTES_MAX = 95 }; /* a longer one the hub does not take */
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    char message[sizeof "STATUS=" + STATUS_BYTES_MAX];
+    size_t len = strlen(text);
+    if (path == NULL || strlen(path) >= sizeof to.sun_path) {
+        return;
+    }
+    memcpy(to.sun_path, path, strlen(path) + 1);
+    len = len <= STATUS_BYTES_MAX ? len : STATUS_BYTES_MAX;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80) {
+        len--; /* no half of a character */
+    }
+    (void)snprintf(message, sizeof message, "STATUS=%.*s", (int)len, text);
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0) {
+        (void)sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof to);
+        (void)close(fd);
+    }
+}
+
 prong_writer *
 device_up_begin(struct device *d, uint32_t more)
 {
@@ -360,6 +389,10 @@ device_up_begin(struct device *d, uint32_t more)
         d->count.up_since_us = now.time_us;
     }
     d->why[0] = '\0';
+    if (d->is_said) {
+        say_status("");
+        d->is_said = false;
+    }
     return device_event(d, &now, more);
 }
 
@@ -390,6 +423,10 @@ device_down(struct device *d, const char *why, const char *peer)
     char text[DEVICE_WHY_BYTES_MAX];
     copy_reason(text, why);
     if (peer == NULL) {
+        char status[DEVICE_WHY_BYTES_MAX + 8];
+        (void)snprintf(status, sizeof status, "down: %s", text);
+        d->is_said = true;
+        say_status(status); /* again each time: a hub that was started anew has forgotten it */
         d->count.up_since_us = 0;
         if (strcmp(d->why, text) == 0) {
             return;

@@ -112,6 +112,7 @@ workers:
         self.assertEqual({w["replicas"][0]["state"] for w in status.values()}, {"ready"}, status)
         self.assertEqual(status["notifies"]["replicas"][0]["status"], "working well")
         self.assertEqual(status["child"]["replicas"][0]["status"], "said by a child")
+        self.assertRegex(self.ok("status", "-o", "table").out, r"notifies/0 .* working well\n")
 
     def test_one_that_never_says_so_is_killed_and_its_threads_are_told(self):
         self.up("""
