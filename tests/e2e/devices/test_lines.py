@@ -27,7 +27,7 @@ class Serial(kit.Case):
 
     def test_lines_come_and_go_and_the_port_may_be_pulled_out(self):
         link = self.path("port")
-        self.devices(f"scale: {{kind: serial, path: {link}, baud: 9600, parity: even, stop: 2, bits: 7, "
+        self.devices(f"scale: {{kind: serial, path: {link}, baud: 9600, parity: even, stop: 2, bits: 7, flow: xonxoff, "
                      "reconnect_max: 100ms}")
         self.assertEqual(self.first("scale.down", 1)[0]["why"], "No such file or directory")
         self.assertIn("not open", self.call("scale.send", "data=x", code=1))
@@ -39,6 +39,7 @@ class Serial(kit.Case):
         flags = termios.tcgetattr(master)
         self.assertEqual(flags[4:6], [termios.B9600, termios.B9600])
         self.assertTrue(flags[2] & termios.CSTOPB)
+        self.assertEqual(flags[0] & (termios.IXON | termios.IXOFF), termios.IXON | termios.IXOFF)
         os.write(master, b"12.5 kg\r\n")
         self.assertEqual(self.values("scale.data", 1), ["12.5 kg"])
         self.assertEqual(self.call("scale.send", "data=TARE"), {"bytes": 5})

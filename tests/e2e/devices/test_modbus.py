@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import tty
 import unittest
@@ -548,13 +549,15 @@ class Serial(Modbus):
         self.addCleanup(os.close, master)
         self.addCleanup(os.close, slave)
         tty.setraw(slave)
-        self.devices(self.entry({"a": "input 1"}, os.ttyname(slave)))
+        self.devices(self.entry({"a": "input 1"}, os.ttyname(slave) + ", baud: 9600, stop: 2"))
         good = self.framed(b"\x01\x04\x02\x00\x09")
         bad = good[:-1] + bytes([good[-1] ^ 1])
         for answer in (bad, good):
             self.assertEqual(self.request(master), self.framed(b"\x01\x04\x00\x01\x00\x01"))
             os.write(master, answer)
         self.assertEqual(self.values("plc.data", 1), [{"a": 9}])
+        flags = termios.tcgetattr(slave)
+        self.assertEqual((flags[4:6], flags[2] & termios.CSTOPB), (2 * [termios.B9600], termios.CSTOPB))
         self.assertEqual(self.stats("plc")["malformed"] + self.stats("plc")["reconnects"], 0)
         for _ in range(2):
             self.request(master)

@@ -181,6 +181,17 @@ class Reading(Case):
         self.assertEqual(sorted(p["value"] for p in self.first("m.data", 3)), ["one", "three", "two"])
         self.assertGreater(self.stats("m")["reconnects"], 0)
 
+    def test_with_clean_the_broker_keeps_nothing_while_the_device_is_away(self):
+        b = self.broker()
+        self.devices(self.entry(b, "topics: ['#'], clean: true"))
+        self.first("m.up", 1)
+        self.ok("stop", "m")
+        b.publish("t", "not kept")
+        self.ok("start", "m")
+        self.assertFalse(self.first("m.up", 2)[1]["session"])
+        b.publish("t", "new")
+        self.assertEqual(self.values("m.data", 1), ["new"])
+
     def test_a_broker_that_forgot_everything_is_subscribed_to_again(self):
         b = self.broker()
         self.devices(self.entry(b))
@@ -225,16 +236,16 @@ class Reading(Case):
 
     def test_the_will_is_executed_when_it_dies_and_not_when_it_is_stopped(self):
         b = self.broker()
-        self.devices(self.entry(b, "will_topic: state/m, will_payload: gone, will_retain: true"))
+        self.devices(self.entry(b, "will_topic: state/m, will_payload: gone, will_retain: true, will_qos: 0"))
         self.first("m.up", 1)
         heard = b.listen("state/#", 1)
         os.kill(self.pid(), signal.SIGKILL)
-        self.assertEqual(b.heard(heard), ["state/m 1 0 gone"])
+        self.assertEqual(b.heard(heard), ["state/m 0 0 gone"])
         self.first("m.up", 2)
         heard = b.listen("state/#", 2)
         self.ok("stop", "m")
         b.publish("state/other", "nothing before this")
-        self.assertEqual(b.heard(heard), ["state/m 1 1 gone", "state/other 1 0 nothing before this"])
+        self.assertEqual(b.heard(heard), ["state/m 0 1 gone", "state/other 1 0 nothing before this"])
 
     def test_a_local_socket_will_do(self):
         b = self.broker(name="local")
