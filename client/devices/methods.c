@@ -251,7 +251,11 @@ add(struct device *d, const struct device_method *m)
     }
     struct device_call *call = &d->calls[d->call_count++];
     *call = (struct device_call){d, *m};
-    return prong_worker_method(d->worker, m->name, check_and_call, m->policy, m->help, call);
+    const prong_err code =
+        prong_worker_method(d->worker, m->name, check_and_call, m->policy, m->help, call);
+    return code == PRONG_OK && m->arguments != NULL
+               ? prong_worker_arguments(d->worker, m->name, m->arguments)
+               : code;
 }
 
 prong_err

@@ -221,6 +221,23 @@ run_wait(prong_worker *w, int64_t until_ns)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
+/* As Python's workers tell them, without types. */
+static void
+write_arguments(struct buf *b, const char *names)
+{
+    struct span rest = span_text(names), name;
+    uint32_t count = 0;
+    while (worker_argument_next(&rest, &name)) {
+        count++;
+    }
+    write_text(b, "args");
+    write_map(b, count);
+    for (rest = span_text(names); worker_argument_next(&rest, &name);) {
+        write_str(b, name);
+        write_str(b, name);
+    }
+}
+
 static void
 write_methods(const prong_worker *w, struct buf *b)
 {
@@ -229,12 +246,15 @@ write_methods(const prong_worker *w, struct buf *b)
     for (uint32_t i = 0; i < w->method_count; i++) {
         const struct method *m = &w->methods[i];
         write_text(b, m->name);
-        write_map(b, m->help != NULL ? 2 : 1);
+        write_map(b, 1U + (m->help != NULL) + (m->arguments != NULL));
         write_text(b, "policy");
         write_text(b, policies[m->policy]);
         if (m->help != NULL) {
             write_text(b, "help");
             write_text(b, m->help);
+        }
+        if (m->arguments != NULL) {
+            write_arguments(b, m->arguments);
         }
     }
 }

@@ -78,6 +78,7 @@ prong_worker_free(prong_worker *w)
     }
     for (uint32_t i = 0; i < w->method_count; i++) {
         free(w->methods[i].help);
+        free(w->methods[i].arguments);
     }
     if (w->stop_fd >= 0) {
         close(w->stop_fd);
@@ -128,6 +129,40 @@ prong_worker_method(prong_worker *w, const char *name, prong_method_fn function,
     struct method *m = &more[w->method_count++];
     *m = (struct method){.function = function, .policy = policy, .help = copy, .context = context};
     memcpy(m->name, text.data, text.len);
+    return PRONG_OK;
+}
+
+bool
+worker_argument_next(struct span *rest, struct span *name)
+{
+    while (rest->len > 0 && rest->data[0] == ' ') {
+        *rest = (struct span){rest->data + 1, rest->len - 1};
+    }
+    const uint8_t *end = rest->len > 0 ? memchr(rest->data, ' ', rest->len) : NULL;
+    *name = (struct span){rest->data, end != NULL ? (size_t)(end - rest->data) : rest->len};
+    *rest = (struct span){rest->data + name->len, rest->len - name->len};
+    return name->len > 0;
+}
+
+prong_err
+prong_worker_arguments(prong_worker *w, const char *method, const char *names)
+{
+    struct span rest = span_text(names != NULL ? names : ""), name;
+    bool is_good = w != NULL && w->phase == PHASE_NEW && method != NULL && names != NULL &&
+                   rest.len <= WIRE_TEXT_BYTES_MAX;
+    while (is_good && worker_argument_next(&rest, &name)) {
+        is_good = name_is_method(name);
+    }
+    const struct method *m = is_good ? worker_method_find(w, span_text(method)) : NULL;
+    if (m == NULL) {
+        return mistake(w, PRONG_INVALID_ARGUMENT, "arguments: no such method, or wrong names");
+    }
+    char *copy = strdup(names);
+    if (copy == NULL) {
+        return mistake(w, PRONG_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    free(m->arguments);
+    w->methods[m - w->methods].arguments = copy;
     return PRONG_OK;
 }
 

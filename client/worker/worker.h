@@ -24,7 +24,8 @@ struct method {
     char name[WIRE_NAME_BYTES_MAX + 1];
     prong_method_fn function;
     prong_policy policy;
-    char *help; /* NULL for none */
+    char *help;      /* NULL for none */
+    char *arguments; /* names with a space between; NULL: not told */
     void *context;
 };
 
@@ -112,6 +113,8 @@ __attribute__((format(printf, 3, 4))) void worker_say(prong_worker *w, bool alou
 /* Run setup once; false when it failed. */
 bool worker_set_up(prong_worker *w);
 void worker_tear_down(prong_worker *w);
+/* The next of the names of arguments, taken off `rest`; false when there is none. */
+bool worker_argument_next(struct span *rest, struct span *name);
 const struct method *worker_method_find(const prong_worker *w, struct span name);
 
 /* In a job: keep the connection alive and see what came; or only send what waits. Never waits. */

@@ -105,6 +105,11 @@ PRONG_API void prong_worker_free(prong_worker *worker);
 PRONG_API prong_err prong_worker_method(prong_worker *worker, const char *name,
                                         prong_method_fn function, prong_policy policy,
                                         const char *help, void *context);
+/* Tell how the arguments of a method are called, for people and programs that ask for it (`prong
+ * describe`); a call is not checked by it. `names`: with a space between, each of A-Z a-z 0-9 _, at
+ * most 4096 bytes, in the order of positional ones; "" when there are none. */
+PRONG_API prong_err prong_worker_arguments(prong_worker *worker, const char *method,
+                                           const char *names);
 /* Run `setup` before the first call, in the worker's thread; the hub calls the worker ready when it
  * returned PRONG_OK. Any other code ends prong_worker_run with 1; setup says itself, on stderr,
  * why. Run `teardown` after the last call if setup was successful; not after SIGKILL. Either may be

@@ -1,4 +1,5 @@
 """The section `devices:` with a real hub: bad ones, reload by differences, what a device is to the hub."""
+import json
 import os
 import re
 import socket
@@ -68,6 +69,8 @@ class Settings(kit.Case):
         described = self.ok("describe", "t").out
         for method in ("pause", "resume", "stats", "send"):
             self.assertIn(method, described)
+        self.assertRegex(self.ok("describe", "t", "-o", "table").out, r"t\.send +data, to, raw +once +write data")
+        self.assertEqual(json.loads(described)["t"]["stats"]["args"], {})
 
     def test_what_the_documentation_shows_is_valid(self):
         with open(os.path.join(os.environ["PRONG_SOURCE_DIR"], "docs", "devices.md"), encoding="utf-8") as file:

@@ -273,6 +273,14 @@ Test(direct, refuses_what_cannot_be)
     cr_expect(prong_worker_method(w, "a", count, PRONG_ONCE, "help", NULL) == PRONG_OK);
     cr_expect(prong_worker_method(w, "a", count, PRONG_ONCE, NULL, NULL) == wrong);
     cr_expect(prong_worker_method(NULL, "a", count, PRONG_ONCE, NULL, NULL) == wrong);
+    cr_expect(prong_worker_arguments(w, "b", "data") == wrong);
+    cr_expect(prong_worker_arguments(w, NULL, "data") == wrong);
+    cr_expect(prong_worker_arguments(w, "a", NULL) == wrong);
+    cr_expect(prong_worker_arguments(w, "a", "data t-o") == wrong);
+    cr_expect(prong_worker_arguments(w, "a", help) == wrong);
+    cr_expect(prong_worker_arguments(w, "a", "data  to ") == PRONG_OK);
+    cr_expect(prong_worker_arguments(w, "a", "") == PRONG_OK);
+    cr_expect(prong_worker_arguments(NULL, "a", "") == wrong);
     cr_expect(prong_worker_on(w, "a.>.b", on, NULL) == wrong);
     cr_expect(prong_worker_on(w, NULL, on, NULL) == wrong);
     cr_expect(prong_worker_on(w, "a.>", NULL, NULL) == wrong);
