@@ -42,6 +42,8 @@ use_worker(void)
     const bool is_whole = !memory.failed;
     const prong_err added = prong_worker_every(w, 10, plain, NULL);
     cr_expect(added == PRONG_OK || (memory.failed && added == PRONG_RESOURCE_EXHAUSTED));
+    const prong_err told = prong_worker_arguments(w, "answers", "first second");
+    cr_expect(told == PRONG_OK || memory.failed);
     const prong_err code = prong_worker_test_call(w, "answers", NULL, NULL);
     cr_expect(code == PRONG_OK || (memory.failed && (code == PRONG_RESOURCE_EXHAUSTED ||
                                                      code == PRONG_INTERNAL || !is_whole)),
