@@ -198,6 +198,19 @@ PRONG_API prong_err prong_reader_next(prong_reader *r, int32_t timeout_ms,
  * Errors: as prong_reader_next, but PRONG_NOT_FOUND when there is no frame at all. */
 PRONG_API prong_err prong_reader_at(prong_reader *r, int64_t mono_ns, int32_t timeout_ms,
                                     const prong_frame **frame);
+/* When what an event tells of happened, by CLOCK_MONOTONIC: the `mono_ns` of its payload, which
+ * devices put there when they read it; else when the hub took the event, as the clock of the wall
+ * stands to the other one now. */
+PRONG_API int64_t prong_event_mono_ns(const prong_event *event);
+/* Take the frame nearest to an event, as prong_reader_at does to a time: the picture of a trigger.
+ *
+ *   delay_ns  how much later than the event the frame was taken, negative when it was earlier; how
+ *             much is too much the program knows. NULL: not asked for.
+ *
+ * Errors: those of prong_reader_at. */
+PRONG_API prong_err prong_reader_at_event(prong_reader *r, const prong_event *event,
+                                          int32_t timeout_ms, const prong_frame **frame,
+                                          int64_t *delay_ns);
 /* The frame with this number, if it is still there; never waits. Errors: PRONG_DATA_LOSS (it is
  * gone, or never was), PRONG_RESOURCE_EXHAUSTED (as prong_reader_next). */
 PRONG_API prong_err prong_reader_number(prong_reader *r, uint64_t number,
