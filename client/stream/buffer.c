@@ -8,6 +8,7 @@
 #include "proto/clock/clock.h"
 #include "proto/wire.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -196,10 +197,57 @@ static const struct writer_kind held_buffer = {.let_go = end_result, .waits = fa
 /* ---- handles ---------------------------------------------------------------------------------
  */
 
+/* The hub that is there now, or will be soon, when that which lent it is gone. With the lock. */
+static prong_err
+borrow_again(prong_memory *m, struct buffer *next, size_t bytes)
+{
+    const int64_t until_ns = stream_until_ns(ANSWER_MS);
+    struct lend_record record = {.op = LEND_NEW, .bytes = bytes};
+    prong_err err = borrow(m, &record, next);
+    while (err == PRONG_UNAVAILABLE && stream_left_ms(until_ns) != 0) {
+        (void)poll(NULL, 0, RETRY_MS);
+        record = (struct lend_record){.op = LEND_NEW, .bytes = bytes};
+        err = borrow(m, &record, next);
+    }
+    return err;
+}
+
+/* What a hub lent that is gone nobody can take any more. So before it is passed it becomes memory
+ * of the hub that is there now, at the same place and with the same bytes: the program has its
+ * address. Who took it before has the memory that it was. When that fails, whoever is to take it is
+ * told that it is gone. */
+static void
+renew(struct buffer *b)
+{
+    prong_memory *m = b->memory;
+    struct buffer next;
+    if (m->owner != getpid() || memory_is_of_now(m, b->hub) ||
+        borrow_again(m, &next, b->shown.bytes) != PRONG_OK) {
+        return;
+    }
+    memcpy(next.shown.data, b->shown.data, b->shown.bytes);
+    if (next.size != b->size ||
+        mremap(next.shown.data, next.size, next.size, MREMAP_MAYMOVE | MREMAP_FIXED,
+               b->shown.data) == MAP_FAILED) {
+        let_go(&next, 0);
+        return;
+    }
+    memcpy(b->handle, next.handle, sizeof b->handle);
+    b->number = next.number;
+    b->hub = next.hub;
+    b->forks = next.forks;
+    b->taken = next.taken;
+    b->written = b->results = b->refs - 1; /* by results that may still turn out not to be sent */
+}
+
 void
 prong_writer_buffer(prong_writer *w, const prong_buffer *shown)
 {
     struct buffer *b = (struct buffer *)(uintptr_t)shown;
+    prong_memory *m = b->memory;
+    (void)pthread_mutex_lock(&m->lock);
+    renew(b);
+    (void)pthread_mutex_unlock(&m->lock);
     prong_writer *inside = prong_writer_new();
     if (inside != NULL) {
         prong_writer_array(inside, 3);

@@ -3,13 +3,16 @@
  * Handles are msgpack ext objects (limits.def): of a frame [stream, generation, number], of a
  * buffer [16 bytes, dtype, shape]. Requests to the hub are made one at a time, under the lock. */
 #include "client/stream/memory.h"
+#include "client/stream/reader.h"
 #include "client/value/writer.h"
 
 #include "proto/wire.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MAPS_BYTES_MAX (256 << 20)
@@ -163,6 +166,17 @@ memory_borrow(prong_memory *m, struct lend_record *record, int *fd)
     return err;
 }
 
+bool
+memory_is_of_now(prong_memory *m, uint64_t hub)
+{
+    char byte;
+    const ssize_t got = m->fd >= 0 ? recv(m->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 0;
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        lose_hub(m);
+    }
+    return hub == m->hubs;
+}
+
 void
 memory_give(prong_memory *m, struct lend_record *record)
 {
@@ -291,15 +305,10 @@ prong_frame_take(prong_memory *m, const prong_value *handle, const prong_frame *
         err = taker_of(m, stream, &reader);
     }
     if (err == PRONG_OK) {
-        err = prong_reader_number(reader, number, &found);
+        err = reader_find(reader, number, generation, ANSWER_MS, &found);
         if (err != PRONG_OK) {
             err = fail(memory_why(m), err, "%s", prong_reader_error_text(reader));
         }
-    }
-    if (err == PRONG_OK && found->generation != generation) {
-        prong_frame_release(found);
-        err = fail(memory_why(m), PRONG_DATA_LOSS, "frame %llu of '%s' is of another generation",
-                   (unsigned long long)number, stream);
     }
     if (err == PRONG_OK) {
         *frame = found;

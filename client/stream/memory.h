@@ -39,6 +39,8 @@ void memory_unref(prong_memory *m);
 /* Ask for a buffer, new or there; `fd` is the caller's. With the lock. Errors: those of the hub,
  * PRONG_UNAVAILABLE, PRONG_DEADLINE_EXCEEDED. */
 prong_err memory_borrow(prong_memory *m, struct lend_record *record, int *fd);
+/* Whether what was lent when `hub` connections were lost is still lent. With the lock. */
+bool memory_is_of_now(prong_memory *m, uint64_t hub);
 /* Say LEND_GIVE. With the lock. */
 void memory_give(prong_memory *m, struct lend_record *record);
 

@@ -497,19 +497,50 @@ leave_old(prong_reader *r)
     }
 }
 
-prong_err
-prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
+/* Whether there may be a ring that it has not heard of: the hub is gone and another one not found
+ * yet, or that one's ring is on its way. */
+static bool
+is_behind(const prong_reader *r)
 {
+    return r->seat->is_lost ||
+           (r->seat->has_ring && (r->track == NULL || r->newest->seat != r->seat));
+}
+
+/* Whether frames of this generation, 0: of any, are to be looked for in a ring. Another hub may
+ * count generations from the beginning again; then what is asked for is in the later ring. */
+static bool
+is_asked_for(const struct track *t, uint64_t generation)
+{
+    const struct track *later = t->next;
+    while (later != NULL && later->ring.generation != t->ring.generation) {
+        later = later->next;
+    }
+    return generation == 0 || (t->ring.generation == generation && later == NULL);
+}
+
+prong_err
+reader_find(prong_reader *r, uint64_t number, uint64_t generation, int32_t timeout_ms,
+            const prong_frame **frame)
+{
+    const int64_t until_ns = stream_until_ns(timeout_ms);
     struct ring_taken taken;
     if (r->owner != getpid()) {
         return of_another(r);
     }
     (void)pthread_mutex_lock(&r->lock);
     reader_hear(r);
+    while (is_behind(r) && stream_left_ms(until_ns) != 0) {
+        (void)pthread_mutex_unlock(&r->lock);
+        (void)wait_until(r, until_ns); /* whatever came, all is looked at again */
+        (void)pthread_mutex_lock(&r->lock);
+        reader_hear(r);
+    }
     leave_old(r);
     prong_err err = is_full(r) ? full(r) : PRONG_DATA_LOSS;
     for (struct track *t = r->track; t != NULL && err == PRONG_DATA_LOSS; t = t->next) {
-        const enum ring_result result = ring_reader_number(&t->ring, number, &taken);
+        const enum ring_result result = is_asked_for(t, generation)
+                                            ? ring_reader_number(&t->ring, number, &taken)
+                                            : RING_NOTHING;
         if (result == RING_TAKEN) {
             *frame = show(r, t, &taken);
             err = PRONG_OK;
@@ -525,6 +556,12 @@ prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
     }
     (void)pthread_mutex_unlock(&r->lock);
     return err;
+}
+
+prong_err
+prong_reader_number(prong_reader *r, uint64_t number, const prong_frame **frame)
+{
+    return reader_find(r, number, 0, 0, frame);
 }
 
 void

@@ -88,5 +88,9 @@ prong_err reader_take_seat(prong_reader *r, struct why why);
 void reader_hear(prong_reader *r);
 /* PRONG_OK, or why the reader has not gone on with the ring that the hub told of last. */
 prong_err reader_refusal(const prong_reader *r, struct why why);
+/* prong_reader_number of a generation, 0: of any. When the hub was just started anew, it waits until
+ * the reader has found that one and its ring, at most `timeout_ms`. */
+prong_err reader_find(prong_reader *r, uint64_t number, uint64_t generation, int32_t timeout_ms,
+                      const prong_frame **frame);
 
 #endif

@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import Any, Callable
 
@@ -24,8 +25,7 @@ def config(replicas: int = 1) -> str:
 
 def lent(hub: HubProcess) -> list[str]:
     """What the hub lends just now."""
-    log = hub.wait_log(r"broker started \(pid (\d+)")
-    folder = Path(f"/proc/{log[1]}/fd")
+    folder = Path(f"/proc/{hub.broker()}/fd")
     found = []
     for fd in folder.iterdir():
         try:
@@ -181,7 +181,15 @@ def test_a_worker_returns_an_array_that_it_keeps(start_hub: Callable[..., HubPro
         with pytest.raises(prong.ProngError):
             client.call("shared", "dies", [np.zeros(SHAPE)])
         assert int(one.min()) == 2, "whoever dies"
-        del one, two, several
+        three, broker = d.draw(3), hub.broker()
+        os.kill(broker, signal.SIGKILL)
+        until(lambda: hub.broker() != broker, "another broker")
+        with prong.connect(hub.url) as another:
+            four, five = another.call("shared", "draw", [4]), another.call("shared", "draw", [5])
+        assert int(four.min()) == int(five.min()) == 5, "it lies in memory of the new one"
+        assert int(three.min()) == 4, "this in that of the one before, which is written to no more"
+        del four, five
+        del one, two, three, several
         nothing_is_lent(hub)
 
 

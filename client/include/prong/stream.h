@@ -288,7 +288,11 @@ PRONG_API prong_err prong_buffer_new(prong_memory *m, size_t bytes, const prong_
 /* Write a handle of it. In a result of a worker (prong_job_result, prong_job_item,
  * prong_job_details), what is let go of by prong_buffer_free waits for the caller for a minute. It
  * is given back at once when the result never gets to him: the method failed, or wrote something
- * else after prong_writer_reset, or the caller had cancelled the call. */
+ * else after prong_writer_reset, or the caller had cancelled the call.
+ *
+ * When the hub's broker was started anew since the buffer was lent, the bytes go into memory of the
+ * new one first, at the same address: nobody else writes to it meanwhile. Who took it before keeps
+ * the memory that it was, and sees no more of what is written from then on. */
 PRONG_API void prong_writer_buffer(prong_writer *w, const prong_buffer *b);
 /* Take the buffer whose handle a value is. `out`: owned, as from prong_buffer_new. Errors:
  * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (nobody holds it any more),

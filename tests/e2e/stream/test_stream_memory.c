@@ -213,6 +213,20 @@ Test(stream_memory, so_does_a_child_that_was_just_made, .init = hub_enter, .fini
     hub_down();
 }
 
+/* Kill the broker; the memory of the next one. */
+static prong_memory *
+after_another_broker(const char *url)
+{
+    const pid_t broker = hub_process("prong-broker", 0);
+    prong_memory *there = NULL;
+    (void)kill(broker, SIGKILL);
+    (void)hub_process("prong-broker", broker);
+    while (prong_memory_open(url, 1, &there, why, sizeof why) == PRONG_UNAVAILABLE) {
+        (void)sched_yield(); /* the time limit of the test is the deadline */
+    }
+    return there;
+}
+
 /* Another hub counts its memory from the beginning again: a number says nothing across the two. */
 Test(stream_memory, memory_of_the_hub_before_is_not_taken_for_that_of_the_next, .init = hub_enter,
      .fini = hub_leave)
@@ -222,13 +236,7 @@ Test(stream_memory, memory_of_the_hub_before_is_not_taken_for_that_of_the_next, 
     prong_writer *w = prong_writer_new();
     prong_value handle;
     prong_buffer *b[2] = {make(m, BYTES), make(m, BYTES)};
-    const pid_t broker = hub_process("prong-broker", 0);
-    (void)kill(broker, SIGKILL);
-    (void)hub_process("prong-broker", broker);
-    prong_memory *there = NULL;
-    while (prong_memory_open(url, 1, &there, why, sizeof why) == PRONG_UNAVAILABLE) {
-        (void)sched_yield(); /* the time limit of the test is the deadline */
-    }
+    prong_memory *there = after_another_broker(url);
     for (int i = 0; i < 2; i++) {
         prong_buffer_free(b[i]); /* the first one finds out that the hub is gone */
     }
@@ -245,6 +253,35 @@ Test(stream_memory, memory_of_the_hub_before_is_not_taken_for_that_of_the_next, 
     for (int i = 0; i < 2; i++) {
         prong_buffer_free(b[i]);
     }
+    prong_writer_free(w);
+    prong_memory_free(there);
+    prong_memory_free(m);
+    hub_down();
+}
+
+/* A worker keeps an array for all its results, and lives longer than the broker. */
+Test(stream_memory, a_buffer_is_passed_on_when_the_broker_was_started_anew, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *m = memory_of(url);
+    prong_writer *w = prong_writer_new();
+    prong_value handle;
+    prong_buffer *b = make(m, BYTES);
+    const void *at = b->data;
+    memset(b->data, 3, BYTES);
+    prong_memory *there = after_another_broker(url);
+    for (int round = 0; round < 2; round++) {
+        prong_writer_reset(w);
+        prong_writer_buffer(w, b);
+        cr_assert(prong_writer_finish(w, &handle) == PRONG_OK);
+        prong_buffer *taken = take(there, &handle);
+        cr_expect(is_all(taken->data, BYTES, 3 + round), "what was in it");
+        memset(taken->data, 4 + round, BYTES);
+        cr_expect(b->data == at && is_all(at, BYTES, 4 + round), "both see the same memory");
+        prong_buffer_free(taken);
+    }
+    prong_buffer_free(b);
     prong_writer_free(w);
     prong_memory_free(there);
     prong_memory_free(m);
@@ -285,6 +322,47 @@ is_still(prong_memory *m, prong_stream *s, const prong_value *handle, int n)
     cr_assert(err == PRONG_OK, "%d %s", err, why);
     cr_expect(f->bytes == BYTES && is_all(f->data, BYTES, n));
     prong_frame_release(f);
+}
+
+/* Who takes only frames that others send hears of the new broker when he takes the next one. */
+Test(stream_memory, a_frame_is_taken_when_the_broker_was_started_anew, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_memory *m = memory_of(url);
+    prong_stream *s = writer_of(url);
+    prong_reader *r = NULL;
+    prong_writer *w = prong_writer_new();
+    const prong_frame *f = NULL, *taken = NULL;
+    prong_value handle;
+    put(s, 1);
+    cr_assert(prong_stream_open(url, "cam", NULL, &r, why, sizeof why) == PRONG_OK, "%s", why);
+    for (uint64_t generation = 1; generation <= 2; generation++) {
+        while (f == NULL || f->generation < generation) { /* the time limit is the deadline */
+            prong_frame_release(f);
+            f = NULL;
+            put(s, (int)generation);
+            const prong_err err = prong_reader_next(r, 10, &f);
+            cr_assert(err == PRONG_OK || err == PRONG_DEADLINE_EXCEEDED);
+        }
+        prong_writer_reset(w);
+        prong_writer_frame(w, f);
+        cr_assert(prong_writer_finish(w, &handle) == PRONG_OK);
+        const prong_err err = prong_frame_take(m, &handle, &taken);
+        prong_memory_error_text(m, why, sizeof why);
+        cr_assert(err == PRONG_OK, "generation %d: %d %s", (int)generation, err, why);
+        cr_expect(taken->number == f->number && is_all(taken->data, BYTES, (int)generation));
+        prong_frame_release(taken);
+        if (generation == 1) {
+            prong_memory_free(after_another_broker(url));
+        }
+    }
+    prong_frame_release(f);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    prong_writer_free(w);
+    prong_memory_free(m);
+    hub_down();
 }
 
 Test(stream_memory, a_frame_that_is_a_result_stays_until_the_caller_has_it, .init = hub_enter,
