@@ -249,6 +249,24 @@ help_find_verb(const char *const *words, int count, int *used)
     return NULL;
 }
 
+/* The verb of a group that the second word was meant to be; NULL: none is close. */
+static const char *
+closest_of_group(const char *group, const char *second)
+{
+    size_t count;
+    const size_t len = strlen(group);
+    const struct verb *rows = verb_table(&count);
+    const char *best = NULL;
+    struct closest near = {.word = second};
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(rows[i].name, group, len) == 0 && rows[i].name[len] == ' ') {
+            closest_offer(&near, rows[i].name + len + 1);
+            best = near.best == rows[i].name + len + 1 ? rows[i].name : best;
+        }
+    }
+    return best;
+}
+
 int
 help_no_such_verb(const struct cli *cli, const char *const *words, int count)
 {
@@ -271,7 +289,10 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
         (void)snprintf(word, sizeof word, "%.30s", words[0]); /* what follows may be arguments */
     }
     if (group_names(words[0], names)) {
-        return output_usage(cli, "prong %.30s needs one of %s", words[0], names);
+        const char *best = count > 1 ? closest_of_group(words[0], words[1]) : NULL;
+        return best != NULL ? output_usage(cli, "there is no verb '%.30s %.30s', did you mean %s?",
+                                           words[0], words[1], best)
+                            : output_usage(cli, "prong %.30s needs one of %s", words[0], names);
     }
     return near.best != NULL
                ? output_usage(cli, "there is no verb '%s', did you mean %s?", words[0], near.best)

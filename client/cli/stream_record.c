@@ -110,6 +110,9 @@ keep_event(struct recorder *r, const prong_event *e)
                                   .number = e->number,
                                   .time_us = e->time_us};
     r->events_lost += e->lost;
+    if (e->reset) {
+        output_say(r->cli, "the hub was started anew: events of the one before may be missing");
+    }
     if (r->all_events && strncmp(e->topic, "hub.", 4) == 0) {
         return CLI_OK;
     }

@@ -144,6 +144,21 @@ class Whole(Base):
         self.assertEqual((result.json()["events"], result.json()["left_out"]), (0, 3))
         self.assertIn("3 events of the hub itself were left out", result.err)
 
+    def test_another_broker_in_the_middle_is_told(self):
+        child, _ = self.recording("r.prec", "--events", "plc.>", "-n", "2")
+        begin = os.path.getsize(self.path("r.prec"))
+        self.ok("emit", "plc.a")
+        end = hub.time.monotonic() + hub.DEADLINE
+        while os.path.getsize(self.path("r.prec")) == begin:
+            self.assertLess(hub.time.monotonic(), end, "the event is in the file")
+            hub.select.select([], [], [], 0.01)
+        broker, = (pid for pid, line in hub.tagged(self.tag).items() if "prong-broker" in line)
+        os.kill(broker, signal.SIGKILL)
+        self.ok("emit", "plc.b")
+        result = self.end(child)
+        self.assertEqual((result.code, result.json()["events"]), (0, 2), result)
+        self.assertEqual(result.err, "prong: the hub was started anew: events of the one before may be missing\n")
+
     def test_a_loop_goes_on_until_it_is_ended(self):
         self.record(5)
         end = self.lossless("cam1", 23)

@@ -76,6 +76,7 @@ class Look(Case):
 
     def test_usage(self):
         for words, text in ((["stream"], "needs one of ls, info, hz, bw, delay, cat, snap, record, replay"),
+                            (["stream", "lss"], "no verb 'stream lss', did you mean stream ls?"),
                             (["stream", "hz"], "stream hz needs 1 argument"),
                             (["stream", "cat", "x", "--policy", "last"], "use one of latest lossless"),
                             (["stream", "snap", "x", "-o", "x.jpg"], ".png, .ppm or .pgm"),

@@ -69,9 +69,10 @@ class Usage(hub.Case):
 
     def test_config_wants_to_know_what(self):
         self.usage("check, show, init, manual", "config")
-        self.usage("check, show, init, manual", "config", "chekc")
+        self.usage("check, show, init, manual", "config", "xyzzy")
+        self.usage("no verb 'config chekc', did you mean config check", "config", "chekc")
         self.usage("prong dlq needs one of list, show, retry, drop", "dlq")
-        self.usage("dlq list', did you mean dlq list|list, show, retry, drop", "dlq", "lsit")
+        self.usage("no verb 'dlq lsit', did you mean dlq list", "dlq", "lsit")
 
     def test_a_mistyped_option_gets_an_offer(self):
         self.usage("unknown option '--tiemout', did you mean --timeout", "status", "--tiemout", "5s")
