@@ -149,7 +149,7 @@ class Shared:
                 return Buffer(library, pointer).array()
         else:
             from ._stream import Frame
-            frame = Frame(msgpack.unpackb(data)[0], library, os.getpid())
+            frame = Frame(msgpack.unpackb(data)[0], self.url, library, os.getpid())
             code = library.prong_frame_take(self.memory, ctypes.byref(value), ctypes.byref(frame._slot[0]))
             if not code:
                 self.maps[frame.stream] = frame._fill(self.maps.get(frame.stream))

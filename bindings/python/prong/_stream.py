@@ -64,8 +64,8 @@ class Frame:
     _pins = 0                # calls that it is an argument or result of; it is released after the last
     _is_unwanted = False
 
-    def __init__(self, stream: str, lib: Any, pid: int) -> None:
-        self.stream, self._lib, self._pid, self._meta = stream, lib, pid, b""
+    def __init__(self, stream: str, url: str, lib: Any, pid: int) -> None:
+        self.stream, self._url, self._lib, self._pid, self._meta = stream, url, lib, pid, b""
         self._slot: Any = [c.FramePointer()]         # until it is released; of a copy, nothing
         # What an interrupt keeps __del__ from; no instruction of the interpreter is in between here.
         self._guard = weakref.ref(self, functools.partial(next, map(lib.prong_frame_release, iter(self._slot))))
@@ -294,7 +294,7 @@ class Reader(Open):
             self._given = [frame for frame in self._given if any(frame._slot)]
             while len(self._given) >= self._hold:
                 self._given.pop(0).release()
-            frame = Frame(self.name, self._lib, self._pid)
+            frame = Frame(self.name, self._url, self._lib, self._pid)
             self._given.append(frame)    # before it is one: a KeyboardInterrupt from here on loses no slot
             code = self._call(function, *arguments, ctypes.byref(frame._slot[0]))
             if code == OK:

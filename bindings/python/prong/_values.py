@@ -62,8 +62,8 @@ def _default(value: Any) -> Any:
                 return plain
     streams = sys.modules.get(f"{__package__}._stream")
     if streams is not None and isinstance(value, streams.Frame):
-        shared = sharing() if value._slot is not None else None
-        return shared.frame(value) if shared is not None else _pack_array(value.array)
+        shared = sharing() if value._slot is not None else None      # at another hub its handle says something else
+        return shared.frame(value) if shared is not None and shared.url == value._url else _default(value.array)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, os.PathLike):

@@ -142,6 +142,13 @@ def test_a_frame_that_is_gone_is_data_loss_and_began_no(start_hub: Callable[...,
         assert caught.value.began == "no"
         with pytest.raises(TypeError, match="released"):
             client.call("shared", "same", [frame])
+        frame = reader.next(timeout=10)
+        # Another hub may have a frame of this name, generation and number, which is not meant.
+        with prong.connect(start_hub(config()).url) as other, other.create_stream("cam", SHAPE, "u1") as another:
+            for n in range(frame.number):
+                another.write(np.full(SHAPE, 100 + n, "u1"))
+            found = other.call("shared", "same", [frame])
+            assert isinstance(found, np.ndarray) and np.array_equal(found, frame.array)
 
 
 def test_an_array_is_filled_where_it_lies(start_hub: Callable[..., HubProcess]) -> None:

@@ -238,6 +238,7 @@ PRONG_API void prong_reader_stats(const prong_reader *r, prong_reader_counts *ou
 
 /* A frame or a buffer can be an argument or a result: what travels is a handle, and the memory is
  * mapped by both sides. A handle that nobody can take any more is PRONG_DATA_LOSS for who takes it.
+ * It is one of its hub: to another hub it says nothing, or something else.
  *
  * A frame stays as long as the sender holds it; so the sender keeps it until the call has its
  * outcome, and the receiver takes it, which holds it, too. A buffer stays as long as anybody holds
