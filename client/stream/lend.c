@@ -80,6 +80,9 @@ open_folder(const char *url, int *folder, struct why why)
     }
     (void)snprintf(path, sizeof path, "%.*s", len, begin);
     *folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*folder < 0 && (errno == EMFILE || errno == ENFILE)) {
+        return fail(why, PRONG_RESOURCE_EXHAUSTED, "no descriptors: %s", strerror(errno));
+    }
     return *folder >= 0 ? PRONG_OK
                         : fail(why, PRONG_UNAVAILABLE, "no hub at %s: %s", path, strerror(errno));
 }
@@ -180,6 +183,9 @@ lend_answer(int fd, struct lend_record *record, int fds[LEND_FDS_MAX], struct wh
         }
         if (got == PASS_OK) {
             return PRONG_OK;
+        }
+        if (got == PASS_GONE && errno == EMFILE) {
+            return fail(why, PRONG_RESOURCE_EXHAUSTED, "no descriptors: %s", strerror(errno));
         }
         if (got == PASS_GONE) {
             return fail(why, PRONG_UNAVAILABLE, "the hub is gone");

@@ -85,6 +85,10 @@ wait_for_stream(prong_reader *r, struct why why)
         if (r->track != NULL || err != PRONG_OK) {
             return err;
         }
+        if (r->lacks_descriptors) {
+            return fail(why, PRONG_RESOURCE_EXHAUSTED, "no descriptor for the memory of '%s'",
+                        r->name);
+        }
         if (wait_until(r, until_ns) == WAITED_TOO_LONG) {
             return fail(why, PRONG_NOT_FOUND, "there is no stream '%s'", r->name);
         }
@@ -502,8 +506,8 @@ leave_old(prong_reader *r)
 static bool
 is_behind(const prong_reader *r)
 {
-    return r->seat->is_lost ||
-           (r->seat->has_ring && (r->track == NULL || r->newest->seat != r->seat));
+    return r->seat->is_lost || (r->refusal == PRONG_OK && r->seat->has_ring &&
+                                (r->track == NULL || r->newest->seat != r->seat));
 }
 
 /* Whether frames of this generation, 0: of any, are to be looked for in a ring. Another hub may

@@ -59,6 +59,7 @@ struct prong_reader {
     struct lend_record ring; /* that the hub told of last */
     int ring_fd;             /* its memory; -1 when it is followed */
     prong_err refusal;       /* why it is not */
+    bool lacks_descriptors;  /* the hub was given up because there was no room for one of its own */
     uint64_t taken, missed, dropped;
     uint64_t lost; /* frames, to be told with the next one, too */
     struct held held[RING_HOLD_MAX];
@@ -88,8 +89,8 @@ prong_err reader_take_seat(prong_reader *r, struct why why);
 void reader_hear(prong_reader *r);
 /* PRONG_OK, or why the reader has not gone on with the ring that the hub told of last. */
 prong_err reader_refusal(const prong_reader *r, struct why why);
-/* prong_reader_number of a generation, 0: of any. When the hub was just started anew, it waits until
- * the reader has found that one and its ring, at most `timeout_ms`. */
+/* prong_reader_number of a generation, 0: of any. When the hub was just started anew, it waits
+ * until the reader has found that one and its ring, at most `timeout_ms`. */
 prong_err reader_find(prong_reader *r, uint64_t number, uint64_t generation, int32_t timeout_ms,
                       const prong_frame **frame);
 

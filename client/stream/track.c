@@ -277,6 +277,7 @@ reader_hear(prong_reader *r)
         }
     }
     if (got == PASS_GONE) {
+        r->lacks_descriptors = errno == EMFILE;
         lose_hub(r);
     }
     if (r->seat->is_lost && read(r->timer_fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks) {

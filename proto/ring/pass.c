@@ -97,6 +97,7 @@ pass_receive(int socket, struct lend_record *record, int fds[LEND_FDS_MAX])
     if (got != (ssize_t)sizeof *record || record->version != LEND_VERSION ||
         (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
         pass_close(fds, count);
+        errno = (message.msg_flags & MSG_CTRUNC) != 0 ? EMFILE : EPROTO;
         return PASS_GONE;
     }
     record->fds = count;

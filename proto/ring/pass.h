@@ -20,7 +20,8 @@ enum pass_result pass_send(int socket, const struct lend_record *record, const i
                            uint32_t count);
 /* Receive one; `fds` gets record->fds descriptors, close-on-exec, owned by the caller. PASS_EMPTY:
  * nothing is there (of a socket that does not block). PASS_GONE: end of file, an error, or
- * something that is no record of this version; then no descriptor is left open. */
+ * something that is no record of this version; then no descriptor is left open, and errno is EMFILE
+ * when this process has no room for those that came. */
 enum pass_result pass_receive(int socket, struct lend_record *record, int fds[LEND_FDS_MAX]);
 void pass_close(int fds[LEND_FDS_MAX], uint32_t count);
 

@@ -324,6 +324,35 @@ is_still(prong_memory *m, prong_stream *s, const prong_value *handle, int n)
     prong_frame_release(f);
 }
 
+/* Never that there is no hub or no stream, which are there. */
+Test(stream_memory, a_reader_without_descriptors_is_told_so, .init = hub_enter, .fini = hub_leave)
+{
+    const char *url = hub_up("plain")->url;
+    prong_stream *s = writer_of(url);
+    prong_reader *r = NULL;
+    struct rlimit before;
+    prong_err err = PRONG_RESOURCE_EXHAUSTED;
+    rlim_t few = 3;
+    cr_assert(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (; err == PRONG_RESOURCE_EXHAUSTED && few < before.rlim_cur; few++) {
+        const struct rlimit limit = {few, before.rlim_max};
+        cr_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        err = prong_stream_open(url, "cam", NULL, &r, why, sizeof why);
+        cr_expect(err == PRONG_OK || strstr(why, "descriptor") != NULL ||
+                      strstr(why, "Too many open files") != NULL,
+                  "%s", why);
+    }
+    cr_assert(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    cr_assert(err == PRONG_OK && few > 10, "%d with %d: %s", err, (int)few, why);
+    put(s, 1);
+    const prong_frame *f = NULL;
+    cr_assert(prong_reader_next(r, 10000, &f) == PRONG_OK && is_all(f->data, BYTES, 1));
+    prong_frame_release(f);
+    prong_reader_free(r);
+    prong_stream_free(s);
+    hub_down();
+}
+
 /* Who takes only frames that others send hears of the new broker when he takes the next one. */
 Test(stream_memory, a_frame_is_taken_when_the_broker_was_started_anew, .init = hub_enter,
      .fini = hub_leave)
