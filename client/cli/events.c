@@ -144,7 +144,7 @@ take(struct printing *p, const prong_event *e)
         p->printed++;
         p->lost = 0;
         p->is_reset = false;
-        if (fflush(stdout) != 0) {
+        if (!output_flush()) {
             p->is_unread = errno == EPIPE;
             return p->is_unread ? CLI_OK : CLI_FAILED; /* output_end says why */
         }

@@ -200,7 +200,7 @@ items_look(struct cli *cli, void *context, prong_reply *reply)
     } else if (prong_reply_progress(reply, &fraction, note, sizeof note)) {
         progress_show(&items->progress, fraction, note);
     }
-    if (code == CLI_OK && items->as_lines && items->count > before && fflush(stdout) != 0) {
+    if (code == CLI_OK && items->as_lines && items->count > before && !output_flush()) {
         return errno == EPIPE ? HUB_ENOUGH : CLI_FAILED; /* output_end says why */
     }
     return code;

@@ -236,7 +236,7 @@ print_answer(struct following *f, const prong_value *answer)
             f->lost = 0;
         }
     }
-    if (code == CLI_OK && fflush(stdout) != 0) {
+    if (code == CLI_OK && !output_flush()) {
         f->is_unread = errno == EPIPE;
         code = f->is_unread ? CLI_OK : CLI_FAILED; /* output_end says why */
     }

@@ -532,7 +532,7 @@ take(struct map *m)
         }
         i++;
     }
-    if (code == CLI_OK && fflush(stdout) != 0) {
+    if (code == CLI_OK && !output_flush()) {
         m->is_unread = errno == EPIPE;
         return m->is_unread ? CLI_OK : CLI_FAILED; /* output_end says why */
     }

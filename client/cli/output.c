@@ -318,12 +318,25 @@ output_no_memory(const struct cli *cli)
     return CLI_FAILED;
 }
 
+bool
+output_flush(void)
+{
+    static int failure;
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return true;
+    }
+    failure =
+        failure != 0 ? failure : errno; /* the next write may succeed, or say something else */
+    errno = failure;
+    return false;
+}
+
 int
 output_end(const struct cli *cli, int code)
 {
     struct pollfd fd = {.fd = STDOUT_FILENO};
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout)) {
+    if (output_flush()) {
         return code;
     }
     /* Whoever read it has what he wanted: `prong events | head -1`. An earlier write may have been

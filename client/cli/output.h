@@ -35,6 +35,9 @@ int output_failure(const struct cli *cli, const char *what, prong_reply *reply);
 int output_error(const struct cli *cli, prong_err code, const char *what, const char *text);
 int output_no_memory(const struct cli *cli);
 
+/* What was printed so far leaves now. False with the errno of the first write that failed, which
+ * output_end tells; EPIPE: nobody reads any more. */
+bool output_flush(void);
 /* The end: what is buffered leaves. `code` is what the verb returned; returns the program's. */
 int output_end(const struct cli *cli, int code);
 

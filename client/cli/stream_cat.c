@@ -76,7 +76,7 @@ print_all(struct cli *cli, struct stream_source *source, prong_writer *w)
         prong_frame_release(frame);
         printed++;
         is_over = cli->options.count > 0 && printed >= cli->options.count;
-        if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (!output_flush()) {
             return errno == EPIPE ? CLI_OK : CLI_FAILED; /* output_end says why */
         }
     }

@@ -107,7 +107,7 @@ tell(struct watching *v, bool *is_unread)
         v->aspect->write(w, &r);
         code = stream_put(v->cli, w, true);
     }
-    *is_unread = fflush(stdout) != 0;
+    *is_unread = !output_flush();
     return code; /* output_end says what is wrong with stdout */
 }
 

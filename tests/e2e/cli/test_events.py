@@ -31,6 +31,13 @@ class Events(hub.Case):
         ready = self.ok("events", "hub.worker.ready", "--from", "oldest", "-n", "1").json()
         self.assertEqual((ready["source"], ready["payload"]["replica"]), ("hub", "alpha/0"))
 
+    def test_why_they_cannot_be_written_is_told(self):
+        self.emit("test.a")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(self.command("events", "test.a", "--from", "oldest"), env=self.env, cwd=self.dir,
+                                  stdout=full, stderr=subprocess.PIPE, text=True, timeout=hub.DEADLINE, check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, "prong: cannot write the output: No space left on device\n"))
+
     def test_where_they_begin(self):
         a, b, c = self.emit("test.a", "test.b", "test.a")
 

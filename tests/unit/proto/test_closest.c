@@ -99,6 +99,9 @@ Test(closest, a_word_far_from_all_gets_no_offer)
     cr_expect_str_eq(loosely("x"), "(none)");
     cr_expect_str_eq(loosely(""), "(none)");
     cr_expect_str_eq(loosely("yes"), "(none)");
+    struct closest digit = {.word = "3", .loose = true};
+    closest_offer(&digit, "0");
+    cr_expect_null(digit.best, "nothing of the word is left");
     cr_expect_str_eq(loosely(longer), "(none)");
     cr_expect_str_eq(exactly("xyzzy"), "(none)");
     cr_expect_str_eq(exactly(""), "(none)");
