@@ -57,7 +57,8 @@ closest_offer(struct closest *closest, const char *candidate)
     const unsigned distance = distance_of(closest->word, candidate, closest->loose);
     /* One slip in a short word, one in three letters of a long one: more would be guessing. */
     const unsigned near = longer < 6 ? 1 : (unsigned)(longer / 3);
-    if (distance <= near && distance < longer && (closest->best == NULL || distance < closest->distance)) {
+    if (distance <= near && distance < longer &&
+        (closest->best == NULL || distance < closest->distance)) {
         closest->best = candidate;
         closest->distance = distance;
     }
