@@ -109,7 +109,7 @@ mute: {{command: {STAYS}, autostart: false, ready: started, user: {OTHER}}}""", 
         os.mkdir(os.path.join(self.dir, "c"), 0o700)
         workers = [f"{name}: {{command: {STAYS}, ready: started, restart: always, {option}}}"
                    for name, (option, _) in rows.items()]
-        workers.append(f"own: {{command: {STAYS}, ready: started, user: {USER}, nice: 1}}")
+        workers.append(f"own: {{command: {STAYS}, ready: started, user: {USER}, nice: 19}}")
         hub = self.hub("\n".join(workers), ready=False,
                        wrap=["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"])
         hub.wait_listening()
