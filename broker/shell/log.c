@@ -1,11 +1,11 @@
 /* The broker's own log: see log.h. */
 #include "broker/shell/log.h"
 
+#include "broker/spawn/line.h"
 #include "proto/clock/clock.h"
 #include "proto/mp.h"
 
 #include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,15 +62,6 @@ log_time_read(struct span text, uint64_t *wall_us)
     return seconds >= 0;
 }
 
-/* stderr is shared with whoever started the hub, so it cannot be made non-blocking. A pipe or a
- * socket that says that it can be written to has room for PIPE_BUF bytes, and for no more. */
-static bool
-has_room(void)
-{
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
-}
-
 enum { TEXT_BYTES = 1024, LINE_BYTES = TEXT_BYTES + 128 };
 _Static_assert(2 * (int)LINE_BYTES <= PIPE_BUF, "two lines are written at once");
 
@@ -97,29 +88,25 @@ void
 log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
     char text[TEXT_BYTES], line[2 * LINE_BYTES];
-    uint64_t none = 0;
-    uint64_t *lost = log->lost != NULL ? log->lost : &none;
+    const uint64_t lost = log->lost != NULL ? *log->lost : 0;
     size_t n = 0;
     va_list args;
     if (level > log->level) {
         return;
     }
-    if (!has_room()) {
-        ++*lost;
-        return;
-    }
-    if (*lost > 0) {
+    if (lost > 0) {
         (void)snprintf(text, sizeof text, "%llu lines of this log were lost: nobody took them",
-                       (unsigned long long)*lost);
+                       (unsigned long long)lost);
         n = put_line(line, log, LOG_WARN, text);
-        *lost = 0;
     }
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     n += put_line(line + n, log, level, text);
-    const ssize_t written = write(STDERR_FILENO, line, n);
-    (void)written; /* a log that cannot be written has nowhere to say so */
+    const bool is_written = line_write(STDERR_FILENO, line, n);
+    if (log->lost != NULL) {
+        *log->lost = is_written ? 0 : lost + 1;
+    }
 }
 
 bool
@@ -136,7 +123,7 @@ log_line(const struct log *log, unsigned priority, struct span heading, struct s
     memcpy(line + n, text.data, len);
     n += len;
     line[n++] = '\n';
-    return has_room() && write(STDERR_FILENO, line, n) == (ssize_t)n;
+    return line_write(STDERR_FILENO, line, n);
 }
 
 static int

@@ -2,9 +2,10 @@
  * forks, in the keeper and in the spawner. */
 #include "broker/spawn/log.h"
 
+#include "broker/spawn/line.h"
+
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -74,12 +75,8 @@ logger_write(const struct logger *logger, enum logger_level level, const char *f
         }
     }
     line[heading + text] = '\n'; /* over the NUL */
-    /* One write keeps the lines of several processes apart. stderr is shared with whoever started
-     * us, so it cannot be made non-blocking; a pipe that nobody empties is seen by poll instead. */
-    struct pollfd writable = {.fd = logger->fd, .events = POLLOUT};
-    if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT)) {
-        const ssize_t written = write(logger->fd, line, (size_t)(heading + text) + 1);
-        (void)written; /* a broken stderr loses the line: there is nobody left to tell */
-    }
+    /* One write keeps the lines of several processes apart. A broken stderr loses the line: there
+     * is nobody left to tell. */
+    (void)line_write(logger->fd, line, (size_t)(heading + text) + 1);
     errno = saved_errno;
 }

@@ -81,6 +81,28 @@ Test(log, a_pipe_that_nobody_empties_is_not_waited_for)
     (void)close(saved);
 }
 
+/* It says that it has room when it has some for a part of a line. */
+Test(log, a_terminal_that_nobody_looks_at_is_not_waited_for)
+{
+    static char longest[200];
+    uint64_t lost = 0;
+    const struct log log = {.level = LOG_INFO, .lost = &lost};
+    const int saved = dup(STDERR_FILENO), screen = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert(screen >= 0 && grantpt(screen) == 0 && unlockpt(screen) == 0);
+    const int terminal = open(ptsname(screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert(terminal >= 0 && dup2(terminal, STDERR_FILENO) == STDERR_FILENO);
+    memset(longest, 'x', sizeof longest - 1);
+    int len = 0;
+    while (lost < 100) {
+        log_write(&log, LOG_INFO, "%.*s", len++ % 200, longest);
+    }
+    cr_assert(dup2(saved, STDERR_FILENO) == STDERR_FILENO);
+    cr_expect((fcntl(terminal, F_GETFL) & O_NONBLOCK) == 0, "others write to it as well");
+    (void)close(terminal);
+    (void)close(screen);
+    (void)close(saved);
+}
+
 Test(log, for_the_journal_a_priority_stands_in_front, .init = dir_enter, .fini = dir_leave)
 {
     static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};

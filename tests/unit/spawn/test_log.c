@@ -3,6 +3,7 @@
 #include <regex.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,4 +111,20 @@ Test(log, a_full_pipe_loses_lines_and_nothing_waits, .timeout = 20)
     }
     close(ends[0]);
     close(ends[1]);
+}
+
+/* The same of a terminal, which says that it has room when it has some for a part of a line. */
+Test(log, a_full_terminal_is_not_waited_for, .timeout = 20)
+{
+    const int screen = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert(screen >= 0 && grantpt(screen) == 0 && unlockpt(screen) == 0);
+    const int terminal = open(ptsname(screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert(terminal >= 0);
+    const struct logger logger = logger_make(terminal, NULL);
+    for (int i = 0; i < 5000; i++) {
+        logger_write(&logger, LOGGER_INFO, "line %d of many that nobody looks at", i);
+    }
+    cr_expect_eq(fcntl(terminal, F_GETFL) & O_NONBLOCK, 0);
+    close(terminal);
+    close(screen);
 }
