@@ -41,6 +41,8 @@ static const struct row {
     {"AUTH", true},
     {"DSN", true},
 };
+/* The same in a URL, where whoever has the signature may do what it is for. */
+static const char *const signatures[] = {"SIG", "SIGNATURE"};
 /* Last words that make a name one of something public: where a secret is, or how large. */
 static const char *const harmless[] = {"FILE", "PATH", "DIR", "ID",    "FILES", "NAME", "URL",
                                        "SOCK", "MAX",  "MS",  "COUNT", "BYTES", "LEN"};
@@ -158,7 +160,8 @@ is_secret(const char *name, size_t len, bool is_careful, enum place place)
         }
     }
     while (take_word(name, len, &at, word)) {
-        found = found || is_secret_word(word);
+        found = found || is_secret_word(word) ||
+                (place == IN_URL && is_in(word, signatures, COUNT_OF(signatures)));
         memcpy(last, word, sizeof last);
     }
     return found && !is_in(last, harmless, COUNT_OF(harmless));

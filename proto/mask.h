@@ -22,7 +22,8 @@ bool mask_is_secret(const char *name);
 /* The same, for what goes to strangers, where rather too much is masked than too little: such a
  * word may stand anywhere in the name. */
 bool mask_may_be_secret(const char *name, size_t len);
-/* The same for a name in the path or the query of a URL, where `key` and `pwd` are secrets, too. */
+/* The same for a name in the path or the query of a URL, where `key`, `pwd`, `sig` and `signature`
+ * are secrets, too. */
 bool mask_may_be_secret_in_url(const char *name, size_t len);
 /* Whether a name of a variable, a key or an option may have this byte in it. */
 bool mask_is_name_byte(char c);

@@ -111,6 +111,8 @@ Test(mask, secrets_in_a_text_are_replaced_and_the_rest_stays)
         {"http://h/?apiKey=it's&token=&a=b", "http://h/?apiKey=***&token=&a=b"},
         {"http://u:it's@h/", "http://u:***@h/"},
         {"http://pwd:80/key/x?token_id=3&monkey=4", "http://pwd:80/key/x?token_id=3&monkey=4"},
+        {"https://h/x?X-Amz-Expires=9&X-Amz-Signature=ab sig=c",
+         "https://h/x?X-Amz-Expires=9&X-Amz-Signature=*** sig=c"},
         {"http://h/x pwd=/home key=a token=b&c", "http://h/x pwd=/home key=a token=***"},
         {"TOKEN=http://h/?a=b&c=d x", "TOKEN=*** x"},
     };

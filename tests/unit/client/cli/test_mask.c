@@ -80,6 +80,8 @@ Test(mask, passwords_in_urls)
         {"amqp://u:p,{q@h", "amqp://u:***@h"},
         {"x://@h", "x://@h"},
         {"rtsp://h/s?password=a,b;c)d&x=1, y", "rtsp://h/s?password=***&x=1, y"},
+        {"https://h/v?sv=1&sig=ab%3D&design=2 signature=c",
+         "https://h/v?sv=1&sig=***&design=2 signature=c"},
         {"(http://h/?pwd=a&key=b), key=c", "(http://h/?pwd=***&key=***), key=c"},
         {"{\"url\":\"http://h/user=a_password=b_x=1\",\"n\":1}",
          "{\"url\":\"http://h/user=a_password=***\",\"n\":1}"},
