@@ -254,6 +254,8 @@ reader_take_seat(prong_reader *r, struct why why)
     }
     seat_unref(r->seat);
     r->seat = seat;
+    reader_close(&r->ring_fd); /* what it waited for is not this hub's, and not of this seat */
+    r->refusal = PRONG_OK;
     return PRONG_OK;
 }
 

@@ -451,8 +451,14 @@ Test(stream, a_reader_without_memory_for_the_frames_is_told_and_goes_on_when_the
     prong_frame_release(f);
     maps_fail = false;
     takes(r, 3, 3 * BYTES);
-    prong_reader_free(r);
+    maps_fail = true;
+    put(s, 4, 5 * BYTES);
+    cr_expect(prong_reader_next(r, 0, &f) == PRONG_RESOURCE_EXHAUSTED);
     prong_stream_free(s);
+    (void)kill(hub_process("prong-broker", 0), SIGKILL);
+    while (prong_reader_next(r, 10, &f) != PRONG_DEADLINE_EXCEEDED) { /* for ever: of the old hub */
+    }
+    prong_reader_free(r);
     hub_down();
 }
 
