@@ -133,6 +133,16 @@ of_another(prong_memory *m)
                 "this connection to the hub's memory belongs to the process that opened it");
 }
 
+/* The answer came, and no descriptor was left for the memory: the hub has lent it all the same.
+ * What was to be taken may be tried again, as if one more handle of it was on its way. */
+static void
+give_back(prong_memory *m, const struct lend_record *answer, bool was_taken)
+{
+    struct lend_record record = {.numbers = {was_taken}, .index = 1};
+    memcpy(record.handle, answer->handle, sizeof record.handle);
+    memory_give(m, &record);
+}
+
 prong_err
 memory_borrow(prong_memory *m, struct lend_record *record, int *fd)
 {
@@ -155,6 +165,9 @@ memory_borrow(prong_memory *m, struct lend_record *record, int *fd)
         if (err == PRONG_UNAVAILABLE || err == PRONG_DEADLINE_EXCEEDED) {
             lose_hub(m);
         }
+    }
+    if (err == PRONG_RESOURCE_EXHAUSTED && record->op == LEND_BUFFER) {
+        give_back(m, record, request.op == LEND_TAKE);
     }
     if (err == PRONG_OK && (record->op != LEND_BUFFER || record->fds != 1)) {
         pass_close(fds, record->fds);

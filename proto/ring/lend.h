@@ -45,8 +45,9 @@ enum lend_op {
     LEND_TAKE, /* handle: hold it, too */
     LEND_GIVE, /* handle, patience_ms, hold: no longer hold it; keep it so long for others, until it
                   was taken so often in all; numbers[0]: how many handles of it were written here,
-                  each of them for one more who takes it; index: 1 when nothing here reaches the
-                  memory any more, so that it may be lent again */
+                  each of them for one more who takes it, or 1 when it could not be taken, and is to
+                  be once more; index: 1 when nothing here reaches the memory any more, so that it
+                  may be lent again */
     LEND_LEAVE, /* by a writer: the end of the connection, which comes next, is meant; without it
                    that of a program that ends at once looks like the end of its process */
     /* from the hub */

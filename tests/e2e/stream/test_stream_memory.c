@@ -470,6 +470,46 @@ is_given_back(const struct hub *hub)
     }
 }
 
+/* And the connection stays, with what else was lent over it. */
+Test(stream_memory, a_buffer_that_there_is_no_descriptor_for_is_given_back, .init = hub_enter,
+     .fini = hub_leave)
+{
+    const struct hub *hub = hub_up("plain");
+    prong_memory *m = memory_of(hub->url), *there = memory_of(hub->url);
+    prong_writer *w = prong_writer_new();
+    prong_buffer *b = make(m, BYTES), *sent = make(there, BYTES), *other = NULL;
+    prong_value handle;
+    struct rlimit before;
+    prong_writer_buffer(w, sent);
+    cr_assert(prong_writer_finish(w, &handle) == PRONG_OK);
+    prong_buffer_send(sent, 60000);
+    const int next = dup(STDERR_FILENO);
+    (void)close(next);
+    cr_assert(next > 0 && getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const struct rlimit none = {(rlim_t)next, before.rlim_max};
+    cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    for (int i = 0; i < 3; i++) {
+        cr_expect(prong_buffer_new(m, BYTES, NULL, &other) == PRONG_RESOURCE_EXHAUSTED);
+        prong_memory_error_text(m, why, sizeof why);
+        cr_expect(strstr(why, "no descriptors") != NULL, "%s", why);
+        cr_expect(prong_buffer_take(m, &handle, &other) == PRONG_RESOURCE_EXHAUSTED);
+    }
+    cr_assert(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    prong_buffer_free(take(m, &handle));
+    while (lent(hub) > 1) { /* the time limit of the test is half of how long they would stay */
+        (void)sched_yield();
+    }
+    prong_writer_reset(w);
+    prong_writer_buffer(w, b);
+    cr_assert(prong_writer_finish(w, &handle) == PRONG_OK);
+    prong_buffer_free(take(there, &handle));
+    prong_buffer_free(b);
+    prong_writer_free(w);
+    prong_memory_free(there);
+    prong_memory_free(m);
+    hub_down();
+}
+
 Test(stream_memory, a_buffer_whose_result_nobody_gets_is_given_back_at_once, .init = hub_enter,
      .fini = hub_leave)
 {
