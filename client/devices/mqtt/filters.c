@@ -112,53 +112,33 @@ mqtt_filters_write(const struct mqtt_filters *f, prong_writer *out)
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
-/* Ask for those in this state with one packet; qos -1: whatever theirs is. In the order of the
- * table, in which the broker answers. */
+/* Each with a packet of its own, because all in one may be more than a broker takes, in bytes or in
+ * filters: what it has taken one by one it takes again. */
 static int
-ask_together(struct mqtt_filters *f, struct mosquitto *m, enum mqtt_filter_state state, int qos)
+ask(struct mqtt_filter *filter, struct mosquitto *m)
 {
-    struct mqtt_filter *asked[MQTT_FILTERS_MAX];
-    char *texts[MQTT_FILTERS_MAX];
-    int count = 0, mid = 0;
-    for (size_t i = 0; i < MQTT_FILTERS_MAX; i++) {
-        struct mqtt_filter *filter = &f->at[i];
-        if (filter->text != NULL && filter->state == state && (qos < 0 || filter->qos == qos)) {
-            asked[count] = filter;
-            texts[count++] = filter->text;
-        }
-    }
-    if (count == 0) {
-        return MOSQ_ERR_SUCCESS;
-    }
-    const int code = state == MQTT_FILTER_LEAVING
-                         ? mosquitto_unsubscribe_multiple(m, &mid, count, texts, NULL)
-                         : mosquitto_subscribe_multiple(m, &mid, count, texts, qos, 0, NULL);
-    for (int i = 0; i < count && code == MOSQ_ERR_SUCCESS; i++) {
-        asked[i]->mid = mid;
-    }
-    return code;
+    return filter->state == MQTT_FILTER_LEAVING
+               ? mosquitto_unsubscribe_v5(m, &filter->mid, filter->text, NULL)
+               : mosquitto_subscribe_v5(m, &filter->mid, filter->text, filter->qos, 0, NULL);
 }
 
 int
 mqtt_filters_ask(struct mqtt_filters *f, struct mosquitto *m, bool has_session)
 {
+    int code = MOSQ_ERR_SUCCESS;
     for (size_t i = 0; i < MQTT_FILTERS_MAX; i++) {
         struct mqtt_filter *filter = &f->at[i];
         filter->mid = 0;
-        if (has_session) {
-            continue;
-        }
-        if (filter->state == MQTT_FILTER_LEAVING) {
+        if (filter->text != NULL && !has_session && filter->state == MQTT_FILTER_LEAVING) {
             mqtt_filter_remove(filter);
-        } else {
+        } else if (filter->text != NULL && !has_session) {
             filter->state = MQTT_FILTER_NEW;
         }
-    }
-    /* One packet has one qos. What a session has is not said again: all retained messages would
-     * come again. */
-    int code = ask_together(f, m, MQTT_FILTER_LEAVING, -1);
-    for (int qos = 0; qos <= 2 && code == MOSQ_ERR_SUCCESS; qos++) {
-        code = ask_together(f, m, MQTT_FILTER_NEW, qos);
+        /* What a session has is not said again: all retained messages would come again. */
+        if (filter->text != NULL && code == MOSQ_ERR_SUCCESS &&
+            (filter->state == MQTT_FILTER_NEW || filter->state == MQTT_FILTER_LEAVING)) {
+            code = ask(filter, m);
+        }
     }
     return code;
 }

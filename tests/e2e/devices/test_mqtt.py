@@ -296,6 +296,19 @@ class Subscribing(Case):
         self.assertEqual(self.values("m.data", 7)[6], "sent")
         self.assertEqual(self.stats("m")["unwanted"], 1)
 
+    def test_what_a_broker_has_taken_one_by_one_it_takes_again(self):
+        b = self.broker("max_packet_size 1000")
+        self.devices(self.entry(b, "topics: [first]"))
+        self.first("m.up", 1)
+        for n in range(10):
+            self.call("m.subscribe", f"topic={n:0200}")
+        b.kill()
+        self.first("m.down", 1)
+        b.start()
+        self.first("m.up", 2)
+        b.publish(f"{9:0200}", "x")
+        self.assertEqual(self.values("m.data", 1), ["x"])
+
     def test_what_is_unsubscribed_from_comes_no_more_also_of_the_configuration(self):
         b = self.broker()
         self.devices(self.entry(b, "topics: [a, b], qos: 0"))

@@ -206,8 +206,9 @@ class Junk(Case):
         def serve(connection, _number):
             broker.packet(connection)
             connection.sendall(ACCEPTED)
-            mid = broker.packet(connection)[1][:2]
-            connection.sendall(b"\x90\x05" + mid + b"\x01\x80\x00" + b"\x30\x06\x00\x03a/1n")
+            for granted in b"\x01\x80\x00":
+                connection.sendall(b"\x90\x03" + broker.packet(connection)[1][:2] + bytes([granted]))
+            connection.sendall(b"\x30\x06\x00\x03a/1n")
         peer = broker.Fake(self, serve)
         self.devices(self.entry(peer, "topics: [a/1, secret, b]"))
         refused = self.first("m.refused", 1)[0]
