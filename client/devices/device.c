@@ -355,9 +355,9 @@ device_frame(struct device *d, const struct stamp *stamp, const uint8_t *data, s
     device_emit(d, "data");
 }
 
-/* What `prong status` shows beside it, in the way of sd_notify(3). The hub may be away just now,
- * and the next reason will do as well. */
-static void
+/* What `prong status` shows beside it, in the way of sd_notify(3). False when the hub has no room
+ * for it now; one that is away has forgotten what it was told before. */
+static bool
 say_status(const char *text)
 {
     enum { STATUS_BYTES_MAX = 95 }; /* a longer one the hub does not take */
@@ -365,8 +365,9 @@ say_status(const char *text)
     const char *path = getenv("NOTIFY_SOCKET");
     char message[sizeof "STATUS=" + STATUS_BYTES_MAX];
     size_t len = strlen(text);
+    bool is_full = false;
     if (path == NULL || strlen(path) >= sizeof to.sun_path) {
-        return;
+        return true;
     }
     memcpy(to.sun_path, path, strlen(path) + 1);
     len = len <= STATUS_BYTES_MAX ? len : STATUS_BYTES_MAX;
@@ -376,8 +377,19 @@ say_status(const char *text)
     (void)snprintf(message, sizeof message, "STATUS=%.*s", (int)len, text);
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0) {
-        (void)sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof to);
+        is_full = sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&to,
+                         sizeof to) < 0 &&
+                  errno == EAGAIN;
         (void)close(fd);
+    }
+    return !is_full;
+}
+
+void
+device_tend_status(struct device *d)
+{
+    if (d->is_said && d->why[0] == '\0') {
+        d->is_said = !say_status("");
     }
 }
 
@@ -389,10 +401,7 @@ device_up_begin(struct device *d, uint32_t more)
         d->count.up_since_us = now.time_us;
     }
     d->why[0] = '\0';
-    if (d->is_said) {
-        say_status("");
-        d->is_said = false;
-    }
+    device_tend_status(d);
     return device_event(d, &now, more);
 }
 
@@ -426,7 +435,7 @@ device_down(struct device *d, const char *why, const char *peer)
         char status[DEVICE_WHY_BYTES_MAX + 8];
         (void)snprintf(status, sizeof status, "down: %s", text);
         d->is_said = true;
-        say_status(status); /* again each time: a hub that was started anew has forgotten it */
+        (void)say_status(status); /* again each time: a hub that was started anew knows nothing */
         d->count.up_since_us = 0;
         if (strcmp(d->why, text) == 0) {
             return;

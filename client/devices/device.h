@@ -120,7 +120,7 @@ struct device {
     prong_writer *event, *value;
     bool in_burst;                  /* of malformed frames: told already */
     char why[DEVICE_WHY_BYTES_MAX]; /* it is down; "" while it is up */
-    bool is_said;                   /* the hub has that as its status */
+    bool is_said;                   /* the hub has a reason as its status */
     struct device_waiting *first, *last;
     size_t waiting_count;
     uint64_t lost_before;   /* prong_post_failures that were told */

@@ -8,6 +8,8 @@
 void device_gate(struct device *d);
 /* Send what waits as far as the hub takes it. */
 void device_drain(struct device *d);
+/* Tell the hub that the device is up, when it had no room for that before. */
+void device_tend_status(struct device *d);
 /* Free what waits. */
 void device_forget(struct device *d);
 

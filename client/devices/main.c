@@ -13,6 +13,7 @@ device_hear_hub(struct device *d)
     /* What fails here is told by the posts that it takes with it. */
     (void)prong_dispatch(d->client, 0);
     device_drain(d);
+    device_tend_status(d);
 }
 
 static void

@@ -179,6 +179,28 @@ class Junk(Case):
         self.assertEqual((stats["up"], stats["frames"]), (False, 0))
         self.assertIn("the broker refuses the connection", self.log())
 
+    def test_that_it_is_up_again_is_shown_also_when_the_hub_had_no_room_for_the_news(self):
+        good, is_up = threading.Event(), threading.Event()
+
+        def serve(connection, _number):
+            broker.packet(connection)
+            if not good.is_set():
+                raise OSError("not yet")
+            connection.sendall(ACCEPTED)
+            is_up.set()
+        peer = broker.Fake(self, serve)
+        self.devices(self.entry(peer, "topics: []").replace("100ms", "20ms"))
+        self.until(lambda: self.replicas("m")[0]["status"].startswith("down: "), "the status")
+        pid = kit.Case.broker(self)
+        os.kill(pid, signal.SIGSTOP)
+        before = peer.count
+        self.until(lambda: peer.count > before + 20, "more news than its socket takes")
+        good.set()
+        self.until(is_up.is_set, "a connection")
+        os.kill(pid, signal.SIGCONT)
+        self.first("m.up", 1)
+        self.until(lambda: self.replicas("m")[0]["status"] == "", "no status")
+
     def test_junk_instead_of_tls_is_no_busy_loop(self):
         def serve(connection, number):
             connection.recv(1000)
