@@ -197,11 +197,13 @@ static const struct writer_kind held_buffer = {.let_go = end_result, .waits = fa
 /* ---- handles ---------------------------------------------------------------------------------
  */
 
-/* The hub that is there now, or will be soon, when that which lent it is gone. With the lock. */
+/* Of the hub that is there now, or will be soon, when that which lent it is gone. A hub that stays
+ * away is waited for once, and not with each buffer: callers may have deadlines, or an event loop.
+ * With the lock. */
 static prong_err
 borrow_again(prong_memory *m, struct buffer *next, size_t bytes)
 {
-    const int64_t until_ns = stream_until_ns(ANSWER_MS);
+    const int64_t until_ns = m->lost_ns + (int64_t)RENEW_MS * NS_PER_MS;
     struct lend_record record = {.op = LEND_NEW, .bytes = bytes};
     prong_err err = borrow(m, &record, next);
     while (err == PRONG_UNAVAILABLE && stream_left_ms(until_ns) != 0) {

@@ -6,6 +6,7 @@
 #include "client/stream/reader.h"
 #include "client/value/writer.h"
 
+#include "proto/clock/clock.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -122,6 +123,7 @@ lose_hub(prong_memory *m)
         /* Another hub has other numbers for its memory. What is let go of from now on is of one
          * that is gone, whether or not there is another one yet. */
         m->hubs++;
+        m->lost_ns = clock_mono_ns();
         maps_drop(&m->maps, INT64_MAX);
     }
 }

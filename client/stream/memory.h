@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 enum {
+    RENEW_MS = 1000,  /* how long a program whose hub is gone waits for another one, all in all */
     READERS_MAX = 64, /* streams of which frames were taken; the one used longest ago makes room */
 };
 
@@ -21,8 +22,9 @@ struct taker {
 struct prong_memory {
     pthread_mutex_t lock; /* guards all of it but what does not change */
     char *url;
-    int fd;        /* -1: there was no hub when it was last needed */
-    uint64_t hubs; /* connections that were lost: another one may be to another hub */
+    int fd;          /* -1: there was no hub when it was last needed */
+    uint64_t hubs;   /* connections that were lost: another one may be to another hub */
+    int64_t lost_ns; /* when the last one was */
     pid_t owner;
     uint32_t hold, refs;
     uint64_t uses;

@@ -293,7 +293,9 @@ PRONG_API prong_err prong_buffer_new(prong_memory *m, size_t bytes, const prong_
  *
  * When the hub's broker was started anew since the buffer was lent, the bytes go into memory of the
  * new one first, at the same address: nobody else writes to it meanwhile. Who took it before keeps
- * the memory that it was, and sees no more of what is written from then on. */
+ * the memory that it was, and sees no more of what is written from then on. A new one that is not
+ * there yet is waited for, once and for a second at most; after that a handle is of the old one,
+ * and whoever takes it is told that the buffer is gone. */
 PRONG_API void prong_writer_buffer(prong_writer *w, const prong_buffer *b);
 /* Take the buffer whose handle a value is. `out`: owned, as from prong_buffer_new. Errors:
  * PRONG_INVALID_ARGUMENT (no such handle), PRONG_DATA_LOSS (nobody holds it any more),

@@ -288,6 +288,21 @@ Test(stream_memory, a_buffer_is_passed_on_when_the_broker_was_started_anew, .ini
     hub_down();
 }
 
+Test(stream_memory, a_hub_that_stays_away_is_waited_for_once, .init = hub_enter, .fini = hub_leave)
+{
+    prong_memory *m = memory_of(hub_up("plain")->url);
+    prong_writer *w = prong_writer_new();
+    prong_buffer *b = make(m, BYTES);
+    hub_down();
+    for (int i = 0; i < 60; i++) { /* within the time limit of the test */
+        prong_writer_reset(w);
+        prong_writer_buffer(w, b);
+    }
+    prong_buffer_free(b);
+    prong_writer_free(w);
+    prong_memory_free(m);
+}
+
 /* ---- results ----------------------------------------------------------------------------------
  */
 
