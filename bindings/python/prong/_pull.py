@@ -49,8 +49,7 @@ class Pull(Requester):
         self.attached = self.stopping = self.stop_asked = False
         self.polled = -1                             # capacity of the newest POLL that has no answer
         self.refusal: Optional[list[Any]] = None
-        self.heard = 0.0
-        self.limit = c.MESSAGE_BYTES
+        self.heard, self.limit = 0.0, c.MESSAGE_BYTES
         self.records = 3                             # in the newest message: ACK, ACK, WORK
 
     # ---- the connection

@@ -458,10 +458,12 @@ def serve(cls: type[Worker], arguments: dict[str, Any]) -> int:
     if handles:
         signal.signal(signal.SIGTERM, lambda *_: runner.stop(0))
         # A child that a method forks ends as any other, also when it is told before it knows that it is one.
-        mask, term = signal.pthread_sigmask, {signal.SIGTERM}
+        masks: dict[int, Any] = {}
+        mask, me = signal.pthread_sigmask, threading.get_ident
         os.register_at_fork(
-            before=lambda: mask(signal.SIG_BLOCK, term), after_in_parent=lambda: mask(signal.SIG_UNBLOCK, term),
-            after_in_child=lambda: (signal.signal(signal.SIGTERM, signal.SIG_DFL), mask(signal.SIG_UNBLOCK, term)))
+            before=lambda: masks.update({me(): mask(signal.SIG_BLOCK, {signal.SIGTERM})}),
+            after_in_parent=lambda: mask(signal.SIG_SETMASK, masks.pop(me())), after_in_child=lambda: (
+                signal.signal(signal.SIGTERM, signal.SIG_DFL), mask(signal.SIG_SETMASK, masks.pop(me()))))
     try:
         return runner.main()
     except Exception:

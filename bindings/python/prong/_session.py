@@ -121,8 +121,7 @@ class Session(Requester):
         self.seq = self.hello_id = self.epoch = self.history = 0
         self.welcome = False
         self.refusal: Optional[_errors.ProngError] = None
-        self.heard = 0.0
-        self.limit = c.MESSAGE_BYTES
+        self.heard, self.limit = 0.0, c.MESSAGE_BYTES
 
     # ---- asking
 

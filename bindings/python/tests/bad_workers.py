@@ -198,6 +198,15 @@ class Bad(prong.Worker):
         os.kill(pid, signal.SIGTERM)
         return os.waitpid(pid, 0)[1]
 
+    def fork_while_blocked(self) -> bool:
+        """Whether SIGTERM, which the method holds back, still is so after a fork."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return signal.SIGTERM in signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
     def threads(self, n: int) -> List[int]:
         """Each of them calls through self.hub."""
         self.emit("begun")

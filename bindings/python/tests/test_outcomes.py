@@ -271,6 +271,7 @@ def test_a_method_that_forks(hub: prong.Client) -> None:
     assert "FAILED_PRECONDITION" in bad.fork_and_call()
     assert bad.fork("exit") == "child"
     assert bad.fork_and_end() == signal.SIGTERM
+    assert bad.fork_while_blocked() is True
 
 
 def test_threads_of_a_method_call_through_its_hub(hub: prong.Client) -> None:
