@@ -328,6 +328,9 @@ class Within(Genicam):
         os.kill(reader.pid, signal.SIGSTOP)  # it takes no frame, so the camera's thread waits for it
         self.ok("start", "cam")
         self.until_stats("cam", lambda s: s["frames"] == 4, "as many frames as there are slots")
+        # Between two frames it would still carry it out.
+        get = ("call", "cam.get", "name=Width", "--timeout", "500ms")
+        self.until(lambda: self.prong(*get).code == 124, "the camera's thread waiting")
         late = self.prong("call", "cam.set", "name=Width", "value:=128", "--timeout", "1s")
         self.assertEqual(late.code, 124, late)
         self.until(lambda: self.replicas("cam")[0]["state"] == "ready", "the end of it")
