@@ -3,8 +3,8 @@
  *   2026-01-31T12:00:00.123456Z INFO broker[12] text
  *
  * With a <N> priority in front when the journal reads it (JOURNAL_STREAM is set). Writing never
- * waits: when nobody takes what is on stderr, lines are lost, and the next one that has room is
- * preceded by how many. */
+ * waits: when nobody takes what is on stderr, or it is a file on a full disk, lines are lost, and
+ * the next one that has room is preceded by how many. */
 #ifndef PRONG_SHELL_LOG_H
 #define PRONG_SHELL_LOG_H
 

@@ -103,6 +103,29 @@ Test(log, a_terminal_that_nobody_looks_at_is_not_waited_for)
     (void)close(saved);
 }
 
+/* As is a file on a full disk, which takes nothing, or a part. */
+Test(log, lines_that_cannot_be_written_are_told_when_they_can_again, .init = dir_enter,
+     .fini = dir_leave)
+{
+    uint64_t lost = 0;
+    const struct log log = {.level = LOG_INFO, .lost = &lost};
+    const int saved = dup(STDERR_FILENO), full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    cr_assert(full >= 0 && dup2(full, STDERR_FILENO) == STDERR_FILENO);
+    log_write(&log, LOG_INFO, "one");
+    log_write(&log, LOG_INFO, "two");
+    cr_assert(dup2(saved, STDERR_FILENO) == STDERR_FILENO);
+    cr_expect_eq(lost, 2);
+    const int before = capture_begin();
+    log_write(&log, LOG_INFO, "three");
+    capture_end(before);
+    (void)capture_file(text, "stderr");
+    cr_expect(strstr(text, "] 2 lines of this log were lost: nobody took them\n") != NULL &&
+                  strstr(text, "] three\n") != NULL && lost == 0,
+              "%s", text);
+    (void)close(full);
+    (void)close(saved);
+}
+
 Test(log, for_the_journal_a_priority_stands_in_front, .init = dir_enter, .fini = dir_leave)
 {
     static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
