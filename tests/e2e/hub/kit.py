@@ -427,8 +427,9 @@ class Hub:
             [*wrap, os.path.join(BIN, "prongd"), "--config", self.config, "--runtime-dir", self.run_dir, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=case.dir,
             env={**case.env, "NOTIFY_SOCKET": notify, **(env or {})}, **more)
-        # The hub does not wait for us: what has no room in the pipe is lost.
-        fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, 1 << 20)
+        # The hub does not wait for us: what has no room in the pipe is lost. A user has so much for 64 pipes.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         self.code = None
