@@ -329,7 +329,6 @@ class Options(Case):
             self.assertIn("bad.yaml:2:", error)
             self.assertIn(expected, error)
 
-    @unittest.skipIf(MISSING, MISSING)
     def test_a_build_without_libmosquitto_says_which_package_has_it(self):
         absent = os.path.join(os.environ.get("PRONG_TEST_BIN_DIR", ""), "prong-mqtt-absent")
         done = subprocess.run([absent], env=self.env, stderr=subprocess.PIPE, text=True, timeout=kit.hub.DEADLINE,
