@@ -375,6 +375,9 @@ say_status(const char *text)
         len--; /* no half of a character */
     }
     (void)snprintf(message, sizeof message, "STATUS=%.*s", (int)len, text);
+    for (char *end = message; (end = strchr(end, '\n')) != NULL;) {
+        *end = ' '; /* the next line would be another word to the hub */
+    }
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0) {
         is_full = sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&to,

@@ -201,6 +201,13 @@ class Faults(Video):
         self.assertEqual(self.event("cam.down")["why"], "cannot open /dev/video99: No such file or directory")
         self.assertEqual(self.stats("cam")["state"], "opening")
 
+    def test_a_reason_of_several_lines_is_one_status(self):
+        self.device(f'url: "/no\\nSTATUS=such", {SOON}')
+        self.ok("start", "cam")
+        self.until(lambda: self.replicas("cam")[0]["status"], "the status")
+        self.assertEqual(self.replicas("cam")[0]["status"],
+                         "down: cannot open /no STATUS=such: No such file or directory")
+
     def test_a_password_in_the_url_is_never_shown(self):
         self.device(f"url: 'rtsp://eve:hidden@127.0.0.1:1/one?n=1&pwd=hidden&token=hidden', {SOON}")
         self.ok("start", "cam")
