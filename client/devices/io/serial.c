@@ -30,6 +30,26 @@ speed_of(const char *baud)
     return B115200; /* the table and this one have the same words */
 }
 
+/* A terminal without parity, or whose characters are of one size, such as a pseudo-terminal, leaves
+ * these as they are, and says nothing as long as there is something else to change. The C library
+ * then refuses the same settings the next time. */
+static bool
+take(int fd, const struct termios *t)
+{
+    const tcflag_t own = CSIZE | PARENB | PARODD;
+    struct termios now;
+    if (tcsetattr(fd, TCSANOW, t) == 0) {
+        return true;
+    }
+    const int error = errno;
+    if (error == EINVAL && tcgetattr(fd, &now) == 0 && ((now.c_cflag ^ t->c_cflag) & ~own) == 0 &&
+        now.c_iflag == t->c_iflag && now.c_oflag == t->c_oflag && now.c_lflag == t->c_lflag) {
+        return true;
+    }
+    errno = error;
+    return false;
+}
+
 /* As the options say, and nothing that a terminal does to bytes for people. */
 static bool
 set_up(const struct device *d, int fd)
@@ -52,8 +72,7 @@ set_up(const struct device *d, int fd)
     t.c_iflag |= strcmp(parity, "none") != 0 ? INPCK : 0;
     t.c_iflag &= ~(tcflag_t)(IXON | IXOFF | IXANY);
     t.c_iflag |= strcmp(flow, "xonxoff") == 0 ? IXON | IXOFF : 0;
-    return cfsetispeed(&t, speed) == 0 && cfsetospeed(&t, speed) == 0 &&
-           tcsetattr(fd, TCSANOW, &t) == 0;
+    return cfsetispeed(&t, speed) == 0 && cfsetospeed(&t, speed) == 0 && take(fd, &t);
 }
 
 static void
