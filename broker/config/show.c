@@ -92,7 +92,8 @@ put_name(struct shower *s, const char *name, int depth, bool is_comment)
     fputs(": ", s->out);
 }
 
-/* A text without the secrets in it; all of it is one when `is_secret`. */
+/* A text without the secrets in it; all of it is one when `is_secret`. One that begins as a URL is
+ * one as a whole: a blank does not end a password in it. */
 static void
 put_text(struct shower *s, const char *text, bool is_secret)
 {
@@ -100,10 +101,12 @@ put_text(struct shower *s, const char *text, bool is_secret)
         put_quoted(s, text);
         return;
     }
-    const size_t size = mask_text(text, (char[1]){0}, 1) + 1;
+    size_t (*const mask)(const char *, char *, size_t) =
+        strncmp(text + strcspn(text, ": \t\n"), "://", 3) == 0 ? mask_url : mask_text;
+    const size_t size = mask(text, (char[1]){0}, 1) + 1;
     char *masked = is_secret ? NULL : malloc(size);
     if (masked != NULL) {
-        mask_text(text, masked, size);
+        mask(text, masked, size);
     }
     s->error = masked == NULL && !is_secret ? ENOMEM : s->error;
     put_quoted(s, masked != NULL ? masked : MASK_SHOWN);

@@ -113,6 +113,17 @@ Test(config_device, is_shown_as_one_and_reads_back_as_the_same)
     config_free(config);
 }
 
+Test(config_device, is_shown_without_the_secrets_of_its_url)
+{
+    struct config *config = helper_load(
+        "devices:\n  cam: {kind: video, url: 'rtsp://eve:hid den@h/x y?token=hid den&n=1'}\n");
+    char *text = show(config, false);
+    cr_expect(strstr(text, "\"rtsp://eve:***@h/x y?token=***&n=1\"") != NULL, "%s", text);
+    cr_expect(strstr(text, "hid") == NULL && strstr(text, "den") == NULL, "%s", text);
+    free(text);
+    config_free(config);
+}
+
 /* The least that a kind needs; of two options that stand for each other the first or the second. */
 static char *
 least_of(const struct device_kind *kind, bool is_second)
