@@ -43,6 +43,7 @@ struct prong_client {
     uint64_t news;    /* counts outcomes and losses of the connection */
     int64_t retry_ns; /* when to connect again */
     uint32_t retries; /* since the connection was lost */
+    uint32_t slow;    /* attempts in a row at which nobody greeted in time */
     int64_t lost_ns;  /* when the connection was lost */
     int64_t heard_ns; /* when somebody looked at the socket */
     int64_t asked_ns; /* the newest request */

@@ -28,6 +28,7 @@ enum {
     ATTEMPT_LOCAL_MS = 50,
     ATTEMPT_NETWORK_MS = 250,
     ATTEMPT_MS_MAX = 2000,
+    SLOW_MAX = 2, /* an attempt that nobody greets is followed by one of twice the time, to here */
     HIDDEN_MS = 1000, /* how long a broker may take whose lock we may not look at */
     URL_BYTES_MAX = 256,
     CANDIDATES_MAX = 4,
@@ -125,11 +126,14 @@ client_seek(struct prong_client *c, int64_t now_ns, int64_t until_ns)
         return;
     }
     const int64_t least_ms =
-        strncmp(c->url, "ipc:", 4) == 0 ? ATTEMPT_LOCAL_MS : ATTEMPT_NETWORK_MS;
+        (strncmp(c->url, "ipc:", 4) == 0 ? ATTEMPT_LOCAL_MS : ATTEMPT_NETWORK_MS) << c->slow;
     int64_t attempt_ms = (until_ns - now_ns) / NS_PER_MS;
     attempt_ms = attempt_ms < least_ms ? least_ms : attempt_ms;
     struct link_error error = {0};
-    if (open_link(c, attempt_ms > ATTEMPT_MS_MAX ? ATTEMPT_MS_MAX : (int)attempt_ms, &error) < 0) {
+    if (open_link(c, attempt_ms > ATTEMPT_MS_MAX ? ATTEMPT_MS_MAX : (int)attempt_ms, &error) == 0) {
+        c->slow = 0;
+    } else {
+        c->slow = error.code != ETIMEDOUT ? 0 : c->slow < SLOW_MAX ? c->slow + 1 : SLOW_MAX;
         client_failed(c, "%s: %s", c->url, error.text);
         c->retry_ns = client_now() + jitter_ns(c);
     }

@@ -132,7 +132,8 @@ PRONG_API int prong_fd(prong_client *c);
  *
  *   timeout_ms  0 returns when nothing is there to do now; > 0 or PRONG_FOREVER waits so long for
  *               something to come. A reconnect that is due may add up to 50 ms on a local
- *               socket and 250 ms on a network, also to 0.
+ *               socket and 250 ms on a network, also to 0; four times that where somebody
+ *               listens who is slow to greet.
  *
  * Errors: PRONG_DEADLINE_EXCEEDED (nothing came in `timeout_ms` > 0), PRONG_UNAVAILABLE (no
  * connection, and none is sought), PRONG_FAILED_PRECONDITION (forked child; or called from a

@@ -46,6 +46,82 @@ Test(connection, a_hub_that_comes_back_in_time_is_waited_for, .init = set_up, .f
     prong_reply_free(r);
 }
 
+/* Between a client and the hub, one connection at a time: what it takes it passes on a while later.
+ */
+struct slow_relay {
+    int fd;
+    pthread_t thread;
+    char url[50];
+};
+
+static int
+relay_socket(const char *url, bool is_server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%.*s",
+                   (int)sizeof address.sun_path - 1, url + strlen("ipc://"));
+    cr_assert_eq(is_server ? bind(fd, (struct sockaddr *)&address, sizeof address)
+                           : connect(fd, (struct sockaddr *)&address, sizeof address),
+                 0);
+    cr_assert(!is_server || listen(fd, 100) == 0);
+    return fd;
+}
+
+static void
+relay_pass(int client, int server)
+{
+    struct pollfd ends[] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
+    for (bool goes_on = true; goes_on;) {
+        char bytes[4096];
+        cr_assert(poll(ends, 2, -1) > 0);
+        for (int i = 0; i < 2 && goes_on; i++) {
+            const ssize_t n = ends[i].revents != 0 ? read(ends[i].fd, bytes, sizeof bytes) : 1;
+            goes_on = n > 0 && (ends[i].revents == 0 ||
+                                send(ends[1 - i].fd, bytes, (size_t)n, MSG_NOSIGNAL) == n);
+        }
+    }
+}
+
+static void *
+relay_run(void *context)
+{
+    enum { LATE_MS = 80 }; /* more than an attempt of a client that does not wait */
+    const struct slow_relay *relay = context;
+    int client;
+    while ((client = accept4(relay->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        (void)poll(NULL, 0, LATE_MS);
+        const int server = relay_socket(hub.url, false);
+        relay_pass(client, server);
+        (void)close(server);
+        (void)close(client);
+    }
+    return NULL;
+}
+
+Test(connection, a_hub_that_is_slow_to_greet_is_reached_by_who_does_not_wait, .init = set_up,
+     .fini = tear_down)
+{
+    struct slow_relay relay = {.url = "ipc://relay.sock"};
+    relay.fd = relay_socket(relay.url, true);
+    cr_assert_eq(pthread_create(&relay.thread, NULL, relay_run, &relay), 0);
+    prong_client *slow = NULL;
+    char why[300];
+    cr_assert_eq(prong_connect(relay.url, NULL, &slow, why, sizeof why), PRONG_OK, "%s", why);
+    prong_reply *r = NULL;
+    const prong_call_options o = {.size_bytes = sizeof o, .timeout_ms = 20000};
+    cr_assert_eq(prong_call_async(slow, "w", "drop", NULL, &o, &r), PRONG_OK);
+    while (!prong_reply_is_done(r)) {
+        (void)prong_dispatch(slow, 0);
+    }
+    cr_expect_eq(prong_reply_code(r), PRONG_OK);
+    prong_reply_free(r);
+    prong_client_free(slow);
+    (void)shutdown(relay.fd, SHUT_RDWR);
+    cr_assert_eq(pthread_join(relay.thread, NULL), 0);
+    (void)close(relay.fd);
+}
+
 Test(connection, another_hub_does_not_run_what_the_old_one_may_have_begun, .init = set_up,
      .fini = tear_down)
 {
