@@ -250,7 +250,9 @@ put_option(struct shower *s, const struct config_option *option, void *object, i
     case CONFIG_KIND_PATH:
         if (*config_object_text(option, object) != NULL) {
             put_value_key(s, depth, option->key);
-            put_text(s, *config_object_text(option, object), mask_is_secret(option->key));
+            /* Where the key of a certificate lies is no secret. */
+            put_text(s, *config_object_text(option, object),
+                     option->kind == CONFIG_KIND_STRING && mask_is_secret(option->key));
         }
         break;
     case CONFIG_KIND_LIST:

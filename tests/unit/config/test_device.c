@@ -22,7 +22,8 @@ static const char sample[] =
     "    environment: {C: d}\n"
     "  incoming: {kind: watch, paths: [in, /out], restart: no}\n"
     "  words: {kind: stdin, update_order: start-first}\n"
-    "  any: {kind: tcp-listen, port: 0}\n";
+    "  any: {kind: tcp-listen, port: 0}\n"
+    "  plant: {kind: mqtt, host: h, tls: true, tls_cert: /c.pem, tls_key: /c.key}\n";
 
 static const char *
 setting(const struct config_worker *worker)
@@ -36,7 +37,7 @@ setting(const struct config_worker *worker)
 Test(config_device, is_a_worker_of_the_program_of_its_kind_that_is_told_its_options)
 {
     struct config *config = helper_load(sample);
-    cr_assert_eq(config->worker_count, 5);
+    cr_assert_eq(config->worker_count, 6);
     cr_expect_null(config->workers[0].device);
     const struct config_worker *w = &config->workers[1];
     cr_expect_str_eq(w->name, "trigger");
