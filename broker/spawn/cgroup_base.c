@@ -361,6 +361,26 @@ cgroup_find_base(struct cgroups *cgroups, const struct cgroup_sources *sources)
     return is_found;
 }
 
+/* Whether a folder can be made there. Not by faccessat: that a mount is read-only or a cgroup full
+ * only trying tells. One that is there already is of a hub that died here, or looks just now; it
+ * says nothing of what this one may, but whoever may not make it may not take it away either. */
+static bool
+can_divide(int base)
+{
+    enum { TRIES_MAX = 10 };
+    for (int i = 0; i < TRIES_MAX; i++) {
+        if (mkdirat(base, CGROUP_PREFIX "try", 0755) == 0) {
+            unlinkat(base, CGROUP_PREFIX "try", AT_REMOVEDIR);
+            return true;
+        }
+        if (errno != EEXIST ||
+            (unlinkat(base, CGROUP_PREFIX "try", AT_REMOVEDIR) != 0 && errno != ENOENT)) {
+            return false;
+        }
+    }
+    return true; /* it was taken away each time, by one who may */
+}
+
 void
 cgroups_open(struct cgroups *cgroups, const struct cgroup_sources *sources)
 {
@@ -370,11 +390,9 @@ cgroups_open(struct cgroups *cgroups, const struct cgroup_sources *sources)
     if (cgroup_find_base(cgroups, sources)) {
         char *text = malloc(CGROUP_TEXT_BYTES);
         const int base = text != NULL ? cgroup_open_base(cgroups) : -1;
-        /* Not by faccessat: that a mount is read-only or a cgroup full only trying tells. */
-        if (base < 0 || (mkdirat(base, CGROUP_PREFIX "try", 0755) != 0 && errno != EEXIST)) {
+        if (base < 0 || !can_divide(base)) {
             give_up(cgroups, errno);
         } else {
-            unlinkat(base, CGROUP_PREFIX "try", AT_REMOVEDIR);
             divide(cgroups, base, text);
             cgroups->has_rest = true; /* of a hub before us */
         }
