@@ -105,17 +105,24 @@ config_make_harmless(char *text)
     }
 }
 
+/* What is wrong, and where in its file. */
+__attribute__((format(printf, 3, 0))) static void
+say(struct config_diag *diag, struct config_mark at, const char *format, va_list args)
+{
+    vsnprintf(diag->text, sizeof diag->text, format, args);
+    config_make_harmless(diag->text); /* a check may quote words of the file as they are */
+    diag->line = at.line;
+    diag->column = at.column;
+    diag->error = 0;
+}
+
 int
 config_fail(struct config_reader *reader, struct config_mark at, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(reader->diag->text, sizeof reader->diag->text, format, args);
+    say(reader->diag, at, format, args);
     va_end(args);
-    config_make_harmless(reader->diag->text); /* a check may quote words of the file as they are */
-    reader->diag->line = at.line;
-    reader->diag->column = at.column;
-    reader->diag->error = 0;
     if (at.file > 0) {
         config_shown_path(reader, reader->files[at.file].path, reader->diag->included,
                           sizeof reader->diag->included);
@@ -129,12 +136,8 @@ config_fail_other(struct config_reader *reader, const char *path, uint32_t line,
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(reader->diag->text, sizeof reader->diag->text, format, args);
+    say(reader->diag, (struct config_mark){.line = line, .column = 1}, format, args);
     va_end(args);
-    config_make_harmless(reader->diag->text); /* a check may quote words of the file as they are */
-    reader->diag->line = line;
-    reader->diag->column = 1;
-    reader->diag->error = 0;
     config_shown_path(reader, path, reader->diag->included, sizeof reader->diag->included);
     return -1;
 }
