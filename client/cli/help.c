@@ -249,22 +249,20 @@ help_find_verb(const char *const *words, int count, int *used)
     return NULL;
 }
 
-/* The verb of a group that the second word was meant to be; NULL: none is close. */
+/* The word that the second one was meant to be in a group of verbs; NULL: none is close. */
 static const char *
 closest_of_group(const char *group, const char *second)
 {
     size_t count;
-    const size_t len = strlen(group);
     const struct verb *rows = verb_table(&count);
-    const char *best = NULL;
     struct closest near = {.word = second};
     for (size_t i = 0; i < count; i++) {
-        if (strncmp(rows[i].name, group, len) == 0 && rows[i].name[len] == ' ') {
-            closest_offer(&near, rows[i].name + len + 1);
-            best = near.best == rows[i].name + len + 1 ? rows[i].name : best;
+        const char *candidate = second_word(&rows[i], group);
+        if (candidate != NULL) {
+            closest_offer(&near, candidate);
         }
     }
-    return best;
+    return near.best;
 }
 
 int
@@ -290,9 +288,10 @@ help_no_such_verb(const struct cli *cli, const char *const *words, int count)
     }
     if (group_names(words[0], names)) {
         const char *best = count > 1 ? closest_of_group(words[0], words[1]) : NULL;
-        return best != NULL ? output_usage(cli, "there is no verb '%.30s %.30s', did you mean %s?",
-                                           words[0], words[1], best)
-                            : output_usage(cli, "prong %.30s needs one of %s", words[0], names);
+        return best != NULL
+                   ? output_usage(cli, "there is no verb '%.30s %.30s', did you mean %.30s %s?",
+                                  words[0], words[1], words[0], best)
+                   : output_usage(cli, "prong %.30s needs one of %s", words[0], names);
     }
     return near.best != NULL
                ? output_usage(cli, "there is no verb '%s', did you mean %s?", words[0], near.best)
