@@ -246,10 +246,13 @@ void
 prong_writer_buffer(prong_writer *w, const prong_buffer *shown)
 {
     struct buffer *b = (struct buffer *)(uintptr_t)shown;
-    prong_memory *m = b->memory;
-    (void)pthread_mutex_lock(&m->lock);
+    const bool is_result = writer_has_holder(w);
+    (void)pthread_mutex_lock(&b->memory->lock);
     renew(b);
-    (void)pthread_mutex_unlock(&m->lock);
+    b->written++;
+    b->results += is_result;
+    b->refs += is_result;
+    (void)pthread_mutex_unlock(&b->memory->lock);
     prong_writer *inside = prong_writer_new();
     if (inside != NULL) {
         prong_writer_array(inside, 3);
@@ -261,12 +264,6 @@ prong_writer_buffer(prong_writer *w, const prong_buffer *shown)
         }
     }
     handle_write(w, inside, WIRE_EXT_BUFFER);
-    const bool is_result = writer_has_holder(w);
-    (void)pthread_mutex_lock(&b->memory->lock);
-    b->written++;
-    b->results += is_result;
-    b->refs += is_result;
-    (void)pthread_mutex_unlock(&b->memory->lock);
     if (is_result) {
         writer_hold(w, &held_buffer, b);
     }
