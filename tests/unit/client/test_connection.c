@@ -16,6 +16,19 @@
 
 #include "tests/unit/client/client_kit.h"
 
+/* A socket that is bound at a path, or connected to it. */
+static int
+socket_at(const char *path, bool is_bound)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    cr_assert_eq(is_bound ? bind(fd, (struct sockaddr *)&address, sizeof address)
+                          : connect(fd, (struct sockaddr *)&address, sizeof address),
+                 0);
+    return fd;
+}
+
 /* ---- lost and found again ------------------------------------------------------------------- */
 
 Test(connection, the_same_hub_is_found_again_and_nothing_runs_twice, .init = set_up,
@@ -54,20 +67,6 @@ struct slow_relay {
     char url[50];
 };
 
-static int
-relay_socket(const char *url, bool is_server)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%.*s",
-                   (int)sizeof address.sun_path - 1, url + strlen("ipc://"));
-    cr_assert_eq(is_server ? bind(fd, (struct sockaddr *)&address, sizeof address)
-                           : connect(fd, (struct sockaddr *)&address, sizeof address),
-                 0);
-    cr_assert(!is_server || listen(fd, 100) == 0);
-    return fd;
-}
-
 static void
 relay_pass(int client, int server)
 {
@@ -91,7 +90,7 @@ relay_run(void *context)
     int client;
     while ((client = accept4(relay->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         (void)poll(NULL, 0, LATE_MS);
-        const int server = relay_socket(hub.url, false);
+        const int server = socket_at(hub.url + strlen("ipc://"), false);
         relay_pass(client, server);
         (void)close(server);
         (void)close(client);
@@ -103,7 +102,8 @@ Test(connection, a_hub_that_is_slow_to_greet_is_reached_by_who_does_not_wait, .i
      .fini = tear_down)
 {
     struct slow_relay relay = {.url = "ipc://relay.sock"};
-    relay.fd = relay_socket(relay.url, true);
+    relay.fd = socket_at(relay.url + strlen("ipc://"), true);
+    cr_assert_eq(listen(relay.fd, 100), 0);
     cr_assert_eq(pthread_create(&relay.thread, NULL, relay_run, &relay), 0);
     prong_client *slow = NULL;
     char why[300];
@@ -270,11 +270,7 @@ hold_lock(const char *dir)
 static void
 leave_socket(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    close(fd);
+    close(socket_at(path, true));
 }
 
 /* Two places where a hub may be: `first`, where none is yet, and that of XDG_RUNTIME_DIR, with a
