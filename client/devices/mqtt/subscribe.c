@@ -169,10 +169,7 @@ fail_unsent(prong_job *job, int code)
     return prong_job_fail(job, PRONG_INVALID_ARGUMENT, why);
 }
 
-/* ---- subscribe --------------------------------------------------------------------------------
- */
-
-/* What the filter was before, when the broker does not take it otherwise. */
+/* What the filter was before, when the broker was not asked or does not take it otherwise. */
 static void
 put_back(struct mqtt_filter *f, bool was_there, struct mqtt_filter before)
 {
@@ -183,6 +180,9 @@ put_back(struct mqtt_filter *f, bool was_there, struct mqtt_filter before)
         mqtt_filter_remove(f);
     }
 }
+
+/* ---- subscribe --------------------------------------------------------------------------------
+ */
 
 static prong_err
 subscribe(struct device *d, prong_job *job, const char *text, int qos)
@@ -247,14 +247,16 @@ unsubscribe(struct device *d, prong_job *job, const char *text)
 {
     struct mqtt *s = d->state;
     struct mqtt_filter *f = mqtt_filters_find(&s->filters, text);
-    f = f != NULL ? f : mqtt_filters_add(&s->filters, text, 0);
+    const bool was_there = f != NULL;
+    f = was_there ? f : mqtt_filters_add(&s->filters, text, 0);
     if (f == NULL) {
         return fail_full(job);
     }
+    const struct mqtt_filter before = *f;
     f->state = MQTT_FILTER_LEAVING;
     const int code = mosquitto_unsubscribe_v5(s->link->m, &f->mid, text, NULL);
     if (code != MOSQ_ERR_SUCCESS) {
-        mqtt_filter_remove(f); /* the broker was never asked for one that cannot be sent */
+        put_back(f, was_there, before);
         return fail_unsent(job, code);
     }
     if (!wait_for_answer(d, job, f)) {
